@@ -1,0 +1,27 @@
+"""Lines and records to events and back: JSON, tab-text, Avro.
+
+Decoding is strict: what is not an exported event is a `DecodeError` with its byte offset, never another exception and
+never a guess. Encoding writes the whole event; what a metric and exporter select is the business of the formats.
+"""
+
+from dovebeam.transforms.codecs.avro import AVRO_SCHEMA, event_from_avro, event_to_avro
+from dovebeam.transforms.codecs.block import BadLine, DecodedBlock
+from dovebeam.transforms.codecs.json_block import decode_json_block
+from dovebeam.transforms.codecs.json_line import decode_json, encode_json
+from dovebeam.transforms.codecs.limits import DEFAULT_MAX_LINE_BYTES
+from dovebeam.transforms.codecs.tab_line import decode_tab, decode_tab_block, encode_tab
+
+__all__ = [
+    "AVRO_SCHEMA",
+    "DEFAULT_MAX_LINE_BYTES",
+    "BadLine",
+    "DecodedBlock",
+    "decode_json",
+    "decode_json_block",
+    "decode_tab",
+    "decode_tab_block",
+    "encode_json",
+    "encode_tab",
+    "event_from_avro",
+    "event_to_avro",
+]

@@ -1,0 +1,77 @@
+"""Blocks of JSON lines: msgspec decodes all lines in one call, and a few passes over the bytes prove that it may.
+
+The proof is that of `json_line`, for all lines at once; a block for which it fails is decoded line by line.
+"""
+
+from __future__ import annotations
+
+from dovebeam.transforms.codecs.block import DecodedBlock, decode_one_by_one, line_starts
+from dovebeam.transforms.codecs.json_line import decode_json
+from dovebeam.transforms.codecs.json_shapes import COMPLETE, EXPORTED, UNFIT, UNIX
+from dovebeam.transforms.codecs.limits import DEFAULT_MAX_LINE_BYTES
+
+__all__ = ["decode_json_block", "object_borders", "with_line_feeds"]
+
+
+def decode_json_block(block: bytes, *, max_bytes: int = DEFAULT_MAX_LINE_BYTES) -> DecodedBlock:
+    """The events of whole lines (LF or CRLF, the last end may be missing), faster than one by one.
+
+    Blank lines hold no event and are passed over. Every other line is in `events` or in `bad_lines`.
+    """
+    text = with_line_feeds(block)
+    borders = object_borders(text) if len(text) <= max_bytes else None
+    if borders is None:
+        return decode_one_by_one(block, lambda line: decode_json(line, max_bytes=max_bytes))
+    for shape in (COMPLETE, EXPORTED, UNIX):
+        try:
+            decoded = shape.decoder.decode_lines(text)
+        except UNFIT:
+            continue
+        if len(decoded) != len(borders) + 1 or _key_marks(text) != shape.count_keys(decoded):
+            break
+        events = shape.to_events(decoded)
+        if events is None:
+            break
+        return DecodedBlock(events, [], lambda: line_starts(block))
+    return decode_one_by_one(block, lambda line: decode_json(line, max_bytes=max_bytes))
+
+
+def with_line_feeds(block: bytes) -> bytes:
+    """The block with LF for CRLF; a CR cannot stand in a JSON string, so none is lost."""
+    return block.replace(b"\r\n", b"\n") if 0x0D in block else block
+
+
+def object_borders(text: bytes) -> list[int] | None:
+    """The offsets of the LFs between the lines, or None if some line does not begin and end with a brace.
+
+    msgspec takes any white space for the end of a line. But after a closing brace no object can open inside another, so
+    none spans two such lines; and if there are as many objects as lines, which the caller checks, no line has two.
+    """
+    import numpy as np  # noqa: PLC0415  importing it costs more than all of dovebeam, and commands do without it
+
+    if not text.startswith(b"{") or not text.endswith((b"}", b"}\n")):
+        return None
+    data = np.frombuffer(text, np.uint8)
+    borders = np.flatnonzero(data == 0x0A)
+    if text[-1] == 0x0A:
+        borders = borders[:-1]
+    if data.take(borders - 1).tobytes().strip(b"}") or data.take(borders + 1).tobytes().strip(b"{"):
+        return None
+    offsets: list[int] = borders.tolist()
+    return offsets
+
+
+def _key_marks(block: bytes) -> int:
+    """How many `":` the block has: at least as many as keys; -1 where white space before a colon could hide a key."""
+    import numpy as np  # noqa: PLC0415
+
+    if 0x09 in block or 0x0D in block:
+        return -1
+    data = np.frombuffer(block, np.uint8)
+    marks = 0
+    for pairs in (data[: len(data) & ~1], data[1 : 1 + ((len(data) - 1) & ~1)]):
+        words = pairs.view("<u2")
+        if np.count_nonzero(words == 0x3A20):
+            return -1
+        marks += int(np.count_nonzero(words == 0x3A22))
+    return marks

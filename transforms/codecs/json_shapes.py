@@ -1,0 +1,122 @@
+"""What msgspec decodes JSON lines into, how many keys a decoded line has, and what becomes of Unix times.
+
+Three shapes, from the most frequent to the least: rfc3339 with every part, rfc3339 with some parts, unix.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Annotated, Any, Final
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from dovebeam.transforms.codecs.typed import typed_event
+from dovebeam.transforms.event import CompleteEvent, Event, ExportedEvent
+from dovebeam.transforms.values import INT64_MAX, INT64_MIN, Timestamp
+from dovebeam.transforms.values.catalogue import CATALOGUE
+from dovebeam.transforms.values.timestamps import USEC_PER_SEC
+
+__all__ = ["COMPLETE", "EXPORTED", "UNFIT", "UNIX", "LineShape"]
+
+UNFIT: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises for input that does not fit; anything else would be a bug here."""
+
+_Int64 = Annotated[int, Meta(ge=INT64_MIN, le=INT64_MAX)]
+_EXACT_SECONDS: Final = 2.0**33  # below it a double holds every microsecond
+_fields_of: Final = attrgetter("raw_fields")
+
+
+class _UnixLine(msgspec.Struct, gc=False, forbid_unknown_fields=True):
+    """A line with time format unix: timestamps are bare numbers, also among the fields."""
+
+    event: str | UnsetType = UNSET
+    hostname: str | UnsetType = UNSET
+    start_time: float | UnsetType = UNSET
+    end_time: float | UnsetType = UNSET
+    categories: list[str] | UnsetType = UNSET
+    fields: dict[str, str | _Int64 | float | list[str]] | UnsetType = UNSET
+
+
+@dataclass(frozen=True)
+class LineShape:
+    """One way to read lines.
+
+    Attributes:
+        decoder: gives an object of this shape, or raises one of `UNFIT`.
+        count_keys: how many keys the lines of these objects have if none is repeated.
+        to_events: the events of these objects, or None if one of them needs the exact scanner.
+    """
+
+    decoder: msgspec.json.Decoder[Any]
+    count_keys: Callable[[Sequence[Any]], int]
+    to_events: Callable[[Sequence[Any]], Sequence[Event] | None]
+
+
+def _complete_keys(events: Sequence[CompleteEvent]) -> int:
+    return sum(map(len, map(_fields_of, events))) + 6 * len(events)
+
+
+def _exported_keys(events: Sequence[ExportedEvent]) -> int:
+    count = 0
+    for event in events:
+        parts = (
+            event.raw_name,
+            event.raw_hostname,
+            event.raw_start_time,
+            event.raw_end_time,
+            event.raw_categories,
+            event.raw_fields,
+        )
+        count += sum(part is not UNSET for part in parts)
+        count += 0 if event.raw_fields is UNSET else len(event.raw_fields)
+    return count
+
+
+def _unix_keys(lines: Sequence[_UnixLine]) -> int:
+    count = 0
+    for line in lines:
+        parts = (line.event, line.hostname, line.start_time, line.end_time, line.categories, line.fields)
+        count += sum(part is not UNSET for part in parts)
+        count += 0 if isinstance(line.fields, UnsetType) else len(line.fields)
+    return count
+
+
+def _unix_events(lines: Sequence[_UnixLine]) -> Sequence[Event] | None:
+    events = [event for line in lines if (event := _unix_event(line)) is not None]
+    return events if len(events) == len(lines) else None
+
+
+def _unix_event(line: _UnixLine) -> Event | None:
+    """The typed event, or None where a double does not hold the exact microsecond."""
+    members: dict[str, Any] = {"event": line.event, "hostname": line.hostname, "categories": line.categories}
+    for name, seconds in (("start_time", line.start_time), ("end_time", line.end_time)):
+        usec = None if isinstance(seconds, UnsetType) else _exact_usec(seconds)
+        if usec is None and seconds is not UNSET:
+            return None
+        members[name] = UNSET if usec is None else usec
+    if isinstance(line.fields, UnsetType):
+        return typed_event(members, CATALOGUE)
+    fields: dict[str, Any] = dict(line.fields)
+    for key, value in line.fields.items():
+        if type(value) is float:
+            usec = _exact_usec(value)
+            if usec is None:
+                return None
+            fields[key] = Timestamp(usec)
+    members["fields"] = fields
+    return typed_event(members, CATALOGUE)
+
+
+def _exact_usec(seconds: float) -> int | None:
+    if not -_EXACT_SECONDS < seconds < _EXACT_SECONDS or -1.0 < seconds < 0.0:
+        return None
+    whole = int(seconds)
+    return whole * USEC_PER_SEC + round(abs(seconds - whole) * USEC_PER_SEC)
+
+
+COMPLETE: Final = LineShape(msgspec.json.Decoder(CompleteEvent), _complete_keys, lambda events: events)
+EXPORTED: Final = LineShape(msgspec.json.Decoder(ExportedEvent), _exported_keys, lambda events: events)
+UNIX: Final = LineShape(msgspec.json.Decoder(_UnixLine), _unix_keys, _unix_events)

@@ -1,0 +1,35 @@
+"""Builds events with recovered types from the members of a line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from msgspec import UNSET
+
+from dovebeam.transforms.event import Event
+from dovebeam.transforms.values.catalogue import Catalogue
+
+__all__ = ["typed_event", "typed_fields"]
+
+
+def typed_fields(fields: Mapping[str, Any], event_name: str | None, catalogue: Catalogue) -> dict[str, Any]:
+    """The fields with every string that stands for an address or a timestamp turned into one."""
+    return {
+        key: catalogue.recover(key, value, event_name) if type(value) is str and catalogue.is_candidate(key) else value
+        for key, value in fields.items()
+    }
+
+
+def typed_event(members: Mapping[str, Any], catalogue: Catalogue) -> Event:
+    """The event with these members (named as in Dovecot's json format, times in microseconds)."""
+    name = members.get("event", UNSET)
+    fields = members.get("fields", UNSET)
+    return Event(
+        name,
+        members.get("hostname", UNSET),
+        members.get("start_time", UNSET),
+        members.get("end_time", UNSET),
+        members.get("categories", UNSET),
+        UNSET if fields is UNSET else typed_fields(fields, None if name is UNSET else name, catalogue),
+    )
