@@ -1,0 +1,169 @@
+"""The tree of a filter: frozen values, and the canonical text that parses to the same tree.
+
+`AND` and `OR` have the same precedence and associate to the left, so a chain `a AND b AND c` is one flat node, while
+`a AND (b AND c)` keeps its inner node. A tree can be as deep as Dovecot's parser allows, and deeper along its left
+edge: nothing here recurses. Nodes are compared and hashed by their text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final, Literal, TypeVar
+
+import msgspec
+
+from dovebeam.transforms.filters.tokens import is_plain_word
+
+__all__ = ["SPECIAL_KEYS", "And", "Comparison", "Node", "Not", "Operator", "Or", "comparisons", "fold_tree", "render"]
+
+Operator = Literal["=", "<", ">", "<=", ">="]
+SPECIAL_KEYS: Final = frozenset({"event", "category", "source_location"})
+_Result = TypeVar("_Result")
+
+
+class _Frozen(msgspec.Struct, frozen=True, eq=False):
+    def __str__(self) -> str:
+        return render(self)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {render(self)!r}>"
+
+    def __eq__(self, other: object) -> bool:
+        return render(self) == render(other) if isinstance(other, _Frozen) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(render(self))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (tuple(_flat(self)),)
+
+
+class Comparison(_Frozen, frozen=True, eq=False):
+    """`KEY OPERATOR VALUE`.
+
+    Attributes:
+        key: backslashes already removed.
+        operator: only `=` for the special keys `event`, `category` and `source_location`.
+        value: as between the quotes, backslashes still in it.
+        offset: of the key in the filter's text; no part of the comparison's identity.
+    """
+
+    key: str
+    operator: Operator
+    value: str
+    offset: int = 0
+
+
+class Not(_Frozen, frozen=True, eq=False):
+    """`NOT operand`."""
+
+    operand: Node
+
+
+class And(_Frozen, frozen=True, eq=False):
+    """`a AND b AND c`: two operands or more."""
+
+    operands: tuple[Node, ...]
+
+
+class Or(_Frozen, frozen=True, eq=False):
+    """`a OR b OR c`: two operands or more."""
+
+    operands: tuple[Node, ...]
+
+
+Node = Comparison | Not | And | Or
+
+
+def fold_tree(root: Node, combine: Callable[[Node, Sequence[_Result]], _Result]) -> _Result:
+    """Computes a result from the leaves up: `combine` gets each node with the results of its operands, in order."""
+    results: list[_Result] = []
+    for node in _postorder(root):
+        arity = len(_operands(node))
+        operands = results[len(results) - arity :]
+        del results[len(results) - arity :]
+        results.append(combine(node, operands))
+    return results[0]
+
+
+def comparisons(root: Node) -> tuple[Comparison, ...]:
+    """All comparisons in the order in which Dovecot would evaluate them."""
+    return tuple(node for node in _postorder(root) if isinstance(node, Comparison))
+
+
+def render(root: Any) -> str:
+    """The canonical text: no redundant parentheses, words without quotes where possible."""
+    pieces: list[str] = []
+    pending: list[Node | str] = [root]
+    while pending:
+        item = pending.pop()
+        if isinstance(item, str):
+            pieces.append(item)
+        elif isinstance(item, Comparison):
+            pieces.append(_render_comparison(item))
+        elif isinstance(item, Not):
+            pieces.append("NOT ")
+            pending.extend(_in_parentheses(item.operand))
+        else:
+            pending.extend(_chain(item))
+    return "".join(pieces)
+
+
+def _chain(node: And | Or) -> list[Node | str]:
+    """What to render for a chain, last piece first. A leading operand needs no parentheses: everything binds left."""
+    keyword = " AND " if isinstance(node, And) else " OR "
+    pending: list[Node | str] = []
+    for operand in reversed(node.operands[1:]):
+        pending.extend(_in_parentheses(operand))
+        pending.append(keyword)
+    pending.append(node.operands[0])
+    return pending
+
+
+def _in_parentheses(operand: Node) -> list[Node | str]:
+    return [")", operand, "("] if isinstance(operand, And | Or) else [operand]
+
+
+def _render_comparison(node: Comparison) -> str:
+    key = node.key if is_plain_word(node.key) else '"' + node.key.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    value = node.value if is_plain_word(node.value) else f'"{node.value}"'
+    return f"{key}{node.operator}{value}"
+
+
+def _operands(node: Node) -> tuple[Node, ...]:
+    if isinstance(node, Comparison):
+        return ()
+    return (node.operand,) if isinstance(node, Not) else node.operands
+
+
+def _postorder(root: Node) -> Iterator[Node]:
+    pending: list[tuple[Node, bool]] = [(root, False)]
+    while pending:
+        node, expanded = pending.pop()
+        operands = () if expanded else _operands(node)
+        if operands:
+            pending.append((node, True))
+            pending.extend((operand, False) for operand in reversed(operands))
+        else:
+            yield node
+
+
+def _flat(root: Any) -> Iterator[tuple[Any, ...]]:
+    for node in _postorder(root):
+        if isinstance(node, Comparison):
+            yield node.key, node.operator, node.value, node.offset
+        else:
+            yield type(node).__name__, len(_operands(node))
+
+
+def _rebuild(flat: tuple[tuple[Any, ...], ...]) -> Node:
+    nodes: list[Node] = []
+    for item in flat:
+        if len(item) == 4:
+            nodes.append(Comparison(*item))
+            continue
+        name, arity = item
+        operands = tuple(nodes[-arity:])
+        del nodes[-arity:]
+        nodes.append(Not(operands[0]) if name == "Not" else (And if name == "And" else Or)(operands))
+    return nodes[0]
