@@ -5,6 +5,8 @@
     ├── FilterSyntaxError    a filter that Dovecot would refuse, with the offset in its text
     ├── DecodeError          bytes that are not an exported event, with the offset in them
     ├── UnknownNameError     a format, driver or other registered name that does not exist
+    ├── SourceError          input that is missing, unreadable or damaged (in sources.errors)
+    ├── RejectedError        a reject in a job without an error handler (in rejecting)
     └── DeliveryError        a target that can take nothing at all: the bundle fails and is tried again
         └── DriverSettingError   a driver's setting that cannot work, whatever the target does
 

@@ -27,6 +27,7 @@ GOOD = [
     (b'{"start_time":"10000-01-01T00:00:00.000000Z"}', make_event(start_time=253_402_300_800_000_000)),
     (b'{"start_time":1600000000.000005}', make_event(start_time=1_600_000_000_000_005)),
     (b'{"start_time":-1.999999}', make_event(start_time=-1)),
+    (b'{"start_time":1795335555.55014747}', make_event(start_time=1_795_335_555_550_147 + 1)),
     (b'{"start_time":253402300800.000001}', make_event(start_time=253_402_300_800_000_001)),
     (b'{"fields":{"t":-5.000010}}', make_event(fields={"t": Timestamp(-4_999_990)})),
     (b'{"fields":{"t":9007199254740993.000001}}', make_event(fields={"t": Timestamp(9007199254740993000001)})),

@@ -42,8 +42,10 @@ class DecodedBlock:
         return self._offsets()
 
 
-def line_starts(block: bytes) -> list[int]:
-    """Where the lines of a block without blank lines begin."""
+def line_starts(block: bytes, borders: Sequence[int]) -> list[int]:
+    """Where the lines of a block begin whose LFs are at `borders` once every CRLF is an LF."""
+    if 0x0D not in block:
+        return [0, *(border + 1 for border in borders)]
     lengths = (len(line) + 1 for line in block.removesuffix(b"\n").split(b"\n"))
     return list(accumulate(lengths, initial=0))[:-1]
 

@@ -32,7 +32,7 @@ def decode_json_block(block: bytes, *, max_bytes: int = DEFAULT_MAX_LINE_BYTES) 
         events = shape.to_events(decoded)
         if events is None:
             break
-        return DecodedBlock(events, [], lambda: line_starts(block))
+        return DecodedBlock(events, [], lambda: line_starts(block, borders))
     return decode_one_by_one(block, lambda line: decode_json(line, max_bytes=max_bytes))
 
 

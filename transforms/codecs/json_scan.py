@@ -21,7 +21,7 @@ from dovebeam.transforms.errors import DecodeError, closest_name
 from dovebeam.transforms.event import Event
 from dovebeam.transforms.values import INT64_MAX, INT64_MIN, Timestamp
 from dovebeam.transforms.values.catalogue import CATALOGUE, Catalogue
-from dovebeam.transforms.values.timestamps import USEC_PER_SEC, parse_rfc3339, usec_of_datetime
+from dovebeam.transforms.values.timestamps import USEC_PER_SEC, parse_rfc3339, usec_of_datetime, usec_of_seconds
 
 __all__ = ["scan_event"]
 
@@ -229,6 +229,9 @@ def _rfc3339_usec(text: str) -> int | None:
 
 def _unix_usec(text: str, start: int) -> int:
     """Microseconds of Unix time as Dovecot writes it: signed seconds and, after the point, microseconds to add."""
+    usec = usec_of_seconds(float(text))
+    if usec is not None:
+        return usec
     value = Decimal(text)
     if value.adjusted() > 18 or abs(int(value)) > _LAST_SECOND:
         raise DecodeError(f"the time {text} is out of range", start)

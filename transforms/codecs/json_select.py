@@ -53,7 +53,8 @@ def decode_json_block_named(
     ends = [*borders, len(text)]
     lines = [text[ends[index - 1] + 1 if index else 0 : ends[index]] for index in kept]
     decoded = decode_json_block(b"\n".join(lines), max_bytes=max_bytes)
-    return _moved(decoded, block, kept, lines), len(found) - len(lines)
+    starts = line_starts(block, borders) if kept else []
+    return _moved(decoded, [starts[index] for index in kept], lines), len(found) - len(lines)
 
 
 def _decode_all(block: bytes, names: Set[str], max_bytes: int) -> tuple[DecodedBlock, int]:
@@ -64,16 +65,11 @@ def _decode_all(block: bytes, names: Set[str], max_bytes: int) -> tuple[DecodedB
     return kept, len(decoded.events) - len(events)
 
 
-def _moved(decoded: DecodedBlock, block: bytes, kept: Sequence[int], lines: Sequence[bytes]) -> DecodedBlock:
-    """The block decoded from the kept lines, with offsets in the block that they were taken from."""
-
-    def starts() -> list[int]:
-        of_all = line_starts(block)
-        return [of_all[index] for index in kept]
-
+def _moved(decoded: DecodedBlock, starts: Sequence[int], lines: Sequence[bytes]) -> DecodedBlock:
+    """The block decoded from some lines, with offsets in the block that they were taken from."""
     if not decoded.bad_lines:
-        return DecodedBlock(decoded.events, [], starts)
-    places = dict(zip(accumulate((len(line) + 1 for line in lines), initial=0), starts(), strict=False))
+        return DecodedBlock(decoded.events, [], lambda: starts)
+    places = dict(zip(accumulate((len(line) + 1 for line in lines), initial=0), starts, strict=False))
     bad_lines = [BadLine(places[bad.offset], bad.line, bad.error) for bad in decoded.bad_lines]
     offsets = [places[offset] for offset in decoded.offsets()]
     return DecodedBlock(decoded.events, bad_lines, lambda: offsets)

@@ -17,7 +17,7 @@ from dovebeam.transforms.codecs.typed import typed_event
 from dovebeam.transforms.event import CompleteEvent, Event, ExportedEvent
 from dovebeam.transforms.values import INT64_MAX, INT64_MIN, Timestamp
 from dovebeam.transforms.values.catalogue import CATALOGUE
-from dovebeam.transforms.values.timestamps import USEC_PER_SEC
+from dovebeam.transforms.values.timestamps import usec_of_seconds
 
 __all__ = ["COMPLETE", "EXPORTED", "UNFIT", "UNIX", "LineShape"]
 
@@ -25,7 +25,6 @@ UNFIT: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What msgspec raises for input that does not fit; anything else would be a bug here."""
 
 _Int64 = Annotated[int, Meta(ge=INT64_MIN, le=INT64_MAX)]
-_EXACT_SECONDS: Final = 2.0**33  # below it a double holds every microsecond
 _fields_of: Final = attrgetter("raw_fields")
 
 
@@ -93,7 +92,7 @@ def _unix_event(line: _UnixLine) -> Event | None:
     """The typed event, or None where a double does not hold the exact microsecond."""
     members: dict[str, Any] = {"event": line.event, "hostname": line.hostname, "categories": line.categories}
     for name, seconds in (("start_time", line.start_time), ("end_time", line.end_time)):
-        usec = None if isinstance(seconds, UnsetType) else _exact_usec(seconds)
+        usec = None if isinstance(seconds, UnsetType) else usec_of_seconds(seconds)
         if usec is None and seconds is not UNSET:
             return None
         members[name] = UNSET if usec is None else usec
@@ -102,19 +101,12 @@ def _unix_event(line: _UnixLine) -> Event | None:
     fields: dict[str, Any] = dict(line.fields)
     for key, value in line.fields.items():
         if type(value) is float:
-            usec = _exact_usec(value)
+            usec = usec_of_seconds(value)
             if usec is None:
                 return None
             fields[key] = Timestamp(usec)
     members["fields"] = fields
     return typed_event(members, CATALOGUE)
-
-
-def _exact_usec(seconds: float) -> int | None:
-    if not -_EXACT_SECONDS < seconds < _EXACT_SECONDS or -1.0 < seconds < 0.0:
-        return None
-    whole = int(seconds)
-    return whole * USEC_PER_SEC + round(abs(seconds - whole) * USEC_PER_SEC)
 
 
 COMPLETE: Final = LineShape(msgspec.json.Decoder(CompleteEvent), _complete_keys, lambda events: events)

@@ -104,7 +104,7 @@ def _compile_fields(selection: Selection) -> Callable[[Event], dict[str, Any]]:
     time_value = _compile_time_value(selection)
 
     def convert(event: Event, key: str, raw: Any) -> Any:
-        value = typed_value(event, key, raw, unix_time=unix_time)
+        value = typed_value(event, key, raw) if unix_time else raw
         if type(value) is Timestamp:
             return time_value(value.usec)
         if type(value) is IPAddress:

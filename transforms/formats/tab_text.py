@@ -62,7 +62,7 @@ def _compile_fields(selection: Selection) -> Callable[[Event, list[str]], None]:
     time_text = compile_time_text(unix_time=unix_time)
 
     def text(event: Event, key: str, raw: Any) -> str:
-        value = typed_value(event, key, raw, unix_time=unix_time)
+        value = typed_value(event, key, raw) if unix_time else raw
         if type(value) is str:
             return escape_tab(value) if limit is None else _cut(value, limit)
         if type(value) is list:

@@ -33,9 +33,9 @@ def compile_time_text(*, unix_time: bool) -> Callable[[Any], str]:
     return unix_text if unix_time else rfc3339_text
 
 
-def typed_value(event: Event, key: str, value: Any, *, unix_time: bool) -> Any:
-    """The raw `value` as far as its type shows in the output: timestamps must be found where they are rewritten."""
-    if unix_time and type(value) is str and isinstance(event, ExportedEvent) and CATALOGUE.is_candidate(key):
+def typed_value(event: Event, key: str, value: Any) -> Any:
+    """The raw `value`, or the timestamp that it stands for; only where times are rewritten does the difference show."""
+    if type(value) is str and isinstance(event, ExportedEvent) and CATALOGUE.is_candidate(key):
         recovered = CATALOGUE.recover(key, value, event.name)
         return recovered if type(recovered) is Timestamp else value
     return value

@@ -13,7 +13,15 @@ from typing import Final
 
 import msgspec
 
-__all__ = ["Timestamp", "format_rfc3339", "format_unix", "parse_rfc3339", "parse_unix", "usec_of_datetime"]
+__all__ = [
+    "Timestamp",
+    "format_rfc3339",
+    "format_unix",
+    "parse_rfc3339",
+    "parse_unix",
+    "usec_of_datetime",
+    "usec_of_seconds",
+]
 
 USEC_PER_SEC: Final = 1_000_000
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
@@ -21,6 +29,7 @@ _MIN_DATETIME_USEC: Final = -62_135_596_800 * USEC_PER_SEC
 _MAX_DATETIME_USEC: Final = 253_402_300_800 * USEC_PER_SEC - 1
 _DAYS_PER_ERA: Final = 146_097  # the Gregorian calendar repeats every 400 years
 _DAYS_TO_MARCH_0000: Final = 719_468
+_EXACT_SECONDS: Final = 2.0**33  # below it a double holds every microsecond
 
 # 12 digits of year hold every time of 64-bit seconds.
 _RFC3339 = re.compile(r"(-?[0-9]{4,12})-([0-9]{2})-([0-9]{2})T([0-9]{2}):([0-9]{2}):([0-9]{2})\.([0-9]{6})Z")
@@ -78,6 +87,17 @@ def parse_unix(text: str) -> int | None:
     seconds = int(match[1] + match[2])
     usec = seconds * USEC_PER_SEC + int(match[3])
     return usec if format_unix(usec) == text else None
+
+
+def usec_of_seconds(seconds: float) -> int | None:
+    """Microseconds since 1970 of a Unix time that was read as a double; None where that may not be exact.
+
+    The fraction counts upwards from whole seconds, also before 1970. What is finer than a microsecond is rounded.
+    """
+    if not -_EXACT_SECONDS < seconds < _EXACT_SECONDS or -1.0 < seconds < 0.0:
+        return None
+    whole = int(seconds)
+    return whole * USEC_PER_SEC + round(abs(seconds - whole) * USEC_PER_SEC)
 
 
 def _civil_from_days(days: int) -> tuple[int, int, int]:
