@@ -1,0 +1,192 @@
+"""Cutting a stream at line borders, from any place, with any limit on lines, whatever a read returns."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import tracemalloc
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dovebeam.transforms.sources import OVERLONG_HEAD_BYTES, FileStream, SourceError
+from dovebeam.transforms.sources.lines import LineReader, Lines, read_lines, reader_from
+
+NO_LIMIT = 1 << 30
+
+
+class ShortReads(io.BytesIO):
+    """A file that returns few bytes at a time, as the clients of object stores may."""
+
+    def __init__(self, data: bytes, sizes: tuple[int, ...]) -> None:
+        super().__init__(data)
+        self._sizes = itertools.cycle(sizes)
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        assert size is not None
+        return super().read(min(size, next(self._sizes)))
+
+
+def read_cells(
+    data: bytes, cells: range, cell_bytes: int, max_line_bytes: int = NO_LIMIT, sizes: tuple[int, ...] = (1 << 20,)
+) -> list[Lines]:
+    """What a reader that owns a range of cells reads."""
+    stop = min(cells.stop * cell_bytes, len(data))
+    stream = FileStream(ShortReads(data, sizes), "file")
+    reader = reader_from(stream, cells.start * cell_bytes, stop, max_line_bytes)
+    return list(read_lines(reader, cell_bytes=cell_bytes, claim=cells.__contains__, uri="file", size=len(data)))
+
+
+def expected_lines(data: bytes, max_line_bytes: int) -> list[Lines]:
+    """All lines one by one, as the definition has it."""
+    lines = []
+    offset = 0
+    for line in data.split(b"\n"):
+        whole = line + b"\n" if offset + len(line) < len(data) else line
+        content = line.removesuffix(b"\r")
+        if len(content) > max_line_bytes:
+            lines.append(Lines(offset, content[:OVERLONG_HEAD_BYTES], len(content)))
+        elif whole:
+            lines.append(Lines(offset, whole))
+        offset += len(whole)
+    return lines
+
+
+def one_by_one(blocks: list[Lines]) -> list[Lines]:
+    """Blocks taken apart to lines."""
+    lines = []
+    for block in blocks:
+        offset = block.offset
+        for line in [block.data] if block.overlong_bytes else io.BytesIO(block.data).readlines():
+            lines.append(Lines(offset, line, block.overlong_bytes))
+            offset += len(line)
+    return lines
+
+
+@pytest.mark.parametrize(
+    ("data", "blocks"),
+    [
+        pytest.param(b"", [], id="empty"),
+        pytest.param(b"\n", [(0, b"\n")], id="one-end"),
+        pytest.param(b"a", [(0, b"a")], id="no-end"),
+        pytest.param(b"a\nb\nc\n", [(0, b"a\nb\n"), (4, b"c\n")], id="two-cells"),
+        pytest.param(b"abc\nd", [(0, b"abc\n"), (4, b"d")], id="line-ends-with-its-cell"),
+        pytest.param(b"abcdefghi\nj\nk", [(0, b"abcdefghi\n"), (10, b"j\n"), (12, b"k")], id="line-over-cells"),
+        pytest.param(b"\n\n\n\n\n\n", [(0, b"\n\n\n\n"), (4, b"\n\n")], id="blank-lines"),
+        pytest.param(b"a\r\nb\r\n", [(0, b"a\r\nb\r\n")], id="crlf-stays"),
+    ],
+)
+def test_pieces_are_the_lines_that_begin_in_a_cell(data: bytes, blocks: list[tuple[int, bytes]]) -> None:
+    """With cells of 4 bytes; ends of lines stay as they are."""
+    assert read_cells(data, range(100), 4) == [Lines(*block) for block in blocks]
+
+
+@pytest.mark.parametrize(
+    ("data", "lines"),
+    [
+        pytest.param(b"abcd\nabcde\nx\n", [(0, b"abcd\n", 0), (5, b"abcde", 5), (11, b"x\n", 0)], id="in-the-middle"),
+        pytest.param(b"abcd\r\nabcde\r\n", [(0, b"abcd\r\n", 0), (6, b"abcde", 5)], id="cr-is-no-content"),
+        pytest.param(b"abcd\r\r\n", [(0, b"abcd\r", 5)], id="only-one-cr"),
+        pytest.param(b"abcde", [(0, b"abcde", 5)], id="without-end"),
+        pytest.param(b"abcd\r", [(0, b"abcd\r", 0)], id="without-end-cr"),
+        pytest.param(b"abcdefghijklmnop\n", [(0, b"abcdefghijklmnop", 16)], id="alone"),
+        pytest.param(b"abcde\nabcdef\nx", [(0, b"abcde", 5), (6, b"abcdef", 6), (13, b"x", 0)], id="two-in-a-row"),
+    ],
+)
+@pytest.mark.parametrize("sizes", [(1 << 20,), (1,), (3, 1)])
+def test_overlong_lines_stand_apart(data: bytes, lines: list[tuple[int, bytes, int]], sizes: tuple[int, ...]) -> None:
+    """With at most 4 bytes a line; the line's end does not count, and how it was read does not matter."""
+    assert one_by_one(read_cells(data, range(1), 1000, 4, sizes)) == [Lines(*line) for line in lines]
+
+
+contents = st.lists(st.sampled_from([b"a", b"bc", b"\r", b"\n", b"\n", b"\r\n", b"defghij" * 3]), max_size=25).map(
+    b"".join
+)
+
+
+@given(
+    contents,
+    st.integers(1, 12),
+    st.integers(1, 30),
+    st.lists(st.integers(1, 9), min_size=1, max_size=3),
+    st.lists(st.integers(0, 200), max_size=5),
+)
+def test_every_line_exactly_once(
+    data: bytes, cell_bytes: int, max_line_bytes: int, sizes: list[int], cuts: list[int]
+) -> None:
+    """Whatever the content, the cells, the limit, the sizes of reads and however many readers share the cells."""
+    cells = -(-len(data) // cell_bytes)
+    borders = [0, *sorted(min(cut, cells) for cut in cuts), cells]
+    blocks = []
+    for start, stop in itertools.pairwise(borders):
+        blocks += read_cells(data, range(start, stop), cell_bytes, max_line_bytes, tuple(sizes))
+    assert one_by_one(blocks) == expected_lines(data, max_line_bytes)
+    assert blocks == read_cells(data, range(cells), cell_bytes, max_line_bytes)
+
+
+def test_every_pair_of_offsets() -> None:
+    """A small file, split in three at every pair of byte offsets."""
+    data = b"one\n\ntwo two\r\nthree three three\n\nlast"
+    whole = expected_lines(data, 8)
+    for first in range(len(data) + 1):
+        for second in range(first, len(data) + 1):
+            parts = [range(first), range(first, second), range(second, len(data))]
+            assert one_by_one([block for part in parts for block in read_cells(data, part, 1, 8)]) == whole
+
+
+@pytest.mark.parametrize("size", [11, 1000])
+def test_file_that_shrank_is_an_error(size: int) -> None:
+    """A file that ends before the size it had is named, with the offset where it ends."""
+    reader = LineReader(FileStream(io.BytesIO(b"one\ntwo\nth"), "gs://mail/x"), 0, NO_LIMIT)
+    with pytest.raises(SourceError, match=f"gs://mail/x, byte 10: the file ends here, but had {size} bytes"):
+        list(read_lines(reader, cell_bytes=4, claim=lambda _cell: True, uri="gs://mail/x", size=size))
+
+
+def test_lines_appended_later_are_not_read() -> None:
+    """What begins behind the size that the file had is left; a line that began before it is read to its end."""
+    reader = LineReader(FileStream(io.BytesIO(b"one\ntwo\nthree\n"), "file"), 0, NO_LIMIT)
+    blocks = list(read_lines(reader, cell_bytes=100, claim=lambda _cell: True, uri="file", size=6))
+    assert blocks == [Lines(0, b"one\ntwo\n")]
+
+
+def test_cells_are_claimed_in_order_and_then_the_end() -> None:
+    """Each cell in which a line begins, and at last the number of cells, so that a tracker knows that all is done."""
+    claims: list[int] = []
+    reader = LineReader(FileStream(io.BytesIO(b"a\nb\nccccccccc\nd\n"), "file"), 0, NO_LIMIT)
+    list(read_lines(reader, cell_bytes=4, claim=lambda cell: claims.append(cell) or True, uri="file", size=16))
+    assert claims == [0, 1, 3, 4]
+
+
+class Endless:
+    """A file that is one line."""
+
+    def __init__(self, size: int) -> None:
+        self.left = size
+
+    def read(self, size: int, /) -> bytes:
+        size = min(size, self.left)
+        self.left -= size
+        return b"x" * size
+
+    def seek(self, offset: int) -> None:
+        self.left -= offset
+
+
+def test_an_endless_line_takes_bounded_memory() -> None:
+    """200 MB without a line's end are passed in a few times the limit, and counted."""
+    stream = FileStream(Endless(200_000_000), "file")  # type: ignore[arg-type]
+    tracemalloc.start()
+    reader = LineReader(stream, 0, 1_000_000)
+    blocks = list(read_lines(reader, cell_bytes=65536, claim=lambda _cell: True, uri="file", size=200_000_000))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert blocks == [Lines(0, b"x" * OVERLONG_HEAD_BYTES, 200_000_000)]
+    assert peak < 8_000_000
+
+
+def test_readers_in_the_midst_of_an_endless_line_give_up() -> None:
+    """Who owns no line's begin reads little more than its own cells, and not to the end of the file."""
+    file = Endless(200_000_000)
+    reader_from(FileStream(file, "file"), 1_000_000, 2_000_000, NO_LIMIT)  # type: ignore[arg-type]
+    assert file.left > 197_000_000

@@ -1,0 +1,43 @@
+"""Files to blocks of whole lines or of Avro records, each with the place it came from; knows nothing of Beam.
+
+A stream of bytes is unpacked (`compression`), its format is told by its content (`formats`), and it is cut to blocks
+at line borders (`lines`) or at the borders that Avro itself has (`avro_container`).
+"""
+
+from dovebeam.transforms.sources.avro_container import read_avro_blocks
+from dovebeam.transforms.sources.avro_records import AvroRecord, avro_records
+from dovebeam.transforms.sources.block import DEFAULT_BLOCK_BYTES, OVERLONG_HEAD_BYTES, Block
+from dovebeam.transforms.sources.compression import Compression, decompress, detect_compression
+from dovebeam.transforms.sources.errors import SourceError
+from dovebeam.transforms.sources.files import FoundFile, SourceFile, absolute_pattern, check_readable, is_local
+from dovebeam.transforms.sources.formats import INPUT_FORMATS, Format, InputFormat, detect_format
+from dovebeam.transforms.sources.lines import LineReader, Lines, read_lines, reader_from
+from dovebeam.transforms.sources.streams import ByteStream, FileStream
+
+__all__ = [
+    "DEFAULT_BLOCK_BYTES",
+    "INPUT_FORMATS",
+    "OVERLONG_HEAD_BYTES",
+    "AvroRecord",
+    "Block",
+    "ByteStream",
+    "Compression",
+    "FileStream",
+    "Format",
+    "FoundFile",
+    "InputFormat",
+    "LineReader",
+    "Lines",
+    "SourceError",
+    "SourceFile",
+    "absolute_pattern",
+    "avro_records",
+    "check_readable",
+    "decompress",
+    "detect_compression",
+    "detect_format",
+    "is_local",
+    "read_avro_blocks",
+    "read_lines",
+    "reader_from",
+]

@@ -1,0 +1,39 @@
+"""The element that the reading side hands on: a piece of a file that can be decoded without the rest."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from dovebeam.transforms.sources.formats import Format
+
+__all__ = ["DEFAULT_BLOCK_BYTES", "OVERLONG_HEAD_BYTES", "Block"]
+
+DEFAULT_BLOCK_BYTES: Final = 64 * 1024  # measured: larger blocks fall out of the processor's caches once decoded
+OVERLONG_HEAD_BYTES: Final = 64 * 1024
+
+
+class Block(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Whole lines, or the head of one over-long line, or the records of one Avro block.
+
+    Attributes:
+        uri: the file as it was matched.
+        offset: where `data` begins in the uncompressed content of the file; for Avro, where the Avro block begins in
+            the container (its records are told apart by their number).
+        data: for json and tab-text, whole lines with their ends as they are (LF or CRLF; that of the last line of the
+            file may be missing), never empty. For Avro, the uncompressed records, one after another.
+        format: what the lines are; decided for the whole file.
+        overlong_bytes: 0, or the length, without its end, of the one line of which `data` is only the first part,
+            because it is longer than the limit.
+        records: how many records an Avro block has; 0 for text.
+        schema: the JSON text of the Avro schema that wrote the records; empty for text.
+    """
+
+    uri: str
+    offset: int
+    data: bytes
+    format: Format
+    overlong_bytes: int = 0
+    records: int = 0
+    schema: bytes = b""

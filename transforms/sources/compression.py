@@ -1,0 +1,170 @@
+"""Compressed files as streams: gzip of any number of members, zstd of any number of frames.
+
+What a file is told by its first bytes, never by its name. Memory is bounded whatever a file expands to. A file that
+ends within compressed data is an error, not an end: the usual cause is a file that is still being written, and what
+its missing rest holds cannot be known. Read compressed files once they are finished.
+"""
+
+from __future__ import annotations
+
+import abc
+import re
+import zlib
+from typing import TYPE_CHECKING, Final, Literal
+
+from dovebeam.transforms.sources.errors import SourceError
+from dovebeam.transforms.sources.streams import ByteStream
+
+if TYPE_CHECKING:
+    from zstandard import ZstdDecompressionObj
+
+__all__ = ["MAGIC_BYTES", "Compression", "decompress", "detect_compression"]
+
+Compression = Literal["none", "gzip", "zstd"]
+
+MAGIC_BYTES: Final = 4
+_GZIP_MAGIC: Final = b"\x1f\x8b"
+# A zstd file may begin with a skippable frame, as that of pzstd does.
+_ZSTD_MAGIC: Final = re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18")
+
+_GZIP_WINDOW_BITS: Final = 31  # zlib's number for "gzip header, largest window"
+_READ_BYTES: Final = 64 * 1024
+# zstd has no limit on what one call returns. Four bytes can stand for one block of 128 KiB, so that this much of a
+# file expands to 32 MiB at most; smaller pieces are no slower, measured.
+_ZSTD_PIECE_BYTES: Final = 1024
+
+
+def detect_compression(head: bytes) -> Compression:
+    """How a file that begins with `head` is compressed; `MAGIC_BYTES` of it are enough."""
+    if head.startswith(_GZIP_MAGIC):
+        return "gzip"
+    return "zstd" if _ZSTD_MAGIC.match(head) else "none"
+
+
+def decompress(stream: ByteStream, compression: Compression) -> ByteStream:
+    """The uncompressed content of a stream that stands at its begin.
+
+    Reading it raises `SourceError` where the data is damaged or ends too early.
+    """
+    if compression == "gzip":
+        return _GzipStream(stream)
+    return _ZstdStream(stream) if compression == "zstd" else stream
+
+
+class _Unpacked(abc.ABC):
+    """Reads a compressed stream section by section: gzip calls them members, zstd frames."""
+
+    name: str
+
+    def __init__(self, stream: ByteStream) -> None:
+        self._stream = stream
+        self.uri = stream.uri
+        self._taken = 0
+        self._produced = 0
+
+    def read(self, size: int, /) -> bytes:
+        """At least `size` bytes unless the content ends before."""
+        parts: list[bytes] = []
+        missing = size
+        while missing > 0:
+            part = self._next(missing)
+            if part is None:
+                break
+            parts.append(part)
+            missing -= len(part)
+        data = b"".join(parts)
+        self._produced += len(data)
+        return data
+
+    @abc.abstractmethod
+    def _next(self, size: int) -> bytes | None:
+        """Some more content, possibly none yet; None at the end of the file between two sections."""
+
+    def _take(self, size: int) -> bytes:
+        data = self._stream.read(size)
+        self._taken += len(data)
+        return data
+
+    def _error(self, what: str) -> SourceError:
+        return SourceError(
+            f"{what}, after {self._produced} bytes of content; a file that is still being written or was copied in "
+            "part looks like this: give it again once it is whole",
+            self.uri,
+            self._taken,
+        )
+
+    def _cut_off(self) -> SourceError:
+        return self._error(f"the {self.name} data is cut off")
+
+    def _damaged(self, error: Exception) -> SourceError:
+        return self._error(f"the {self.name} data is damaged ({error})")
+
+
+class _GzipStream(_Unpacked):
+    name = "gzip"
+
+    def __init__(self, stream: ByteStream) -> None:
+        super().__init__(stream)
+        self._pending = b""
+        self._member: zlib._Decompress | None = None
+
+    def _next(self, size: int) -> bytes | None:
+        if self._member is None and not self._find_member():
+            return None
+        member = self._member = self._member or zlib.decompressobj(_GZIP_WINDOW_BITS)
+        piece = self._pending or self._take(_READ_BYTES)
+        try:
+            data = member.decompress(piece, size)
+        except zlib.error as error:
+            raise self._damaged(error) from error
+        if member.eof:
+            self._pending, self._member = member.unused_data, None
+        else:
+            self._pending = member.unconsumed_tail
+            if not piece and not data:
+                raise self._cut_off()
+        return data
+
+    def _find_member(self) -> bool:
+        """Passes over zero bytes, with which tapes and block devices pad, to the next member."""
+        while True:
+            self._pending = self._pending.lstrip(b"\0")
+            if self._pending:
+                return True
+            self._pending = self._take(_READ_BYTES)
+            if not self._pending:
+                return False
+
+
+class _ZstdStream(_Unpacked):
+    name = "zstd"
+
+    def __init__(self, stream: ByteStream) -> None:
+        super().__init__(stream)
+        import zstandard  # noqa: PLC0415  few files need it
+
+        self._context = zstandard.ZstdDecompressor()
+        self._damage = zstandard.ZstdError
+        self._buffer = b""
+        self._position = 0
+        self._frame: ZstdDecompressionObj | None = None
+
+    def _next(self, size: int) -> bytes | None:  # noqa: ARG002  zstd cannot be told
+        piece = self._buffer[self._position : self._position + _ZSTD_PIECE_BYTES]
+        if not piece:
+            self._buffer, self._position = self._take(_READ_BYTES), 0
+            if self._buffer:
+                return b""
+            if self._frame is not None:
+                raise self._cut_off()
+            return None
+        frame = self._frame = self._frame or self._context.decompressobj()
+        try:
+            data = frame.decompress(piece)
+        except self._damage as error:
+            raise self._damaged(error) from error
+        self._position += len(piece)
+        if frame.eof:
+            self._position -= len(frame.unused_data)
+            self._frame = None
+        return data

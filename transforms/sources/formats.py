@@ -1,0 +1,33 @@
+"""What a file holds, told by its first bytes: JSON lines, tab-text lines, or an Avro container."""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+__all__ = ["AVRO_MAGIC", "HEAD_BYTES", "INPUT_FORMATS", "Format", "InputFormat", "detect_format"]
+
+Format = Literal["json", "tab-text", "avro"]
+InputFormat = Literal["auto", "json", "tab-text", "avro"]
+
+INPUT_FORMATS: Final[tuple[InputFormat, ...]] = ("auto", "json", "tab-text", "avro")
+AVRO_MAGIC: Final = b"Obj\x01"
+HEAD_BYTES: Final = 64 * 1024
+
+# The kinds of parts that a line of Dovecot's format tab-text is made of.
+_TAB_PARTS: Final = (b"event:", b"hostname:", b"start_time:", b"end_time:", b"category:", b"field:")
+
+
+def detect_format(head: bytes) -> Format | None:
+    """The format of a file whose uncompressed content begins with `head`; `HEAD_BYTES` of it are enough.
+
+    The first line that begins as lines of either format begin decides, so that a damaged or blank line at the top
+    does not hide what follows. Returns None if no line does.
+    """
+    if head.startswith(AVRO_MAGIC):
+        return "avro"
+    for line in head.split(b"\n"):
+        if line.lstrip(b" \t").startswith(b"{"):
+            return "json"
+        if line.startswith(_TAB_PARTS):
+            return "tab-text"
+    return None
