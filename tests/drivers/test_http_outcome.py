@@ -1,0 +1,71 @@
+"""Which attempts are worth another one."""
+
+from __future__ import annotations
+
+import pytest
+
+from dovebeam.transforms.drivers.http_outcome import outcome_of_error, outcome_of_status
+
+
+@pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504, 507, 599])
+def test_retried_statuses(status: int) -> None:
+    """Time-outs, "too early", rate limits and server errors may pass."""
+    assert outcome_of_status(status).retryable
+
+
+@pytest.mark.parametrize("status", [301, 304, 400, 401, 403, 404, 409, 413, 415, 422, 501])
+def test_final_statuses(status: int) -> None:
+    """What will be the same next time is not tried again."""
+    assert not outcome_of_status(status).retryable
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [
+        (404, "the target answered 404 Not Found"),
+        (413, "the target answered 413 "),
+        (599, "the target answered 599"),
+        (100, "the target answered 100 Continue"),
+        (0, "the target answered 0"),
+    ],
+)
+def test_reason_has_the_registered_phrase(status: int, reason: str) -> None:
+    """The phrase comes from the standard, never from the server."""
+    assert outcome_of_status(status).reason.startswith(reason)
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        (
+            "Failed to connect to h port 1 after 0 ms: Could not connect",
+            "Failed to connect to h port 1: Could not connect",
+        ),
+        ("Operation timed out after 253 milliseconds with 0 bytes received", "Operation timed out"),
+        ("Operation timed out after 253 milliseconds with 4 out of 10 bytes received", "Operation timed out"),
+        ("transfer closed with 96 bytes remaining to read", "transfer closed"),
+        ("Recv failure: Connection reset by peer", "Recv failure: Connection reset by peer"),
+    ],
+)
+def test_reasons_can_be_counted(text: str, kept: str) -> None:
+    """What differs from request to request is left out."""
+    assert outcome_of_error(999, text).reason == f"transfer failed: {kept}"
+
+
+@pytest.mark.parametrize(
+    ("code", "name", "retryable"),
+    [
+        (6, "host name lookup failed", True),
+        (7, "connect failed", True),
+        (28, "timed out", True),
+        (52, "connection lost", True),
+        (60, "the server's certificate is refused", False),
+        (999, "transfer failed", False),
+    ],
+)
+def test_errors_of_libcurl(code: int, name: str, retryable: bool) -> None:
+    """The code decides, the text is passed on."""
+    outcome = outcome_of_error(code, "words")
+    assert outcome.reason.startswith(f"{name}: words")
+    assert (outcome.retryable, outcome.status) == (retryable, None)
+    assert outcome_of_error(code, "").reason.startswith(f"{name}: libcurl error {code}")

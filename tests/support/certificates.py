@@ -1,0 +1,53 @@
+"""A certificate authority for a test, by the openssl program."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from support.programs import require_program
+
+
+@dataclass(frozen=True)
+class Authority:
+    """A certificate authority in a folder."""
+
+    folder: Path
+    name: str
+
+    @property
+    def certificate(self) -> Path:
+        """Its own certificate."""
+        return self.folder / f"{self.name}.pem"
+
+    def issue(
+        self, name: str, subject_alt_name: str, *, expired: bool = False, password: str = ""
+    ) -> tuple[Path, Path]:
+        """A certificate and its key, such as for "DNS:localhost,IP:127.0.0.1"."""
+        key, request, certificate = (self.folder / f"{name}.{kind}" for kind in ("key", "csr", "pem"))
+        protection = ["-passout", f"pass:{password}"] if password else ["-nodes"]
+        _openssl("req", "-newkey", "rsa:2048", *protection, "-keyout", key, "-out", request, "-subj", f"/CN={name}")
+        extensions = self.folder / f"{name}.ext"
+        extensions.write_text(f"subjectAltName={subject_alt_name}\n")
+        until = ["-days", "-1"] if expired else ["-days", "2"]
+        _openssl(
+            *("x509", "-req", "-in", request, "-CA", self.certificate, "-CAkey", self.certificate.with_suffix(".key")),
+            *("-CAcreateserial", "-out", certificate, "-extfile", extensions, *until),
+        )
+        return certificate, key
+
+
+def make_authority(folder: Path, name: str = "ca") -> Authority:
+    """Makes a certificate authority in an existing folder."""
+    authority = Authority(folder, name)
+    key = authority.certificate.with_suffix(".key")
+    _openssl(
+        *("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", authority.certificate),
+        *("-subj", f"/CN={name}", "-days", "2"),
+    )
+    return authority
+
+
+def _openssl(*arguments: object) -> None:
+    subprocess.run([require_program("openssl"), *map(str, arguments)], check=True, capture_output=True)

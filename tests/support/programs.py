@@ -1,0 +1,71 @@
+"""Programs that tests start: found, or the test is skipped; in CI (DOVEBEAM_NO_SKIP=1) a missing one is a failure."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+
+def require_program(name: str) -> str:
+    """The path of a program; skips the test if it is missing, or fails it where nothing may be skipped."""
+    path = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
+    if path is None:
+        reason = f"{name} is not installed; .ci/install-programs installs it"
+        if os.environ.get("DOVEBEAM_NO_SKIP") == "1":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return path
+
+
+def free_port() -> int:
+    """A TCP port of the loopback interface that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def wait_until(done: Callable[[], bool], what: str, seconds: float = 10.0) -> None:
+    """Waits for a condition; fails the test when it doesn't come true."""
+    give_up = time.monotonic() + seconds
+    while not done():
+        if time.monotonic() > give_up:
+            pytest.fail(f"waited {seconds} s in vain: {what}")
+        time.sleep(0.005)
+
+
+def accepts(port: int) -> bool:
+    """Whether something listens on a TCP port of the loopback interface."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@contextlib.contextmanager
+def running(command: Sequence[str], output: Path, ready: Callable[[], bool]) -> Iterator[subprocess.Popen[bytes]]:
+    """Runs a program in the foreground until the block ends."""
+    with output.open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
+    try:
+        wait_until(
+            lambda: process.poll() is not None or ready(),
+            f"{command[0]} to start: {output.read_text(errors='replace')}",
+        )
+        if process.poll() is not None:
+            pytest.fail(f"{command[0]} ended with {process.returncode}: {output.read_text(errors='replace')}")
+        yield process
+    finally:
+        if process.poll() is None:
+            process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait(10)

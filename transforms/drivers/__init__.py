@@ -1,0 +1,29 @@
+"""Dovecot's export drivers: they deliver the bytes that a formatter made, and say what could not be delivered.
+
+A `Driver` is a value that travels to the workers; its `open()` gives the `Connection` that sends batches there.
+"""
+
+from dovebeam.transforms.drivers.base import Connection, Driver, DriverName, Failure
+from dovebeam.transforms.drivers.drop import DropDriver
+from dovebeam.transforms.drivers.file import FileDriver
+from dovebeam.transforms.drivers.from_exporter import make_driver
+from dovebeam.transforms.drivers.http_post import HttpPostDriver
+from dovebeam.transforms.drivers.log import LogDriver
+from dovebeam.transforms.drivers.registry import DRIVER_NAMES, DRIVERS, driver_class
+from dovebeam.transforms.drivers.unix import UnixDriver
+
+__all__ = [
+    "DRIVERS",
+    "DRIVER_NAMES",
+    "Connection",
+    "Driver",
+    "DriverName",
+    "DropDriver",
+    "Failure",
+    "FileDriver",
+    "HttpPostDriver",
+    "LogDriver",
+    "UnixDriver",
+    "driver_class",
+    "make_driver",
+]

@@ -1,0 +1,51 @@
+"""The `drop` driver: the event is formatted and the result thrown away."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from dovebeam.transforms.drivers.base import Connection, Driver, DriverName, Failure
+
+__all__ = ["DropConnection", "DropDriver"]
+
+
+@dataclass(frozen=True, slots=True)
+class DropDriver(Driver):
+    """Counts payloads and discards them; it has no settings.
+
+    Parallelism: unlimited, connections share nothing.
+
+    Delivery: nothing is delivered, on purpose; every payload counts as delivered and none can fail.
+    """
+
+    name: ClassVar[DriverName] = "drop"
+
+    @property
+    def endpoint(self) -> str:
+        """Nowhere."""
+        return ""
+
+    def open(self) -> DropConnection:
+        """A connection to nowhere."""
+        return DropConnection()
+
+
+class DropConnection(Connection):
+    """Discards.
+
+    Attributes:
+        payloads: how many payloads were discarded.
+        bytes: how many bytes they had.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.payloads = 0
+        self.bytes = 0
+
+    def _deliver(self, batch: Sequence[bytes]) -> list[Failure]:
+        self.payloads += len(batch)
+        self.bytes += sum(map(len, batch))
+        return []
