@@ -1,0 +1,59 @@
+"""Every recorded sample of dovecot.conf: does dovebeam read the same settings and refuse with the same message?"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from dovebeam.transforms.config import load_config
+from dovebeam.transforms.errors import ConfigError
+from support.config_vectors import answer, config_folder, expected_answer, inside, samples
+from support.report import Report, left_out
+from support.vectors import vectors_folder
+
+
+def test_config_agrees_with_dovecot(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Settings, warnings and messages of each sample are those of doveconf and of the stats process at its start.
+
+    Only the warnings about names that the metrics page can't have are left out: statistics have a test of their own.
+    """
+    folder = config_folder(tmp_path)
+    with capsys.disabled():
+        if folder is None:
+            left_out("config", vectors_folder())
+            return
+        report = Report(Path("config"))
+        with inside(folder):
+            for name in samples(folder):
+                expected, got = expected_answer(folder, name), answer(f"{name}.conf")
+                differing = {key for key in expected.keys() | got.keys() if expected.get(key) != got.get(key)}
+                report.check(
+                    name,
+                    expected={key: expected.get(key) for key in sorted(differing)},
+                    got={key: got.get(key) for key in sorted(differing)},
+                )
+        report.finish()
+
+
+def test_config_refuses_what_dovecot_refuses(tmp_path: Path) -> None:
+    """What doveconf or the stats process refuses is a ConfigError with a place, also where Dovecot crashes.
+
+    Only where another part of Dovecot is what it refuses, dovebeam says so in a warning and goes on.
+    """
+    folder = config_folder(tmp_path)
+    if folder is None:
+        return
+    with inside(folder):
+        for name in samples(folder):
+            recorded = json.loads((folder / f"{name}.expect.json").read_text("utf-8"))
+            message = recorded.get("stats_error") if recorded["ok"] else recorded["error"]
+            if not message:
+                continue
+            try:
+                found = load_config(f"{name}.conf").warnings
+            except ConfigError as error:
+                found = error.problems
+                assert all(problem.path and problem.message for problem in found), name
+            assert message in {problem.dovecot for problem in found}, name

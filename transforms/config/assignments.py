@@ -1,0 +1,287 @@
+"""What an assignment does: scalars, boolean lists in both forms, and the includes of groups.
+
+Rules from Dovecot's configuration language, sections "Short setting names", "Boolean lists" and "Groups". Inside a
+plain block a key that completes with the block's name is stored in the enclosing block.
+"""
+
+from __future__ import annotations
+
+from dovebeam.transforms.config.blocks import Assigned, Context, ContextKind, Element, ListState, is_list, resolve_key
+from dovebeam.transforms.config.conversion import convert
+from dovebeam.transforms.config.foreign import BUILT_IN_LABELS
+from dovebeam.transforms.config.legacy import group_by_lines
+from dovebeam.transforms.config.places import Place
+from dovebeam.transforms.config.settings import BLOCKS, PLAIN_BLOCKS, SETTINGS, Setting, settings_of
+from dovebeam.transforms.config.state import ParserState
+from dovebeam.transforms.config.statements import Assignment, ValueKind
+from dovebeam.transforms.config.types import Kind, ValueTypeError, parse_bool
+from dovebeam.transforms.config.unknown import is_ours, unknown_setting
+from dovebeam.transforms.config.values import ListSyntaxError, Value, reference_names, split_list, value_of
+from dovebeam.transforms.config.variables import VariableSyntaxError, has_variables, parse_expressions
+
+__all__ = ["MAX_VALUE_CHARS", "assign"]
+
+MAX_VALUE_CHARS = 1024 * 1024
+"""A value that `$SET:` makes longer than this is an error."""
+
+_HEREDOC_KINDS = frozenset({Kind.STRING, Kind.FILE, Kind.NAME})
+
+
+def assign(state: ParserState, statement: Assignment) -> None:
+    """Carry out one assignment in the innermost open block."""
+    context = state.context
+    _warn_about_swallowed_brace(state, statement)
+    heredoc = state.read_heredoc(statement) if statement.kind is ValueKind.HEREDOC else None
+    if context.kind is ContextKind.BROKEN or (statement.kind is ValueKind.HEREDOC and heredoc is None):
+        return
+    if statement.key.startswith("@") and not statement.key_quoted:
+        _include_group(state, context, statement)
+        return
+    if context.kind is ContextKind.LIST and context.list_of is not None:
+        name, owner = context.list_of
+        _decide(state, owner, name, statement, statement.key)
+        return
+    name = resolve_key(context, statement.key)
+    if not name and "/" in statement.key:
+        first, _, rest = statement.key.partition("/")
+        owner_name = resolve_key(context, first)
+        if is_list(owner_name):
+            _decide(state, context, owner_name, statement, rest)
+            return
+        if owner_name in BLOCKS:
+            message = f"'{statement.key}' sets nothing: only a block '{first} NAME {{ }}' makes one"
+            state.report.warning(statement.line.place(0), message)
+            return
+    if name:
+        _assign_known(state, context, name, statement, heredoc)
+        return
+    value = heredoc or state.read_value(statement, ours=is_ours(context))
+    meant = unknown_setting(state, context, statement, value.text if value else "")
+    if meant and value:
+        _assign_known(state, context, meant, statement, heredoc)
+    elif value:
+        context.scalars[statement.key] = Assigned(statement.key, value)
+
+
+def _warn_about_swallowed_brace(state: ParserState, statement: Assignment) -> None:
+    line = statement.line
+    offset, place = line.marks[-1]
+    if offset and line.text[offset:] == "}":
+        message = "the line before ends with a backslash, so this '}' is a part of the value and closes no block"
+        state.report.warning(place, message)
+
+
+def _assign_known(
+    state: ParserState, context: Context, name: str, statement: Assignment, heredoc: Value | None
+) -> None:
+    line, key = statement.line, statement.key
+    if context.kind is ContextKind.FOREIGN:
+        value = heredoc or state.read_value(statement, ours=False)
+        if value and name in SETTINGS:
+            context.scalars[name] = Assigned(key, value)
+        return
+    if name in BLOCKS or name in PLAIN_BLOCKS:
+        _report_block_as_setting(state, name, statement)
+        return
+    setting = SETTINGS[name]
+    if heredoc is not None and setting.kind not in _HEREDOC_KINDS:
+        kind = "list settings" if setting.kind is Kind.BOOL_LIST else "this setting"
+        text = f"{key}: Heredoc syntax is not supported for {kind}: {name}"
+        state.error(line, line.place(0), text, message=f"'{key}' can't be a heredoc; write its value in one line")
+        return
+    value = heredoc or state.read_value(statement, ours=True)
+    if value is None:
+        context.excused = context.excused or name == "metric_filter"
+        return
+    _warn_about_place(state, context, setting, statement)
+    if setting.kind is Kind.BOOL_LIST:
+        _assign_list(state, context, setting, statement, value)
+        return
+    target = context
+    if context.kind is ContextKind.PLAIN and name.startswith(f"{context.key}_") and context.parent is not None:
+        target = context.parent
+    if name in value.names:
+        value = _append_to_itself(state, target, setting, value)
+    checked = _check(state, setting, statement, value)
+    target.scalars[name] = Assigned(key, value, checked)
+
+
+def _check(state: ParserState, setting: Setting, statement: Assignment, value: Value) -> bool:
+    """Check the type, unless something must be expanded first; whether nothing is left to check later."""
+    line, key = statement.line, statement.key
+    if value.kind is ValueKind.QUOTED and _has_bare_quote(statement.text, line.text[statement.value_at - 1]):
+        message = (
+            "the quotes at both ends of the value are taken off, although they don't belong together; "
+            "put the whole value in quotes and a backslash before each inner one"
+        )
+        state.report.warning(value.place, message, secret=setting.secret)
+    if value.kind is ValueKind.FILE or value.names:
+        return False
+    if has_variables(value.text):
+        try:
+            if setting.kind in {Kind.STRING, Kind.NAME, Kind.FILE} and setting.expanded:
+                parse_expressions(value.text)
+        except VariableSyntaxError as error:
+            text = f"{key}: {_without_secret(setting, value, error.message)}"
+            message = (
+                "this %{...} is not complete; write %{env:NAME} or %{env:NAME | default('text')}, or %%{ for a plain %{"
+            )
+            state.error(line, value.place_at(error.offset), text, message=message, secret=setting.secret)
+            return True
+        return False
+    try:
+        convert(setting, value.text)
+    except ValueTypeError as error:
+        shown = f"{key}: {_without_secret(setting, value, error.message)}"
+        text = "" if setting.extension else shown
+        message = f"{shown}; {error.advice}"
+        if text:
+            state.error(line, value.place, text, message=message, secret=setting.secret)
+        else:
+            state.report.error(value.place, message, secret=setting.secret)
+    return True
+
+
+def _without_secret(setting: Setting, value: Value, message: str) -> str:
+    """Dovecot's messages repeat the value."""
+    return message.replace(value.text, "***") if setting.secret and value.text else message
+
+
+def _has_bare_quote(inside: str, quote: str) -> bool:
+    """Whether the same quote stands inside without a backslash."""
+    return quote in inside.replace("\\\\", "").replace(f"\\{quote}", "")
+
+
+def _append_to_itself(state: ParserState, context: Context, setting: Setting, value: Value) -> Value:
+    """A value that names its own setting gets what the setting was before, at once."""
+    before = Value(setting.default, ((0, value.place),))
+    for layer in context.enclosing():
+        if setting.name in layer.scalars:
+            before = layer.scalars[setting.name].value
+            break
+    names = [*before.names]
+    pieces: list[str] = []
+    position = 0
+    for start, end, name in reference_names(value.text, value.names):
+        pieces.append(value.text[position:start])
+        if name == setting.name:
+            pieces.append(before.text)
+        else:
+            names.append(name)
+            pieces.append(f"\0{len(names) - 1}\0")
+        position = end
+    pieces.append(value.text[position:])
+    if sum(map(len, pieces)) > MAX_VALUE_CHARS:
+        state.report.error(value.place, f"$SET: makes this value longer than {MAX_VALUE_CHARS} characters")
+        return value.with_text("")
+    return Value("".join(pieces), ((0, value.place),), tuple(names), ValueKind.VARIABLE)
+
+
+def _assign_list(state: ParserState, context: Context, setting: Setting, statement: Assignment, value: Value) -> None:
+    state_of_list = context.lists.setdefault(setting.name, ListState(value.place))
+    try:
+        elements = split_list(value.text)
+    except ListSyntaxError as error:
+        text = f"{statement.key}: {error.message}"
+        message = f"{text}; separate the elements with spaces, and put those with spaces in double quotes"
+        state.error(statement.line, value.place_at(error.offset), text, message=message)
+        elements = []
+    state_of_list.assign(elements, value)
+
+
+def _decide(state: ParserState, owner: Context, name: str, statement: Assignment, element: str) -> None:
+    """`element = yes` in the block form of a list."""
+    line = statement.line
+    value = state.read_value(statement, ours=True) if statement.kind is not ValueKind.HEREDOC else None
+    if value is None:
+        if statement.kind is ValueKind.HEREDOC:
+            state.error(
+                line, line.place(0), f"{statement.key}: Heredoc syntax is not supported for this setting: {name}"
+            )
+        return
+    try:
+        wanted = parse_bool(value.text)
+    except ValueTypeError as error:
+        text = f"{statement.key}: {error.message}"
+        state.error(line, value.place, text, message=f"{text}: {error.advice}")
+        return
+    place = line.place(1 if statement.key_quoted else 0)
+    key = Value(element, ((0, place),))
+    if "$" in element and not statement.key_quoted:
+        key = value_of(Assignment(line, "", False, ValueKind.VARIABLE, element, 0), state.environ)
+    state_of_list = owner.lists.setdefault(name, ListState(place))
+    state_of_list.decide(key.text, Element(wanted, place, key.names))
+
+
+def _report_block_as_setting(state: ParserState, name: str, statement: Assignment) -> None:
+    line, key = statement.line, statement.key
+    value = state.read_value(statement, ours=True)
+    if value is None:
+        return
+    if name in PLAIN_BLOCKS:
+        text = f"{key}: Setting is a named filter, use '{key} {{'"
+        state.error(line, line.place(0), text, message=f"'{key}' is a block", suggestion=f"write: {key} {{")
+        return
+    text = f"{key}: Setting is a named list filter, use '{key} {value.text} {{'"
+    suggestion = f"write: {key} NAME {{"
+    if name == "metric_group_by" and value.text:
+        suggestion = f"write instead:\n{group_by_lines(value.text)}"
+    state.error(line, line.place(0), text, message=f"'{key}' is a block with a name", suggestion=suggestion)
+
+
+def _warn_about_place(state: ParserState, context: Context, setting: Setting, statement: Assignment) -> None:
+    """Tell where a setting of ours has no effect, which Dovecot never does."""
+    place = statement.line.place(0)
+    key = statement.key
+    if context.kind is ContextKind.NAMED:
+        known = settings_of(context.key) if context.key in BLOCKS else ()
+        inner = any(name.startswith(f"{context.key}_") and setting.name.startswith(f"{name}_") for name in BLOCKS)
+        if setting not in known and not inner:
+            state.report.warning(place, f"'{key}' has no effect inside {context.key}", secret=setting.secret)
+    elif context.kind is ContextKind.PLAIN and not setting.name.startswith((f"{context.key}_", "ssl_")):
+        message = f"'{key}' has no effect inside {context.key} {{ }}; write it directly in the event_exporter block"
+        state.report.warning(place, message, secret=setting.secret)
+    elif context.kind in {ContextKind.ROOT, ContextKind.CONNECTION} and setting.block_only:
+        block = "event_exporter" if setting.name.startswith("event_exporter") else "metric"
+        state.report.warning(place, f"'{key}' has no effect outside a {block} block")
+
+
+def _include_group(state: ParserState, context: Context, statement: Assignment) -> None:
+    line, label = statement.line, statement.key[1:]
+    place = line.place(0)
+    if context.kind is ContextKind.FOREIGN:
+        return
+    if any(layer.kind is ContextKind.GROUP for layer in context.enclosing()):
+        state.error(line, place, "Recursive include groups not allowed", message="a group can't include another group")
+        return
+    if statement.kind is ValueKind.VARIABLE:
+        text = "Include groups cannot contain $variables"
+        state.error(line, line.place(statement.value_at), text, message="write the name of the group itself")
+        return
+    value = state.read_value(statement, ours=True)
+    if value is None:
+        return
+    group = state.groups.get((label, value.text))
+    if group is not None:
+        _continue(state, context, group)
+        return
+    labels = {known for known, _ in state.groups}
+    if label in BUILT_IN_LABELS and label != "metric_defaults":
+        return
+    text = f"Unknown group @{label}={value.text}" if label in labels else f"Unknown group label @{label}"
+    names = sorted(name for known, name in state.groups if known == label)
+    suggestion = f"groups with this label so far: {', '.join(names)}" if names else "define the group before this line"
+    state.error(line, place, text, message=text, suggestion=suggestion)
+
+
+def _continue(state: ParserState, context: Context, group: Context) -> None:
+    """Make every block of the group a block here, too."""
+    context.included.append(group)
+    waiting = [(context, group)]
+    while waiting:
+        target, source = waiting.pop()
+        for (key, name), child in source.children.items():
+            place: Place = child.place
+            continued = state.child(target, child.kind, key, name, place)
+            continued.inherited.append(child)
+            waiting.append((continued, child))

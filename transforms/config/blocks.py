@@ -1,0 +1,197 @@
+"""The tree of blocks as it was read: contexts with their assignments, lists and included groups.
+
+Rules from Dovecot's configuration language, sections "Blocks" and "Short setting names". Opening the same kind and name
+again at the same place continues the same block; its rank stays that of the first opening.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from dovebeam.transforms.config.places import Place
+from dovebeam.transforms.config.settings import BLOCKS, NAME_SETTINGS, PLAIN_BLOCKS, SETTINGS
+from dovebeam.transforms.config.types import Kind
+from dovebeam.transforms.config.values import Value
+
+__all__ = [
+    "Assigned",
+    "Context",
+    "ContextKind",
+    "Element",
+    "ListState",
+    "completions",
+    "is_list",
+    "name_of",
+    "resolve_key",
+]
+
+
+class ContextKind(enum.Enum):
+    """What a block is to event export."""
+
+    ROOT = "root"
+    NAMED = "named"
+    PLAIN = "plain"
+    CONNECTION = "connection"
+    LIST = "list"
+    GROUP = "group"
+    FOREIGN = "foreign"
+    BROKEN = "broken"
+
+
+@dataclass(frozen=True, slots=True)
+class Assigned:
+    """The last assignment of a scalar setting in a context; `checked` if its type has been looked at already."""
+
+    key: str
+    value: Value
+    checked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Element:
+    """What a context says about one element of a boolean list, and where; `names` as in `Value`."""
+
+    wanted: bool
+    place: Place
+    names: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class ListState:
+    """What one context says about a boolean list.
+
+    Attributes:
+        elements: each element that was mentioned, in that order.
+        cut: an assignment has cut the list off from less specific levels.
+        place: the first statement about the list.
+        added_at: the first element added in the block form before any assignment.
+    """
+
+    place: Place
+    elements: dict[str, Element] = field(default_factory=dict)
+    cut: bool = False
+    added_at: Place | None = None
+
+    def assign(self, elements: Iterable[str], value: Value) -> None:
+        """`list = a b`: replaces whatever this context said before."""
+        self.elements = {name: Element(True, value.place, value.names) for name in elements}
+        self.cut = True
+        self.added_at = None
+
+    def decide(self, name: str, element: Element) -> None:
+        """`list { name = yes }`: changes one element."""
+        self.elements[name] = element
+        if element.wanted and not self.cut and self.added_at is None:
+            self.added_at = element.place
+
+
+@dataclass(slots=True, eq=False)
+class Context:
+    """One block, or the top level.
+
+    Attributes:
+        kind: what it is to event export.
+        key: the full name of the block's kind; for a group its label.
+        name: the block's name, an empty string for a block without one.
+        parent: the enclosing block.
+        place: where it was first opened.
+        rank: counts contexts in the order of first opening.
+        children: by kind and name, in the order of first opening.
+        scalars, lists: what was assigned here, by full name.
+        included: groups that this very block includes, in order.
+        inherited: blocks of groups that an enclosing block includes and that continue this block.
+        list_of: for the block form of a list, the list's full name and the context that it belongs to.
+        excused: a 2.3 selector stands where the filter should be; its own error is enough.
+        active: for the top level, the blocks for service `stats` once they are known.
+    """
+
+    kind: ContextKind
+    key: str
+    name: str
+    parent: Context | None
+    place: Place
+    rank: int
+    children: dict[tuple[str, str], Context] = field(default_factory=dict)
+    scalars: dict[str, Assigned] = field(default_factory=dict)
+    lists: dict[str, ListState] = field(default_factory=dict)
+    included: list[Context] = field(default_factory=list)
+    inherited: list[Context] = field(default_factory=list)
+    list_of: tuple[str, Context] | None = None
+    excused: bool = False
+    active: list[Context] | None = None
+
+    @property
+    def groups(self) -> list[Context]:
+        """Every group that continues this block; of two that set the same, the later one counts."""
+        return self.inherited + self.included
+
+    def is_named(self, key: str) -> bool:
+        """Whether this is a block `key NAME {`."""
+        return self.kind is ContextKind.NAMED and self.key == key
+
+    def is_active(self) -> bool:
+        """Whether the stats process looks at blocks in here: the top level and what is meant for service `stats`."""
+        context: Context | None = self
+        while context is not None:
+            if context.kind is ContextKind.CONNECTION:
+                if context.key != "protocol" or not _is_for_stats(context.name):
+                    return False
+            elif context.kind is not ContextKind.ROOT:
+                return False
+            context = context.parent
+        return True
+
+    def enclosing(self) -> Iterator[Context]:
+        """This context and all around it, from the inside out."""
+        context: Context | None = self
+        while context is not None:
+            yield context
+            context = context.parent
+
+    def walk(self) -> Iterator[Context]:
+        """This context and everything in it, in the order of first opening."""
+        waiting = [self]
+        found: list[Context] = []
+        while waiting:
+            context = waiting.pop()
+            found.append(context)
+            waiting.extend(context.children.values())
+        return iter(sorted(found, key=lambda context: context.rank))
+
+
+def _is_for_stats(protocol: str) -> bool:
+    return protocol == "stats" or (protocol.startswith("!") and protocol != "!stats")
+
+
+def completions(context: Context, key: str) -> Iterator[str]:
+    """The full names that a key may stand for, the first that exists is meant."""
+    if context.kind is ContextKind.NAMED:
+        yield f"{context.key}_{context.name.replace('/', '_')}_{key}"
+    if context.kind in {ContextKind.NAMED, ContextKind.PLAIN, ContextKind.GROUP}:
+        yield f"{context.key}_{key}"
+    yield key
+
+
+def resolve_key(context: Context, key: str) -> str:
+    """The full name of a setting or block that an assignment's key means, or an empty string."""
+    for name in completions(context, key):
+        if name in SETTINGS or name in BLOCKS or (name in PLAIN_BLOCKS and name == key):
+            return name
+    return ""
+
+
+def name_of(context: Context) -> str:
+    """The effective name of a named block, which a setting in it may override."""
+    setting = NAME_SETTINGS[context.key]
+    for layer in (context, *reversed(context.groups)):
+        if setting in layer.scalars:
+            return layer.scalars[setting].value.text
+    return context.name
+
+
+def is_list(name: str) -> bool:
+    """Whether this full name is that of a boolean list."""
+    return name in SETTINGS and SETTINGS[name].kind is Kind.BOOL_LIST

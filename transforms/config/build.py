@@ -1,0 +1,215 @@
+"""From the tree to the model: effective settings of exporters, and what the stats process would refuse at its start.
+
+Rules from Dovecot's configuration language, sections "Precedence and inheritance" and "When the stats process starts".
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import cast
+
+from dovebeam.transforms.config.blocks import Assigned, Context
+from dovebeam.transforms.config.conversion import SettingValue, convert
+from dovebeam.transforms.config.includes import beside
+from dovebeam.transforms.config.levels import Expander, active_parents, layers_of, lookup, merged_blocks
+from dovebeam.transforms.config.model import DriverName, Exporter, SettingEntry, Settings, SourcePlace
+from dovebeam.transforms.config.places import Place, Report, Stage, at_line
+from dovebeam.transforms.config.settings import SETTINGS, Setting, settings_of
+from dovebeam.transforms.config.statements import ValueKind
+from dovebeam.transforms.config.types import Kind, ValueTypeError
+from dovebeam.transforms.config.urls import http_url_error
+from dovebeam.transforms.config.values import Value
+from dovebeam.transforms.config.variables import VariableError, VariableSyntaxError, expand, has_variables
+from dovebeam.transforms.formats import FormatName, TimeFormat
+
+__all__ = ["EntryBuilder", "build_exporters", "check_targets", "source_place"]
+
+_HIDDEN = "***"
+_NOT_EXPANDED = "a %{...} in it can't be expanded; write %%{ for a plain %{"
+_HTTP_PREFIXES = ("http_client_", "ssl_")
+
+
+def source_place(place: Place) -> SourcePlace:
+    """The part of a place that stays with the model."""
+    return SourcePlace(place.path, place.line)
+
+
+class EntryBuilder:
+    """Makes entries of the model from what was assigned, and reports what can't be expanded or converted."""
+
+    def __init__(self, report: Report, expander: Expander, environ: Mapping[str, str]) -> None:
+        self.report = report
+        self.expander = expander
+        self.environ = environ
+        self.unexpanded: set[int] = set()
+
+    def entry(self, setting: Setting, contexts: list[Context], block: str) -> SettingEntry:
+        """One setting of a block.
+
+        Args:
+            setting: which.
+            contexts: all places where the block was opened.
+            block: how Dovecot's messages of the stats process begin, such as
+                `stats_metric settings (filter=metric/x): `.
+        """
+        found = lookup(layers_of(contexts, block_only=setting.block_only), setting.name)
+        if found is None:
+            default = contexts[0].name if setting.kind is Kind.NAME else setting.default
+            return SettingEntry(convert(setting, default), default, source_place(contexts[0].place), False)
+        assigned, where = found
+        place = source_place(assigned.value.place)
+        if setting.kind is Kind.FILE and not assigned.value.names:
+            return self._file(setting, assigned, place)
+        written = self.expander.text(assigned, where)
+        if self.expander.failed(assigned):
+            return SettingEntry(convert(setting, setting.default), written, place, True)
+        text = self.expanded(setting, assigned, written, block)
+        if text is None:
+            return SettingEntry(convert(setting, setting.default), written, place, True)
+        return SettingEntry(self._converted(setting, assigned, text, written), written, place, True)
+
+    def expanded(self, setting: Setting, assigned: Assigned, written: str, block: str) -> str | None:
+        """The text with its `%{...}` expanded, `None` if that isn't possible, which is reported."""
+        if not has_variables(written) or not setting.expanded:
+            return written
+        self.unexpanded.add(id(assigned))
+        same = written == assigned.value.text
+        if setting.kind is Kind.ENUM:
+            dovecot = f"Invalid setting {setting.name}={written}: Invalid value: {written}"
+            message = f"{assigned.key}: variables don't work here; write one of: {', '.join(setting.choices)}"
+            self.report.error(assigned.value.place, message, dovecot=dovecot, stage=Stage.STATS_START)
+            return None
+        try:
+            text = expand(written, self.environ)
+        except VariableError as error:
+            reason = f"{block}Failed to parse configuration: Failed to expand {setting.name} setting variables: "
+            dovecot = reason + (_HIDDEN if setting.secret else error.dovecot) if error.dovecot else ""
+            place = assigned.value.place_at(error.offset) if same else assigned.value.place
+            message = f"{assigned.key}: {_NOT_EXPANDED if setting.secret else error.message}"
+            self.report.error(place, message, dovecot=dovecot, stage=Stage.STATS_START, secret=setting.secret)
+        except VariableSyntaxError:
+            if not assigned.checked:
+                message = f"{assigned.key}: a %{{...}} in it is not complete"
+                self.report.error(assigned.value.place, message, secret=setting.secret)
+        else:
+            self.unexpanded.discard(id(assigned))
+            return text
+        return None
+
+    def element(self, name: str, text: str, place: Place) -> str:
+        """An element of a list with its `%{...}` expanded."""
+        if not has_variables(text):
+            return text
+        return self.expanded(SETTINGS[name], Assigned(name, Value(text, ((0, place),))), text, "") or text
+
+    def _converted(self, setting: Setting, assigned: Assigned, text: str, written: str) -> SettingValue:
+        try:
+            return convert(setting, text)
+        except ValueTypeError as error:
+            if not assigned.checked and not assigned.value.names:
+                reason = _HIDDEN if setting.secret else error.message
+                message = f"{assigned.key}: {reason}; {error.advice}"
+                place = assigned.value.place
+                shown = _HIDDEN if setting.secret else written
+                dovecot = f"Invalid setting {setting.name}={shown}: {reason}" if text != written else ""
+                if assigned.value.kind is ValueKind.FILE:
+                    dovecot = at_line(place.path, place.line, f"{assigned.key}: {reason}")
+                if setting.extension:
+                    dovecot = ""
+                self.report.error(place, message, dovecot=dovecot, stage=Stage.EXPAND, secret=setting.secret)
+            return convert(setting, setting.default)
+
+    def _file(self, setting: Setting, assigned: Assigned, place: SourcePlace) -> SettingEntry:
+        """A setting that names a file: its path, relative to the configuration file that sets it."""
+        value = assigned.value
+        path = value.file if value.kind is ValueKind.FILE else value.text
+        if "\n" in path:
+            self.report.error(value.place, f"{assigned.key}: write the path of a file, not its content")
+            path = ""
+        path = self.expanded(setting, assigned, path, "") or ""
+        return SettingEntry(os.path.abspath(beside(place.path, path)) if path else "", value.text or path, place, True)
+
+
+def build_exporters(root: Context, entries: EntryBuilder) -> dict[str, Exporter]:
+    """The exporters that the stats process knows, by the names of their blocks."""
+    made: dict[str, Exporter] = {}
+    for name, contexts in merged_blocks(active_parents(root), "event_exporter").items():
+        block = f"event_exporter settings (filter=event_exporter/{name}): "
+        found: dict[str, SettingEntry] = {}
+        for setting in settings_of("event_exporter"):
+            if setting.name.startswith(_HTTP_PREFIXES) and _is_skipped(setting, contexts, found):
+                default = SettingEntry(convert(setting, setting.default), setting.default, _place(contexts), False)
+                found[setting.name] = default
+            else:
+                found[setting.name] = entries.entry(setting, contexts, block)
+        settings = Settings(found)
+        made[name] = Exporter(
+            name=name,
+            driver=cast(DriverName, settings.text("event_exporter_driver")),
+            format=cast(FormatName, settings.text("event_exporter_format")),
+            time_format=cast(TimeFormat, settings.text("event_exporter_time_format")),
+            settings=settings,
+            place=_place(contexts),
+        )
+    return made
+
+
+def _place(contexts: list[Context]) -> SourcePlace:
+    return source_place(contexts[0].place)
+
+
+def _is_skipped(setting: Setting, contexts: list[Context], found: Mapping[str, SettingEntry]) -> bool:
+    """A file that only http-post needs isn't opened for another driver; it may be readable for root only."""
+    if found["event_exporter_driver"].value == "http-post":
+        return False
+    assigned = lookup(layers_of(contexts), setting.name)
+    return assigned is not None and assigned[0].value.kind is ValueKind.FILE
+
+
+def check_targets(report: Report, exporter: Exporter, contexts: list[Context]) -> None:
+    """Report a target that would lose every event, of an exporter that a metric uses."""
+    settings = exporter.settings
+    block = contexts[0].place
+    name = {
+        "file": "event_exporter_file_path",
+        "unix": "event_exporter_unix_path",
+        "http-post": "event_exporter_http_post_url",
+    }.get(exporter.driver)
+    if name is None:
+        return
+    found = lookup(layers_of(contexts), name)
+    place = found[0].value.place if found else block
+    target = settings.text(name)
+    short = name.removeprefix("event_exporter_")
+    if exporter.driver == "http-post":
+        problem = http_url_error(target)
+        if problem:
+            message = f"event_exporter {exporter.name}: no event could be sent: {problem}"
+            suggestion = f"write: {short} = https://HOST/PATH"
+            if "0x0a" in problem:
+                suggestion = "a value read with '<' keeps the line end of its file; remove it from the file"
+            report.error(place, message, suggestion=suggestion)
+        _check_tls_files(report, exporter, contexts)
+    elif not target:
+        message = f"event_exporter {exporter.name}: driver {exporter.driver} needs {short}"
+        report.error(place, message, suggestion=f"write: {short} = /PATH")
+    elif not target.startswith("/"):
+        message = f"event_exporter {exporter.name}: {short} is relative; Dovecot takes it from its run directory"
+        report.warning(place, message)
+
+
+def _check_tls_files(report: Report, exporter: Exporter, contexts: list[Context]) -> None:
+    for setting in settings_of("event_exporter"):
+        path = exporter.settings[setting.name] if setting.kind is Kind.FILE else ""
+        if not isinstance(path, str) or not path:
+            continue
+        try:
+            os.stat(path)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            found = lookup(layers_of(contexts), setting.name)
+            place = found[0].value.place if found else contexts[0].place
+            text = f"{setting.name}: open({path}) failed: {error.strerror}"
+            report.error(place, text, dovecot=at_line(place.path, place.line, text), stage=Stage.EXPAND)
+        except OSError:
+            continue

@@ -1,0 +1,255 @@
+"""The checks of the whole configuration: what `doveconf` says after parsing, and what it should have said.
+
+Rules from Dovecot's configuration language, sections "After parsing" and "Nesting restrictions". Every block is
+checked, also one that isn't active, except blocks of groups that nobody includes.
+"""
+
+from __future__ import annotations
+
+from dovebeam.transforms.config.blocks import Assigned, Context, ContextKind, name_of
+from dovebeam.transforms.config.conversion import convert
+from dovebeam.transforms.config.hints import did_you_mean, near_miss
+from dovebeam.transforms.config.levels import Expander, active_parents, layers_of, lookup
+from dovebeam.transforms.config.places import Place, Report, Stage
+from dovebeam.transforms.config.settings import SETTINGS
+from dovebeam.transforms.config.state import ParserState
+from dovebeam.transforms.config.statements import ValueKind
+from dovebeam.transforms.config.types import Kind, ValueTypeError
+from dovebeam.transforms.config.urls import http_url_error
+from dovebeam.transforms.config.values import Value
+from dovebeam.transforms.config.variables import has_variables
+from dovebeam.transforms.errors import FilterSyntaxError
+from dovebeam.transforms.filters import parse_filter
+from dovebeam.transforms.formats import FORMAT_NAMES
+
+__all__ = ["Checker", "filter_problem", "format_problem"]
+
+_MAX_SHOWN_CHARS = 200
+_MAX_SHOWN_NAMES = 10
+_MAX_COMPARED_NAMES = 1000
+_AROUND = {
+    "event_exporter": (ContextKind.ROOT, ContextKind.CONNECTION, ""),
+    "metric": (ContextKind.ROOT, ContextKind.CONNECTION, ""),
+    "metric_group_by": (ContextKind.NAMED, ContextKind.NAMED, "metric"),
+    "metric_group_by_method": (ContextKind.NAMED, ContextKind.NAMED, "metric_group_by"),
+}
+
+
+def filter_problem(
+    report: Report, value: Value, text: str, metric: str, *, before: str, stage: Stage = Stage.CHECK
+) -> None:
+    """Report what is wrong with a filter, if anything.
+
+    Args:
+        report: gets the problem.
+        value: the filter's assignment, for places.
+        text: the filter with everything expanded.
+        metric: the name of the metric.
+        before: what Dovecot prints before its message.
+        stage: when Dovecot looks at it.
+    """
+    if not text:
+        message = f"metric {metric} {{ filter }} is empty - will not match anything"
+        ours = (
+            f"metric {metric}: the filter is empty and matches nothing; write for example: event=imap_command_finished"
+        )
+        report.error(value.place, ours, dovecot=before + message, stage=stage)
+        return
+    same = text == value.text
+    try:
+        parsed = parse_filter(text)
+    except FilterSyntaxError as error:
+        place = value.place_at(error.offset) if same else value.place
+        reason = error.message.removeprefix("event filter: ")
+        shown = "" if same else f" in: {text[:_MAX_SHOWN_CHARS]}"
+        message = f"metric {metric}: filter: {reason}{shown}"
+        report.error(place, message, dovecot=before + error.message, suggestion=error.hint, stage=stage)
+        return
+    if parsed.unterminated is not None:
+        place = value.place_at(parsed.unterminated) if same else value.place
+        message = f"metric {metric}: filter: this quote is never closed; Dovecot ignores it and all that follows"
+        report.warning(place, message)
+
+
+def format_problem(report: Report, place: Place, text: str, *, before: str, stage: Stage = Stage.CHECK) -> None:
+    """Report a format that is missing or doesn't exist; the arguments are those of `filter_problem`."""
+    known = ", ".join(FORMAT_NAMES)
+    if not text:
+        message = f"the exporter has no format; add to its block: format = json (or another of {known})"
+        report.error(place, message, dovecot=f"{before}Exporter format name can't be empty", stage=stage)
+    elif text not in FORMAT_NAMES:
+        message = f"unknown format '{text}'; there are {known}"
+        suggestion = did_you_mean(near_miss(text, FORMAT_NAMES))
+        dovecot = f"{before}Unknown exporter format '{text}'"
+        report.error(place, message, dovecot=dovecot, suggestion=suggestion, stage=stage)
+
+
+class Checker:
+    """Goes through the tree once, in the order of first opening."""
+
+    def __init__(self, state: ParserState, expander: Expander) -> None:
+        self.state = state
+        self.report = state.report
+        self.expander = expander
+        self.before = f"Error in configuration file {state.main_path}: "
+        self.active = active_parents(state.root)
+
+    def run(self) -> None:
+        """Check every block."""
+        for context in self.state.root.walk():
+            if context.kind is ContextKind.FOREIGN:
+                self._check_metrics_in(context)
+                continue
+            self._expand_references(context)
+            self._check_metrics_in(context)
+            self._check_http_client(context)
+            self._warn_without_effect(context)
+            if context.is_named("event_exporter"):
+                self._check_format(context)
+            elif context.is_named("metric"):
+                self._check_filter(context)
+
+    def _expand_references(self, context: Context) -> None:
+        for name, assigned in context.scalars.items():
+            if assigned.value.names and name in SETTINGS:
+                text = self.expander.text(assigned, context)
+                if not self.expander.failed(assigned) and not has_variables(text):
+                    self._check_type(name, assigned, text)
+
+    def _check_type(self, name: str, assigned: Assigned, text: str) -> None:
+        setting = SETTINGS[name]
+        try:
+            convert(setting, text)
+        except ValueTypeError as error:
+            place = assigned.value.place
+            shown = f"{assigned.key}: {'***' if setting.secret else error.message}"
+            message = f"{shown}; {error.advice}"
+            dovecot = "" if setting.extension else self.before + shown
+            self.report.error(place, message, dovecot=dovecot, stage=Stage.EXPAND, secret=setting.secret)
+
+    def _check_metrics_in(self, context: Context) -> None:
+        metrics = [c for c in context.children.values() if c.is_named("metric")]
+        if not metrics:
+            return
+        exporters = self._exporters_around(context)
+        for metric in metrics:
+            if context.kind not in {ContextKind.ROOT, ContextKind.CONNECTION}:
+                self._report_nested(context, metric)
+                continue
+            found = lookup(layers_of([metric]), "metric_exporter")
+            if found is None:
+                continue
+            assigned, where = found
+            exporter = self.expander.text(assigned, where)
+            if not exporter or exporter in exporters or self.expander.failed(assigned) or has_variables(exporter):
+                continue
+            text = f"metric {name_of(metric)} refers to nonexistent exporter '{exporter}'"
+            more = ", ..." if len(exporters) > _MAX_SHOWN_NAMES else ""
+            names = ", ".join(exporters[:_MAX_SHOWN_NAMES]) + more or "none at all"
+            self.report.error(
+                assigned.value.place,
+                f"metric {name_of(metric)}: there is no event_exporter '{exporter}'; there are: {names}",
+                dovecot=self.before + text,
+                suggestion=did_you_mean(near_miss(exporter, exporters[:_MAX_COMPARED_NAMES])),
+                stage=Stage.CHECK,
+            )
+
+    def _exporters_around(self, context: Context) -> list[str]:
+        """Names of exporters that a metric in this block may mean."""
+        places = [*context.enclosing(), *self.active]
+        return list(dict.fromkeys(c.name for p in places for c in p.children.values() if c.is_named("event_exporter")))
+
+    def _report_nested(self, context: Context, metric: Context) -> None:
+        if context in self.state.unclosed:
+            return
+        text = (
+            f"Failed to get metric {metric.name}: Filter metric={metric.name} unexpectedly not found "
+            "(invalid userdb or -o override settings?)"
+        )
+        around = f"{context.key} {context.name}".rstrip()
+        message = (
+            f"metric {metric.name} stands inside '{around}'; close that block first, a metric belongs to the top level"
+        )
+        self.report.error(metric.place, message, dovecot=self.before + text, stage=Stage.CHECK)
+
+    def _check_http_client(self, context: Context) -> None:
+        for name, assigned in context.scalars.items():
+            setting = SETTINGS.get(name)
+            if setting is None or not (setting.not_zero or name == "http_client_proxy_url"):
+                continue
+            if assigned.value.kind is ValueKind.FILE:
+                continue
+            text = self.expander.text(assigned, context)
+            if self.expander.failed(assigned) or has_variables(text):
+                continue
+            problem = setting.not_zero if setting.not_zero and _is_zero(name, text) else ""
+            if name == "http_client_proxy_url" and text and http_url_error(text):
+                problem = f"Invalid http_client_proxy_url: {http_url_error(text)}"
+            if problem:
+                dovecot = self.before + problem
+                self.report.error(assigned.value.place, problem, dovecot=dovecot, stage=Stage.CHECK)
+
+    def _check_format(self, context: Context) -> None:
+        own = layers_of([context], block_only=True)
+        if _has_variables(own):
+            return
+        found = lookup(own, "event_exporter_format")
+        if found is None:
+            format_problem(self.report, context.place, "", before=self.before)
+        elif not self.expander.failed(found[0]):
+            text = self.expander.text(*found)
+            format_problem(self.report, found[0].value.place, text, before=self.before)
+
+    def _check_filter(self, context: Context) -> None:
+        own = layers_of([context], block_only=True)
+        found = lookup(own, "metric_filter")
+        if found is None or _has_variables(own):
+            return
+        assigned, where = found
+        if assigned.value.kind is ValueKind.FILE:
+            self._report_filter_in_file(assigned.value, name_of(context))
+            return
+        text = self.expander.text(assigned, where)
+        if not self.expander.failed(assigned) and not has_variables(text):
+            filter_problem(self.report, assigned.value, text, name_of(context), before=self.before)
+
+    def _report_filter_in_file(self, value: Value, metric: str) -> None:
+        """Dovecot's check looks at the text `<path` instead of the file, so no filter can be in a file."""
+        try:
+            parse_filter(f"<{value.file}")
+        except FilterSyntaxError as error:
+            message = (
+                f"metric {metric}: Dovecot's own check (doveconf) refuses a filter that is read from a file; "
+                "write it here, or as a heredoc: filter = <<END"
+            )
+            self.report.error(value.place, message, dovecot=self.before + error.message, stage=Stage.CHECK)
+
+    def _warn_without_effect(self, context: Context) -> None:
+        around = context.parent
+        if context.kind is not ContextKind.NAMED or around is None:
+            return
+        *kinds, key = _AROUND[context.key]
+        title = f"{context.key} {context.name}"
+        if around.kind not in kinds or (key and around.key != key):
+            if context.key != "metric":
+                self.report.warning(context.place, f"{title} has no effect here")
+        elif around.kind is ContextKind.CONNECTION and not around.is_active():
+            message = f"{title} has no effect inside {around.key} {around.name}; the stats process doesn't look there"
+            self.report.warning(context.place, message)
+
+
+def _is_zero(name: str, text: str) -> bool:
+    try:
+        return convert(SETTINGS[name], text) == 0
+    except ValueTypeError:
+        return False
+
+
+def _has_variables(layers: list[Context]) -> bool:
+    """Whether a string setting of a block has a `%{`, so that Dovecot doesn't check the block while reading."""
+    return any(
+        has_variables(assigned.value.text)
+        for layer in layers
+        for name, assigned in layer.scalars.items()
+        if name in SETTINGS and SETTINGS[name].kind in {Kind.STRING, Kind.NAME}
+    )

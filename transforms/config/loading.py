@@ -1,0 +1,93 @@
+"""Reading a configuration: `load_config` for everybody, `read_config` for whoever wants to see an unusable one, too."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from dovebeam.transforms.config.build import EntryBuilder, build_exporters, check_targets
+from dovebeam.transforms.config.checks import Checker, format_problem
+from dovebeam.transforms.config.levels import Expander, active_parents, layers_of, lookup, merged_blocks
+from dovebeam.transforms.config.metrics import build_metrics
+from dovebeam.transforms.config.model import Config, Exporter
+from dovebeam.transforms.config.parser import parse_files
+from dovebeam.transforms.config.places import Report, Stage
+from dovebeam.transforms.config.state import ParserState
+from dovebeam.transforms.config.variables import has_variables
+from dovebeam.transforms.errors import ConfigError
+
+__all__ = ["Reading", "load_config", "read_config"]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A configuration as far as it could be understood, and everything that was found.
+
+    With errors in `report` the configuration has defaults where a value is wrong, and is for looking at only.
+    """
+
+    config: Config
+    report: Report
+
+
+def load_config(
+    paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]], *, environ: Mapping[str, str] | None = None
+) -> Config:
+    """Read a Dovecot configuration.
+
+    Args:
+        paths: one file, or several that are read in order, where later ones override. The first must be complete; the
+            others need not repeat the versions. Settings that only dovebeam has belong to a later one.
+        environ: for `$ENV:` and `%{env:...}`; by default that of this process.
+
+    Raises:
+        ConfigError: with every problem, in the order of the files.
+        ValueError: no path at all.
+    """
+    reading = read_config(paths, environ=environ)
+    if reading.report.errors:
+        raise ConfigError(reading.report.problems(fatal=True))
+    return reading.config
+
+
+def read_config(
+    paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]], *, environ: Mapping[str, str] | None = None
+) -> Reading:
+    """Read a configuration and keep what is wrong in it, too. The arguments are those of `load_config`."""
+    several = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
+    if not several:
+        raise ValueError("no configuration file is given")
+    known = os.environ if environ is None else environ
+    report = Report()
+    state = parse_files([os.fspath(path) for path in several], known, report)
+    expander = Expander(report, state.main_path)
+    Checker(state, expander).run()
+    entries = EntryBuilder(report, expander, known)
+    exporters = build_exporters(state.root, entries)
+    metrics = build_metrics(state.root, entries, exporters)
+    used = {metric.exporter for metric in metrics}
+    merged = merged_blocks(active_parents(state.root), "event_exporter")
+    for name, exporter in exporters.items():
+        if not name:
+            report.error(
+                merged[name][0].place, "an event_exporter needs a name that is not empty; Dovecot crashes here"
+            )
+        if name in used:
+            check_targets(report, exporter, merged[name])
+    _check_expanded_formats(state, entries, exporters)
+    return Reading(Config(exporters, metrics, report.problems(fatal=False)), report)
+
+
+def _check_expanded_formats(state: ParserState, entries: EntryBuilder, exporters: Mapping[str, Exporter]) -> None:
+    """Formats in blocks with variables, which Dovecot looks at when the stats process starts."""
+    for name, contexts in merged_blocks(active_parents(state.root), "event_exporter").items():
+        own = layers_of(contexts, block_only=True)
+        if not any(has_variables(a.value.text) for layer in own for a in layer.scalars.values()):
+            continue
+        found = lookup(own, "event_exporter_format")
+        if found and (entries.expander.failed(found[0]) or id(found[0]) in entries.unexpanded):
+            continue
+        place = found[0].value.place if found else contexts[0].place
+        before = f"event_exporter settings (filter=event_exporter/{name}): Invalid settings: "
+        format_problem(state.report, place, exporters[name].format, before=before, stage=Stage.STATS_START)

@@ -1,0 +1,234 @@
+"""What a configuration says, as values: exporters, metrics, their groups; frozen, and ready to travel to workers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal, NamedTuple, TypeVar
+
+from dovebeam.transforms.config.conversion import SettingValue
+from dovebeam.transforms.config.settings import SETTINGS
+from dovebeam.transforms.errors import ConfigProblem
+from dovebeam.transforms.filters import Filter
+from dovebeam.transforms.formats import FormatName, IncludePart, TimeFormat
+
+__all__ = [
+    "DOCUMENTED_ABSOLUTE_TIMEOUT_MSEC",
+    "Config",
+    "DriverName",
+    "Exporter",
+    "GroupBy",
+    "Method",
+    "MethodName",
+    "Metric",
+    "SettingEntry",
+    "Settings",
+    "SourcePlace",
+]
+
+DriverName = Literal["log", "file", "unix", "http-post", "drop"]
+MethodName = Literal["discrete", "exponential", "linear"]
+
+DOCUMENTED_ABSOLUTE_TIMEOUT_MSEC: Final = 250
+"""The limit that Dovecot documents for a request of http-post, and that its code, by mistake, doesn't apply."""
+
+_ABSOLUTE_TIMEOUT: Final = "http_client_request_absolute_timeout"
+_HIDDEN: Final = "***"
+_T = TypeVar("_T")
+
+
+class SourcePlace(NamedTuple):
+    """Where a block or setting stands, for errors that show up later; line 0 means a default."""
+
+    path: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}" if self.line else self.path
+
+
+class SettingEntry(NamedTuple):
+    """One setting: its typed value, its text as written (or the default's), where, and whether anybody set it."""
+
+    value: SettingValue
+    written: str
+    place: SourcePlace
+    explicit: bool
+
+
+class Settings(Mapping[str, SettingValue]):
+    """The settings of a block by their full names; values are typed, times in milliseconds, sizes in bytes.
+
+    `None` is a time or size without limit. The representation hides secrets and the user information of URLs.
+    """
+
+    __slots__ = ("_entries",)
+
+    def __init__(self, entries: Mapping[str, SettingEntry]) -> None:
+        self._entries = dict(entries)
+
+    def __getitem__(self, name: str) -> SettingValue:
+        return self._entries[name].value
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __eq__(self, other: object) -> bool:
+        return self._entries == other._entries if isinstance(other, Settings) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(tuple(self._entries.items()))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self._entries,)
+
+    def __repr__(self) -> str:
+        shown = {name: _shown(name, entry) for name, entry in self._entries.items() if entry.explicit}
+        return f"Settings({shown})"
+
+    def text(self, name: str) -> str:
+        """The value of a setting that is text. Raises: KeyError, TypeError: there is none, or it isn't text."""
+        return _typed(name, self._entries[name].value, str)
+
+    def flag(self, name: str) -> bool:
+        """The value of a setting that is yes or no. Raises: KeyError, TypeError."""
+        return _typed(name, self._entries[name].value, bool)
+
+    def number(self, name: str) -> int:
+        """The value of a setting that is a number. Raises: KeyError, TypeError."""
+        return _typed(name, self._entries[name].value, int)
+
+    def limit(self, name: str) -> int | None:
+        """The value of a time (milliseconds) or size (bytes), `None` if unlimited. Raises: KeyError, TypeError."""
+        value = self._entries[name].value
+        return None if value is None else _typed(name, value, int)
+
+    def written(self, name: str) -> str:
+        """The text as written in the configuration, or Dovecot's default; not for display, it may be a secret."""
+        return self._entries[name].written
+
+    def is_explicit(self, name: str) -> bool:
+        """Whether the configuration sets it, at any level that is honoured."""
+        return self._entries[name].explicit
+
+    def place(self, name: str) -> SourcePlace:
+        """Where it is set; for a default the place of its block."""
+        return self._entries[name].place
+
+
+@dataclass(frozen=True, slots=True)
+class Exporter:
+    """An `event_exporter` block.
+
+    Attributes:
+        name: the name of the block, which metrics refer to.
+        driver: how events are delivered.
+        format: how events are serialised.
+        time_format: how times are written.
+        settings: every setting that means something for an exporter, by full name.
+        place: where the block was first opened.
+    """
+
+    name: str
+    driver: DriverName
+    format: FormatName
+    time_format: TimeFormat
+    settings: Settings
+    place: SourcePlace
+
+    @property
+    def request_absolute_timeout_msec(self) -> int | None:
+        """Total time for a request of http-post, `None` for no limit.
+
+        What the configuration says; if it says nothing, the 250 milliseconds that Dovecot documents. Dovecot's own code
+        has no limit then; `settings.is_explicit("http_client_request_absolute_timeout")` tells the two cases apart.
+        """
+        if not self.settings.is_explicit(_ABSOLUTE_TIMEOUT):
+            return DOCUMENTED_ABSOLUTE_TIMEOUT_MSEC
+        return self.settings.limit(_ABSOLUTE_TIMEOUT) or None
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """How a `group_by` makes groups: `discrete`, `exponential` or `linear`, with the method's parameters."""
+
+    method: MethodName
+    settings: Settings
+
+
+@dataclass(frozen=True, slots=True)
+class GroupBy:
+    """A `group_by` block: a field, and its method; without any it is discrete."""
+
+    field: str
+    methods: tuple[Method, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A `metric` block.
+
+    Attributes:
+        name: the name in statistics, which the block may override.
+        block_name: the name of the block.
+        filter: the parsed filter, variables expanded.
+        filter_text: the filter as written, with `%{...}` in it.
+        exporter: name of an exporter, or empty if nothing is exported.
+        exporter_include: which parts of an event go out, in Dovecot's order.
+        exporter_include_written: the words of the configuration, with those that Dovecot ignores.
+        fields: field names for statistics; if there are any, only these are exported, in this order.
+        description: help text.
+        group_by: levels of sub-metrics.
+        place: where the block was first opened.
+    """
+
+    name: str
+    block_name: str
+    filter: Filter
+    filter_text: str
+    exporter: str
+    exporter_include: tuple[IncludePart, ...]
+    exporter_include_written: tuple[str, ...]
+    fields: tuple[str, ...]
+    description: str
+    group_by: tuple[GroupBy, ...]
+    place: SourcePlace
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """A configuration without errors.
+
+    Attributes:
+        exporters: by block name, in the order of first opening.
+        metrics: in the order in which Dovecot evaluates them.
+        warnings: what is probably not meant.
+    """
+
+    exporters: Mapping[str, Exporter]
+    metrics: tuple[Metric, ...]
+    warnings: tuple[ConfigProblem, ...] = ()
+
+    def metrics_of(self, exporter: str) -> tuple[Metric, ...]:
+        """The metrics that one exporter writes, in the order in which Dovecot evaluates them."""
+        return tuple(metric for metric in self.metrics if metric.exporter == exporter)
+
+
+def _shown(name: str, entry: SettingEntry) -> str:
+    if SETTINGS[name].secret:
+        return _HIDDEN
+    text = entry.written
+    scheme, mark, rest = text.partition("://")
+    authority, slash, path = rest.partition("/")
+    if mark and "@" in authority:
+        return f"{scheme}://{_HIDDEN}@{authority.rpartition('@')[2]}{slash}{path}"
+    return text
+
+
+def _typed(name: str, value: object, kind: type[_T]) -> _T:
+    if not isinstance(value, kind):
+        raise TypeError(f"{name} is no {kind.__name__}")
+    return value

@@ -1,0 +1,170 @@
+"""From statements to the tree of blocks: the main loop, includes, and what is still open at the end.
+
+Rules from Dovecot's configuration language, sections "Includes" and "Messages while parsing".
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from dovebeam.transforms.config.assignments import assign
+from dovebeam.transforms.config.blocks import Context, ContextKind, resolve_key
+from dovebeam.transforms.config.builtin import BUILT_IN_PATH, built_in_groups
+from dovebeam.transforms.config.includes import TooLargeError, beside, match_files
+from dovebeam.transforms.config.opening import close_block, open_block, open_group
+from dovebeam.transforms.config.places import Place, Report, Stage
+from dovebeam.transforms.config.reader import WHITE_SPACE, LogicalReader
+from dovebeam.transforms.config.recovery import recover
+from dovebeam.transforms.config.settings import SETTINGS
+from dovebeam.transforms.config.state import ParserState
+from dovebeam.transforms.config.statements import (
+    Assignment,
+    BlockEnd,
+    BlockStart,
+    Include,
+    Statement,
+    StatementError,
+    classify,
+)
+from dovebeam.transforms.config.unknown import is_ours
+from dovebeam.transforms.config.versions import VERSION_SETTINGS, check_first, check_versions_at_end, set_version
+
+__all__ = ["parse_files"]
+
+
+def parse_files(paths: Sequence[str], environ: Mapping[str, str], report: Report) -> ParserState:
+    """Read the files in order into one tree; later ones continue what earlier ones have begun.
+
+    Args:
+        paths: configuration files; only the first must state its versions.
+        environ: for `$ENV:`.
+        report: gets everything that is wrong.
+
+    Returns:
+        The parser's state at the end.
+    """
+    root = Context(ContextKind.ROOT, "", "", None, Place(paths[0], 0, 0, ""), 0)
+    state = ParserState(report, environ, LogicalReader(report), root, paths[0])
+    for number, path in enumerate(paths):
+        state.reader = LogicalReader(report)
+        state.frames.clear()
+        report.files.setdefault(path, len(report.files))
+        try:
+            if os.path.isdir(path):
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+            state.reader.open(path)
+        except (OSError, TooLargeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else str(error)
+            report.error(Place(path, 0, 0, ""), f"can't read the configuration: {reason}")
+            state.started = state.storage_version_set = True
+            continue
+        _read(state)
+        if number == 0:
+            check_versions_at_end(state)
+        state.started = True
+    return state
+
+
+def _read(state: ParserState) -> None:
+    previous = ""
+    while (line := state.reader.next_line()) is not None:
+        _report_discarded(state)
+        try:
+            statement = classify(line)
+        except StatementError as error:
+            recover(state, line, error, previous)
+            previous = line.text
+        else:
+            _carry_out(state, statement)
+            previous = ""
+        if state.full:
+            break
+    _report_discarded(state)
+    if state.frames and not state.full:
+        _report_unclosed(state)
+
+
+def _carry_out(state: ParserState, statement: Statement) -> None:
+    if not state.started:
+        check_first(state, statement)
+        if isinstance(statement, Assignment | BlockStart):
+            statement = replace(statement, key=statement.key.removeprefix("\ufeff"))
+    _do(state, statement)
+    if not state.groups:
+        _define_built_in(state)
+
+
+def _do(state: ParserState, statement: Statement) -> None:
+    if isinstance(statement, Assignment):
+        if state.context.kind is ContextKind.ROOT and statement.key in VERSION_SETTINGS:
+            set_version(state, statement)
+        else:
+            assign(state, statement)
+    elif isinstance(statement, BlockStart):
+        open_block(state, statement)
+    elif isinstance(statement, BlockEnd):
+        close_block(state, statement.line)
+    elif isinstance(statement, Include):
+        _include(state, statement)
+    else:
+        open_group(state, statement)
+
+
+def _include(state: ParserState, statement: Include) -> None:
+    line = statement.line
+    if not statement.pattern:
+        return
+    place = line.place(statement.pattern_at)
+    pattern = beside(line.path, statement.pattern)
+    try:
+        paths = match_files(pattern)
+    except TooLargeError as error:
+        state.report.error(place, str(error))
+        return
+    if paths:
+        state.reader.include(paths, line, optional=statement.optional)
+    elif not statement.optional:
+        message = f"no file matches '{pattern}'; use !include_try if it may be missing"
+        state.error(line, place, "No matches", message=message)
+
+
+def _define_built_in(state: ParserState) -> None:
+    """Dovecot's own groups; which they are depends on the version, so it is done after the first statement."""
+    reader, frames, started = state.reader, state.frames, state.started
+    state.reader, state.frames = LogicalReader(state.report), []
+    state.reader.open_text(BUILT_IN_PATH, built_in_groups(state.config_version))
+    _read(state)
+    state.reader, state.frames, state.started = reader, frames, started
+
+
+def _report_discarded(state: ParserState) -> None:
+    for line in state.reader.discarded:
+        key = re.split(rf"[{WHITE_SPACE}=]", line.text, maxsplit=1)[0]
+        message = (
+            "this line ends with a backslash, but an empty or comment line or the end of the file follows; "
+            "Dovecot then drops the whole setting without a word"
+        )
+        place = line.place(0)
+        if is_ours(state.context) or resolve_key(state.context, key) in SETTINGS:
+            state.report.error(place, message)
+        else:
+            state.report.warning(place, message)
+    state.reader.discarded.clear()
+
+
+def _report_unclosed(state: ParserState) -> None:
+    frame = state.frames[-1]
+    place = frame.place
+    others = len(state.frames) - 1
+    message = "this block is never closed" + (f", nor are {others} around it" if others else "")
+    inside = [c for c in frame.context.children.values() if c.is_named("metric") or c.is_named("event_exporter")]
+    if inside and is_ours(frame.context):
+        first = inside[0]
+        message += f"; '{first.key} {first.name}' in line {first.place.line} stands inside it"
+    text = f"Error in configuration file {state.main_path}: Missing '}}' (section started at {place.path}:{place.line})"
+    state.report.error(place, message, dovecot=text, stage=Stage.END_OF_INPUT)
+    state.unclosed += [open_frame.context for open_frame in state.frames]

@@ -1,0 +1,250 @@
+"""From files to logical lines: physical lines, comments, continuation, the stack of included files.
+
+Rules from Dovecot's configuration language, section "From bytes to logical lines". The text of a continued line is
+kept from one physical line to the next, also across the end of an included file, and an empty or comment line throws
+it away.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from dovebeam.transforms.config.includes import TooLargeError, read_text
+from dovebeam.transforms.config.places import Place, Report, Stage, at_line
+
+__all__ = ["MAX_FILES", "MAX_INCLUDE_DEPTH", "WHITE_SPACE", "LogicalLine", "LogicalReader", "Mark"]
+
+MAX_FILES: Final = 2000
+MAX_INCLUDE_DEPTH: Final = 100
+WHITE_SPACE: Final = " \t\v\f\r"
+
+Mark = tuple[int, Place]
+"""An offset in some text, and the place that the text from there on comes from."""
+
+_QUOTE_OR_HASH = re.compile(r"['\"#]")
+_CLOSING = {quote: re.compile(rf"\\.|{quote}", re.DOTALL) for quote in "'\""}
+
+
+@dataclass(frozen=True, slots=True)
+class LogicalLine:
+    """One line as the language sees it.
+
+    Attributes:
+        text: without comment, continuation and white space at either end.
+        marks: for every physical line in it, where its text begins.
+        path: the file of the last physical line.
+        number: that line's number; Dovecot's messages name it.
+    """
+
+    text: str
+    marks: tuple[Mark, ...]
+    path: str
+    number: int
+
+    def place(self, offset: int) -> Place:
+        """The file, line and column of a character of `text`."""
+        start, place = self.marks[max(0, bisect_right(self.marks, offset, key=lambda mark: mark[0]) - 1)]
+        return place.moved(offset - start)
+
+    def marks_between(self, start: int, end: int, shift: int = 0) -> Iterator[Mark]:
+        """The marks of `text[start:end]`, with offsets counted from `start` and moved by `shift`."""
+        yield shift, self.place(start)
+        for offset, place in self.marks:
+            if start < offset < end:
+                yield offset - start + shift, place
+
+
+@dataclass(slots=True)
+class _File:
+    """A file on the stack; `lines` is `None` until its turn comes, `origin` the `!include` that named it."""
+
+    path: str
+    lines: list[str] | None
+    origin: LogicalLine | None = None
+    optional: bool = False
+    number: int = 0
+
+
+@dataclass(slots=True)
+class LogicalReader:
+    """Reads a file line by line, and the files that `include` puts before its rest.
+
+    Attributes:
+        report: gets the warnings about `#` and the included files that can't be read.
+        discarded: continued lines that an empty or comment line, or the end of everything, has thrown away since the
+            caller last emptied the list. Dovecot doesn't say a word about them.
+    """
+
+    report: Report
+    discarded: list[LogicalLine] = field(default_factory=list)
+    _stack: list[_File] = field(default_factory=list)
+    _pending: list[str] = field(default_factory=list)
+    _length: int = 0
+    _marks: list[Mark] = field(default_factory=list)
+    _last: tuple[str, int] = ("", 0)
+    _opened: int = 0
+
+    @property
+    def path(self) -> str:
+        """The file being read."""
+        return self._stack[-1].path if self._stack else self._last[0]
+
+    @property
+    def number(self) -> int:
+        """The physical line read last."""
+        return self._stack[-1].number if self._stack else self._last[1]
+
+    def open(self, path: str) -> None:
+        """Read this file; it may be a pipe.
+
+        Raises:
+            OSError: it cannot be read.
+            TooLargeError: it is too long.
+        """
+        self.open_text(path, read_text(path, pipes=True))
+
+    def open_text(self, path: str, text: str) -> None:
+        """Read `text` as the content of `path`."""
+        self.report.files.setdefault(path, len(self.report.files))
+        self._stack.append(_File(path, _split(text)))
+
+    def include(self, paths: list[str], origin: LogicalLine, *, optional: bool) -> None:
+        """Read these files, in this order, before the rest of the current one."""
+        self._stack.extend(_File(path, None, origin, optional) for path in reversed(paths))
+
+    def next_line(self) -> LogicalLine | None:
+        """The next logical line, or `None` at the end of all files."""
+        while (raw := self._next_physical()) is not None:
+            line = self._feed(raw)
+            if line is not None:
+                return line
+        self._discard()
+        return None
+
+    def heredoc(self, marker: str) -> list[tuple[str, Place]] | None:
+        """The physical lines up to the one that is `marker`, which is taken too; `None` if there is no such line."""
+        file = self._stack[-1]
+        found: list[tuple[str, Place]] = []
+        lines = file.lines or []
+        while file.number < len(lines):
+            raw = _without_line_end(lines[file.number])
+            file.number += 1
+            if raw == marker:
+                return found
+            found.append((raw, Place(file.path, file.number, 1, raw)))
+        return None
+
+    def _next_physical(self) -> str | None:
+        while self._stack:
+            file = self._stack[-1]
+            if file.lines is None:
+                file.lines = self._read_included(file)
+            if file.number < len(file.lines):
+                raw = _without_line_end(file.lines[file.number])
+                file.number += 1
+                return raw
+            self._last = (file.path, file.number)
+            self._stack.pop()
+        return None
+
+    def _read_included(self, file: _File) -> list[str]:
+        """The lines of an included file; none if it can't be read, which is reported at the `!include`."""
+        problem = self._refuse(file.path)
+        if not problem:
+            try:
+                lines = _split(read_text(file.path))
+            except TooLargeError as error:
+                problem = str(error)
+            except OSError as error:
+                if file.optional:
+                    return []
+                problem = f"Couldn't open include file {file.path}: {error.strerror}"
+            else:
+                self._opened += 1
+                self.report.files.setdefault(file.path, len(self.report.files))
+                return lines
+        if file.origin is not None:
+            line = file.origin
+            self.report.error(line.place(0), problem, dovecot=at_line(line.path, line.number, problem))
+        return []
+
+    def _refuse(self, path: str) -> str:
+        open_paths = [file.path for file in self._stack if file.lines is not None]
+        if path in open_paths:
+            return f"Recursive include file: {path}"
+        if len(open_paths) >= MAX_INCLUDE_DEPTH:
+            return f"more than {MAX_INCLUDE_DEPTH} files include each other"
+        return f"more than {MAX_FILES} files are included" if self._opened >= MAX_FILES else ""
+
+    def _feed(self, raw: str) -> LogicalLine | None:
+        text = raw.lstrip(WHITE_SPACE)
+        if not text or text[0] == "#":
+            self._discard()
+            return None
+        place = Place(self.path, self.number, len(raw) - len(text) + 1, raw)
+        text = self._without_comment(text, place).rstrip(WHITE_SPACE)
+        if text.endswith("\\"):
+            part = text[:-1].rstrip(WHITE_SPACE)
+            if part:
+                self._marks.append((self._length, place))
+                self._pending += (part, " ")
+                self._length += len(part) + 1
+            return None
+        self._marks.append((self._length, place))
+        self._pending.append(text)
+        line = LogicalLine("".join(self._pending), tuple(self._marks), place.path, place.line)
+        self._forget()
+        return line
+
+    def _without_comment(self, text: str, place: Place) -> str:
+        position = 0
+        while (special := _QUOTE_OR_HASH.search(text, position)) is not None:
+            if special[0] == "#":
+                at = special.start()
+                if text[at - 1] not in WHITE_SPACE:
+                    self.report.warning(
+                        place.moved(at),
+                        "'#' starts a comment here although no space is before it; "
+                        "put the value in quotes if the '#' belongs to it, or add a space if it doesn't",
+                        dovecot=f"Configuration file {place.path} line {place.line}: Ambiguous '#' character in line, "
+                        "treating it as comment. Add a space before it to remove this warning.",
+                        stage=Stage.PARSE_WARNING,
+                    )
+                return text[:at]
+            position = _after_quoted(text, special.end(), special[0])
+        return text
+
+    def _discard(self) -> None:
+        if self._pending:
+            path, number = self._marks[-1][1][:2]
+            self.discarded.append(LogicalLine("".join(self._pending), tuple(self._marks), path, number))
+        self._forget()
+
+    def _forget(self) -> None:
+        self._pending.clear()
+        self._marks.clear()
+        self._length = 0
+
+
+def _after_quoted(text: str, start: int, quote: str) -> int:
+    """The offset after the closing quote, or the end of the text if there is none."""
+    for found in _CLOSING[quote].finditer(text, start):
+        if found[0] == quote:
+            return found.end()
+    return len(text)
+
+
+def _split(text: str) -> list[str]:
+    lines = text.split("\n")
+    if not lines[-1]:
+        del lines[-1]
+    return lines
+
+
+def _without_line_end(raw: str) -> str:
+    text = raw.removesuffix("\r")
+    return text[: text.index("\0")] if "\0" in text else text

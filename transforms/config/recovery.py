@@ -1,0 +1,64 @@
+"""How reading goes on after a line that is no statement: the usual mistakes with braces, and what they meant."""
+
+from __future__ import annotations
+
+import re
+
+from dovebeam.transforms.config.blocks import ContextKind
+from dovebeam.transforms.config.opening import close_block, open_block, open_broken
+from dovebeam.transforms.config.reader import LogicalLine
+from dovebeam.transforms.config.state import ParserState
+from dovebeam.transforms.config.statements import BlockStart, StatementError
+from dovebeam.transforms.config.versions import assume_version
+
+__all__ = ["recover"]
+
+_ONLY_CLOSING = re.compile(r"[}\s]+\Z")
+
+
+def recover(state: ParserState, line: LogicalLine, error: StatementError, previous: str) -> None:
+    """Report a line that is no statement, and open or close the blocks that it was probably meant to."""
+    text = line.text
+    state.started, first = True, not state.started
+    words = text.replace("{", " { ").split()
+    if text == "{" and previous and not previous.endswith(("{", "}")):  # the brace that the line before lacked
+        _open_again(state, line, previous)
+        return
+    if state.context.kind is not ContextKind.BROKEN:
+        state.error(line, line.place(error.offset), error.message, message=_explain(text, error.message))
+    if first:
+        assume_version(state)
+    if _ONLY_CLOSING.match(text):
+        for _ in range(min(text.count("}"), len(state.frames))):
+            close_block(state, line)
+        return
+    if text.startswith("}") and state.frames:
+        close_block(state, line)
+        words = words[1:]
+    if text.endswith("{") and words:
+        _open_again(state, line, " ".join(words[:-1]))
+
+
+def _open_again(state: ParserState, line: LogicalLine, header: str) -> None:
+    """Open the block that `header` names although its line was wrong."""
+    words = header.split()
+    if 1 <= len(words) <= 2 and words[0] not in {"group", "}"} and "=" not in words[0]:
+        open_block(state, BlockStart(line, words[0].strip("\"'"), words[1].strip("\"'") if words[1:] else None, 0))
+        return
+    open_broken(state, line)
+
+
+def _explain(text: str, message: str) -> str:
+    if message == "Garbage after '{'":
+        return "nothing may follow '{' in its line; write the contents of the block on lines of their own"
+    if message == "Expecting group name":
+        return "a group is defined with: group @LABEL NAME {"
+    if message.startswith("Unknown escape sequence"):
+        return f'{message}; in quotes only \\\\ and \\" exist'
+    if "'" in text:
+        return "a name with spaces needs double quotes; single quotes mean nothing here"
+    if text.startswith("}"):
+        return "a '}' must stand alone in its line"
+    if text.endswith("{"):
+        return "'{' must follow the keyword and one name, with a space before it: KEYWORD NAME {"
+    return "this is neither 'NAME = VALUE' nor 'KEYWORD NAME {'; a '{' must stand at the end of the same line"

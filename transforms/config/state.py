@@ -1,0 +1,163 @@
+"""What the parser knows while it reads: the tree, the stack of open blocks, the groups, the environment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from dovebeam.transforms.config.blocks import Context, ContextKind
+from dovebeam.transforms.config.places import Place, Report, Stage, at_line, is_secret_name
+from dovebeam.transforms.config.reader import LogicalLine, LogicalReader
+from dovebeam.transforms.config.statements import Assignment, StatementError, ValueKind
+from dovebeam.transforms.config.values import Value, value_of
+
+__all__ = ["MAX_BLOCKS", "MAX_DEPTH", "Frame", "ParserState"]
+
+MAX_BLOCKS: Final = 200_000
+MAX_DEPTH: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """An open block and the line that opened it this time."""
+
+    context: Context
+    place: Place
+
+
+@dataclass(slots=True)
+class ParserState:
+    """The parser's state.
+
+    Attributes:
+        report: what was found wrong.
+        environ: for `$ENV:`.
+        reader: where lines come from.
+        root: the top level.
+        frames: open blocks, the innermost last.
+        groups: defined groups by label and name.
+        main_path: the first file, which Dovecot's messages without a line name.
+        config_version: as set, empty before.
+        storage_version_set: whether `dovecot_storage_version` was seen.
+        started: whether the first statement was seen.
+        unclosed: blocks that were open at the end of the input.
+        ranks: how many blocks there are.
+        full: there are too many, so that reading has ended.
+        suggestions_left: for so many more unknown names a similar one is looked for, which takes its time.
+    """
+
+    report: Report
+    environ: Mapping[str, str]
+    reader: LogicalReader
+    root: Context
+    main_path: str
+    frames: list[Frame] = field(default_factory=list)
+    groups: dict[tuple[str, str], Context] = field(default_factory=dict)
+    config_version: str = ""
+    storage_version_set: bool = False
+    started: bool = False
+    unclosed: list[Context] = field(default_factory=list)
+    ranks: int = 0
+    full: bool = False
+    suggestions_left: int = 1000
+
+    @property
+    def context(self) -> Context:
+        """The innermost open block."""
+        return self.frames[-1].context if self.frames else self.root
+
+    def child(self, parent: Context, kind: ContextKind, key: str, name: str, place: Place) -> Context:
+        """The block `key name` inside `parent`, made if it is opened for the first time."""
+        known = parent.children.get((key, name))
+        if known is not None:
+            return known
+        made = self.detached(parent, kind, key, name, place)
+        if not self.full:
+            parent.children[key, name] = made
+        return made
+
+    def detached(self, parent: Context, kind: ContextKind, key: str, name: str, place: Place) -> Context:
+        """A block that has an enclosing one but isn't found from there."""
+        self.ranks += 1
+        if self.ranks > MAX_BLOCKS and not self.full:
+            self.full = True
+            self.report.error(place, f"there are more than {MAX_BLOCKS} blocks; the rest is not read")
+        return Context(kind, key, name, parent, place, self.ranks)
+
+    def error(
+        self,
+        line: LogicalLine,
+        place: Place,
+        text: str,
+        *,
+        message: str = "",
+        suggestion: str = "",
+        secret: bool = False,
+    ) -> None:
+        """Report an error for which Dovecot prints `text` with the current line.
+
+        Args:
+            line: the statement.
+            place: where the caret goes.
+            text: Dovecot's message without its prefix.
+            message: our own, if Dovecot's doesn't say enough.
+            suggestion: what to write instead.
+            secret: the line must not be shown.
+        """
+        number = self.reader.number if self.reader.path == line.path else line.number
+        self.report.error(
+            place,
+            message or text,
+            dovecot=at_line(line.path, number, text),
+            suggestion=suggestion,
+            secret=secret,
+        )
+
+    def note(self, line: LogicalLine, place: Place, text: str, *, message: str, suggestion: str = "") -> None:
+        """Report, as a warning, what Dovecot refuses in a part of the configuration that event export doesn't need."""
+        dovecot = at_line(line.path, line.number, text)
+        self.report.warning(place, message, dovecot=dovecot, suggestion=suggestion, stage=Stage.PARSE)
+
+    def read_value(self, statement: Assignment, *, ours: bool) -> Value | None:
+        """The value of an assignment, `None` if it has an escape that doesn't exist, which is reported.
+
+        Args:
+            statement: not a heredoc.
+            ours: the value is used, so the mistake is an error and not just a warning.
+        """
+        try:
+            return value_of(statement, self.environ)
+        except StatementError as error:
+            place = statement.line.place(error.offset)
+            message = (
+                f'{error.message} in a quoted value; only \\\\ and \\" exist. '
+                "Write \\\\ for a backslash, or leave out the outer quotes"
+            )
+            if ours:
+                secret = is_secret_name(statement.key)
+                self.error(statement.line, place, error.message, message=message, secret=secret)
+            else:
+                self.note(statement.line, place, error.message, message=message)
+            return None
+
+    def read_heredoc(self, statement: Assignment) -> Value | None:
+        """The lines of a heredoc as a value, `None` if its end is missing, which is reported."""
+        line, marker = statement.line, statement.text
+        lines = self.reader.heredoc(marker)
+        if lines is None:
+            place = line.place(statement.value_at)
+            message = f"the heredoc has no end: no later line of the file is exactly '{marker}'"
+            self.error(line, place, f"Missing {marker}", message=message)
+            return None
+        marks = []
+        length = 0
+        for text, place in lines:
+            marks.append((length, place))
+            length += len(text) + 1
+        return Value(
+            "".join(f"{text}\n" for text, _ in lines),
+            tuple(marks) or ((0, line.place(statement.value_at)),),
+            (),
+            ValueKind.HEREDOC,
+        )

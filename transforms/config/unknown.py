@@ -1,0 +1,186 @@
+"""Names that event export doesn't know: Dovecot's message, what was probably meant, or nothing at all.
+
+Inside the blocks of event export an unknown name is an error, unless it looks like a setting of another part of
+Dovecot, all of which Dovecot accepts anywhere without effect. Outside, only names that look like ours misspelt, and
+those of Dovecot 2.3, are errors; Dovecot would refuse other unknown names too, which is a warning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from dovebeam.transforms.config.blocks import Context, ContextKind, completions
+from dovebeam.transforms.config.foreign import is_other_part
+from dovebeam.transforms.config.hints import did_you_mean, near_miss
+from dovebeam.transforms.config.legacy import OLD_SECTIONS, old_setting, old_top_setting
+from dovebeam.transforms.config.places import is_secret_name
+from dovebeam.transforms.config.settings import BLOCKS, PLAIN_BLOCKS, SETTINGS, settings_of
+from dovebeam.transforms.config.state import ParserState
+from dovebeam.transforms.config.statements import Assignment, BlockStart
+from dovebeam.transforms.config.types import Kind
+
+__all__ = ["is_ours", "unknown_block", "unknown_setting"]
+
+_OUR_PREFIXES = ("event_exporter_", "metric_", "http_client_")
+
+
+def is_ours(context: Context) -> bool:
+    """Whether a block belongs to event export, so that everything in it is looked at."""
+    if context.kind is ContextKind.GROUP:
+        return context.key in BLOCKS
+    return context.kind in {ContextKind.NAMED, ContextKind.PLAIN, ContextKind.LIST}
+
+
+def unknown_setting(state: ParserState, context: Context, statement: Assignment, value: str) -> str:
+    """Report an assignment whose key means nothing to event export.
+
+    Returns:
+        The full name of the setting that was probably meant, so that nothing else is reported because it is missing,
+        or an empty string.
+    """
+    line, key = statement.line, statement.key
+    place = line.place(1 if statement.key_quoted else 0)
+    secret = is_secret_name(key)
+    text = f"{key}: Unknown setting: {key}{_tried_for_setting(context, key)}"
+    known_nowhere = f"unknown setting '{key}'"
+    if context.kind is ContextKind.FOREIGN:
+        return ""
+    if not is_ours(context):
+        old = old_top_setting(key)
+        meant = _meant(state, key, SETTINGS) if key.startswith(_OUR_PREFIXES) or not is_other_part(key) else ""
+        if old:
+            state.error(line, place, text, message=old.message, suggestion=old.lines)
+        elif _block_of(key) and not is_other_part(key):
+            block = _block_of(key)
+            suggestion = f"write it inside a block: {block} NAME {{, or outside as {block}_{key}"
+            state.error(line, place, text, message=f"'{key}' stands outside any {block} block", suggestion=suggestion)
+        elif meant or key.startswith(_OUR_PREFIXES):
+            state.error(line, place, text, message=known_nowhere, suggestion=did_you_mean(meant), secret=secret)
+        elif not is_other_part(key):
+            state.note(
+                line, place, text, message=f"{known_nowhere}; Dovecot would refuse it, event export doesn't need it"
+            )
+        return meant
+    old = old_setting(context.key, key, value)
+    if old:
+        context.excused = context.excused or old.selects_events
+        state.error(line, place, text, message=old.message, suggestion=old.lines)
+        return ""
+    meant = _meant(state, key, _setting_names(context))
+    if not meant and is_other_part(key):
+        state.report.warning(place, f"'{key}' has no effect inside {context.key}", secret=secret)
+        return ""
+    where = f" in {context.key} {context.name}".rstrip()
+    suggestion = did_you_mean(meant) or _shorter_than_ours(context, key)
+    state.error(line, place, text, message=known_nowhere + where, suggestion=suggestion, secret=secret)
+    return next((n for n in completions(context, meant) if n in SETTINGS or n in BLOCKS), "") if meant else ""
+
+
+def unknown_block(state: ParserState, context: Context, statement: BlockStart) -> str | None:
+    """Report a block whose keyword means nothing to event export.
+
+    Returns:
+        The full name of the block that was probably meant; an empty string if there is none, `None` if the block
+        belongs to another part of Dovecot and is to be skipped.
+    """
+    line, key = statement.line, statement.key
+    place = line.place(0)
+    text = f"Unknown section name: {key}{_tried_for_block(context, key)}"
+    if context.kind is ContextKind.FOREIGN:
+        return None
+    if not is_ours(context):
+        meant = _meant(state, key, (*BLOCKS, *PLAIN_BLOCKS))
+        if key in OLD_SECTIONS:
+            state.error(line, place, text, message=OLD_SECTIONS[key])
+            return ""
+        if is_other_part(key):
+            return None
+        if _block_of(key):
+            message = f"a '{key}' block must stand inside a {_block_of(key)} block"
+            state.error(line, place, text, message=message)
+            return ""
+        if meant:
+            state.error(line, place, text, message=f"unknown block '{key}'", suggestion=did_you_mean(meant))
+            return meant
+        state.note(
+            line, place, text, message=f"unknown block '{key}'; Dovecot would refuse it, event export doesn't need it"
+        )
+        return None
+    meant = _meant(state, key, _block_names(context))
+    if not meant and is_other_part(key):
+        state.report.warning(place, f"a '{key}' block has no effect inside {context.key}")
+        return None
+    where = f" in {context.key} {context.name}".rstrip()
+    state.error(line, place, text, message=f"unknown block '{key}'{where}", suggestion=did_you_mean(meant))
+    return next((n for n in completions(context, meant) if n in BLOCKS or n in SETTINGS or n in PLAIN_BLOCKS), "")
+
+
+def _meant(state: ParserState, key: str, known: Iterable[str]) -> str:
+    state.suggestions_left -= 1
+    return near_miss(key, known) if state.suggestions_left >= 0 else ""
+
+
+def _tried_for_setting(context: Context, key: str) -> str:
+    if not is_ours(context):
+        return ""
+    name = context.name.replace("/", "_")
+    tried = f"{context.key}_{key}" + (f" or {context.key}_{name}_{key}" if context.kind is ContextKind.NAMED else "")
+    return f" ({tried} not found either.{_dovecot_hint(context, key)})"
+
+
+def _dovecot_hint(context: Context, key: str) -> str:
+    start, end = f"{context.key}_", f"_{key}"
+    names = [name for name, row in SETTINGS.items() if not row.extension] + list(BLOCKS)
+    found = [n for n in names if n.startswith(start) and n.endswith(end) and len(n) > len(start) + len(end)]
+    if not found or not key:
+        return ""
+    return f" Did you mean {found[0]}?" if len(found) == 1 else f" Did you mean one of: {', '.join(found)}?"
+
+
+def _tried_for_block(context: Context, key: str) -> str:
+    if not is_ours(context):
+        return ""
+    name = context.name.replace("/", "_")
+    tried = (f"{context.key}_{name}_{key}, " if context.kind is ContextKind.NAMED else "") + f"{context.key}_{key}"
+    return f" ({tried} not found either.)"
+
+
+def _setting_names(context: Context) -> Iterator[str]:
+    """Short and full names that make sense in a block of ours."""
+    block = "event_exporter" if context.kind is ContextKind.PLAIN else context.key
+    prefixes = [f"{context.key}_"]
+    if context.kind is ContextKind.NAMED:
+        prefixes.insert(0, f"{context.key}_{context.name.replace('/', '_')}_")
+    for row in settings_of(block):
+        yield from (row.name.removeprefix(prefix) for prefix in prefixes if row.name.startswith(prefix))
+        yield row.name
+    yield from (name.removeprefix(f"{block}_") for name in BLOCKS if name.startswith(f"{block}_"))
+
+
+def _block_names(context: Context) -> Iterator[str]:
+    inner = [name for name in BLOCKS if name.startswith(f"{context.key}_")]
+    inner += (
+        [row.name for row in settings_of(context.key) if row.kind is Kind.BOOL_LIST] if context.key in BLOCKS else []
+    )
+    for name in inner:
+        yield name.removeprefix(f"{context.key}_")
+        yield name
+    if context.key == "event_exporter":
+        yield from PLAIN_BLOCKS
+
+
+def _block_of(key: str) -> str:
+    """The block inside which a short name would mean something, if there is one."""
+    for block in BLOCKS:
+        name = f"{block}_{key}"
+        if name in BLOCKS or any(row.name == name for row in settings_of(block)):
+            return block
+    return ""
+
+
+def _shorter_than_ours(context: Context, key: str) -> str:
+    """For a key that only lacks the beginning of a known name, such as `request_timeout`."""
+    block = context.key if context.key in BLOCKS else "event_exporter"
+    found = [row.name for row in settings_of(block) if row.name.endswith(f"_{key}")] if key else []
+    short = [name.removeprefix(f"{block}_") for name in found[:3]]
+    return f"did you mean {' or '.join(repr(name) for name in short)}?" if short else ""

@@ -1,0 +1,71 @@
+"""The versions that a configuration must state, and the groups that Dovecot of that version brings along.
+
+Rules from Dovecot's configuration language, section "First setting".
+"""
+
+from __future__ import annotations
+
+from dovebeam.transforms.config.builtin import SUPPORTED_VERSIONS
+from dovebeam.transforms.config.legacy import version_hint
+from dovebeam.transforms.config.places import Place, Stage
+from dovebeam.transforms.config.state import ParserState
+from dovebeam.transforms.config.statements import Assignment, Statement
+
+__all__ = ["VERSION_SETTINGS", "assume_version", "check_first", "check_versions_at_end", "set_version"]
+
+_VERSION = "dovecot_config_version"
+VERSION_SETTINGS = frozenset({_VERSION, "dovecot_storage_version"})
+
+
+def check_first(state: ParserState, statement: Statement) -> None:
+    """The first statement of all must be the version."""
+    state.started = True
+    if isinstance(statement, Assignment) and statement.key == _VERSION:
+        return
+    line = statement.line
+    message = "the first setting must be dovecot_config_version; a file without it is a Dovecot 2.3 configuration"
+    if line.text.startswith("\ufeff"):
+        message = "the file starts with a byte order mark, which Dovecot takes for a part of the first name; remove it"
+    text = "The first setting must be dovecot_config_version"
+    state.error(line, line.place(0), text, message=message, suggestion=version_hint())
+    assume_version(state)
+
+
+def set_version(state: ParserState, statement: Assignment) -> None:
+    """Carry out the assignment of one of `VERSION_SETTINGS`."""
+    value = state.read_value(statement, ours=True)
+    if value is None:
+        return
+    if statement.key != _VERSION:
+        state.storage_version_set = True
+        return
+    line = statement.line
+    if value.text not in SUPPORTED_VERSIONS:
+        versions = " ".join(SUPPORTED_VERSIONS)
+        text = f"Invalid {_VERSION}: Currently supported versions are: {versions}"
+        state.error(line, value.place, text, message=f"unknown version '{value.text}'; supported are: {versions}")
+    elif state.config_version and value.text != state.config_version:
+        text = f"{_VERSION} value can't be changed once set"
+        state.error(line, value.place, text, message=f"{text}; it is {state.config_version} already")
+        return
+    state.config_version = value.text
+
+
+def check_versions_at_end(state: ParserState) -> None:
+    """Both versions must have been stated by the end of the first file."""
+    place = Place(state.main_path, 0, 0, "")
+    if not state.started:
+        message = "the file has no settings; dovecot_config_version must be the first one"
+        text = f"Error in configuration file {state.main_path}: The first setting must be {_VERSION}"
+        state.report.error(place, message, dovecot=text, suggestion=version_hint(), stage=Stage.END_OF_INPUT)
+    elif not state.storage_version_set:
+        text = "dovecot_storage_version setting must be set"
+        state.report.error(
+            place, text, dovecot=text, suggestion="write: dovecot_storage_version = 2.4.0", stage=Stage.END_OF_INPUT
+        )
+
+
+def assume_version(state: ParserState) -> None:
+    """After a mistake about it: go on as if the oldest supported version had been stated."""
+    state.config_version = state.config_version or SUPPORTED_VERSIONS[0]
+    state.storage_version_set = True
