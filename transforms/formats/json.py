@@ -45,8 +45,8 @@ def compile_json(selection: Selection) -> Callable[[Event], bytes]:
         return write
 
     def write_whole(event: Event) -> bytes:
-        # A complete exported event has the shape of the output, so msgspec can write the struct itself, if it writes the
-        # times as Dovecot does: in UTC, with a fraction that it will not leave out.
+        # A complete exported event has the shape of the output, so msgspec can write the struct itself, if it writes
+        # the times as Dovecot does: in UTC, with a fraction that it will not leave out.
         if type(event) is CompleteEvent:
             start, end = event.raw_start_time, event.raw_end_time
             if start.microsecond and end.microsecond and start.tzinfo is dt.UTC and end.tzinfo is dt.UTC:

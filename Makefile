@@ -1,0 +1,27 @@
+# The commands of this project. Each sets up what it needs; all a machine must have is Python 3.11+, venv and make.
+PYTHON ?= python3
+PYTEST_ARGS ?=
+
+.PHONY: test bench fuzz clean
+
+# What CI runs: a fresh environment, the wheel built and installed, then lint, types and tests against the wheel.
+test: clean
+	$(PYTHON) -m venv .build/venv
+	.build/venv/bin/python -m pip install --quiet --upgrade pip
+	.build/venv/bin/python -m pip wheel --quiet --no-deps --wheel-dir .build/dist .
+	.build/venv/bin/python -m pip install --quiet "$$(echo .build/dist/dovebeam-*.whl)[test]"
+	.build/venv/bin/ruff check .
+	.build/venv/bin/ruff format --check .
+	.build/venv/bin/mypy --strict -p dovebeam.transforms -p dovebeam.pipelines
+	.build/venv/bin/python -m pytest $(PYTEST_ARGS)
+
+# Measures the pure core beside a hand-written loop; a few minutes on a quiet machine.
+bench:
+	.build/venv/bin/python tests/bench/core.py
+
+# A million random and mutated inputs to every parser; CI runs a shorter time of the same.
+fuzz:
+	.build/venv/bin/python tests/fuzz/parsers.py --inputs 1000000
+
+clean:
+	rm -rf .build build dist *.egg-info

@@ -1,0 +1,96 @@
+"""The structure of the project: who may import whom, what an import costs, what a wheel holds."""
+
+import ast
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+# No Beam: the core, and what puts it together.
+CORE = ["errors", "values", "event", "filters", "formats", "codecs", "drivers", "config"]
+PURE = [*CORE, "progress", "reject", "sources", "decoding", "plan"]
+
+# Each layer and those it may import, apart from itself.
+ALLOWED = {
+    "errors": set(),
+    "values": {"errors"},
+    "event": {"errors", "values"},
+    "filters": {"errors", "values", "event"},
+    "formats": {"errors", "values", "event"},
+    "codecs": {"errors", "values", "event", "formats"},
+    "drivers": {"errors", "config"},
+    "config": {"errors", "filters", "formats"},
+    "progress": {"errors"},
+    "reject": {"errors"},
+    "sources": {"errors", "codecs"},
+    "decoding": {"errors", "event", "codecs", "reject", "sources"},
+    "plan": {"event", "filters", "formats", "codecs", "config", "reject", "sources", "decoding"},
+}
+
+
+def modules(layer: str) -> list[Path]:
+    """The files of a layer of transforms/."""
+    folder = ROOT / "transforms" / layer
+    return sorted(folder.rglob("*.py")) if folder.is_dir() else [folder.with_suffix(".py")]
+
+
+def imported(path: Path) -> set[str]:
+    """The names of all modules that a file imports, wherever in it."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module)
+            names.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return names
+
+
+@pytest.mark.parametrize("layer", PURE)
+def test_dependency_direction(layer: str) -> None:
+    """A layer imports only what stands below it, and no pure layer knows Beam."""
+    files = modules(layer)
+    assert files
+    for path in files:
+        for name in imported(path):
+            assert not name.startswith("apache_beam"), f"{path} imports {name}"
+            parts = name.split(".")
+            if parts[:2] == ["dovebeam", "transforms"] and len(parts) > 2:
+                assert parts[2] in ALLOWED[layer] | {layer}, f"{path} imports {name}"
+            assert parts[:2] != ["dovebeam", "pipelines"], f"{path} imports {name}"
+
+
+def test_every_folder_of_transforms_is_in_a_layer() -> None:
+    """A new folder is put into the picture before it is used."""
+    folders = {path.parent.name for path in (ROOT / "transforms").glob("*/__init__.py")}
+    assert folders <= set(PURE)
+
+
+@pytest.mark.parametrize("layer", CORE)
+def test_importing_is_quick_and_brings_no_beam(layer: str) -> None:
+    """Importing a package of the core takes under 0.2 s of CPU and does not load Beam."""
+    code = (
+        "import sys, time; start = time.process_time()\n"
+        f"import dovebeam.transforms.{layer}\n"
+        "assert not any(m.startswith('apache_beam') for m in sys.modules)\n"
+        "print(time.process_time() - start)"
+    )
+    seconds = min(
+        float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
+        for _ in range(5)
+    )
+    assert seconds < 0.2
+
+
+def test_packages_are_listed() -> None:
+    """The list of packages in pyproject.toml is the list of folders; one left out would be missing from the wheel."""
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    folders = [
+        ".".join(["dovebeam", *path.parent.relative_to(ROOT).parts])
+        for top in ("transforms", "pipelines")
+        for path in (ROOT / top).rglob("__init__.py")
+    ]
+    assert sorted(listed) == sorted(folders)

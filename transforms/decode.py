@@ -1,0 +1,63 @@
+"""`DecodeEvents`: lines that Dovecot exported become events."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import apache_beam as beam
+
+from dovebeam.transforms import counting
+from dovebeam.transforms.codecs import DEFAULT_MAX_LINE_BYTES, decode_json, decode_tab
+from dovebeam.transforms.errors import DecodeError, UnknownNameError
+from dovebeam.transforms.event import Event
+from dovebeam.transforms.reject import decode_reject
+from dovebeam.transforms.rejecting import REJECTED, RejectingTransform
+
+__all__ = ["INPUT_FORMATS", "DecodeEvents"]
+
+INPUT_FORMATS = ("auto", "json", "tab-text")
+
+
+class DecodeEvents(RejectingTransform):
+    """Decodes lines (bytes, or str as UTF-8), one event each; blank lines are passed over.
+
+    Args:
+        input_format: "json", "tab-text", or "auto", which takes a line that begins with a brace for JSON.
+        max_line_bytes: longer lines are rejected.
+
+    Rejects: lines that are not an event, with their original bytes and the offset of what is wrong.
+    """
+
+    def __init__(self, input_format: str = "auto", *, max_line_bytes: int = DEFAULT_MAX_LINE_BYTES) -> None:
+        super().__init__()
+        if input_format not in INPUT_FORMATS:
+            raise UnknownNameError("input format", input_format, INPUT_FORMATS)
+        self._input_format = input_format
+        self._max_line_bytes = max_line_bytes
+
+    def expand(self, lines: Any) -> Any:
+        """PCollection of bytes to PCollection of Event."""
+        decode = beam.ParDo(_DecodeFn(self._input_format, self._max_line_bytes))
+        outputs = lines | "Decode" >> decode.with_outputs(REJECTED, main="events")
+        self.route_rejects(outputs[REJECTED])
+        return outputs["events"]
+
+
+@beam.typehints.with_output_types(Event)
+class _DecodeFn(beam.DoFn):
+    def __init__(self, input_format: str, max_line_bytes: int) -> None:
+        self._format = input_format
+        self._max_line_bytes = max_line_bytes
+
+    def process(self, element: Any) -> Iterable[Any]:
+        line = element.encode("utf-8", "surrogateescape") if isinstance(element, str) else element
+        stripped = line.removesuffix(b"\n").removesuffix(b"\r")
+        if not stripped.strip():
+            return
+        counting.add("read", 1)
+        is_json = self._format == "json" or (self._format == "auto" and stripped.lstrip().startswith(b"{"))
+        try:
+            decode = decode_json if is_json else decode_tab
+            yield decode(stripped, max_bytes=self._max_line_bytes)
+        except DecodeError as error:
+            counting.add("rejected", 1, "decode")
+            yield beam.pvalue.TaggedOutput(REJECTED, decode_reject(line, error))

@@ -1,0 +1,86 @@
+"""A block of a file becomes events, and rejects for what in it is none; knows nothing of Beam."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence, Set
+from dataclasses import dataclass
+
+from dovebeam.transforms.codecs import (
+    DEFAULT_MAX_LINE_BYTES,
+    DecodedBlock,
+    decode_json_block,
+    decode_tab_block,
+    event_from_avro,
+)
+from dovebeam.transforms.codecs.json_select import decode_json_block_named
+from dovebeam.transforms.errors import DecodeError
+from dovebeam.transforms.event import Event
+from dovebeam.transforms.reject import Reject, decode_reject
+from dovebeam.transforms.sources import Block, avro_records
+
+__all__ = ["BlockEvents", "decode_block"]
+
+
+@dataclass(frozen=True, slots=True)
+class BlockEvents:
+    """What a block holds.
+
+    Attributes:
+        decoded: the events that were asked for; offsets count from the beginning of the block.
+        rejects: what is no event.
+        passed_over: how many events of other names there are.
+    """
+
+    decoded: DecodedBlock
+    rejects: Sequence[Reject]
+    passed_over: int = 0
+
+    @property
+    def read(self) -> int:
+        """How many lines or records the block has that are not blank."""
+        return len(self.decoded.events) + len(self.rejects) + self.passed_over
+
+
+def decode_block(
+    block: Block, names: Set[str] | None = None, max_line_bytes: int = DEFAULT_MAX_LINE_BYTES
+) -> BlockEvents:
+    """The events of a block.
+
+    Args:
+        block: from `ReadBlocks`.
+        names: if not None, JSON lines of events with other names are counted, but not looked at any further.
+        max_line_bytes: longer lines are rejected.
+    """
+    if block.overlong_bytes:
+        reason = f"the line has {block.overlong_bytes} bytes, more than the limit of {max_line_bytes}; this is its head"
+        error = DecodeError(reason, max_line_bytes)
+        return BlockEvents(_none(), [decode_reject(block.data, error, block.uri, block.offset)])
+    if block.format == "avro":
+        return _decode_avro(block)
+    if block.format == "tab-text":
+        decoded, passed_over = decode_tab_block(block.data, max_bytes=max_line_bytes), 0
+    elif names is None:
+        decoded, passed_over = decode_json_block(block.data, max_bytes=max_line_bytes), 0
+    else:
+        decoded, passed_over = decode_json_block_named(block.data, names, max_bytes=max_line_bytes)
+    rejects = [decode_reject(bad.line, bad.error, block.uri, block.offset + bad.offset) for bad in decoded.bad_lines]
+    return BlockEvents(decoded, rejects, passed_over)
+
+
+def _decode_avro(block: Block) -> BlockEvents:
+    """The records of an Avro block; all of them have the offset of the block, for records have none of their own."""
+    events: list[Event] = []
+    rejects: list[Reject] = []
+    for record in avro_records(block):
+        try:
+            if record.error is not None:
+                raise record.error
+            events.append(event_from_avro(record.value))
+        except DecodeError as error:
+            placed = DecodeError(f"record {record.number} of its Avro block: {error.reason}", error.offset)
+            rejects.append(decode_reject(record.raw, placed, block.uri, block.offset))
+    return BlockEvents(DecodedBlock(events, [], lambda: [0] * len(events)), rejects)
+
+
+def _none() -> DecodedBlock:
+    return DecodedBlock([], [], list)

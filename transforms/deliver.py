@@ -1,0 +1,151 @@
+"""`DeliverEvents`: formatted events go to a driver's target; what it refuses becomes rejects."""
+
+from bisect import bisect_right
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import apache_beam as beam
+from apache_beam.utils.windowed_value import WindowedValue
+
+from dovebeam.transforms import counting
+from dovebeam.transforms.config import Exporter
+from dovebeam.transforms.drivers import Connection, Driver, Failure, make_driver
+from dovebeam.transforms.plan import PayloadBatch
+from dovebeam.transforms.reject import Reject, make_reject
+from dovebeam.transforms.rejecting import RejectingTransform
+
+__all__ = ["DeliverEvents"]
+
+# What a worker holds of one exporter at most, but for the last batch that was added.
+_MAX_BATCH_EVENTS = 500
+_MAX_BATCH_BYTES = 1024 * 1024
+
+
+class DeliverEvents(RejectingTransform):
+    """Delivers payloads (bytes) with one of Dovecot's drivers, in batches of a bundle.
+
+    A bundle is complete only when all its payloads were delivered or rejected; trouble that is no payload's fault (a
+    full disk, say) fails the bundle, and the runner tries it again. So every payload arrives at least once; see the
+    driver's own docstring.
+
+    Args:
+        driver: a driver, or the exporter of a configuration.
+        name: the exporter's name, for counters and rejects.
+    """
+
+    def __init__(self, driver: Driver | Exporter, *, name: str = "") -> None:
+        super().__init__()
+        if isinstance(driver, Exporter):
+            name = name or driver.name
+            driver = make_driver(driver)
+        self._driver = driver
+        self._exporter = name or driver.name
+
+    def default_label(self) -> str:
+        """The name that a runner's user interface shows."""
+        return f"DeliverEvents({self._exporter})"
+
+    def display_data(self) -> dict[str, Any]:
+        """The driver's settings that may be shown."""
+        return dict(self._driver.display_items())
+
+    def expand(self, payloads: Any) -> None:
+        """PCollection of bytes to nothing."""
+        rejects = payloads | "Deliver" >> beam.ParDo(_DeliverFn(self._driver, self._exporter))
+        self.route_rejects(rejects)
+
+
+@beam.typehints.with_output_types(Reject)
+class _DeliverFn(beam.DoFn):
+    """Collects payloads (bytes or batches of them) and sends them together, at the latest when the bundle ends."""
+
+    def __init__(self, driver: Driver, exporter: str) -> None:
+        self._driver = driver
+        self._exporter = exporter
+        self._connection: Connection | None = None
+        self._held = _Held()
+
+    def setup(self) -> None:
+        self._connection = self._driver.open()
+
+    def start_bundle(self) -> None:
+        # A bundle that failed leaves payloads behind, which its next attempt brings again.
+        self._held = _Held()
+
+    def process(
+        self, element: Any, timestamp: Any = beam.DoFn.TimestampParam, window: Any = beam.DoFn.WindowParam
+    ) -> Iterable[Any]:
+        self._held.add(element if isinstance(element, PayloadBatch) else PayloadBatch([element]), timestamp, window)
+        if self._held.is_full():
+            yield from self._deliver()
+
+    def finish_bundle(self) -> Iterable[Any]:
+        yield from self._deliver()
+        if self._connection is not None:
+            self._connection.flush()
+
+    def teardown(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _deliver(self) -> list[WindowedValue]:
+        """Sends what is held; the rejects keep the time and the window of the payloads that they were."""
+        held, self._held = self._held, _Held()
+        if not held.payloads:
+            return []
+        if self._connection is None:
+            raise RuntimeError("delivery before setup")
+        failures = self._connection.send(held.payloads)
+        rejected_bytes = sum(len(held.payloads[failure.index]) for failure in failures)
+        counting.add("delivered", len(held.payloads) - len(failures), self._exporter)
+        counting.add("delivered_bytes", held.size - rejected_bytes, self._exporter)
+        counting.add("rejected", len(failures), self._exporter)
+        return [self._reject(held, failure) for failure in failures]
+
+    def _reject(self, held: "_Held", failure: Failure) -> WindowedValue:
+        origin, index = held.origin(failure.index)
+        reject = make_reject(
+            "deliver",
+            held.payloads[failure.index],
+            failure.reason,
+            metric=origin.batch.metrics[index] if origin.batch.metrics else "",
+            exporter=self._exporter,
+            attempts=failure.attempts,
+            http_status=failure.status,
+            endpoint_host=failure.endpoint,
+            source_uri=origin.batch.source_uri,
+            source_offset=origin.batch.offsets[index] if origin.batch.offsets else None,
+        )
+        return WindowedValue(reject, origin.timestamp, (origin.window,))
+
+
+class _Origin(NamedTuple):
+    """A batch that is held, where its payloads begin among all that are held, and its place in time."""
+
+    first: int
+    batch: PayloadBatch
+    timestamp: Any
+    window: Any
+
+
+class _Held:
+    """The payloads of several batches, to be sent together."""
+
+    def __init__(self) -> None:
+        self.payloads: list[bytes] = []
+        self.size = 0
+        self._origins: list[_Origin] = []
+
+    def add(self, batch: PayloadBatch, timestamp: Any, window: Any) -> None:
+        self._origins.append(_Origin(len(self.payloads), batch, timestamp, window))
+        self.payloads.extend(batch.payloads)
+        self.size += sum(map(len, batch.payloads))
+
+    def is_full(self) -> bool:
+        return len(self.payloads) >= _MAX_BATCH_EVENTS or self.size >= _MAX_BATCH_BYTES
+
+    def origin(self, index: int) -> tuple[_Origin, int]:
+        """The batch of a payload, and the payload's place in it."""
+        origin = self._origins[bisect_right(self._origins, index, key=lambda held: held.first) - 1]
+        return origin, index - origin.first

@@ -1,0 +1,103 @@
+"""`ExportEvents`: the whole export of a configuration, from events to every exporter's target.
+
+    blocks or events --> Match and format --+--> Deliver to A --> rejects
+                                            +--> Deliver to B --> rejects
+
+One stage decides for all metrics at once and writes their formats, because what an event costs must not grow with the
+number of metrics; the branches behind it are one per exporter. Payloads travel in batches.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import apache_beam as beam
+
+from dovebeam.transforms import counting
+from dovebeam.transforms.codecs import DEFAULT_MAX_LINE_BYTES
+from dovebeam.transforms.config import Config
+from dovebeam.transforms.deliver import DeliverEvents
+from dovebeam.transforms.drivers import Driver
+from dovebeam.transforms.event import Event
+from dovebeam.transforms.plan import ExportPlan, Outcome, TimeRange, make_plan
+from dovebeam.transforms.rejecting import REJECTED, RejectingTransform
+
+__all__ = ["ExportEvents"]
+
+_ALWAYS = TimeRange()
+
+
+class ExportEvents(RejectingTransform):
+    """Exports events as a configuration says: matched by metrics, written in the exporters' formats, delivered.
+
+    Takes a PCollection of `Block` (from `ReadBlocks`, the fast way) or of `Event`.
+
+    Args:
+        config: from `load_config`.
+        time_range: only events of these times; others are counted as out of range.
+        drivers: replaces the drivers of exporters by name; what they write stays as configured.
+        max_line_bytes: longer lines of blocks are rejected.
+
+    Rejects: lines that are no events, and payloads that a target refused.
+
+    Guarantee: every event of every bundle that succeeded was not matched, rejected, or delivered by each exporter that
+    a matching metric names, at least once. Counters in the namespace `dovebeam` account for it.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        time_range: TimeRange = _ALWAYS,
+        drivers: Mapping[str, Driver] | None = None,
+        max_line_bytes: int = DEFAULT_MAX_LINE_BYTES,
+    ) -> None:
+        super().__init__()
+        self._plan = make_plan(config, time_range)
+        replaced = drivers or {}
+        self._deliveries = {
+            name: DeliverEvents(replaced.get(name) or config.exporters[name], name=name)
+            for name in self._plan.exporters
+        }
+        self._max_line_bytes = max_line_bytes
+
+    def expand(self, source: Any) -> None:
+        """PCollection of Block or Event to nothing."""
+        tags = {name: f"to_{index}" for index, name in enumerate(self._plan.exporters)}
+        export = beam.ParDo(_ExportFn(self._plan, tags, self._max_line_bytes))
+        outputs = source | "Match and format" >> export.with_outputs(*tags.values(), main=REJECTED)
+        self.route_rejects(outputs[REJECTED])
+        for name, delivery in self._deliveries.items():
+            payloads = outputs[tags[name]]
+            _ = payloads | f"Deliver to {name}" >> delivery.with_error_handler(self._error_handler)
+
+
+@beam.typehints.with_output_types(Any)
+class _ExportFn(beam.DoFn):
+    """Exports the events of a block together, or a single event."""
+
+    def __init__(self, plan: ExportPlan, tags: Mapping[str, str], max_line_bytes: int) -> None:
+        self._plan = plan
+        self._tags = dict(tags)
+        self._max_line_bytes = max_line_bytes
+
+    def process(self, element: Any) -> Iterable[Any]:
+        if isinstance(element, Event):
+            outcome = self._plan.export_events([element])
+        else:
+            outcome = self._plan.export_block(element, self._max_line_bytes)
+        self._count(outcome)
+        yield from outcome.rejects
+        for exporter, batch in outcome.batches.items():
+            yield beam.pvalue.TaggedOutput(self._tags[exporter], batch)
+
+    @staticmethod
+    def _count(outcome: Outcome) -> None:
+        counting.add("read", outcome.read)
+        counting.add("matched", outcome.matched)
+        counting.add("unmatched", outcome.unmatched)
+        counting.add("out_of_range", outcome.out_of_range)
+        counting.add("rejected", len(outcome.rejects), "decode")
+        for metric, count in outcome.matched_by_metric.items():
+            counting.add("matched", count, metric)
+        for exporter, batch in outcome.batches.items():
+            counting.add("formatted", len(batch), exporter)

@@ -1,0 +1,184 @@
+"""How far a local job has come, told by its workers to the process that launched it while it runs.
+
+Beam's counters are known when a bundle ends, and on one machine a whole job may be one bundle. So each worker process
+also keeps a few numbers in a small file that it maps into memory, in a directory that the launcher made; the launcher
+adds them up as often as it likes. The same directory takes the launcher's wish to stop back to the workers, which obey
+it between two blocks, so that no batch is torn.
+
+Without such a directory, as on any cluster, `advance` does nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+import os
+import tempfile
+import threading
+from pathlib import Path
+from types import TracebackType
+from typing import Final, NamedTuple, Self
+
+from dovebeam.transforms.errors import DovebeamError
+
+__all__ = ["ENVIRONMENT", "Board", "StoppedError", "Totals", "advance", "configured", "is_abandoned"]
+
+ENVIRONMENT: Final = "DOVEBEAM_PROGRESS_DIR"
+"""The environment variable that leads workers, which inherit it, to the directory."""
+
+_SUFFIX: Final = ".counts"
+_STOP: Final = "stop"
+_ABANDON: Final = "abandon"
+_NUMBER_BYTES: Final = 8
+
+
+class StoppedError(DovebeamError):
+    """Raised within a worker between two blocks after the launcher asked it to stop."""
+
+    def __init__(self, message: str = "stopped as asked") -> None:
+        super().__init__(message)
+
+
+class Totals(NamedTuple):
+    """What all workers have done so far.
+
+    Attributes:
+        read_bytes: bytes read from files as they are stored, compressed or not.
+        events: lines or records that were looked at.
+        delivered: payloads that drivers delivered.
+        rejected: lines and payloads that were rejected.
+    """
+
+    read_bytes: int = 0
+    events: int = 0
+    delivered: int = 0
+    rejected: int = 0
+
+
+class _Counts:
+    """The numbers of this process, in its own file of the directory."""
+
+    def __init__(self, directory: str) -> None:
+        self.directory: Final = directory
+        self.pid: Final = os.getpid()
+        self._stop: Final = os.path.join(directory, _STOP)
+        self._lock: Final = threading.Lock()
+        size = len(Totals._fields) * _NUMBER_BYTES
+        fd = os.open(os.path.join(directory, f"{self.pid}{_SUFFIX}"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            os.ftruncate(fd, size)  # keeps what this process counted before
+            self._numbers: Final = memoryview(mmap.mmap(fd, size)).cast("q")
+        finally:
+            os.close(fd)
+
+    def add(self, amounts: tuple[int, ...]) -> None:
+        """Adds, then obeys a wish to stop."""
+        with self._lock:
+            for index, amount in enumerate(amounts):
+                if amount:
+                    self._numbers[index] += amount
+        if os.path.exists(self._stop):
+            raise StoppedError
+
+
+class _Home:
+    """Where this process counts; looked up at the first call and after each change of the environment variable."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._directory: str | None = None
+        self._counts: _Counts | None = None
+
+    def counts(self) -> _Counts | None:
+        """This process's numbers, None if nobody asked for them or they cannot be kept."""
+        directory = os.environ.get(ENVIRONMENT, "")
+        counts = self._counts
+        if self._directory != directory or (counts is not None and counts.pid != os.getpid()):
+            with self._lock:
+                counts = None
+                if directory:
+                    with contextlib.suppress(OSError, ValueError):  # progress is a convenience and fails no job
+                        counts = _Counts(directory)
+                self._directory, self._counts = directory, counts
+        return counts
+
+
+_home = _Home()
+
+
+def advance(*, read_bytes: int = 0, events: int = 0, delivered: int = 0, rejected: int = 0) -> None:
+    """Tells the launcher what was done since the last call; meant to be called once for a block or batch.
+
+    Raises:
+        StoppedError: the launcher wants the job to stop. What the amounts are about is done and was counted.
+    """
+    counts = _home.counts()
+    if counts is not None:
+        counts.add((read_bytes, events, delivered, rejected))
+
+
+def configured() -> bool:
+    """Whether some launcher wants to know."""
+    return bool(os.environ.get(ENVIRONMENT))
+
+
+def is_abandoned(directory: str) -> bool:
+    """Whether the launcher gave this directory's job up, or is gone without a word; its workers should end at once."""
+    return os.path.exists(os.path.join(directory, _ABANDON)) or not os.path.isdir(directory)
+
+
+class Board:
+    """The launcher's side: makes the directory, leads workers to it, adds up, and removes it in the end.
+
+    A context manager. Only one can be in use in a process.
+    """
+
+    def __init__(self) -> None:
+        self._directory = ""
+        self._before: str | None = None
+
+    @property
+    def directory(self) -> Path:
+        """Where the workers count."""
+        return Path(self._directory)
+
+    def totals(self) -> Totals:
+        """What all workers have counted so far."""
+        sums = [0] * len(Totals._fields)
+        with contextlib.suppress(OSError):
+            for path in self.directory.glob(f"*{_SUFFIX}"):
+                numbers = path.read_bytes()
+                if len(numbers) == len(sums) * _NUMBER_BYTES:
+                    sums = [total + number for total, number in zip(sums, memoryview(numbers).cast("q"), strict=True)]
+        return Totals(*sums)
+
+    def stop(self) -> None:
+        """Asks the workers to stop after the block that they have in hand."""
+        self._mark(_STOP)
+
+    def abandon(self) -> None:
+        """Asks worker processes to end at once."""
+        self._mark(_STOP)
+        self._mark(_ABANDON)
+
+    def _mark(self, name: str) -> None:
+        with contextlib.suppress(OSError):
+            (self.directory / name).touch()
+
+    def __enter__(self) -> Self:
+        self._directory = tempfile.mkdtemp(prefix="dovebeam-")
+        self._before = os.environ.get(ENVIRONMENT)
+        os.environ[ENVIRONMENT] = self._directory
+        return self
+
+    def __exit__(
+        self, _type: type[BaseException] | None, _error: BaseException | None, _tb: TracebackType | None
+    ) -> None:
+        if self._before is None:
+            os.environ.pop(ENVIRONMENT, None)
+        else:
+            os.environ[ENVIRONMENT] = self._before
+        with contextlib.suppress(OSError):
+            for path in self.directory.iterdir():
+                path.unlink()
+            self.directory.rmdir()

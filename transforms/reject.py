@@ -1,0 +1,125 @@
+"""The record of an event that could not be decoded or delivered; one shape for all stages.
+
+Its first six members are those of the dead-letter tables of Google's Dataflow templates, so that tools for those read
+ours; the others say where it came from and what happened.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+from typing import Final, Literal
+
+import msgspec
+
+from dovebeam.transforms.errors import DecodeError
+
+__all__ = ["Reject", "Stage", "decode_reject", "make_reject", "reject_from_json", "reject_to_json"]
+
+Stage = Literal["decode", "deliver"]
+
+_MAX_MESSAGE_CHARS: Final = 2000
+
+
+class Attribute(msgspec.Struct, frozen=True):
+    """One attribute of the message that the payload came with."""
+
+    key: str
+    value: str
+
+
+class Reject(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
+    """What was refused, where and why; its names in JSON are camelCase.
+
+    Attributes:
+        timestamp: when it was rejected, RFC 3339 in UTC.
+        payload_string: the payload as text, with U+FFFD for what is not UTF-8; for people.
+        payload_bytes: the payload exactly as it was (base64 in JSON); for sending again.
+        attributes: those of a message from a topic.
+        error_message: what was wrong; never holds a secret.
+        stacktrace: of the exception behind it, or empty.
+        stage: "decode" (the payload is the line that was read) or "deliver" (the payload is the formatted event).
+        metric: the metric whose event this was, empty before matching.
+        exporter: the exporter that was to deliver it, empty before matching.
+        attempts: how often delivery was tried, 0 before it.
+        http_status: the last status of an HTTP target, None for other targets or if there was no answer.
+        endpoint_host: scheme, host and port of the target, without user, path and query.
+        source_uri: the file that the event was read from, empty if unknown.
+        source_offset: byte offset of its line in that file (uncompressed), None if unknown.
+        content_hash: SHA-256 of the payload, in hex.
+    """
+
+    timestamp: str
+    payload_string: str
+    payload_bytes: bytes
+    attributes: list[Attribute]
+    error_message: str
+    stacktrace: str
+    stage: Stage
+    metric: str = ""
+    exporter: str = ""
+    attempts: int = 0
+    http_status: int | None = None
+    endpoint_host: str = ""
+    source_uri: str = ""
+    source_offset: int | None = None
+    content_hash: str = ""
+
+
+_encoder: Final = msgspec.json.Encoder()
+_decoder: Final = msgspec.json.Decoder(Reject)
+
+
+def make_reject(
+    stage: Stage,
+    payload: bytes,
+    reason: str,
+    *,
+    metric: str = "",
+    exporter: str = "",
+    attempts: int = 0,
+    http_status: int | None = None,
+    endpoint_host: str = "",
+    source_uri: str = "",
+    source_offset: int | None = None,
+) -> Reject:
+    """The record of `payload`, rejected now for `reason`."""
+    return Reject(
+        timestamp=dt.datetime.now(dt.UTC).isoformat(timespec="microseconds")[:26] + "Z",
+        payload_string=payload.decode("utf-8", "replace"),
+        payload_bytes=payload,
+        attributes=[],
+        error_message=reason[:_MAX_MESSAGE_CHARS],
+        stacktrace="",
+        stage=stage,
+        metric=metric,
+        exporter=exporter,
+        attempts=attempts,
+        http_status=http_status,
+        endpoint_host=endpoint_host,
+        source_uri=source_uri,
+        source_offset=source_offset,
+        content_hash=hashlib.sha256(payload).hexdigest(),
+    )
+
+
+def decode_reject(line: bytes, error: DecodeError, source_uri: str = "", source_offset: int | None = None) -> Reject:
+    """The record of a line that is not an event."""
+    return make_reject("decode", line, str(error), source_uri=source_uri, source_offset=source_offset)
+
+
+def reject_to_json(reject: Reject) -> bytes:
+    """One line of JSON, without the line's end."""
+    return _encoder.encode(reject)
+
+
+def reject_from_json(line: bytes) -> Reject:
+    """The record of one line of JSON.
+
+    Raises:
+        DecodeError: if it is not one.
+    """
+    try:
+        return _decoder.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise DecodeError(f"not a reject record: {error}") from None
