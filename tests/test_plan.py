@@ -1,0 +1,134 @@
+"""The plan: which events go where, in which bytes, and that every one is accounted for."""
+
+import pickle
+from pathlib import Path
+
+import pytest
+
+from dovebeam.transforms.codecs import decode_json
+from dovebeam.transforms.config import load_config
+from dovebeam.transforms.plan import ExportPlan, Outcome, TimeRange, make_plan
+from dovebeam.transforms.sources import Block
+
+HEAD = "dovecot_config_version = 2.4.0\ndovecot_storage_version = 2.4.0\n"
+EXPORTERS = """
+event_exporter json {
+  driver = drop
+  format = json
+}
+event_exporter tab {
+  driver = drop
+  format = tab-text
+}
+"""
+NAMED = """
+metric a {
+  filter = event=a
+  exporter = json
+  exporter_include = name fields
+  fields = x
+}
+metric a_and_b {
+  filter = event=a OR event=b AND x>1
+  exporter = json
+  exporter_include = name
+}
+metric b_tab {
+  filter = event=b
+  exporter = tab
+  exporter_include = name
+}
+metric statistics_only {
+  filter = event=c
+}
+"""
+LINES = (
+    b'{"event":"a","fields":{"x":1,"y":2}}\n'
+    b'{"event":"b","fields":{"x":5}}\n'
+    b'{"event":"c","fields":{}}\n'
+    b"not an event\n"
+    b'{"event":"d","end_time":"1970-01-01T00:00:02.000000Z"}\n'
+)
+
+
+def plan_of(tmp_path: Path, metrics: str, time_range: TimeRange = TimeRange()) -> ExportPlan:  # noqa: B008
+    """The plan of a configuration with these metrics, as it arrives on a worker."""
+    path = tmp_path / "dovecot.conf"
+    path.write_text(HEAD + EXPORTERS + metrics)
+    plan = make_plan(load_config([path]), time_range)
+    copy: ExportPlan = pickle.loads(pickle.dumps(plan))
+    return copy
+
+
+def payloads(outcome: Outcome) -> dict[str, list[tuple[str, bytes, int | None]]]:
+    """Metric, bytes and offset of every payload by exporter."""
+    return {
+        name: list(zip(batch.metrics, batch.payloads, batch.offsets, strict=True))
+        for name, batch in outcome.batches.items()
+    }
+
+
+def test_one_payload_for_each_metric_that_matches(tmp_path: Path) -> None:
+    """An event of two metrics is written twice, each time as that metric selects; order is that of lines, then metrics."""
+    plan = plan_of(tmp_path, NAMED)
+    outcome = plan.export_block(Block("f", 100, LINES, "json"))
+    assert payloads(outcome) == {
+        "json": [
+            ("a", b'{"event":"a","fields":{"x":1}}', 100),
+            ("a_and_b", b'{"event":"b"}', 137),
+        ],
+        "tab": [("b_tab", b"event:b", 137)],
+    }
+    assert outcome.batches["json"].source_uri == "f"
+    assert outcome.matched_by_metric == {"a": 1, "a_and_b": 1, "b_tab": 1}
+    assert (outcome.read, outcome.matched, outcome.unmatched, len(outcome.rejects)) == (5, 2, 2, 1)
+    assert (outcome.rejects[0].payload_bytes, outcome.rejects[0].source_offset) == (b"not an event", 194)
+
+
+def test_a_filter_without_a_name_sees_every_event(tmp_path: Path) -> None:
+    """Where one metric asks for no name, unnamed events are looked at, for the other metrics too."""
+    metrics = NAMED + "\nmetric all {\n  filter = NOT x=nothing\n  exporter = tab\n  exporter_include = name\n}\n"
+    outcome = plan_of(tmp_path, metrics).export_block(Block("f", 0, LINES + b'{"fields":{}}\n', "json"))
+    assert [(metric, payload) for metric, payload, _ in payloads(outcome)["tab"]] == [
+        ("all", b"event:a"),
+        ("b_tab", b"event:b"),
+        ("all", b"event:b"),
+        ("all", b"event:c"),
+        ("all", b"event:d"),
+        ("all", b""),
+    ]
+    assert outcome.unmatched == 0
+
+
+@pytest.mark.parametrize(
+    ("time_range", "in_range"),
+    [(TimeRange(2_000_000, 3_000_000), 1), (TimeRange(None, 2_000_000), 0), (TimeRange(2_000_001, None), 0)],
+)
+def test_a_time_range_leaves_out_other_times(tmp_path: Path, time_range: TimeRange, in_range: int) -> None:
+    """Only events of the half-open range are looked at; events without a time are in none."""
+    outcome = plan_of(tmp_path, NAMED, time_range).export_block(Block("f", 0, LINES, "json"))
+    assert (outcome.read, outcome.unmatched, outcome.out_of_range) == (5, in_range, 4 - in_range)
+
+
+def test_single_events(tmp_path: Path) -> None:
+    """Events of unknown origin are exported like those of a block."""
+    plan = plan_of(tmp_path, NAMED)
+    outcome = plan.export_events([decode_json(b'{"event":"b","fields":{"x":5}}'), decode_json(b"{}")])
+    assert payloads(outcome) == {"json": [("a_and_b", b'{"event":"b"}', None)], "tab": [("b_tab", b"event:b", None)]}
+    assert (outcome.read, outcome.matched, outcome.unmatched) == (2, 1, 1)
+
+
+def test_an_overlong_line_is_a_reject(tmp_path: Path) -> None:
+    """Of a line over the limit its head is kept, with the place and the length of the whole."""
+    outcome = plan_of(tmp_path, NAMED).export_block(Block("f", 10, b'{"event":', "json", overlong_bytes=5000), 100)
+    assert (outcome.read, len(outcome.rejects)) == (1, 1)
+    assert "5000 bytes, more than the limit of 100" in outcome.rejects[0].error_message
+    assert outcome.rejects[0].source_offset == 10
+
+
+def test_tab_text_blocks(tmp_path: Path) -> None:
+    """Blocks of tab-text are exported like JSON."""
+    block = Block("f", 0, b"event:b\tfield:net_in_bytes=5\nevent:a\nbad\n", "tab-text")
+    outcome = plan_of(tmp_path, NAMED).export_block(block)
+    assert payloads(outcome)["tab"] == [("b_tab", b"event:b", 0)]
+    assert (outcome.read, outcome.matched, len(outcome.rejects)) == (3, 2, 1)
