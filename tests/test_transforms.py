@@ -114,10 +114,12 @@ def test_deliver_bytes() -> None:
 
 def test_trouble_that_is_no_payloads_fault_fails_the_bundle() -> None:
     """A target that can take nothing is no reject but a failure of the job."""
-    with pytest.raises(Exception, match="the disk is full"), pipeline() as (p, _):
-        with ErrorHandler(beam.Map(repr)) as rejects:
-            _ = p | beam.Create([b"x"]) | DeliverEvents(PickyDriver(broken=True)).with_error_handler(rejects)
-        _ = rejects.output()
+    with (
+        pytest.raises(Exception, match="the disk is full"),
+        pipeline() as (p, _),
+        ErrorHandler(beam.Map(repr)) as rejects,
+    ):
+        _ = p | beam.Create([b"x"]) | DeliverEvents(PickyDriver(broken=True)).with_error_handler(rejects)
 
 
 def test_export_events(tmp_path: Path) -> None:

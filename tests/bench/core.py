@@ -4,7 +4,8 @@
 
 Both sides go through the whole corpus in blocks of 64 KiB, in turn within each round, so that a noisy machine slows
 both. The plain loop is what one would write by hand with msgspec: a Struct, a lambda, an encoder; it does not notice
-repeated keys, knows no addresses or timestamps, and its filter is exact text. Exits with 1 if a target is missed.
+repeated keys, knows no addresses or timestamps, and its filter is exact text. All three steps are measured twice: with
+every line decoded whole, and as an export does it, which looks at the names first. Exits with 1 if a target is missed.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import argparse
 import json
 import statistics
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,8 +24,11 @@ import msgspec
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from dovebeam.transforms.codecs import decode_json_block
+from dovebeam.transforms.config import load_config
 from dovebeam.transforms.filters import Dispatcher, parse_filter
 from dovebeam.transforms.formats import make_formatter
+from dovebeam.transforms.plan import ExportPlan, make_plan
+from dovebeam.transforms.sources import Block
 from support.corpus import corpus_lines
 
 FILTER = "event=imap_command_finished AND tagged_reply_state=OK AND duration>1000"
@@ -72,14 +77,31 @@ class Case(NamedTuple):
     plain: Callable[[], int]
 
 
+def export_plan() -> ExportPlan:
+    """The plan of a configuration with one metric, FILTER."""
+    with tempfile.NamedTemporaryFile("w", suffix=".conf") as config:
+        config.write("dovecot_config_version = 2.4.0\ndovecot_storage_version = 2.4.0\n")
+        config.write("event_exporter out {\n  driver = drop\n  format = json\n}\n")
+        config.write(f"metric m {{\n  filter = {FILTER}\n  exporter = out\n}}\n")
+        config.flush()
+        return make_plan(load_config([config.name]))
+
+
 def cases(lines: tuple[bytes, ...]) -> list[Case]:
     """The steps of an export, alone and together."""
     blocks = blocks_of(lines)
     decode_plain, encode_plain = msgspec.json.Decoder(PlainEvent).decode, msgspec.json.Encoder().encode
     matches, write = parse_filter(FILTER).matches, make_formatter("json").format
 
+    plan = export_plan()
+    read_blocks = [Block("corpus", 0, block, "json") for block in blocks]
+
     def all_ours() -> int:
         return sum(len([write(e) for e in decode_json_block(block).events if matches(e)]) for block in blocks)
+
+    def export() -> int:
+        outcomes = (plan.export_block(block) for block in read_blocks)
+        return sum(len(batch) for outcome in outcomes for batch in outcome.batches.values())
 
     def all_plain() -> int:
         return sum(
@@ -113,7 +135,8 @@ def cases(lines: tuple[bytes, ...]) -> list[Case]:
             lambda: sum(len([write(e) for e in batch]) for _ in range(times) for batch in events),
             lambda: sum(len([encode_plain(e) for e in batch]) for _ in range(times) for batch in plain_events),
         ),
-        Case("decode, match, format", len(lines), all_ours, all_plain),
+        Case("all three, every line whole", len(lines), all_ours, all_plain),
+        Case("all three, as an export does", len(lines), export, all_plain),
     ]
 
 
@@ -176,8 +199,9 @@ def main() -> int:
         last = f"{row['ratio_to_plain_loop']:15.2f}" if "ratio_to_plain_loop" in row else ""
         last = last or f"{row['cost_of_5_metrics']:8.2f} times the cost of 5"
         print(f"{name:28} {row['events_per_sec']:12,.0f} {last}")
+    all_three = figures["all three, as an export does"]
     targets = {
-        "all three at least 0.8 of the plain loop": figures["decode, match, format"]["ratio_to_plain_loop"] >= 0.8,
+        "all three at least 0.8 of the plain loop": all_three["ratio_to_plain_loop"] >= 0.8,
         "matching at least 1,500,000 events/s": figures["match"]["events_per_sec"] >= 1_500_000,
         "200 metrics cost at most 5 times 5 metrics": figures["match against 200 metrics"]["cost_of_5_metrics"] <= 5,
     }

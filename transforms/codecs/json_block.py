@@ -61,17 +61,16 @@ def object_borders(text: bytes) -> list[int] | None:
     return offsets
 
 
-def _key_marks(block: bytes) -> int:
-    """How many `":` the block has: at least as many as keys; -1 where white space before a colon could hide a key."""
+def _key_marks(text: bytes) -> int:
+    """How many colons of the text stand behind a quote or a space: at least as many as it has keys.
+
+    More, if a string contains such a colon. Other white space before a colon gives -1; it cannot be in a string.
+    """
     import numpy as np  # noqa: PLC0415
 
-    if 0x09 in block or 0x0D in block:
+    if 0x09 in text or 0x0D in text:
         return -1
-    data = np.frombuffer(block, np.uint8)
-    marks = 0
-    for pairs in (data[: len(data) & ~1], data[1 : 1 + ((len(data) - 1) & ~1)]):
-        words = pairs.view("<u2")
-        if np.count_nonzero(words == 0x3A20):
-            return -1
-        marks += int(np.count_nonzero(words == 0x3A22))
-    return marks
+    data = np.frombuffer(text, np.uint8)
+    # A quote is 0x22 and a space 0x20: without the bit between them both are 0x20.
+    behind_mark = (data[:-1] & 0xFD) == 0x20
+    return int(np.count_nonzero(behind_mark & (data[1:] == 0x3A)))
