@@ -2,7 +2,18 @@
 PYTHON ?= python3
 PYTEST_ARGS ?=
 
-.PHONY: test bench fuzz clean
+.PHONY: demo test bench fuzz clean
+
+# An export of sample events in ./demo; run it again after changing demo/dovecot.conf.
+demo: .venv/bin/dovebeam
+	.venv/bin/dovebeam demo demo
+
+# For daily use: the package as it is in this tree, in an environment of its own.
+.venv/bin/dovebeam: pyproject.toml
+	$(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install --quiet --upgrade pip
+	.venv/bin/python -m pip install --quiet --editable .
+	touch $@
 
 # What CI runs: a fresh environment, the wheel built and installed, then lint, types and tests against the wheel.
 test: clean

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import apache_beam as beam
 from apache_beam.utils.windowed_value import WindowedValue
 
-from dovebeam.transforms import counting
+from dovebeam.transforms import counting, progress
 from dovebeam.transforms.config import Exporter
 from dovebeam.transforms.drivers import Connection, Driver, Failure, make_driver
 from dovebeam.transforms.plan import PayloadBatch
@@ -64,6 +64,7 @@ class _DeliverFn(beam.DoFn):
         self._exporter = exporter
         self._connection: Connection | None = None
         self._held = _Held()
+        self._untold = (0, 0)  # delivered and rejected since the launcher was told
 
     def setup(self) -> None:
         self._connection = self._driver.open()
@@ -78,11 +79,13 @@ class _DeliverFn(beam.DoFn):
         self._held.add(element if isinstance(element, PayloadBatch) else PayloadBatch([element]), timestamp, window)
         if self._held.is_full():
             yield from self._deliver()
+            self._tell()
 
     def finish_bundle(self) -> Iterable[Any]:
         yield from self._deliver()
         if self._connection is not None:
             self._connection.flush()
+        self._tell()
 
     def teardown(self) -> None:
         if self._connection is not None:
@@ -101,7 +104,14 @@ class _DeliverFn(beam.DoFn):
         counting.add("delivered", len(held.payloads) - len(failures), self._exporter)
         counting.add("delivered_bytes", held.size - rejected_bytes, self._exporter)
         counting.add("rejected", len(failures), self._exporter)
+        self._untold = (len(held.payloads) - len(failures), len(failures))
         return [self._reject(held, failure) for failure in failures]
+
+    def _tell(self) -> None:
+        """Tells a local launcher what was done, and stops here if it wants so: nothing is held at this point."""
+        delivered, rejected = self._untold
+        self._untold = (0, 0)
+        progress.advance(delivered=delivered, rejected=rejected)
 
     def _reject(self, held: "_Held", failure: Failure) -> WindowedValue:
         origin, index = held.origin(failure.index)

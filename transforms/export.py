@@ -12,7 +12,7 @@ from typing import Any
 
 import apache_beam as beam
 
-from dovebeam.transforms import counting
+from dovebeam.transforms import counting, progress
 from dovebeam.transforms.codecs import DEFAULT_MAX_LINE_BYTES
 from dovebeam.transforms.config import Config
 from dovebeam.transforms.deliver import DeliverEvents
@@ -82,13 +82,14 @@ class _ExportFn(beam.DoFn):
 
     def process(self, element: Any) -> Iterable[Any]:
         if isinstance(element, Event):
-            outcome = self._plan.export_events([element])
+            size, outcome = 0, self._plan.export_events([element])
         else:
-            outcome = self._plan.export_block(element, self._max_line_bytes)
+            size, outcome = len(element.data), self._plan.export_block(element, self._max_line_bytes)
         self._count(outcome)
         yield from outcome.rejects
         for exporter, batch in outcome.batches.items():
             yield beam.pvalue.TaggedOutput(self._tags[exporter], batch)
+        progress.advance(read_bytes=size, events=outcome.read, rejected=len(outcome.rejects))
 
     @staticmethod
     def _count(outcome: Outcome) -> None:

@@ -17,14 +17,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from support.corpus import CORPUS, corpus_lines
-
 from dovebeam.transforms.codecs import decode_json, decode_json_block, decode_tab, encode_json, encode_tab
 from dovebeam.transforms.codecs.json_scan import scan_event
 from dovebeam.transforms.config import load_config
 from dovebeam.transforms.errors import ConfigError, DecodeError, FilterSyntaxError
 from dovebeam.transforms.event import Event
 from dovebeam.transforms.filters import parse_filter
+from support.corpus import CORPUS, corpus_lines
 
 FILTERS = [
     b"event=imap_command_finished AND tagged_reply_state=OK AND duration>1000",

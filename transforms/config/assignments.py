@@ -12,17 +12,14 @@ from dovebeam.transforms.config.foreign import BUILT_IN_LABELS
 from dovebeam.transforms.config.legacy import group_by_lines
 from dovebeam.transforms.config.places import Place
 from dovebeam.transforms.config.settings import BLOCKS, PLAIN_BLOCKS, SETTINGS, Setting, settings_of
-from dovebeam.transforms.config.state import ParserState
+from dovebeam.transforms.config.state import MAX_VALUE_CHARS, ParserState, file_text
 from dovebeam.transforms.config.statements import Assignment, ValueKind
 from dovebeam.transforms.config.types import Kind, ValueTypeError, parse_bool
 from dovebeam.transforms.config.unknown import is_ours, unknown_setting
 from dovebeam.transforms.config.values import ListSyntaxError, Value, reference_names, split_list, value_of
 from dovebeam.transforms.config.variables import VariableSyntaxError, has_variables, parse_expressions
 
-__all__ = ["MAX_VALUE_CHARS", "assign"]
-
-MAX_VALUE_CHARS = 1024 * 1024
-"""A value that `$SET:` makes longer than this is an error."""
+__all__ = ["assign"]
 
 _HEREDOC_KINDS = frozenset({Kind.STRING, Kind.FILE, Kind.NAME})
 
@@ -179,6 +176,11 @@ def _append_to_itself(state: ParserState, context: Context, setting: Setting, va
 
 def _assign_list(state: ParserState, context: Context, setting: Setting, statement: Assignment, value: Value) -> None:
     state_of_list = context.lists.setdefault(setting.name, ListState(value.place))
+    if value.kind is ValueKind.FILE:
+        value = value.with_text(file_text(state.report, statement.key, value) or "")
+        if value.text.endswith("\n"):
+            message = "the line end of the file becomes a part of the last element; remove it, or write the list here"
+            state.report.warning(value.place, message)
     try:
         elements = split_list(value.text)
     except ListSyntaxError as error:

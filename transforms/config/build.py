@@ -53,21 +53,18 @@ class EntryBuilder:
             block: how Dovecot's messages of the stats process begin, such as
                 `stats_metric settings (filter=metric/x): `.
         """
+        default = contexts[0].name if setting.kind is Kind.NAME else setting.default
         found = lookup(layers_of(contexts, block_only=setting.block_only), setting.name)
         if found is None:
-            default = contexts[0].name if setting.kind is Kind.NAME else setting.default
             return SettingEntry(convert(setting, default), default, source_place(contexts[0].place), False)
         assigned, where = found
         place = source_place(assigned.value.place)
         if setting.kind is Kind.FILE and not assigned.value.names:
             return self._file(setting, assigned, place)
         written = self.expander.text(assigned, where)
-        if self.expander.failed(assigned):
-            return SettingEntry(convert(setting, setting.default), written, place, True)
-        text = self.expanded(setting, assigned, written, block)
-        if text is None:
-            return SettingEntry(convert(setting, setting.default), written, place, True)
-        return SettingEntry(self._converted(setting, assigned, text, written), written, place, True)
+        text = None if self.expander.failed(assigned) else self.expanded(setting, assigned, written, block)
+        value = convert(setting, default) if text is None else self._converted(setting, assigned, text, written, default)
+        return SettingEntry(value, written, place, True)
 
     def expanded(self, setting: Setting, assigned: Assigned, written: str, block: str) -> str | None:
         """The text with its `%{...}` expanded, `None` if that isn't possible, which is reported."""
@@ -103,7 +100,7 @@ class EntryBuilder:
             return text
         return self.expanded(SETTINGS[name], Assigned(name, Value(text, ((0, place),))), text, "") or text
 
-    def _converted(self, setting: Setting, assigned: Assigned, text: str, written: str) -> SettingValue:
+    def _converted(self, setting: Setting, assigned: Assigned, text: str, written: str, default: str) -> SettingValue:
         try:
             return convert(setting, text)
         except ValueTypeError as error:
@@ -112,13 +109,15 @@ class EntryBuilder:
                 message = f"{assigned.key}: {reason}; {error.advice}"
                 place = assigned.value.place
                 shown = _HIDDEN if setting.secret else written
-                dovecot = f"Invalid setting {setting.name}={shown}: {reason}" if text != written else ""
+                dovecot, stage = "", Stage.EXPAND
+                if text != written:
+                    dovecot, stage = f"Invalid setting {setting.name}={shown}: {reason}", Stage.STATS_START
                 if assigned.value.kind is ValueKind.FILE:
                     dovecot = at_line(place.path, place.line, f"{assigned.key}: {reason}")
                 if setting.extension:
                     dovecot = ""
-                self.report.error(place, message, dovecot=dovecot, stage=Stage.EXPAND, secret=setting.secret)
-            return convert(setting, setting.default)
+                self.report.error(place, message, dovecot=dovecot, stage=stage, secret=setting.secret)
+            return convert(setting, default)
 
     def _file(self, setting: Setting, assigned: Assigned, place: SourcePlace) -> SettingEntry:
         """A setting that names a file: its path, relative to the configuration file that sets it."""

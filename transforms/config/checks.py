@@ -6,6 +6,8 @@ checked, also one that isn't active, except blocks of groups that nobody include
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from dovebeam.transforms.config.blocks import Assigned, Context, ContextKind, name_of
 from dovebeam.transforms.config.conversion import convert
 from dovebeam.transforms.config.hints import did_you_mean, near_miss
@@ -93,6 +95,7 @@ class Checker:
         self.expander = expander
         self.before = f"Error in configuration file {state.main_path}: "
         self.active = active_parents(state.root)
+        self.active_exporters = _exporter_names(self.active)
 
     def run(self) -> None:
         """Check every block."""
@@ -156,8 +159,9 @@ class Checker:
 
     def _exporters_around(self, context: Context) -> list[str]:
         """Names of exporters that a metric in this block may mean."""
-        places = [*context.enclosing(), *self.active]
-        return list(dict.fromkeys(c.name for p in places for c in p.children.values() if c.is_named("event_exporter")))
+        if context.is_active():
+            return self.active_exporters
+        return list(dict.fromkeys(_exporter_names(context.enclosing()) + self.active_exporters))
 
     def _report_nested(self, context: Context, metric: Context) -> None:
         if context in self.state.unclosed:
@@ -236,6 +240,12 @@ class Checker:
         elif around.kind is ContextKind.CONNECTION and not around.is_active():
             message = f"{title} has no effect inside {around.key} {around.name}; the stats process doesn't look there"
             self.report.warning(context.place, message)
+
+
+def _exporter_names(places: Iterable[Context]) -> list[str]:
+    """The names of the exporters in these blocks, each once."""
+    found = (c.name for place in places for c in place.children.values() if c.is_named("event_exporter"))
+    return list(dict.fromkeys(found))
 
 
 def _is_zero(name: str, text: str) -> bool:

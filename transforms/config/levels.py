@@ -10,12 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from dovebeam.transforms.config.assignments import MAX_VALUE_CHARS
 from dovebeam.transforms.config.blocks import Assigned, Context, ContextKind, is_list
 from dovebeam.transforms.config.foreign import is_other_part
-from dovebeam.transforms.config.includes import TooLargeError, read_text
 from dovebeam.transforms.config.places import Place, Report, Stage, at_line
 from dovebeam.transforms.config.settings import BLOCKS, NAME_SETTINGS, PLAIN_BLOCKS, SETTINGS
+from dovebeam.transforms.config.state import MAX_VALUE_CHARS, file_text
 from dovebeam.transforms.config.statements import ValueKind
 from dovebeam.transforms.config.values import Value, reference_names
 
@@ -106,7 +105,10 @@ class Expander:
             return known
         value = assigned.value
         if value.kind is ValueKind.FILE:
-            text = self._file(assigned, value)
+            content = file_text(self.report, assigned.key, value)
+            if content is None:
+                self._failed.add(id(assigned))
+            text = content or ""
         elif value.names:
             text = self._expand(assigned, value, context)
         else:
@@ -120,18 +122,6 @@ class Expander:
         if not names:
             return text
         return self.text(Assigned("", Value(text, ((0, place),), names)), context)
-
-    def _file(self, assigned: Assigned, value: Value) -> str:
-        place = value.place
-        try:
-            return read_text(value.file, limit=MAX_VALUE_CHARS).partition("\0")[0]
-        except (OSError, TooLargeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else str(error)
-            message = f"{assigned.key}: Can't open file {value.file}: {reason}"
-            dovecot = at_line(place.path, place.line, message)
-            self.report.error(place, message, dovecot=dovecot, stage=Stage.EXPAND)
-            self._failed.add(id(assigned))
-            return ""
 
     def _expand(self, assigned: Assigned, value: Value, context: Context) -> str:
         self._active.append(id(assigned))

@@ -66,6 +66,7 @@ def _metric(
         fields=_list("metric_fields", contexts, entries),
         description=settings.text("metric_description"),
         group_by=_group_by(contexts, entries),
+        settings=settings,
         place=source_place(place),
     )
 

@@ -182,6 +182,7 @@ class Metric:
         fields: field names for statistics; if there are any, only these are exported, in this order.
         description: help text.
         group_by: levels of sub-metrics.
+        settings: name, exporter and description by their full names, also as they were written.
         place: where the block was first opened.
     """
 
@@ -195,6 +196,7 @@ class Metric:
     fields: tuple[str, ...]
     description: str
     group_by: tuple[GroupBy, ...]
+    settings: Settings
     place: SourcePlace
 
 

@@ -116,9 +116,8 @@ class Report:
         secret: bool = False,
     ) -> None:
         """Note something that makes the configuration unusable."""
-        finding = self._finding(place, message, suggestion, dovecot, stage=stage, secret=secret)
         if len(self.errors) < MAX_FINDINGS:
-            self.errors.append(finding)
+            self.errors.append(self._finding(place, message, suggestion, dovecot, stage=stage, secret=secret))
         else:
             self.dropped_errors += 1
 
@@ -133,9 +132,8 @@ class Report:
         secret: bool = False,
     ) -> None:
         """Note something that probably isn't meant."""
-        finding = self._finding(place, message, suggestion, dovecot, stage=stage, secret=secret)
         if len(self.warnings) < MAX_FINDINGS:
-            self.warnings.append(finding)
+            self.warnings.append(self._finding(place, message, suggestion, dovecot, stage=stage, secret=secret))
         else:
             self.dropped_warnings += 1
 

@@ -7,15 +7,18 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from dovebeam.transforms.config.blocks import Context, ContextKind
+from dovebeam.transforms.config.includes import TooLargeError, read_text
 from dovebeam.transforms.config.places import Place, Report, Stage, at_line, is_secret_name
 from dovebeam.transforms.config.reader import LogicalLine, LogicalReader
 from dovebeam.transforms.config.statements import Assignment, StatementError, ValueKind
 from dovebeam.transforms.config.values import Value, value_of
 
-__all__ = ["MAX_BLOCKS", "MAX_DEPTH", "Frame", "ParserState"]
+__all__ = ["MAX_BLOCKS", "MAX_DEPTH", "MAX_VALUE_CHARS", "Frame", "ParserState", "file_text"]
 
 MAX_BLOCKS: Final = 200_000
 MAX_DEPTH: Final = 100
+MAX_VALUE_CHARS: Final = 1024 * 1024
+"""A value that `$SET:` makes longer than this, or a longer file, is an error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,3 +164,21 @@ class ParserState:
             (),
             ValueKind.HEREDOC,
         )
+
+
+def file_text(report: Report, key: str, value: Value) -> str | None:
+    """The content of the file that a value `<PATH` names, its last line end included; `None` if it can't be read.
+
+    Args:
+        report: gets the reason why it can't be read.
+        key: the setting as written.
+        value: of `ValueKind.FILE`.
+    """
+    try:
+        return read_text(value.file, limit=MAX_VALUE_CHARS).partition("\0")[0]
+    except (OSError, TooLargeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        message = f"{key}: Can't open file {value.file}: {reason}"
+        place = value.place
+        report.error(place, message, dovecot=at_line(place.path, place.line, message), stage=Stage.EXPAND)
+        return None

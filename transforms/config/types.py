@@ -118,7 +118,10 @@ def parse_size(text: str) -> int | None:
     found = _SIZE.match(text)
     if found is None:
         raise ValueTypeError(f"Invalid size: {text}", "write a number of bytes, or a number with k, M, G or T")
-    size = _int(found[1]) << _SIZE_FACTORS[(found[2] or "").lower()]
+    number = _int(found[1])
+    if number > UINT64_MAX:
+        raise ValueTypeError(f"Invalid size: {text}", f"the limit is {UINT64_MAX} bytes")
+    size = number << _SIZE_FACTORS[(found[2] or "").lower()]
     if size > UINT64_MAX:
         raise ValueTypeError(f"Size is too large: {text}", f"the limit is {UINT64_MAX} bytes")
     return size
@@ -146,6 +149,8 @@ def _milliseconds(text: str, limit: int) -> int:
     if found is None:
         raise ValueTypeError(f"Invalid time interval: {text}", "write a number and a unit, such as 250ms, 2s or 1 min")
     number, unit = _int(found[1]), found[2].lower()
+    if number > UINT64_MAX:
+        raise ValueTypeError(f"Invalid time interval: {text}", f"the limit is {limit} milliseconds")
     if not unit:
         if number == 0:
             return 0

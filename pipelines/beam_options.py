@@ -1,0 +1,88 @@
+"""Beam's part of the command line: which options it knows, where the job runs, and whether that is here."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from functools import cache
+from typing import Any, Final, NoReturn
+
+from apache_beam.options.pipeline_options import PipelineOptions, PortableOptions, StandardOptions
+
+from dovebeam.pipelines.options import UsageError
+from dovebeam.transforms.errors import closest_name
+
+__all__ = ["IN_PROCESS_RUNNERS", "is_in_process", "known_option_names", "make_beam_options", "runs_here"]
+
+IN_PROCESS_RUNNERS: Final = frozenset({"direct", "directrunner", "switchingdirectrunner", "fnapi", "fnapirunner"})
+"""Names for Beam's in-process runner, in small letters."""
+
+_LOCAL_RUNNERS: Final = frozenset({"bundlebaseddirectrunner", "testdirectrunner", "prism", "prismrunner"})
+
+
+def make_beam_options(arguments: Sequence[str]) -> PipelineOptions:
+    """Beam's options, after a look for those that nobody knows.
+
+    On this machine every option must be Beam's. Other runners have options of their own, which Beam learns only from
+    them; there only near misses of Beam's are refused.
+
+    Raises:
+        UsageError: a misspelt option, or a value that Beam refuses.
+    """
+    _, unknown = _beam_parser().parse_known_args(list(arguments))
+    options = PipelineOptions(list(arguments))
+    _check_unknown(unknown, strict=runs_here(options))
+    return options
+
+
+def is_in_process(options: PipelineOptions) -> bool:
+    """Whether this process runs the job itself, the default."""
+    return _runner(options) in IN_PROCESS_RUNNERS
+
+
+def runs_here(options: PipelineOptions) -> bool:
+    """Whether the job runs on this machine, so that local paths mean the same to it."""
+    runner = _runner(options)
+    if runner.startswith("portable"):
+        return bool(options.view_as(PortableOptions).job_endpoint == "embed")
+    return runner in IN_PROCESS_RUNNERS | _LOCAL_RUNNERS
+
+
+@cache
+def known_option_names() -> frozenset[str]:
+    """All options of Beam, with their dashes."""
+    return frozenset(name for action in _beam_parser()._actions for name in action.option_strings)
+
+
+def _runner(options: PipelineOptions) -> str:
+    return str(options.view_as(StandardOptions).runner or "direct").lower().rpartition(".")[2]
+
+
+def _check_unknown(unknown: Sequence[str], *, strict: bool) -> None:
+    for argument in unknown:
+        name = argument.partition("=")[0]
+        near = closest_name(name, known_option_names())
+        if argument.startswith("--") and (strict or near):
+            hint = f"did you mean {near}?" if near else "neither dovebeam nor Beam has it, see --help"
+            raise UsageError(f"unknown option {name}; {hint}")
+        if strict:
+            raise UsageError(f"{argument!r} belongs to no option; inputs are given with --input")
+
+
+class _Parser(argparse.ArgumentParser):
+    """An argparse parser with the one method that Beam's options want beyond it, which raises instead of exiting."""
+
+    def add_value_provider_argument(self, *args: Any, **kwargs: Any) -> None:
+        self.add_argument(*args, **{key: value for key, value in kwargs.items() if key != "type"})
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message)
+
+
+def _beam_parser() -> argparse.ArgumentParser:
+    parser: Any = _Parser(allow_abbrev=False, add_help=False)
+    for kind in PipelineOptions.__subclasses__():
+        if kind.__module__.startswith("apache_beam."):
+            kind._add_argparse_args(parser)
+    parsed: argparse.ArgumentParser = parser
+    return parsed

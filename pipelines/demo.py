@@ -1,0 +1,116 @@
+"""`dovebeam demo`: an export of sample events that come with the package, and what it did, step by step.
+
+It copies a configuration and events into a directory, and keeps the configuration on later runs, so that one can change
+a filter and run it again. Only what an earlier demo wrote to `out/` is removed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import shlex
+import sys
+from collections.abc import Iterator, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Final
+
+from dovebeam.pipelines.exit_codes import ExitCode
+from dovebeam.pipelines.logs import say
+
+__all__ = ["main"]
+
+_CONFIG: Final = "dovecot.conf"
+_EVENTS: Final = "events.json.gz"
+_OUTPUT: Final = "out"
+_OUTPUTS: Final = ("failed-logins.json", "heavy-imap.tab")
+_PLACEHOLDER: Final = "@DIR@"
+_SHOWN_LINES: Final = 2
+_SHOWN_CHARS: Final = 150
+
+
+def main(argv: Sequence[str]) -> int:
+    """Runs the demo; returns an exit code."""
+    parser = argparse.ArgumentParser(
+        prog="dovebeam demo", description="Run an export on sample events and show what it did.", allow_abbrev=False
+    )
+    parser.add_argument("directory", nargs="?", default="demo", help="where it takes place (default: demo)")
+    try:
+        directory = Path(parser.parse_args(argv).directory)
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else ExitCode.USAGE
+    try:
+        fresh = _prepare(directory)
+    except FileExistsError:
+        say(f"{directory} holds something else than a demo; name a new directory, as in dovebeam demo /tmp/demo")
+        return ExitCode.FAILED
+    except OSError as error:
+        say(f"{error.filename}: {error.strerror}; name another directory, as in dovebeam demo /tmp/demo")
+        return ExitCode.FAILED
+    return _run(directory, fresh=fresh)
+
+
+def _prepare(directory: Path) -> bool:
+    """Puts the samples there; returns False if there is a configuration of an earlier run, which stays.
+
+    Raises:
+        FileExistsError: the directory is neither new nor empty nor that of a demo.
+    """
+    config, output = directory / _CONFIG, directory / _OUTPUT
+    samples = files("dovebeam.pipelines") / "samples"
+    text = (samples / _CONFIG).read_text("utf-8")
+    directory.mkdir(parents=True, exist_ok=True)
+    fresh = not any(directory.iterdir())
+    if fresh:
+        config.write_text(text.replace(_PLACEHOLDER, os.path.abspath(directory)), "utf-8")
+    elif not config.is_file() or not config.read_text("utf-8").startswith(text.partition("\n")[0]):
+        raise FileExistsError
+    output.mkdir(exist_ok=True)
+    for name in _OUTPUTS:
+        (output / name).unlink(missing_ok=True)
+    (directory / _EVENTS).write_bytes((samples / _EVENTS).read_bytes())
+    return fresh
+
+
+def _run(directory: Path, *, fresh: bool) -> int:
+    from dovebeam.pipelines.cli import main as dovebeam  # noqa: PLC0415  it imports this module
+
+    config, events = str(directory / _CONFIG), str(directory / _EVENTS)
+    arguments = ["export", "--config", config, "--input", events, "--ledger", str(directory / "ledger.json")]
+    _tell(
+        f"{'Wrote' if fresh else 'Kept'} {config}, a dovecot.conf with four exporters, beside 3,000 events of a real",
+        f"Dovecot in {events}. Now running:",
+        "",
+        f"  $ {shlex.join(['dovebeam', *arguments])}",
+        "",
+    )
+    code = dovebeam(arguments)
+    if code != ExitCode.DONE:
+        return code
+    _tell("", f"{_OUTPUT}/ has what Dovecot itself would have written:")
+    for line in _written(directory / _OUTPUT):
+        _tell(line)
+    _tell(
+        "",
+        f"Next: change a filter in {config} and run this again, or try your own configuration and send nothing:",
+        "",
+        "  $ dovebeam export --config /etc/dovecot/dovecot.conf --input 'events*.json' --preview preview/",
+    )
+    return code
+
+
+def _written(output: Path) -> Iterator[str]:
+    for path in sorted(output.iterdir()):
+        with path.open("rb") as file:
+            lines = file.read().splitlines()
+        yield f"\n{path} ({len(lines)} lines)"
+        for line in lines[:_SHOWN_LINES]:
+            shown = line.decode("utf-8", "replace").expandtabs(2)
+            yield f"  {shown[:_SHOWN_CHARS]}{'...' if len(shown) > _SHOWN_CHARS else ''}"
+
+
+def _tell(*lines: str) -> None:
+    with contextlib.suppress(BrokenPipeError):
+        sys.stdout.write("".join(f"{line}\n" for line in lines))
+        sys.stdout.flush()

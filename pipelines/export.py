@@ -1,0 +1,241 @@
+"""The job `export`: events from files through a configuration to its exporters.
+
+    python -m dovebeam.pipelines.export --config FILE --input PATTERN [Beam's options]
+
+is for runners and schedulers; `dovebeam export` is the same.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from dovebeam.pipelines.exit_codes import ExitCode
+from dovebeam.pipelines.logs import configure, say
+from dovebeam.pipelines.options import ExportOptions, UsageError, add_arguments, parse_export
+
+if TYPE_CHECKING:
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+    from dovebeam.pipelines.ledger import Ledger
+    from dovebeam.pipelines.preview import Preview
+    from dovebeam.transforms.config import Config
+    from dovebeam.transforms.drivers import Driver
+
+__all__ = ["DESCRIPTION", "EPILOG", "main", "run_command", "run_export"]
+
+DESCRIPTION = "Export Dovecot events as the metric and event_exporter blocks of a dovecot.conf say."
+EPILOG = (
+    "Options of Apache Beam follow, such as --runner, --temp_location or --direct_num_workers=4 "
+    "--direct_running_mode=multi_processing. "
+    "Exit codes: 0 done, 1 failed, 2 usage, 78 configuration, 130 stopped by Ctrl-C."
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the job with the options in `argv`, by default those of the process; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m dovebeam.pipelines.export", description=DESCRIPTION, epilog=EPILOG, allow_abbrev=False
+    )
+    add_arguments(parser)
+    return run_command(parser, sys.argv[1:] if argv is None else argv)
+
+
+def run_command(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> int:
+    """Parses an export's options and runs it; every error becomes a message and an exit code."""
+    configure(debug="--debug" in arguments)  # first: what Beam logs when it is imported would set up another
+    try:
+        options = parse_export(parser, arguments)
+        return run_export(options)
+    except UsageError as error:
+        say(str(error))
+        return ExitCode.USAGE
+    except SystemExit as end:  # argparse printed help or an error
+        return end.code if isinstance(end.code, int) else ExitCode.USAGE
+    except KeyboardInterrupt:
+        say("stopped before anything was done")
+        return ExitCode.INTERRUPTED
+
+
+def run_export(options: ExportOptions) -> int:
+    """Runs an export and returns its exit code.
+
+    Raises:
+        UsageError: options that fit neither Beam nor each other.
+    """
+    config = _load(options)
+    if config is None:
+        return ExitCode.CONFIG
+
+    from dovebeam.pipelines.beam_options import make_beam_options, runs_here  # noqa: PLC0415  loads Beam
+
+    beam_options = make_beam_options(options.beam)
+    here = runs_here(beam_options)
+    if not here:
+        _check_far(options)
+    preview = None
+    try:
+        drivers = _drivers(config) if options.preview is None else {}
+        if drivers is None:
+            return ExitCode.CONFIG
+        _check_outputs(options)
+        if options.preview is not None:
+            preview = _prepare_preview(options.preview, config)
+            drivers = dict(preview.drivers())
+        code = _run(options, config, drivers, beam_options, here=here)
+    except UsageError:
+        raise
+    except Exception as error:
+        code = _report(error, options, config)
+    if preview is not None and code != ExitCode.DONE:
+        preview.discard_empty()
+    return code
+
+
+def _load(options: ExportOptions) -> Config | None:
+    from dovebeam.transforms.config import load_config  # noqa: PLC0415  not for --help
+    from dovebeam.transforms.errors import ConfigError  # noqa: PLC0415
+
+    try:
+        config = load_config(options.config)
+    except ConfigError as error:
+        _show_problems(map(str, error.problems), "error")
+        return None
+    _show_problems(map(str, config.warnings), "warning")
+    if not any(metric.exporter for metric in config.metrics):
+        say("warning: no metric of the configuration names an exporter, so nothing will be exported")
+    return config
+
+
+def _drivers(config: Config) -> dict[str, Driver] | None:
+    """The drivers of all exporters in use; None after telling of every one that cannot work."""
+    from dovebeam.transforms.drivers import make_driver  # noqa: PLC0415
+    from dovebeam.transforms.errors import DriverSettingError  # noqa: PLC0415
+
+    drivers, problems = {}, []
+    for name in dict.fromkeys(metric.exporter for metric in config.metrics if metric.exporter):
+        exporter = config.exporters[name]
+        try:
+            drivers[name] = make_driver(exporter)
+        except DriverSettingError as error:
+            known = error.setting in exporter.settings
+            problems.append(f"{exporter.settings.place(error.setting) if known else exporter.place}: {error}")
+    _show_problems(problems, "error")
+    return None if problems else drivers
+
+
+def _show_problems(problems: Iterable[str], kind: str) -> None:
+    for problem in problems:
+        say(f"{kind}: {problem}")
+
+
+def _check_far(options: ExportOptions) -> None:
+    """Refuses paths that mean nothing where the job runs."""
+    if options.preview is not None:
+        raise UsageError("--preview writes files of this machine; leave --runner out to run the preview here")
+    if options.rejects is not None and "://" not in options.rejects:
+        raise UsageError("--rejects names a file of this machine, but the job runs elsewhere; give it as gs://...")
+    if options.ledger is not None and not options.wait:
+        raise UsageError("--ledger needs the end of the job, which runs elsewhere; add --wait")
+
+
+def _check_outputs(options: ExportOptions) -> None:
+    from dovebeam.pipelines.files import check_replaceable  # noqa: PLC0415
+    from dovebeam.pipelines.rejects import check_rejects_path  # noqa: PLC0415
+
+    if options.ledger is not None:
+        check_replaceable(options.ledger)
+    if options.rejects is not None:
+        check_rejects_path(options.rejects)
+
+
+def _prepare_preview(directory: str, config: Config) -> Preview:
+    from dovebeam.pipelines.preview import Preview  # noqa: PLC0415
+
+    return Preview.prepare(directory, config)
+
+
+def _run(
+    options: ExportOptions,
+    config: Config,
+    drivers: Mapping[str, Driver],
+    beam_options: PipelineOptions,
+    *,
+    here: bool,
+) -> int:
+    from dovebeam.pipelines.launch import launch_far, launch_here  # noqa: PLC0415
+
+    result = (launch_here if here else launch_far)(options, config, drivers, beam_options)
+    if result is None:
+        return ExitCode.DONE
+    targets = {name: driver.endpoint for name, driver in drivers.items()}
+    return _close(options, _ledger(result, config, targets))
+
+
+def _ledger(result: Any, config: Config, targets: Mapping[str, str]) -> Ledger:
+    from dovebeam.pipelines.ledger import make_ledger  # noqa: PLC0415
+    from dovebeam.transforms import counting  # noqa: PLC0415
+
+    counters = [
+        (counter.key.metric.name, counter.result)
+        for counter in result.metrics().query()["counters"]
+        if counter.key.metric.namespace == counting.NAMESPACE
+    ]
+    return make_ledger(counters, config, targets)
+
+
+def _close(options: ExportOptions, ledger: Ledger) -> int:
+    """Shows and writes the ledger, and says whether it is that of a job that may count as done."""
+    from dovebeam.pipelines.files import replace_file  # noqa: PLC0415
+    from dovebeam.pipelines.ledger_text import show_ledger  # noqa: PLC0415
+
+    if options.ledger is not None:
+        replace_file(options.ledger, json.dumps(ledger.as_dict(), indent=2, ensure_ascii=False).encode() + b"\n")
+    try:
+        show_ledger(ledger)
+    except BrokenPipeError:  # whoever read it has seen enough
+        sys.stdout = None
+    imbalances = ledger.imbalances()
+    for imbalance in imbalances:
+        say(f"lost count: {imbalance}; please report this, and do not rely on this run")
+    if ledger.rejected and options.rejects is None:
+        say(_account_of_rejects(ledger))
+        return ExitCode.FAILED
+    return ExitCode.FAILED if imbalances else ExitCode.DONE
+
+
+def _account_of_rejects(ledger: Ledger) -> str:
+    reasons = "".join(f"\n  {count:,} times: {reason}" for reason, count in list(ledger.reasons.items())[:10])
+    return (
+        f"{ledger.rejected:,} of what was read or formatted could not be decoded or delivered and is in no output; "
+        f"everything else is.{reasons}\nRepair the cause, or keep them with --rejects FILE, and run again."
+    )
+
+
+def _report(error: Exception, options: ExportOptions, config: Config) -> int:
+    from dovebeam.pipelines.failures import explain_failure  # noqa: PLC0415
+    from dovebeam.pipelines.running import InterruptedJobError  # noqa: PLC0415
+
+    if isinstance(error, InterruptedJobError):
+        done, how = error.totals, "in the middle of a batch" if error.torn else "between two batches"
+        say(
+            f"stopped {how}: {done.events:,} events were read, {done.delivered:,} payloads delivered and "
+            f"{done.rejected:,} rejected. What was delivered is complete; running again delivers it once more."
+        )
+        return error.exit_code
+    if options.debug:
+        import traceback  # noqa: PLC0415
+
+        traceback.print_exception(error)
+    say(explain_failure(error, config))
+    return ExitCode.FAILED
+
+
+if __name__ == "__main__":
+    # Under its real name, since what is defined in __main__ does not survive the trip to a worker.
+    from dovebeam.pipelines.export import main as _main
+
+    sys.exit(_main())

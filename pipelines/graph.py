@@ -1,0 +1,43 @@
+"""From options and a configuration to Beam's graph: Read, Export, Rejects."""
+
+from collections.abc import Mapping
+
+import apache_beam as beam
+from apache_beam.transforms.error_handling import ErrorHandler
+
+from dovebeam.pipelines.options import ExportOptions
+from dovebeam.pipelines.rejects import CountRejects, WriteRejects
+from dovebeam.transforms.config import Config
+from dovebeam.transforms.drivers import Driver
+from dovebeam.transforms.export import ExportEvents
+from dovebeam.transforms.plan import TimeRange
+from dovebeam.transforms.reading import ReadBlocks
+
+__all__ = ["build_export"]
+
+
+def build_export(
+    pipeline: beam.Pipeline, options: ExportOptions, config: Config, drivers: Mapping[str, Driver] | None = None
+) -> None:
+    """Adds the steps of an export to a pipeline.
+
+    Args:
+        pipeline: an empty pipeline.
+        options: what to read, and where rejects go.
+        config: the metrics and exporters.
+        drivers: take the place of those of exporters, by name.
+
+    Raises:
+        SourceError: a pattern matches nothing.
+        DriverSettingError: an exporter that can never deliver.
+    """
+    consumer = WriteRejects(options.rejects) if options.rejects else CountRejects()
+    read = ReadBlocks(list(options.input), input_format=options.input_format, max_line_bytes=options.max_line_bytes)
+    export = ExportEvents(
+        config,
+        time_range=TimeRange(options.start_time, options.end_time),
+        drivers=drivers,
+        max_line_bytes=options.max_line_bytes,
+    )
+    with ErrorHandler("Rejects" >> consumer) as handler:
+        _ = pipeline | "Read" >> read | "Export" >> export.with_error_handler(handler)

@@ -1,0 +1,189 @@
+"""The ledger: what became of every event of a job, from its counters, with the equations that prove it.
+
+read = matched + unmatched + out of range + rejected when decoded
+formatted for an exporter = delivered by it + rejected by it
+formatted for an exporter = what the metrics that name it matched, added up
+rejects that arrived at their output = all that were rejected
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from dovebeam.transforms.config import Config
+
+__all__ = ["ExporterAccount", "Ledger", "MetricAccount", "make_ledger"]
+
+_REASON_PREFIX: Final = "reject_reason/"
+
+
+@dataclass(frozen=True, slots=True)
+class MetricAccount:
+    """How many events one metric matched."""
+
+    name: str
+    exporter: str
+    matched: int
+
+
+@dataclass(frozen=True, slots=True)
+class ExporterAccount:
+    """What became of the payloads of one exporter.
+
+    Attributes:
+        name: of the exporter.
+        driver: the configured driver, also in a preview.
+        target: where the payloads went, without secrets.
+        formatted: payloads made for it.
+        delivered: payloads that arrived.
+        delivered_bytes: bytes of those, without framing.
+        rejected: payloads that did not arrive.
+    """
+
+    name: str
+    driver: str
+    target: str
+    formatted: int
+    delivered: int
+    delivered_bytes: int
+    rejected: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """The account of a job.
+
+    Attributes:
+        read: events read.
+        matched: events that at least one exporting metric matched.
+        unmatched: events that none matched.
+        out_of_range: events outside of the time range that was asked for.
+        undecodable: lines and records that are no events.
+        metrics: exporting metrics, in the order of the configuration.
+        exporters: their exporters, in the order of first use.
+        reasons: why something was rejected, with how often.
+        accounted_rejects: rejects that arrived at their output.
+    """
+
+    read: int
+    matched: int
+    unmatched: int
+    out_of_range: int
+    undecodable: int
+    metrics: tuple[MetricAccount, ...]
+    exporters: tuple[ExporterAccount, ...]
+    reasons: Mapping[str, int]
+    accounted_rejects: int
+
+    @property
+    def delivered(self) -> int:
+        """Payloads that arrived, over all exporters."""
+        return sum(exporter.delivered for exporter in self.exporters)
+
+    @property
+    def rejected(self) -> int:
+        """Lines and payloads that were rejected."""
+        return self.undecodable + sum(exporter.rejected for exporter in self.exporters)
+
+    def imbalances(self) -> tuple[str, ...]:
+        """The equations that don't hold, with their numbers; none in a job that lost nothing."""
+        return tuple(self._imbalances())
+
+    def _imbalances(self) -> Iterator[str]:
+        known = self.matched + self.unmatched + self.out_of_range + self.undecodable
+        if self.read != known:
+            yield (
+                f"read {self.read}, but matched {self.matched} + unmatched {self.unmatched} + out of range "
+                f"{self.out_of_range} + rejected {self.undecodable} = {known}"
+            )
+        for exporter in self.exporters:
+            if exporter.formatted != exporter.delivered + exporter.rejected:
+                yield (
+                    f"exporter {exporter.name}: formatted {exporter.formatted}, but delivered {exporter.delivered} + "
+                    f"rejected {exporter.rejected} = {exporter.delivered + exporter.rejected}"
+                )
+            matched = self._matched_for(exporter.name)
+            if matched is not None and exporter.formatted != matched:
+                yield f"exporter {exporter.name}: formatted {exporter.formatted}, but its metrics matched {matched}"
+        if self.rejected != self.accounted_rejects:
+            yield f"rejected {self.rejected}, but {self.accounted_rejects} arrived where rejects go"
+
+    def _matched_for(self, exporter: str) -> int | None:
+        """What the metrics of an exporter matched; None if one shares its name, and so its counter, with another's."""
+        own = [metric for metric in self.metrics if metric.exporter == exporter]
+        others = {metric.name for metric in self.metrics if metric.exporter != exporter}
+        return None if any(metric.name in others for metric in own) else sum(metric.matched for metric in own)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "read": self.read,
+            "matched": self.matched,
+            "unmatched": self.unmatched,
+            "out_of_range": self.out_of_range,
+            "rejected": {
+                "total": self.rejected,
+                "decode": self.undecodable,
+                "deliver": self.rejected - self.undecodable,
+                "reasons": dict(self.reasons),
+            },
+            "delivered": self.delivered,
+            "metrics": [
+                {"name": metric.name, "exporter": metric.exporter, "matched": metric.matched} for metric in self.metrics
+            ],
+            "exporters": [
+                {
+                    "name": exporter.name,
+                    "driver": exporter.driver,
+                    "target": exporter.target,
+                    "formatted": exporter.formatted,
+                    "delivered": exporter.delivered,
+                    "delivered_bytes": exporter.delivered_bytes,
+                    "rejected": exporter.rejected,
+                }
+                for exporter in self.exporters
+            ],
+            "imbalances": list(self.imbalances()),
+        }
+
+
+def make_ledger(counters: Iterable[tuple[str, int]], config: Config, targets: Mapping[str, str]) -> Ledger:
+    """The ledger of a job.
+
+    Args:
+        counters: names and values of the counters in dovebeam's namespace, one for each step that has it.
+        config: the job's configuration.
+        targets: where each exporter delivered to, in words without secrets.
+    """
+    sums: dict[str, int] = {}
+    for name, value in counters:
+        sums[name] = sums.get(name, 0) + value
+    count = sums.get
+    named = dict.fromkeys((metric.name, metric.exporter) for metric in config.metrics if metric.exporter)
+    metrics = tuple(MetricAccount(name, exporter, count(f"matched/{name}", 0)) for name, exporter in named)
+    exporters = tuple(
+        ExporterAccount(
+            name,
+            config.exporters[name].driver,
+            targets.get(name, ""),
+            formatted=count(f"formatted/{name}", 0),
+            delivered=count(f"delivered/{name}", 0),
+            delivered_bytes=count(f"delivered_bytes/{name}", 0),
+            rejected=count(f"rejected/{name}", 0),
+        )
+        for name in dict.fromkeys(metric.exporter for metric in metrics)
+    )
+    reasons = {name.removeprefix(_REASON_PREFIX): n for name, n in sums.items() if name.startswith(_REASON_PREFIX)}
+    return Ledger(
+        read=count("read", 0),
+        matched=count("matched", 0),
+        unmatched=count("unmatched", 0),
+        out_of_range=count("out_of_range", 0),
+        undecodable=count("rejected/decode", 0),
+        metrics=metrics,
+        exporters=exporters,
+        reasons=dict(sorted(reasons.items(), key=lambda item: (-item[1], item[0]))),
+        accounted_rejects=count("rejects_accounted", 0),
+    )

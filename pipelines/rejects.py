@@ -1,0 +1,140 @@
+"""Where rejects go: into a file of JSON lines, or, if none is named, into the account alone."""
+
+import os
+import re
+from collections.abc import Iterable
+from typing import Any, Final
+
+import apache_beam as beam
+from apache_beam.coders import BytesCoder
+from apache_beam.io import WriteToText
+from apache_beam.io.filesystems import FileSystems
+
+from dovebeam.pipelines.files import check_appendable
+from dovebeam.transforms import counting
+from dovebeam.transforms.drivers import Connection, FileDriver
+from dovebeam.transforms.errors import DeliveryError
+from dovebeam.transforms.reject import Reject, reject_to_json
+
+__all__ = ["ACCOUNTED", "OTHER_REASONS", "REASON", "CountRejects", "WriteRejects", "check_rejects_path"]
+
+ACCOUNTED: Final = "rejects_accounted"
+"""The counter of rejects that arrived here; every reject must."""
+
+REASON: Final = "reject_reason"
+"""The counter of rejects of one reason is `reject_reason/TEXT`."""
+
+OTHER_REASONS: Final = "other reasons"
+
+_PLACE = re.compile(r" \(byte [0-9]+\)$")
+_MAX_REASONS: Final = 20  # of one worker: texts that quote data could be without number
+_MAX_REASON_CHARS: Final = 200
+_MAX_BATCH_BYTES: Final = 1024 * 1024
+
+
+class WriteRejects(beam.PTransform):
+    """Writes rejects as JSON lines.
+
+    A local file is appended to, in the way of the `file` driver: created with mode 0600, never through a symbolic link,
+    and a failure to write fails the bundle. On an object store one object is written when the job is at its end, in
+    place of an older one.
+
+    Args:
+        path: of a local file, or the URL of an object.
+    """
+
+    def __init__(self, path: str) -> None:
+        super().__init__()
+        self._path = path
+
+    def expand(self, rejects: Any) -> Any:
+        """PCollection of Reject to nothing."""
+        rejects = rejects | CountRejects()
+        if _is_local(self._path):
+            return rejects | "Append" >> beam.ParDo(_AppendFn(os.path.abspath(self._path)))
+        write = WriteToText(self._path, shard_name_template="", num_shards=1, coder=BytesCoder())
+        return rejects | "To JSON" >> beam.Map(reject_to_json).with_output_types(bytes) | "Write" >> write
+
+
+class CountRejects(beam.PTransform):
+    """Counts rejects by their reason and passes them on."""
+
+    def expand(self, rejects: Any) -> Any:
+        """PCollection of Reject to the same."""
+        return rejects | "Count reasons" >> beam.ParDo(_CountFn())
+
+
+def check_rejects_path(path: str) -> None:
+    """Finds out at launch what would fail at a job's end.
+
+    Raises:
+        DeliveryError: the local file cannot be appended to, or the object exists.
+    """
+    if _is_local(path):
+        check_appendable(path)
+    elif FileSystems.exists(path):
+        raise DeliveryError(f"{path} exists; name another object for the rejects, or delete this one", path)
+
+
+def _is_local(path: str) -> bool:
+    return FileSystems.get_scheme(path) is None
+
+
+@beam.typehints.with_input_types(Reject)
+@beam.typehints.with_output_types(Reject)
+class _CountFn(beam.DoFn):
+    def __init__(self) -> None:
+        self._reasons: set[str] = set()
+
+    def process(self, reject: Any) -> Iterable[Any]:
+        counting.add(ACCOUNTED, 1)
+        reason = _reason(reject)
+        if len(self._reasons) < _MAX_REASONS:
+            self._reasons.add(reason)
+        counting.add(REASON, 1, reason if reason in self._reasons else OTHER_REASONS)
+        yield reject
+
+
+def _reason(reject: Reject) -> str:
+    """The reason without the place in the line, which would make every reason its own."""
+    whom = f"{reject.exporter}: " if reject.exporter else ""
+    return (whom + _PLACE.sub("", reject.error_message))[:_MAX_REASON_CHARS]
+
+
+@beam.typehints.with_input_types(Reject)
+@beam.typehints.with_output_types(Reject)
+class _AppendFn(beam.DoFn):
+    """Appends batches of a bundle to a file."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._connection: Connection | None = None
+        self._lines: list[bytes] = []
+        self._size = 0
+
+    def setup(self) -> None:
+        self._connection = FileDriver(self._path).open()
+
+    def start_bundle(self) -> None:
+        self._lines, self._size = [], 0
+
+    def process(self, reject: Any) -> None:
+        line = reject_to_json(reject)
+        self._lines.append(line)
+        self._size += len(line)
+        if self._size >= _MAX_BATCH_BYTES:
+            self._write()
+
+    def finish_bundle(self) -> None:
+        self._write()
+
+    def teardown(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _write(self) -> None:
+        lines, self._lines, self._size = self._lines, [], 0
+        if self._connection is None:
+            raise RuntimeError("rejects before setup")
+        self._connection.send(lines)
