@@ -11,6 +11,7 @@ from apache_beam.runners.runner import PipelineResult, PipelineState
 from dovebeam.pipelines.beam_options import is_in_process
 from dovebeam.pipelines.graph import build_export
 from dovebeam.pipelines.in_process import make_in_process_runner
+from dovebeam.pipelines.input_size import input_size
 from dovebeam.pipelines.logs import say
 from dovebeam.pipelines.options import ExportOptions, UsageError
 from dovebeam.pipelines.progress_bar import make_display
@@ -19,7 +20,6 @@ from dovebeam.transforms.config import Config
 from dovebeam.transforms.drivers import Driver
 from dovebeam.transforms.errors import DovebeamError
 from dovebeam.transforms.progress import Board
-from dovebeam.transforms.reading import match_files
 
 __all__ = ["JobFailedError", "launch_far", "launch_here"]
 
@@ -44,13 +44,12 @@ def launch_here(
     else:
         pipeline = _pipeline(beam_options)
     build_export(pipeline, options, config, drivers)
-    total = sum(file.size for file in match_files(options.input))
 
     def run() -> PipelineResult:
         result = pipeline.run()
         return _finished(result)
 
-    with Board() as board, make_display(total or None) as display:
+    with Board() as board, make_display(lambda: input_size(options.input)) as display:
         return run_to_end(run, board, display)
 
 

@@ -161,7 +161,7 @@ def make_ledger(counters: Iterable[tuple[str, int]], config: Config, targets: Ma
     for name, value in counters:
         sums[name] = sums.get(name, 0) + value
     count = sums.get
-    named = dict.fromkeys((metric.name, metric.exporter) for metric in config.metrics if metric.exporter)
+    named = dict.fromkeys((metric.block_name, metric.exporter) for metric in config.metrics if metric.exporter)
     metrics = tuple(MetricAccount(name, exporter, count(f"matched/{name}", 0)) for name, exporter in named)
     exporters = tuple(
         ExporterAccount(
@@ -181,7 +181,7 @@ def make_ledger(counters: Iterable[tuple[str, int]], config: Config, targets: Ma
         matched=count("matched", 0),
         unmatched=count("unmatched", 0),
         out_of_range=count("out_of_range", 0),
-        undecodable=count("rejected/decode", 0),
+        undecodable=count("undecodable", 0),
         metrics=metrics,
         exporters=exporters,
         reasons=dict(sorted(reasons.items(), key=lambda item: (-item[1], item[0]))),

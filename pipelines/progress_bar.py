@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -34,7 +35,7 @@ class ProgressBar:
     """A bar on standard error.
 
     Args:
-        total_bytes: size of all input as it is stored, None if unknown; then there is a rate, but no time left.
+        total_bytes: size of all input, None if unknown; then there is a rate, but no time left.
     """
 
     def __init__(self, total_bytes: int | None) -> None:
@@ -60,24 +61,23 @@ class ProgressBar:
         self._progress.stop()
 
 
-def make_display(total_bytes: int | None) -> ProgressBar | Silence:
-    """A bar if standard error is a terminal, else nothing."""
-    return ProgressBar(total_bytes) if sys.stderr.isatty() else Silence()
+def make_display(total_bytes: Callable[[], int | None]) -> ProgressBar | Silence:
+    """A bar if standard error is a terminal, else nothing; only a bar asks for the total."""
+    return ProgressBar(total_bytes() or None) if sys.stderr.isatty() else Silence()
 
 
 def _make(total: int | None) -> tuple[Progress, TaskID]:
     from rich.console import Console  # noqa: PLC0415  only a terminal needs it
     from rich.progress import (  # noqa: PLC0415
         BarColumn,
-        DownloadColumn,
         Progress,
         TextColumn,
         TimeRemainingColumn,
     )
 
     progress = Progress(
-        BarColumn(bar_width=24),
-        DownloadColumn(),
+        BarColumn(bar_width=16),
+        TextColumn("{task.percentage:>3.0f}%" if total else ""),
         TimeRemainingColumn(),
         TextColumn("{task.fields[events]}"),
         console=Console(stderr=True),

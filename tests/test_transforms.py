@@ -92,7 +92,7 @@ def test_decode_match_format() -> None:
             written = events | MatchMetric("event=a OR event=b") | FormatEvents("tab-text", include=["name"])
             assert_that(written, equal_to([b"event:a", b"event:b"]), label="written")
         assert_that(rejects.output(), equal_to([("decode", b"nonsense"), ("decode", b"[1]")]), label="rejects")
-    assert (counters["read"], counters["rejected/decode"]) == (5, 2)
+    assert (counters["read"], counters["undecodable"]) == (5, 2)
     assert counters["matched/event=a OR event=b"] == 2
 
 
@@ -159,7 +159,7 @@ def test_export_blocks_with_rejects(tmp_path: Path) -> None:
             _ = p | ReadBlocks([str(source)]) | export
         expected = [("decode", "", b"broken", 26), ("deliver", "m", b'{"event":"bad","fields":{}}', 33)]
         assert_that(rejects.output(), equal_to(expected))
-    assert counters["read"] == counters["matched"] + counters["rejected/decode"] == 3
+    assert counters["read"] == counters["matched"] + counters["undecodable"] == 3
     assert counters["formatted/one"] == counters["delivered/one"] + counters["rejected/one"] == 2
 
 

@@ -59,5 +59,5 @@ class _DecodeFn(beam.DoFn):
             decode = decode_json if is_json else decode_tab
             yield decode(stripped, max_bytes=self._max_line_bytes)
         except DecodeError as error:
-            counting.add("rejected", 1, "decode")
+            counting.add("undecodable", 1)
             yield beam.pvalue.TaggedOutput(REJECTED, decode_reject(line, error))

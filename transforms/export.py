@@ -97,7 +97,7 @@ class _ExportFn(beam.DoFn):
         counting.add("matched", outcome.matched)
         counting.add("unmatched", outcome.unmatched)
         counting.add("out_of_range", outcome.out_of_range)
-        counting.add("rejected", len(outcome.rejects), "decode")
+        counting.add("undecodable", len(outcome.rejects))
         for metric, count in outcome.matched_by_metric.items():
             counting.add("matched", count, metric)
         for exporter, batch in outcome.batches.items():

@@ -8,7 +8,8 @@ no more than whether unnamed events are looked at.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -46,7 +47,7 @@ class PayloadBatch:
 
     Attributes:
         payloads: formatted events, without a line's end.
-        metrics: the name of the metric of each.
+        metrics: the name of the metric's block of each.
         offsets: the byte offset of the line of each in `source_uri`, None where it is unknown.
         source_uri: the file that all were read from, empty if unknown.
     """
@@ -89,12 +90,15 @@ class _Step(NamedTuple):
     formatter: Formatter
 
 
+_Sink = tuple[Callable[[Event], bytes], Callable[[bytes], None], Callable[[str], None], Callable[[int], None]]
+
+
 class ExportPlan:
     """The metrics that export, their formatters, and the time range that is wanted.
 
     Attributes:
         exporters: names of the exporters that some metric uses, in the order of the configuration.
-        metrics: names of the metrics that export, in the order in which they are evaluated.
+        metrics: block names of the metrics that export, in the order in which they are evaluated.
     """
 
     def __init__(self, steps: Sequence[_Step], dispatcher: Dispatcher, time_range: TimeRange) -> None:
@@ -103,7 +107,6 @@ class ExportPlan:
         self._time_range: Final = time_range
         self.exporters: Final = tuple(dict.fromkeys(step.exporter for step in steps))
         self.metrics: Final = tuple(step.metric for step in steps)
-        self._compiled: Final = [(step.metric, step.exporter, step.formatter.format) for step in steps]
         self._names: Final = None if time_range != TimeRange() else _wanted_names(dispatcher)
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -126,7 +129,7 @@ class ExportPlan:
                 batch.offsets = [block.offset + offsets[index] for index in places[exporter]]
         return outcome
 
-    def export_events(self, events: Iterable[Event]) -> Outcome:
+    def export_events(self, events: Sequence[Event]) -> Outcome:
         """Matches and formats events of unknown origin."""
         outcome, _ = self._export(events)
         outcome.read = outcome.matched + outcome.unmatched + outcome.out_of_range
@@ -134,40 +137,51 @@ class ExportPlan:
             batch.offsets = [None] * len(batch)
         return outcome
 
-    def _export(self, events: Iterable[Event]) -> tuple[Outcome, dict[str, list[int]]]:
-        matching, steps, in_range = self._dispatcher.matching, self._compiled, self._time_range.holds
-        unlimited = self._time_range == TimeRange()
+    def _export(self, events: Sequence[Event]) -> tuple[Outcome, dict[str, list[int]]]:
+        """The outcome, and for each exporter the indexes of the events of its payloads.
+
+        This loop sees every event of an export: what can be done once for a block is done outside of it.
+        """
         outcome = Outcome({}, {})
+        indexed: Iterable[tuple[int, Event]] = enumerate(events)
+        if self._time_range != TimeRange():
+            indexed = [(index, event) for index, event in indexed if self._time_range.holds(event)]
+            outcome.out_of_range = len(events) - len(indexed)
+        candidates = self._dispatcher.candidates
+        sinks: dict[int, _Sink] = {}
         places: dict[str, list[int]] = {}
-        for index, event in enumerate(events):
-            if not unlimited and not in_range(event):
-                outcome.out_of_range += 1
-                continue
-            hits = matching(event)
-            if not hits:
-                outcome.unmatched += 1
-                continue
-            outcome.matched += 1
-            for hit in hits:
-                metric, exporter, write = steps[hit]
-                batch = outcome.batches.get(exporter)
-                if batch is None:
-                    batch = outcome.batches[exporter] = PayloadBatch()
-                    places[exporter] = []
-                batch.payloads.append(write(event))
-                batch.metrics.append(metric)
-                places[exporter].append(index)
+        for index, event in indexed:
+            matched = False
+            for hit, matches in candidates[event.raw_name]:
+                if matches(event):
+                    matched = True
+                    sink = sinks.get(hit)
+                    if sink is None:
+                        sink = sinks[hit] = self._sink(hit, outcome, places)
+                    write, add_payload, add_metric, add_place = sink
+                    add_payload(write(event))
+                    add_metric(self._steps[hit].metric)
+                    add_place(index)
+            if matched:
+                outcome.matched += 1
+        outcome.unmatched = len(events) - outcome.out_of_range - outcome.matched
         for batch in outcome.batches.values():
-            for metric in batch.metrics:
-                outcome.matched_by_metric[metric] = outcome.matched_by_metric.get(metric, 0) + 1
+            outcome.matched_by_metric.update(Counter(batch.metrics))
         return outcome, places
+
+    def _sink(self, hit: int, outcome: Outcome, places: dict[str, list[int]]) -> _Sink:
+        """Where the payloads of a metric go in this outcome."""
+        step = self._steps[hit]
+        batch = outcome.batches.setdefault(step.exporter, PayloadBatch())
+        of_exporter = places.setdefault(step.exporter, [])
+        return step.formatter.format, batch.payloads.append, batch.metrics.append, of_exporter.append
 
 
 def make_plan(config: Config, time_range: TimeRange = TimeRange()) -> ExportPlan:  # noqa: B008  an immutable value
     """The plan of a configuration."""
     exporting = [metric for metric in config.metrics if metric.exporter]
     steps = [
-        _Step(metric.name, metric.exporter, metric_formatter(metric, config.exporters[metric.exporter]))
+        _Step(metric.block_name, metric.exporter, metric_formatter(metric, config.exporters[metric.exporter]))
         for metric in exporting
     ]
     unnamed = accepts_unnamed([metric.filter for metric in config.metrics])

@@ -43,7 +43,7 @@ class Totals(NamedTuple):
     """What all workers have done so far.
 
     Attributes:
-        read_bytes: bytes read from files as they are stored, compressed or not.
+        read_bytes: bytes of blocks that were read, uncompressed.
         events: lines or records that were looked at.
         delivered: payloads that drivers delivered.
         rejected: lines and payloads that were rejected.

@@ -157,6 +157,10 @@ def test_parameters_that_dovecot_accepts_and_crashes_on(tmp_path: Path, lines: s
             "Invalid setting event_exporter_driver=%{env:X}: Invalid value: %{env:X}",
         ),
         (
+            LOG % " unix_connect_timeout = %{env:X}\n",
+            "Invalid setting event_exporter_unix_connect_timeout=%{env:X}: Invalid time interval: x",
+        ),
+        (
             LOG % " name = y\n" + "metric a {\n filter = a=b\n exporter = x\n}\n",
             "metric a refers to nonexistent exporter 'x'",
         ),
@@ -183,6 +187,41 @@ def test_unknown_parts_are_warnings(tmp_path: Path) -> None:
     assert found.config.metrics[0].exporter_include == ("name",)
     quiet = reading(tmp_path, "metric a {\n filter = a=b\n exporter_include = bogus\n}\n")
     assert [finding.problem.dovecot for finding in quiet.report.warnings] == [""]
+
+
+@pytest.mark.parametrize("value", ["foo", "%{x}", "$SET:nosuch"])
+def test_a_wrong_method_name_is_only_an_error(tmp_path: Path, value: str) -> None:
+    """The setting that names the method may be wrong, too; it is one error, and the block's name stands for it."""
+    found = reading(tmp_path, grouped(f"method linear {{\n max = 9\n step = 1\n method = {value}\n}}\n"))
+    assert len(messages(found)) == 1
+    assert [method.method for method in found.config.metrics[0].group_by[0].methods] == ["linear"]
+    if value == "foo":
+        assert dovecot_errors(found) == ["line 9: method: Invalid value: foo"]
+
+
+def test_a_name_can_be_extended(tmp_path: Path) -> None:
+    """A name setting that refers to itself starts from the block's name."""
+    assert metric(tmp_path, "metric a {\n filter = a=b\n name = $SET:metric_name more\n}\n").name == "a more"
+
+
+def test_texts_as_written(tmp_path: Path) -> None:
+    """Variables are expanded in the model's texts; how they were written is kept."""
+    body = 'metric a {\n filter = a=b\n description = %{env:NO | default("x")} 100%\n}\n'
+    found = metric(tmp_path, body)
+    assert found.description == "x 100%"
+    assert found.settings.written("metric_description") == '%{env:NO | default("x")} 100%'
+    assert found.settings.written("metric_name") == "a"
+
+
+def test_a_list_from_a_file(tmp_path: Path) -> None:
+    """A list can be read from a file; its line end, if there is one, is no separator."""
+    body = "metric a {\n filter = a=b\n fields = <list\n}\n"
+    assert metric(tmp_path, body, files={"list": "c d,e"}).fields == ("c", "d", "e")
+    found = reading(tmp_path, body, files={"list": "c d\n"})
+    assert found.config.metrics[0].fields == ("c", "d\n")
+    assert "line end" in warnings(found)[0]
+    missing = reading(tmp_path, body.replace("<list", "<nosuch"))
+    assert dovecot_errors(missing) == ["line 5: fields: Can't open file nosuch: No such file or directory"]
 
 
 def test_names(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ BALANCED = {
     "matched": 60,
     "unmatched": 30,
     "out_of_range": 7,
-    "rejected/decode": 3,
+    "undecodable": 3,
     "matched/m": 50,
     "matched/n": 20,
     "matched/o": 4,

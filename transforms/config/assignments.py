@@ -11,7 +11,14 @@ from dovebeam.transforms.config.conversion import convert
 from dovebeam.transforms.config.foreign import BUILT_IN_LABELS
 from dovebeam.transforms.config.legacy import group_by_lines
 from dovebeam.transforms.config.places import Place
-from dovebeam.transforms.config.settings import BLOCKS, PLAIN_BLOCKS, SETTINGS, Setting, settings_of
+from dovebeam.transforms.config.settings import (
+    BLOCKS,
+    NAME_SETTINGS,
+    PLAIN_BLOCKS,
+    SETTINGS,
+    Setting,
+    settings_of,
+)
 from dovebeam.transforms.config.state import MAX_VALUE_CHARS, ParserState, file_text
 from dovebeam.transforms.config.statements import Assignment, ValueKind
 from dovebeam.transforms.config.types import Kind, ValueTypeError, parse_bool
@@ -155,6 +162,9 @@ def _append_to_itself(state: ParserState, context: Context, setting: Setting, va
     for layer in context.enclosing():
         if setting.name in layer.scalars:
             before = layer.scalars[setting.name].value
+            break
+        if layer.kind is ContextKind.NAMED and NAME_SETTINGS[layer.key] == setting.name:
+            before = before.with_text(layer.name)
             break
     names = [*before.names]
     pieces: list[str] = []

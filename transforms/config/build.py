@@ -63,7 +63,9 @@ class EntryBuilder:
             return self._file(setting, assigned, place)
         written = self.expander.text(assigned, where)
         text = None if self.expander.failed(assigned) else self.expanded(setting, assigned, written, block)
-        value = convert(setting, default) if text is None else self._converted(setting, assigned, text, written, default)
+        value = (
+            convert(setting, default) if text is None else self._converted(setting, assigned, text, written, default)
+        )
         return SettingEntry(value, written, place, True)
 
     def expanded(self, setting: Setting, assigned: Assigned, written: str, block: str) -> str | None:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
 from types import MappingProxyType
 from typing import Final
 
@@ -214,7 +213,6 @@ _PREFIXES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
 )
 
 
-@cache
 def settings_of(block: str) -> tuple[Setting, ...]:
     """The settings that mean something in a block of this kind, those of blocks inside it left out."""
     inner = tuple(f"{other}_" for other in BLOCKS if other.startswith(f"{block}_"))

@@ -30,7 +30,7 @@ UINT64_MAX: Final = 2**64 - 1
 _MAX_DIGITS: Final = 30  # far above every limit, far below what makes int() slow
 
 _TIME = re.compile(r"([0-9]+) *([A-Za-z]*)\Z")
-_SIZE = re.compile(r"([0-9]+) *(?:([KMGT])I?B?|B)?\Z", re.IGNORECASE)
+_SIZE = re.compile(r"([0-9]+) *(?:([KMGT])I?B?|B)?\Z", re.IGNORECASE | re.ASCII)
 _NUMBER = re.compile(r"[0-9]+\Z")
 
 # Where a prefix fits two rows the earlier one wins, so minutes stand before milliseconds.

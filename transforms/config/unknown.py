@@ -173,7 +173,7 @@ def _block_of(key: str) -> str:
     """The block inside which a short name would mean something, if there is one."""
     for block in BLOCKS:
         name = f"{block}_{key}"
-        if name in BLOCKS or any(row.name == name for row in settings_of(block)):
+        if name in BLOCKS or (name in SETTINGS and SETTINGS[name] in settings_of(block)):
             return block
     return ""
 

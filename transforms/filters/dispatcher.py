@@ -26,6 +26,17 @@ _MAX_NAME_CHARS: Final = 200
 _Candidates = tuple[tuple[int, Callable[[Event], bool]], ...]
 
 
+class _ByName(dict[str | UnsetType, _Candidates]):
+    """What to try for a name, found when the name is first met."""
+
+    def __init__(self, find: Callable[[str], _Candidates]) -> None:
+        super().__init__()
+        self._find = find
+
+    def __missing__(self, name: str) -> _Candidates:
+        return self._find(name)
+
+
 class Dispatcher:
     """The filters of a configuration, or some of them.
 
@@ -33,6 +44,10 @@ class Dispatcher:
         filters: in the order of the configuration; blank ones match nothing.
         unnamed: whether unnamed events are looked at, as `accepts_unnamed` decides it for all filters of the
             configuration; None if `filters` are all of them.
+
+    Attributes:
+        candidates: by the `raw_name` of an event the filters that may match it, as pairs of index and closure; for
+            loops that cannot afford a call of `matching`.
     """
 
     def __init__(self, filters: Iterable[Filter], unnamed: bool | None = None) -> None:
@@ -46,14 +61,12 @@ class Dispatcher:
                 self._add(index, filter_.root)
         self._others = self._candidates(self._general)
         for_unnamed = self._others if self.unnamed else ()
-        self._by_name: dict[str | UnsetType, _Candidates] = {UNSET: for_unnamed}
+        self.candidates: Final = _ByName(self._for_name)
+        self.candidates[UNSET] = for_unnamed
 
     def matching(self, event: Event) -> Sequence[int]:
         """The indexes of the filters that `event` matches, ascending."""
-        candidates = self._by_name.get(event.raw_name)
-        if candidates is None:
-            candidates = self._for_name(event.raw_name)
-        return [index for index, matches in candidates if matches(event)]
+        return [index for index, matches in self.candidates[event.raw_name] if matches(event)]
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Dispatcher, (self.filters, self.unnamed)
@@ -68,13 +81,13 @@ class Dispatcher:
 
     def _for_name(self, name: str) -> _Candidates:
         mentioned = self._mentions.get(name)
-        if mentioned is None and (len(self._by_name) >= self._max_names or len(name) > _MAX_NAME_CHARS):
+        if mentioned is None and (len(self.candidates) >= self._max_names or len(name) > _MAX_NAME_CHARS):
             return self._others
         undecided = self._by_pattern.union(mentioned or ())
         candidates = self._general.difference(undecided)
         candidates.update(index for index in undecided if _is_candidate(self.filters[index].root, name))
-        self._by_name[name] = self._candidates(candidates)
-        return self._by_name[name]
+        self.candidates[name] = self._candidates(candidates)
+        return self.candidates[name]
 
     @property
     def _max_names(self) -> int:
