@@ -26,9 +26,12 @@ test: clean
 	.build/venv/bin/mypy --strict -p dovebeam.transforms -p dovebeam.pipelines
 	.build/venv/bin/python -m pytest $(PYTEST_ARGS)
 
-# Measures the pure core beside a hand-written loop; a few minutes on a quiet machine.
+# Everything beside its rivals, after `make test`; half an hour, on a machine that does nothing else.
 bench:
+	.build/venv/bin/python -m pip install --quiet aiohttp
 	.build/venv/bin/python tests/bench/core.py
+	.build/venv/bin/python tests/bench/export.py
+	.build/venv/bin/python tests/bench/http_post.py
 
 # A million random and mutated inputs to every parser; CI runs a shorter time of the same.
 fuzz:

@@ -104,17 +104,11 @@ class Ledger:
                     f"exporter {exporter.name}: formatted {exporter.formatted}, but delivered {exporter.delivered} + "
                     f"rejected {exporter.rejected} = {exporter.delivered + exporter.rejected}"
                 )
-            matched = self._matched_for(exporter.name)
-            if matched is not None and exporter.formatted != matched:
+            matched = sum(metric.matched for metric in self.metrics if metric.exporter == exporter.name)
+            if exporter.formatted != matched:
                 yield f"exporter {exporter.name}: formatted {exporter.formatted}, but its metrics matched {matched}"
         if self.rejected != self.accounted_rejects:
             yield f"rejected {self.rejected}, but {self.accounted_rejects} arrived where rejects go"
-
-    def _matched_for(self, exporter: str) -> int | None:
-        """What the metrics of an exporter matched; None if one shares its name, and so its counter, with another's."""
-        own = [metric for metric in self.metrics if metric.exporter == exporter]
-        others = {metric.name for metric in self.metrics if metric.exporter != exporter}
-        return None if any(metric.name in others for metric in own) else sum(metric.matched for metric in own)
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""

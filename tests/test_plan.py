@@ -9,6 +9,7 @@ from dovebeam.transforms.codecs import decode_json
 from dovebeam.transforms.config import load_config
 from dovebeam.transforms.plan import ExportPlan, Outcome, TimeRange, make_plan
 from dovebeam.transforms.sources import Block
+from support.corpus import corpus_lines
 
 HEAD = "dovecot_config_version = 2.4.0\ndovecot_storage_version = 2.4.0\n"
 EXPORTERS = """
@@ -132,3 +133,37 @@ def test_tab_text_blocks(tmp_path: Path) -> None:
     outcome = plan_of(tmp_path, NAMED).export_block(block)
     assert payloads(outcome)["tab"] == [("b_tab", b"event:b", 0)]
     assert (outcome.read, outcome.matched, len(outcome.rejects)) == (3, 2, 1)
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+@pytest.mark.parametrize("name", ["events.json.gz", "events-unix.json.gz"])
+def test_glimpsing_changes_nothing(tmp_path: Path, name: str, end: bytes) -> None:
+    """With glimpses or without, the same payloads come from the same places, and the same counts."""
+    metrics = "".join(
+        f"metric m{number} {{\n  filter = {text}\n  exporter = {exporter}\n}}\n"
+        for number, (text, exporter) in enumerate(
+            [
+                ("category=imap AND user=* AND duration>200", "json"),
+                ("event=mail_opened AND NOT reason_code=imap:fetch_body", "tab"),
+                ("remote_ip=203.0.113.0/24", "json"),
+            ]
+        )
+    )
+    glimpsing, whole = plan_of(tmp_path, metrics), plan_of(tmp_path, metrics, TimeRange(-(2**62), 2**62))
+    lines = corpus_lines(name)[:6000]
+    for start in range(0, len(lines), 200):
+        data = end.join(lines[start : start + 200]) + end
+        block = Block("f", start, data, "json")
+        expected, got = whole.export_block(block), glimpsing.export_block(block)
+        assert payloads(got) == payloads(expected)
+        assert (got.read, got.matched, got.unmatched) == (expected.read, expected.matched, expected.unmatched)
+        assert got.matched_by_metric == expected.matched_by_metric
+
+
+def test_a_bad_line_that_matches_is_rejected(tmp_path: Path) -> None:
+    """A glimpse is not taken for an event: what matches is decoded whole, and rejected if it is none."""
+    lines = b'{"event":"c"}\n{"event":"a","fields":{"y":1,"y":2}}\n{"event":"a","fields":{}}\n{"event":"c"}\n'
+    outcome = plan_of(tmp_path, NAMED).export_block(Block("f", 5, lines, "json"))
+    assert [reject.source_offset for reject in outcome.rejects] == [19]
+    assert payloads(outcome)["json"][0][2] == 56
+    assert (outcome.read, outcome.matched, outcome.unmatched, len(outcome.rejects)) == (4, 1, 2, 1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dovebeam.transforms.codecs import (
@@ -12,7 +12,6 @@ from dovebeam.transforms.codecs import (
     decode_tab_block,
     event_from_avro,
 )
-from dovebeam.transforms.codecs.json_select import decode_json_block_named
 from dovebeam.transforms.errors import DecodeError
 from dovebeam.transforms.event import Event
 from dovebeam.transforms.reject import Reject, decode_reject
@@ -26,29 +25,24 @@ class BlockEvents:
     """What a block holds.
 
     Attributes:
-        decoded: the events that were asked for; offsets count from the beginning of the block.
+        decoded: the events; offsets count from the beginning of the block.
         rejects: what is no event.
-        passed_over: how many events of other names there are.
     """
 
     decoded: DecodedBlock
     rejects: Sequence[Reject]
-    passed_over: int = 0
 
     @property
     def read(self) -> int:
         """How many lines or records the block has that are not blank."""
-        return len(self.decoded.events) + len(self.rejects) + self.passed_over
+        return len(self.decoded.events) + len(self.rejects)
 
 
-def decode_block(
-    block: Block, names: Set[str] | None = None, max_line_bytes: int = DEFAULT_MAX_LINE_BYTES
-) -> BlockEvents:
+def decode_block(block: Block, max_line_bytes: int = DEFAULT_MAX_LINE_BYTES) -> BlockEvents:
     """The events of a block.
 
     Args:
         block: from `ReadBlocks`.
-        names: if not None, JSON lines of events with other names are counted, but not looked at any further.
         max_line_bytes: longer lines are rejected.
     """
     if block.overlong_bytes:
@@ -57,14 +51,10 @@ def decode_block(
         return BlockEvents(_none(), [decode_reject(block.data, error, block.uri, block.offset)])
     if block.format == "avro":
         return _decode_avro(block)
-    if block.format == "tab-text":
-        decoded, passed_over = decode_tab_block(block.data, max_bytes=max_line_bytes), 0
-    elif names is None:
-        decoded, passed_over = decode_json_block(block.data, max_bytes=max_line_bytes), 0
-    else:
-        decoded, passed_over = decode_json_block_named(block.data, names, max_bytes=max_line_bytes)
+    decode_lines = decode_tab_block if block.format == "tab-text" else decode_json_block
+    decoded = decode_lines(block.data, max_bytes=max_line_bytes)
     rejects = [decode_reject(bad.line, bad.error, block.uri, block.offset + bad.offset) for bad in decoded.bad_lines]
-    return BlockEvents(decoded, rejects, passed_over)
+    return BlockEvents(decoded, rejects)
 
 
 def _decode_avro(block: Block) -> BlockEvents:

@@ -9,11 +9,16 @@ no more than whether unnamed events are looked at.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
+import msgspec
+
 from dovebeam.transforms.codecs import DEFAULT_MAX_LINE_BYTES
+from dovebeam.transforms.codecs.block import line_starts
+from dovebeam.transforms.codecs.json_block import with_line_feeds
+from dovebeam.transforms.codecs.json_glimpse import Glimpser
 from dovebeam.transforms.config import Config, Exporter, Metric
 from dovebeam.transforms.decoding import decode_block
 from dovebeam.transforms.event import Event
@@ -23,6 +28,11 @@ from dovebeam.transforms.reject import Reject
 from dovebeam.transforms.sources import Block
 
 __all__ = ["ExportPlan", "Outcome", "PayloadBatch", "TimeRange", "make_plan", "metric_formatter"]
+
+
+# Above this share of matching lines it is faster to decode all of them at once.
+_GLIMPSE_UP_TO: Final = 0.5
+_SPECIAL_KEYS: Final = frozenset({"event", "category", "source_location"})
 
 
 class TimeRange(NamedTuple):
@@ -90,7 +100,21 @@ class _Step(NamedTuple):
     formatter: Formatter
 
 
-_Sink = tuple[Callable[[Event], bytes], Callable[[bytes], None], Callable[[str], None], Callable[[int], None]]
+class _Hits(NamedTuple):
+    """Pairs of an event's index and the index of a metric that it matches."""
+
+    events: list[int]
+    steps: list[int]
+
+
+class _Sink(NamedTuple):
+    """Where the payloads of a metric go in one outcome."""
+
+    write: Callable[[Event], bytes]
+    metric: str
+    add_payload: Callable[[bytes], None]
+    add_metric: Callable[[str], None]
+    add_offset: Callable[[int | None], None]
 
 
 class ExportPlan:
@@ -107,7 +131,8 @@ class ExportPlan:
         self._time_range: Final = time_range
         self.exporters: Final = tuple(dict.fromkeys(step.exporter for step in steps))
         self.metrics: Final = tuple(step.metric for step in steps)
-        self._names: Final = None if time_range != TimeRange() else _wanted_names(dispatcher)
+        self._glimpser: Final = _glimpser(dispatcher) if time_range == TimeRange() else None
+        self._glimpsing = self._glimpser is not None
 
     def __reduce__(self) -> tuple[object, ...]:
         return ExportPlan, (self._steps, self._dispatcher, self._time_range)
@@ -115,66 +140,98 @@ class ExportPlan:
     def export_block(self, block: Block, max_line_bytes: int = DEFAULT_MAX_LINE_BYTES) -> Outcome:
         """Decodes, matches and formats the events of a block.
 
-        Where all metrics name their events, JSON lines of other events are not decoded further than their name.
+        JSON lines are decoded whole only if a metric matches them, as long as that is the smaller part of them.
         """
-        found = decode_block(block, self._names, max_line_bytes)
-        outcome, places = self._export(found.decoded.events)
-        outcome.read = found.read
-        outcome.unmatched += found.passed_over
-        outcome.rejects = found.rejects
-        if outcome.batches:
-            offsets = found.decoded.offsets()
-            for exporter, batch in outcome.batches.items():
-                batch.source_uri = block.uri
-                batch.offsets = [block.offset + offsets[index] for index in places[exporter]]
+        outcome = self._export_glimpsed(block, max_line_bytes) if self._glimpsing else None
+        if outcome is None:
+            outcome = self._export_whole(block, max_line_bytes)
+        for batch in outcome.batches.values():
+            batch.source_uri = block.uri
+        if self._glimpser is not None and outcome.read:
+            self._glimpsing = outcome.matched < _GLIMPSE_UP_TO * outcome.read
         return outcome
 
     def export_events(self, events: Sequence[Event]) -> Outcome:
         """Matches and formats events of unknown origin."""
-        outcome, _ = self._export(events)
-        outcome.read = outcome.matched + outcome.unmatched + outcome.out_of_range
-        for batch in outcome.batches.values():
-            batch.offsets = [None] * len(batch)
+        outcome = Outcome({}, {}, read=len(events))
+        self._write(self._match(events, outcome), events, [None] * len(events), outcome)
         return outcome
 
-    def _export(self, events: Sequence[Event]) -> tuple[Outcome, dict[str, list[int]]]:
-        """The outcome, and for each exporter the indexes of the events of its payloads.
+    def _export_whole(self, block: Block, max_line_bytes: int) -> Outcome:
+        """Every line is decoded before filters see it."""
+        found = decode_block(block, max_line_bytes)
+        events = found.decoded.events
+        outcome = Outcome({}, {}, rejects=found.rejects, read=found.read)
+        hits = self._match(events, outcome)
+        offsets = [block.offset + offset for offset in found.decoded.offsets()] if hits.events else []
+        self._write(hits, events, offsets, outcome)
+        return outcome
 
-        This loop sees every event of an export: what can be done once for a block is done outside of it.
+    def _export_glimpsed(self, block: Block, max_line_bytes: int) -> Outcome | None:
+        """Filters see glimpses; what they match is decoded whole. None if the block takes a closer look."""
+        if self._glimpser is None or block.format != "json" or block.overlong_bytes or len(block.data) > max_line_bytes:
+            return None
+        glimpses = self._glimpser.glimpse(with_line_feeds(block.data))
+        if glimpses is None:
+            return None
+        outcome = Outcome({}, {}, read=len(glimpses.events))
+        hits = self._match(glimpses.events, outcome)
+        kept = list(dict.fromkeys(hits.events))
+        part = b"\n".join(glimpses.lines(kept))
+        found = decode_block(msgspec.structs.replace(block, data=part), max_line_bytes)
+        starts = line_starts(block.data, glimpses.borders) if kept else []
+        if found.rejects:
+            return None
+        outcome_events = dict(zip(kept, found.decoded.events, strict=True))
+        self._write(hits, outcome_events, {index: block.offset + starts[index] for index in kept}, outcome)
+        return outcome
+
+    def _match(self, events: Sequence[Event], outcome: Outcome) -> _Hits:
+        """Which events match which metrics, in the order of events, then of metrics.
+
+        This loop sees every event of an export; nothing that can be done outside of it belongs inside.
         """
-        outcome = Outcome({}, {})
         indexed: Iterable[tuple[int, Event]] = enumerate(events)
         if self._time_range != TimeRange():
             indexed = [(index, event) for index, event in indexed if self._time_range.holds(event)]
             outcome.out_of_range = len(events) - len(indexed)
+        hits = _Hits([], [])
+        add_event, add_step = hits.events.append, hits.steps.append
         candidates = self._dispatcher.candidates
-        sinks: dict[int, _Sink] = {}
-        places: dict[str, list[int]] = {}
         for index, event in indexed:
-            matched = False
-            for hit, matches in candidates[event.raw_name]:
+            for step, matches in candidates[event.raw_name]:
                 if matches(event):
-                    matched = True
-                    sink = sinks.get(hit)
-                    if sink is None:
-                        sink = sinks[hit] = self._sink(hit, outcome, places)
-                    write, add_payload, add_metric, add_place = sink
-                    add_payload(write(event))
-                    add_metric(self._steps[hit].metric)
-                    add_place(index)
-            if matched:
-                outcome.matched += 1
+                    add_event(index)
+                    add_step(step)
+        outcome.matched = len(set(hits.events))
         outcome.unmatched = len(events) - outcome.out_of_range - outcome.matched
+        return hits
+
+    def _write(
+        self,
+        hits: _Hits,
+        events: Sequence[Event] | Mapping[int, Event],
+        offsets: Sequence[int | None] | Mapping[int, int],
+        outcome: Outcome,
+    ) -> None:
+        """Formats each hit into the batch of its exporter."""
+        sinks: dict[int, _Sink] = {}
+        for index, hit in zip(hits.events, hits.steps, strict=True):
+            sink = sinks.get(hit)
+            if sink is None:
+                sink = sinks[hit] = self._sink(hit, outcome)
+            write, metric, add_payload, add_metric, add_offset = sink
+            add_payload(write(events[index]))
+            add_metric(metric)
+            add_offset(offsets[index])
         for batch in outcome.batches.values():
             outcome.matched_by_metric.update(Counter(batch.metrics))
-        return outcome, places
 
-    def _sink(self, hit: int, outcome: Outcome, places: dict[str, list[int]]) -> _Sink:
-        """Where the payloads of a metric go in this outcome."""
+    def _sink(self, hit: int, outcome: Outcome) -> _Sink:
         step = self._steps[hit]
         batch = outcome.batches.setdefault(step.exporter, PayloadBatch())
-        of_exporter = places.setdefault(step.exporter, [])
-        return step.formatter.format, batch.payloads.append, batch.metrics.append, of_exporter.append
+        append = batch.payloads.append, batch.metrics.append, batch.offsets.append
+        return _Sink(step.formatter.format, step.metric, *append)
 
 
 def make_plan(config: Config, time_range: TimeRange = TimeRange()) -> ExportPlan:  # noqa: B008  an immutable value
@@ -199,11 +256,10 @@ def metric_formatter(metric: Metric, exporter: Exporter) -> Formatter:
     )
 
 
-def _wanted_names(dispatcher: Dispatcher) -> frozenset[str] | None:
-    """The names outside of which no filter matches, None if some filter does not depend on exact names."""
-    names: set[str] = set()
-    for filter_ in dispatcher.filters:
-        if filter_.event_names is None:
-            return None
-        names |= filter_.event_names
-    return frozenset(names)
+def _glimpser(dispatcher: Dispatcher) -> Glimpser | None:
+    """What shows the filters as much of a line as they look at; None if msgspec cannot be told what that is."""
+    keys = {comparison.key for filter_ in dispatcher.filters for comparison in filter_.comparisons}
+    try:
+        return Glimpser(keys - _SPECIAL_KEYS, categories="category" in keys)
+    except UnicodeEncodeError:  # a field name that is no UTF-8 cannot be in JSON
+        return None

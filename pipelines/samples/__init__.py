@@ -1,0 +1,1 @@
+"""Sample events and a configuration for `dovebeam demo`."""
