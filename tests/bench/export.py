@@ -3,10 +3,12 @@
     python tests/bench/export.py [--events N] [--rounds N] [--folder DIR] [--json FILE]
 
 Everybody reads the same file, made by repeating the corpus, selects by the same three terms, and writes JSON to a file.
-That is done with two filters, of which only the first lets dovebeam pass over events by their names. Each side is a process of its own, dovebeam the real command, in turn within each round, so that a noisy machine slows all.
+The first filter is that of the core's benchmark, and its targets decide the exit code. The second selects a quarter of
+all bytes and names no event; it shows what such a filter costs, beside the same targets. Each side is a process of its
+own, dovebeam the real command, in turn within each round, so that a noisy machine slows all.
 The rate is that of the steady state: each runs a small file, too, and the difference of events is divided by the
 difference of times, so that starting Python and importing Beam are not in it. The times of whole runs are shown beside.
-Exits with 1 if a target is missed.
+Exits with 1 if a target of the first filter is missed.
 """
 
 from __future__ import annotations
@@ -214,7 +216,7 @@ def main() -> int:
     if arguments.json:
         arguments.json.write_text(json.dumps(result, indent=2) + "\n")
     print(json.dumps(result))
-    return 0 if all(all(reached.values()) for reached in targets.values()) else 1
+    return 0 if all(targets["named"].values()) else 1
 
 
 if __name__ == "__main__":

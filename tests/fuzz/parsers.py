@@ -31,9 +31,52 @@ FILTERS = [
     b'user="*@northwind.example" AND (remote_ip=203.0.113.0/24 OR remote_ip="2001:db8::/32")',
     b'a="x\\*y" OR b>=5 AND NOT c<1k OR d=1.5 AND e="1 min" OR source_location=foo.c:12 OR f="" OR g=1m OR h=4*',
 ]  # fmt: skip
-PIECES = [b'"', b"\\", b"{", b"}", b"[", b"]", b":", b",", b"(", b")", b"=", b"<", b">", b"*", b"?", b" ", b"\t", b"\r", b"\n"]
-PIECES += [b"#", b"$ENV:A", b"$SET:metric_filter", b"%{env:A}", b"!include x", b"<<E", b"</dev/null", b"@a = b", b"group @a b {"]
-PIECES += [b"\x00", b"\xff", b"\xed\xa0\x80", b"\xe2\x80\xa8", b"\\ud800", b"NaN", b"1e999", b"-0", b"9" * 30, b"AND", b"NOT", b"1m"]
+PIECES = [
+    b'"',
+    b"\\",
+    b"{",
+    b"}",
+    b"[",
+    b"]",
+    b":",
+    b",",
+    b"(",
+    b")",
+    b"=",
+    b"<",
+    b">",
+    b"*",
+    b"?",
+    b" ",
+    b"\t",
+    b"\r",
+    b"\n",
+]
+PIECES += [
+    b"#",
+    b"$ENV:A",
+    b"$SET:metric_filter",
+    b"%{env:A}",
+    b"!include x",
+    b"<<E",
+    b"</dev/null",
+    b"@a = b",
+    b"group @a b {",
+]
+PIECES += [
+    b"\x00",
+    b"\xff",
+    b"\xed\xa0\x80",
+    b"\xe2\x80\xa8",
+    b"\\ud800",
+    b"NaN",
+    b"1e999",
+    b"-0",
+    b"9" * 30,
+    b"AND",
+    b"NOT",
+    b"1m",
+]
 
 
 def mutated(rng: random.Random, seed: bytes, other: bytes) -> bytes:
