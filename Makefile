@@ -9,10 +9,11 @@ demo: .venv/bin/dovebeam
 	.venv/bin/dovebeam demo demo
 
 # For daily use: the package as it is in this tree, in an environment of its own.
-.venv/bin/dovebeam: pyproject.toml
+.venv/bin/dovebeam: pyproject.toml $(wildcard transforms/*.py transforms/*/*.py pipelines/*.py pipelines/samples/*)
+	rm -rf build
 	$(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install --quiet --upgrade pip
-	.venv/bin/python -m pip install --quiet --editable .
+	.venv/bin/python -m pip install --quiet .
 	touch $@
 
 # What CI runs: a fresh environment, the wheel built and installed, then lint, types and tests against the wheel.
