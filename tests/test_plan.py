@@ -167,3 +167,13 @@ def test_a_bad_line_that_matches_is_rejected(tmp_path: Path) -> None:
     assert [reject.source_offset for reject in outcome.rejects] == [19]
     assert payloads(outcome)["json"][0][2] == 56
     assert (outcome.read, outcome.matched, outcome.unmatched, len(outcome.rejects)) == (4, 1, 2, 1)
+
+
+def test_a_field_name_that_is_no_utf8_is_no_other_field(tmp_path: Path) -> None:
+    """A filter on a name that JSON cannot hold finds no field, and takes none for it."""
+    path = tmp_path / "dovecot.conf"
+    text = HEAD + EXPORTERS + 'metric m {\n  filter = "@"=x\n  exporter = json\n}\n'
+    path.write_bytes(text.encode().replace(b"@", b"\xff"))
+    plan = make_plan(load_config([path]))
+    outcome = plan.export_block(Block("f", 0, b'{"event":"a","fields":{"":"x"}}\n', "json"))
+    assert (outcome.matched, outcome.unmatched, outcome.batches) == (0, 1, {})

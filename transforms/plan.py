@@ -260,6 +260,8 @@ def _glimpser(dispatcher: Dispatcher) -> Glimpser | None:
     """What shows the filters as much of a line as they look at; None if msgspec cannot be told what that is."""
     keys = {comparison.key for filter_ in dispatcher.filters for comparison in filter_.comparisons}
     try:
-        return Glimpser(keys - _SPECIAL_KEYS, categories="category" in keys)
-    except UnicodeEncodeError:  # a field name that is no UTF-8 cannot be in JSON
+        for key in keys:
+            key.encode()
+    except UnicodeEncodeError:  # no field of a JSON line has such a name, but msgspec would take it for an empty one
         return None
+    return Glimpser(keys - _SPECIAL_KEYS, categories="category" in keys)

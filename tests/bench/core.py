@@ -5,7 +5,8 @@
 Both sides go through the whole corpus in blocks of 64 KiB, in turn within each round, so that a noisy machine slows
 both. The plain loop is what one would write by hand with msgspec: a Struct, a lambda, an encoder; it does not notice
 repeated keys, knows no addresses or timestamps, and its filter is exact text. All three steps are measured twice: with
-every line decoded whole, and as an export does it, which looks at the names first. Exits with 1 if a target is missed.
+every line decoded whole, and as an export does it, which decodes only what matches whole; the target is for the latter.
+Exits with 1 if a target is missed.
 """
 
 from __future__ import annotations
