@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 # No Beam: the core, and what puts it together.
 CORE = ["errors", "values", "event", "filters", "formats", "codecs", "drivers", "config"]
-PURE = [*CORE, "progress", "reject", "sources", "decoding", "plan"]
+PURE = [*CORE, "progress", "reject", "identity", "sources", "decoding", "plan"]
 
 # Each layer and those it may import, apart from itself.
 ALLOWED = {
@@ -21,13 +21,14 @@ ALLOWED = {
     "filters": {"errors", "values", "event"},
     "formats": {"errors", "values", "event"},
     "codecs": {"errors", "values", "event", "formats"},
-    "drivers": {"errors", "config"},
+    "drivers": {"errors", "values", "event", "config"},
     "config": {"errors", "filters", "formats"},
     "progress": {"errors"},
+    "identity": set(),
     "reject": {"errors"},
     "sources": {"errors", "codecs"},
     "decoding": {"errors", "event", "codecs", "reject", "sources"},
-    "plan": {"event", "filters", "formats", "codecs", "config", "reject", "sources", "decoding"},
+    "plan": {"event", "filters", "formats", "codecs", "config", "drivers", "reject", "sources", "decoding"},
 }
 
 

@@ -7,6 +7,8 @@ import pytest
 
 from dovebeam.transforms.codecs import decode_json
 from dovebeam.transforms.config import load_config
+from dovebeam.transforms.drivers import RoutingError
+from dovebeam.transforms.event import Event
 from dovebeam.transforms.plan import ExportPlan, Outcome, TimeRange, make_plan
 from dovebeam.transforms.sources import Block
 from support.corpus import corpus_lines
@@ -177,3 +179,31 @@ def test_a_field_name_that_is_no_utf8_is_no_other_field(tmp_path: Path) -> None:
     plan = make_plan(load_config([path]))
     outcome = plan.export_block(Block("f", 0, b'{"event":"a","fields":{"":"x"}}\n', "json"))
     assert (outcome.matched, outcome.unmatched, outcome.batches) == (0, 1, {})
+
+
+class ByX:
+    """A router that knows no place for an event without x."""
+
+    def route(self, event: Event) -> str:
+        """The value of x."""
+        if event.get("x") is None:
+            raise RoutingError("the event has no x")
+        return f"{event.get('x')}.json"
+
+
+def test_each_payload_travels_with_its_path(tmp_path: Path) -> None:
+    """A router's word goes with the payload; an event it has no place for is a reject with payload and origin."""
+    path = tmp_path / "dovecot.conf"
+    path.write_text(HEAD + EXPORTERS + NAMED)
+    plan = pickle.loads(pickle.dumps(make_plan(load_config([path]), routers={"json": ByX()})))
+    lines = [b'{"event":"a","fields":{"x":1}}\n', b'{"event":"a","fields":{}}\n', b'{"event":"b","fields":{"x":2}}\n']
+    outcome = plan.export_block(Block("f", 100, b"".join(lines), "json"))
+    batch = outcome.batches["json"]
+    assert batch.paths == ["1.json", "1.json", "2.json"]
+    assert batch.offsets == [100, 100, 100 + len(lines[0]) + len(lines[1])]
+    assert [each.error_message for each in outcome.unrouted] == ["the event has no x"] * 2
+    assert {(each.exporter, each.source_uri, each.source_offset) for each in outcome.unrouted} == {
+        ("json", "f", 100 + len(lines[0]))
+    }
+    assert outcome.matched_by_metric == {"a": 2, "a_and_b": 3, "b_tab": 1}
+    assert outcome.batches["tab"].paths == []

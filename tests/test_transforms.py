@@ -59,7 +59,7 @@ class PickyConnection(Connection):
             raise DeliveryError("the disk is full", "nowhere")
         return [
             Failure(index, "refused", attempts=2, status=400, endpoint="nowhere")
-            for index, payload in enumerate(batch)
+            for index, payload in enumerate(batch.payloads)
             if self._driver.word in payload
         ]
 

@@ -1,5 +1,6 @@
 """`DeliverEvents`: formatted events go to a driver's target; what it refuses becomes rejects."""
 
+import time
 from bisect import bisect_right
 from collections.abc import Iterable
 from typing import Any, NamedTuple
@@ -9,16 +10,13 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from dovebeam.transforms import counting, progress
 from dovebeam.transforms.config import Exporter
-from dovebeam.transforms.drivers import Connection, Driver, Failure, make_driver
+from dovebeam.transforms.drivers import Batch, Connection, Driver, Failure, make_driver
+from dovebeam.transforms.identity import payload_key
 from dovebeam.transforms.plan import PayloadBatch
 from dovebeam.transforms.reject import Reject, make_reject
 from dovebeam.transforms.rejecting import RejectingTransform
 
 __all__ = ["DeliverEvents"]
-
-# What a worker holds of one exporter at most, but for the last batch that was added.
-_MAX_BATCH_EVENTS = 500
-_MAX_BATCH_BYTES = 1024 * 1024
 
 
 class DeliverEvents(RejectingTransform):
@@ -77,7 +75,7 @@ class _DeliverFn(beam.DoFn):
         self, element: Any, timestamp: Any = beam.DoFn.TimestampParam, window: Any = beam.DoFn.WindowParam
     ) -> Iterable[Any]:
         self._held.add(element if isinstance(element, PayloadBatch) else PayloadBatch([element]), timestamp, window)
-        if self._held.is_full():
+        if self._is_due():
             yield from self._deliver()
             self._tell()
 
@@ -92,6 +90,13 @@ class _DeliverFn(beam.DoFn):
             self._connection.close()
             self._connection = None
 
+    def _is_due(self) -> bool:
+        held, driver = self._held, self._driver
+        if len(held.payloads) >= driver.max_batch_events or held.size >= driver.max_batch_bytes:
+            return True
+        limit = driver.max_batch_msec
+        return limit is not None and (time.monotonic() - held.since) * 1000 >= limit
+
     def _deliver(self) -> list[WindowedValue]:
         """Sends what is held; the rejects keep the time and the window of the payloads that they were."""
         held, self._held = self._held, _Held()
@@ -99,7 +104,8 @@ class _DeliverFn(beam.DoFn):
             return []
         if self._connection is None:
             raise RuntimeError("delivery before setup")
-        failures = self._connection.send(held.payloads)
+        keys = held.keys(self._exporter) if self._driver.wants_keys else ()
+        failures = self._connection.send(Batch(held.payloads, keys, held.paths))
         rejected_bytes = sum(len(held.payloads[failure.index]) for failure in failures)
         counting.add("delivered", len(held.payloads) - len(failures), self._exporter)
         counting.add("delivered_bytes", held.size - rejected_bytes, self._exporter)
@@ -144,16 +150,28 @@ class _Held:
 
     def __init__(self) -> None:
         self.payloads: list[bytes] = []
+        self.paths: list[str] = []
         self.size = 0
+        self.since = time.monotonic()
         self._origins: list[_Origin] = []
 
     def add(self, batch: PayloadBatch, timestamp: Any, window: Any) -> None:
+        if not self.payloads:
+            self.since = time.monotonic()
         self._origins.append(_Origin(len(self.payloads), batch, timestamp, window))
         self.payloads.extend(batch.payloads)
+        self.paths.extend(batch.paths)
         self.size += sum(map(len, batch.payloads))
 
-    def is_full(self) -> bool:
-        return len(self.payloads) >= _MAX_BATCH_EVENTS or self.size >= _MAX_BATCH_BYTES
+    def keys(self, exporter: str) -> list[str]:
+        """The id of each payload."""
+        keys = []
+        for _, batch, _, _ in self._origins:
+            for index, payload in enumerate(batch.payloads):
+                metric = batch.metrics[index] if batch.metrics else ""
+                offset = batch.offsets[index] if batch.offsets else None
+                keys.append(payload_key(exporter, metric, batch.source_uri, offset, payload))
+        return keys
 
     def origin(self, index: int) -> tuple[_Origin, int]:
         """The batch of a payload, and the payload's place in it."""

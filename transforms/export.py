@@ -16,7 +16,7 @@ from dovebeam.transforms import counting, progress
 from dovebeam.transforms.codecs import DEFAULT_MAX_LINE_BYTES
 from dovebeam.transforms.config import Config
 from dovebeam.transforms.deliver import DeliverEvents
-from dovebeam.transforms.drivers import Driver
+from dovebeam.transforms.drivers import Driver, make_driver
 from dovebeam.transforms.event import Event
 from dovebeam.transforms.plan import ExportPlan, Outcome, TimeRange, make_plan
 from dovebeam.transforms.rejecting import REJECTED, RejectingTransform
@@ -52,12 +52,12 @@ class ExportEvents(RejectingTransform):
         max_line_bytes: int = DEFAULT_MAX_LINE_BYTES,
     ) -> None:
         super().__init__()
-        self._plan = make_plan(config, time_range)
+        used = dict.fromkeys(metric.exporter for metric in config.metrics if metric.exporter)
         replaced = drivers or {}
-        self._deliveries = {
-            name: DeliverEvents(replaced.get(name) or config.exporters[name], name=name)
-            for name in self._plan.exporters
-        }
+        chosen = {name: replaced.get(name) or make_driver(config.exporters[name]) for name in used}
+        routers = {name: router for name, driver in chosen.items() if (router := driver.router()) is not None}
+        self._plan = make_plan(config, time_range, routers)
+        self._deliveries = {name: DeliverEvents(driver, name=name) for name, driver in chosen.items()}
         self._max_line_bytes = max_line_bytes
 
     def expand(self, source: Any) -> None:
@@ -87,9 +87,10 @@ class _ExportFn(beam.DoFn):
             size, outcome = len(element.data), self._plan.export_block(element, self._max_line_bytes)
         self._count(outcome)
         yield from outcome.rejects
+        yield from outcome.unrouted
         for exporter, batch in outcome.batches.items():
             yield beam.pvalue.TaggedOutput(self._tags[exporter], batch)
-        progress.advance(read_bytes=size, events=outcome.read, rejected=len(outcome.rejects))
+        progress.advance(read_bytes=size, events=outcome.read, rejected=len(outcome.rejects) + len(outcome.unrouted))
 
     @staticmethod
     def _count(outcome: Outcome) -> None:
@@ -102,3 +103,6 @@ class _ExportFn(beam.DoFn):
             counting.add("matched", count, metric)
         for exporter, batch in outcome.batches.items():
             counting.add("formatted", len(batch), exporter)
+        for reject in outcome.unrouted:
+            counting.add("formatted", 1, reject.exporter)
+            counting.add("rejected", 1, reject.exporter)

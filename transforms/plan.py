@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 import msgspec
@@ -21,10 +22,11 @@ from dovebeam.transforms.codecs.json_block import with_line_feeds
 from dovebeam.transforms.codecs.json_glimpse import Glimpser
 from dovebeam.transforms.config import Config, Exporter, Metric
 from dovebeam.transforms.decoding import decode_block
+from dovebeam.transforms.drivers import Router, RoutingError
 from dovebeam.transforms.event import Event
 from dovebeam.transforms.filters import Dispatcher, accepts_unnamed
 from dovebeam.transforms.formats import LOG_MAX_STRING_BYTES, Formatter, make_formatter
-from dovebeam.transforms.reject import Reject
+from dovebeam.transforms.reject import Reject, make_reject
 from dovebeam.transforms.sources import Block
 
 __all__ = ["ExportPlan", "Outcome", "PayloadBatch", "TimeRange", "make_plan", "metric_formatter"]
@@ -60,12 +62,14 @@ class PayloadBatch:
         metrics: the name of the metric's block of each.
         offsets: the byte offset of the line of each in `source_uri`, None where it is unknown.
         source_uri: the file that all were read from, empty if unknown.
+        paths: what the exporter's router said of each; empty if it has none.
     """
 
     payloads: list[bytes] = field(default_factory=list)
     metrics: list[str] = field(default_factory=list)
     offsets: list[int | None] = field(default_factory=list)
     source_uri: str = ""
+    paths: list[str] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.payloads)
@@ -83,6 +87,7 @@ class Outcome:
         matched: how many events some metric matched.
         unmatched: how many none matched.
         out_of_range: how many were not looked at because of their time.
+        unrouted: payloads for which their exporter has no place.
     """
 
     batches: dict[str, PayloadBatch]
@@ -92,12 +97,14 @@ class Outcome:
     matched: int = 0
     unmatched: int = 0
     out_of_range: int = 0
+    unrouted: list[Reject] = field(default_factory=list)
 
 
 class _Step(NamedTuple):
     metric: str
     exporter: str
     formatter: Formatter
+    router: Router | None = None
 
 
 class _Hits(NamedTuple):
@@ -111,10 +118,12 @@ class _Sink(NamedTuple):
     """Where the payloads of a metric go in one outcome."""
 
     write: Callable[[Event], bytes]
+    step: _Step
     metric: str
     add_payload: Callable[[bytes], None]
     add_metric: Callable[[str], None]
     add_offset: Callable[[int | None], None]
+    add_path: Callable[[str], None]
 
 
 class ExportPlan:
@@ -147,6 +156,8 @@ class ExportPlan:
             outcome = self._export_whole(block, max_line_bytes)
         for batch in outcome.batches.values():
             batch.source_uri = block.uri
+        if outcome.unrouted:
+            outcome.unrouted = [msgspec.structs.replace(each, source_uri=block.uri) for each in outcome.unrouted]
         if self._glimpser is not None and outcome.read:
             self._glimpsing = outcome.matched < _GLIMPSE_UP_TO * outcome.read
         return outcome
@@ -220,29 +231,64 @@ class ExportPlan:
             sink = sinks.get(hit)
             if sink is None:
                 sink = sinks[hit] = self._sink(hit, outcome)
-            write, metric, add_payload, add_metric, add_offset = sink
+            write, step, metric, add_payload, add_metric, add_offset, add_path = sink
+            if step.router is not None:
+                path = _path_or_reject(step, step.router, events[index], offsets[index], outcome)
+                if path is None:
+                    continue
+                add_path(path)
             add_payload(write(events[index]))
             add_metric(metric)
             add_offset(offsets[index])
+        matched: Counter[str] = Counter(reject.metric for reject in outcome.unrouted)
         for batch in outcome.batches.values():
-            outcome.matched_by_metric.update(Counter(batch.metrics))
+            matched.update(batch.metrics)
+        outcome.matched_by_metric.update(matched)
 
     def _sink(self, hit: int, outcome: Outcome) -> _Sink:
         step = self._steps[hit]
         batch = outcome.batches.setdefault(step.exporter, PayloadBatch())
-        append = batch.payloads.append, batch.metrics.append, batch.offsets.append
-        return _Sink(step.formatter.format, step.metric, *append)
+        append = batch.payloads.append, batch.metrics.append, batch.offsets.append, batch.paths.append
+        return _Sink(step.formatter.format, step, step.metric, *append)
 
 
-def make_plan(config: Config, time_range: TimeRange = TimeRange()) -> ExportPlan:  # noqa: B008  an immutable value
-    """The plan of a configuration."""
+def make_plan(
+    config: Config,
+    time_range: TimeRange = TimeRange(),  # noqa: B008  an immutable value
+    routers: Mapping[str, Router] = MappingProxyType({}),
+) -> ExportPlan:
+    """The plan of a configuration.
+
+    Args:
+        config: whose metrics decide.
+        time_range: the event times that are wanted.
+        routers: by name of exporter, for those whose driver has one.
+    """
     exporting = [metric for metric in config.metrics if metric.exporter]
     steps = [
-        _Step(metric.block_name, metric.exporter, metric_formatter(metric, config.exporters[metric.exporter]))
+        _Step(
+            metric.block_name,
+            metric.exporter,
+            metric_formatter(metric, config.exporters[metric.exporter]),
+            routers.get(metric.exporter),
+        )
         for metric in exporting
     ]
     unnamed = accepts_unnamed([metric.filter for metric in config.metrics])
     return ExportPlan(steps, Dispatcher([metric.filter for metric in exporting], unnamed), time_range)
+
+
+def _path_or_reject(step: _Step, router: Router, event: Event, offset: int | None, outcome: Outcome) -> str | None:
+    """Where the event belongs; None after its reject was put into the outcome."""
+    try:
+        return router.route(event)
+    except RoutingError as error:
+        payload = step.formatter.format(event)
+        reject = make_reject(
+            "deliver", payload, str(error), metric=step.metric, exporter=step.exporter, source_offset=offset
+        )
+        outcome.unrouted.append(reject)
+        return None
 
 
 def metric_formatter(metric: Metric, exporter: Exporter) -> Formatter:

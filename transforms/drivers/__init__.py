@@ -3,7 +3,7 @@
 A `Driver` is a value that travels to the workers; its `open()` gives the `Connection` that sends batches there.
 """
 
-from dovebeam.transforms.drivers.base import Connection, Driver, DriverName, Failure
+from dovebeam.transforms.drivers.base import Batch, Connection, Driver, DriverName, Failure, Router, RoutingError
 from dovebeam.transforms.drivers.drop import DropDriver
 from dovebeam.transforms.drivers.file import FileDriver
 from dovebeam.transforms.drivers.from_exporter import make_driver
@@ -15,6 +15,7 @@ from dovebeam.transforms.drivers.unix import UnixDriver
 __all__ = [
     "DRIVERS",
     "DRIVER_NAMES",
+    "Batch",
     "Connection",
     "Driver",
     "DriverName",
@@ -23,6 +24,8 @@ __all__ = [
     "FileDriver",
     "HttpPostDriver",
     "LogDriver",
+    "Router",
+    "RoutingError",
     "UnixDriver",
     "driver_class",
     "make_driver",

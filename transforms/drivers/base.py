@@ -5,6 +5,8 @@ Contract, from Dovecot's section "Export drivers" and from what a Beam pipeline 
 - Payloads are the bytes that a formatter made, without a line's end. Framing is the driver's business.
 - `send` blocks until each payload of the batch is delivered or has failed for good, so a slow target slows its source
   and nothing piles up: no more than the one batch is ever held.
+- A batch may say of each payload what the target cannot know: an id that stays the same over retries and re-runs, and
+  the path of the file that it belongs into. Only drivers that ask for them (`wants_keys`, `router`) get them.
 - A payload that the target refuses is returned as a `Failure` and becomes a reject with its original bytes. Trouble
   that is no payload's fault (`DeliveryError`) is raised and fails the bundle. Nothing is logged and dropped.
 """
@@ -15,11 +17,50 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from types import TracebackType
-from typing import ClassVar, Literal, Self
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, Self
 
-__all__ = ["Connection", "Driver", "DriverName", "Failure"]
+from dovebeam.transforms.errors import DovebeamError
+
+if TYPE_CHECKING:
+    from dovebeam.transforms.event import Event
+
+__all__ = ["Batch", "Connection", "Driver", "DriverName", "Failure", "Router", "RoutingError"]
 
 DriverName = Literal["drop", "file", "http-post", "log", "unix"]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Payloads to be sent together.
+
+    Attributes:
+        payloads: formatted events without a line's end.
+        keys: an id of each payload, the same whenever the same event is sent again; empty if the driver wants none.
+        paths: what the driver's router said of each payload; empty if it has none.
+    """
+
+    payloads: Sequence[bytes]
+    keys: Sequence[str] = ()
+    paths: Sequence[str] = ()
+
+    def __len__(self) -> int:
+        return len(self.payloads)
+
+
+class RoutingError(DovebeamError):
+    """An event for which a driver has no place; the text says why and becomes the reason of its reject."""
+
+
+class Router(Protocol):
+    """Says where an event belongs, before it is formatted; pickles, and is the same on every worker."""
+
+    def route(self, event: Event) -> str:
+        """The relative path of the event's file.
+
+        Raises:
+            RoutingError: there is none.
+        """
+        ...  # pragma: no cover
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +100,30 @@ class Driver(ABC):
     max_string_length: ClassVar[int | None] = None
 
     @property
+    def max_batch_events(self) -> int:
+        """How many payloads at most a worker collects for one `send`."""
+        return 500
+
+    @property
+    def max_batch_bytes(self) -> int:
+        """How many bytes of payloads at most a worker collects for one `send`; the last one added may exceed it."""
+        return 1024 * 1024
+
+    @property
+    def max_batch_msec(self) -> int | None:
+        """How long at most a payload waits for others while a bundle goes on; None: until there are enough."""
+        return None
+
+    @property
+    def wants_keys(self) -> bool:
+        """Whether batches should have `keys`."""
+        return False
+
+    def router(self) -> Router | None:
+        """What finds the path of each event's file; None if all go to one place."""
+        return None
+
+    @property
     @abstractmethod
     def endpoint(self) -> str:
         """Where the payloads go, for people and rejects; never a secret."""
@@ -87,8 +152,8 @@ class Connection(ABC):
     def __init__(self) -> None:
         self._closed = False
 
-    def send(self, batch: Sequence[bytes]) -> list[Failure]:
-        """Delivers a batch and returns what failed, in the order of the batch.
+    def send(self, batch: Batch | Sequence[bytes]) -> list[Failure]:
+        """Delivers a batch, or plain payloads, and returns what failed, in the order of the batch.
 
         Every payload without a `Failure` was delivered, in the sense of the driver's guarantee. After a `DeliveryError`
         any part of the batch may have been delivered; the connection can be used again.
@@ -99,7 +164,9 @@ class Connection(ABC):
         """
         if self._closed:
             raise ValueError("send() on a closed connection")
-        return self._deliver(batch) if batch else []
+        if not batch:
+            return []
+        return self._deliver(batch if isinstance(batch, Batch) else Batch(batch))
 
     def flush(self) -> None:  # noqa: B027  a driver that holds nothing back has nothing to do
         """Waits until everything that was sent is as safe as the driver can make it.
@@ -127,7 +194,7 @@ class Connection(ABC):
         self.close()
 
     @abstractmethod
-    def _deliver(self, batch: Sequence[bytes]) -> list[Failure]:
+    def _deliver(self, batch: Batch) -> list[Failure]:
         """`send` of a batch that is not empty."""
 
     def _release(self) -> None:  # noqa: B027  see flush

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from dovebeam.transforms.drivers.base import Connection, Driver, DriverName, Failure
+from dovebeam.transforms.drivers.base import Batch, Connection, Driver, DriverName, Failure
 
 __all__ = ["DropConnection", "DropDriver"]
 
@@ -45,7 +44,7 @@ class DropConnection(Connection):
         self.payloads = 0
         self.bytes = 0
 
-    def _deliver(self, batch: Sequence[bytes]) -> list[Failure]:
+    def _deliver(self, batch: Batch) -> list[Failure]:
         self.payloads += len(batch)
-        self.bytes += sum(map(len, batch))
+        self.bytes += sum(map(len, batch.payloads))
         return []

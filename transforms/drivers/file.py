@@ -14,11 +14,11 @@ import os
 import random
 import stat
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
-from dovebeam.transforms.drivers.base import Connection, Driver, DriverName, Failure
+from dovebeam.transforms.drivers.base import Batch, Connection, Driver, DriverName, Failure
 from dovebeam.transforms.drivers.system_errors import check_path, delivery_error
 
 __all__ = ["FileConnection", "FileDriver"]
@@ -74,8 +74,8 @@ class FileConnection(Connection):
         self._fd = -1
         self._regular = False
 
-    def _deliver(self, batch: Sequence[bytes]) -> list[Failure]:
-        lines = b"\n".join([*batch, b""])
+    def _deliver(self, batch: Batch) -> list[Failure]:
+        lines = b"\n".join([*batch.payloads, b""])
         try:
             first = self._fd < 0
             if first:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import pycurl
 
-from dovebeam.transforms.drivers.base import Connection, Failure
+from dovebeam.transforms.drivers.base import Batch, Connection, Failure
 from dovebeam.transforms.drivers.http_handles import Easy, HandlePool
 from dovebeam.transforms.drivers.http_outcome import LOCAL_CODES, Outcome, outcome_of_error, outcome_of_status
 from dovebeam.transforms.drivers.http_url import HttpUrl, parse_http_url, same_site
@@ -39,11 +39,11 @@ class HttpPostConnection(Connection):
         self._driver = driver
         self._pool: HandlePool | None = None
 
-    def _deliver(self, batch: Sequence[bytes]) -> list[Failure]:
+    def _deliver(self, batch: Batch) -> list[Failure]:
         try:
             if self._pool is None:
                 self._pool = HandlePool(self._driver)
-            return _Delivery(self._driver, self._pool, batch).run()
+            return _Delivery(self._driver, self._pool, batch.payloads).run()
         except pycurl.error as error:
             self._drop_pool()
             text = _without_secrets(str(error.args[-1]), self._driver.secrets)

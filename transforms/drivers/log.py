@@ -7,11 +7,10 @@ data and no format string. Dovecot splits a long line into several; a record her
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
-from dovebeam.transforms.drivers.base import Connection, Driver, DriverName, Failure
+from dovebeam.transforms.drivers.base import Batch, Connection, Driver, DriverName, Failure
 from dovebeam.transforms.drivers.syslog import FACILITIES, SyslogConnection, parse_target
 from dovebeam.transforms.errors import DriverSettingError, UnknownNameError
 
@@ -71,9 +70,9 @@ class LoggerConnection(Connection):
         self._logger = logging.getLogger(LOGGER_NAME)
         _make_audible(self._logger)
 
-    def _deliver(self, batch: Sequence[bytes]) -> list[Failure]:
+    def _deliver(self, batch: Batch) -> list[Failure]:
         info = self._logger.info
-        for payload in batch:
+        for payload in batch.payloads:
             info("%s", payload.decode("utf-8", "backslashreplace"))
         return []
 

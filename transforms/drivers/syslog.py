@@ -13,13 +13,13 @@ import re
 import select
 import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Final
 
-from dovebeam.transforms.drivers.base import Connection, Failure
+from dovebeam.transforms.drivers.base import Batch, Connection, Failure
 from dovebeam.transforms.drivers.system_errors import delivery_error
 from dovebeam.transforms.drivers.unix import connect_unix
 from dovebeam.transforms.errors import DeliveryError, DriverSettingError
@@ -97,10 +97,10 @@ class SyslogConnection(Connection):
         self._socket: socket.socket | None = None
         self._stream = False
 
-    def _deliver(self, batch: Sequence[bytes]) -> list[Failure]:
+    def _deliver(self, batch: Batch) -> list[Failure]:
         head = f"<{self._priority}>1 ".encode("ascii")
         failures = []
-        for index, payload in enumerate(batch):
+        for index, payload in enumerate(batch.payloads):
             now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z").encode("ascii")
             reason = self._send_one(head + now + self._tail + payload)
             if reason:

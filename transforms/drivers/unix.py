@@ -14,11 +14,10 @@ import random
 import select
 import socket
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
-from dovebeam.transforms.drivers.base import Connection, Driver, DriverName, Failure
+from dovebeam.transforms.drivers.base import Batch, Connection, Driver, DriverName, Failure
 from dovebeam.transforms.drivers.system_errors import check_path, delivery_error
 from dovebeam.transforms.errors import DeliveryError
 
@@ -74,8 +73,8 @@ class UnixConnection(Connection):
         self._driver = driver
         self._socket: socket.socket | None = None
 
-    def _deliver(self, batch: Sequence[bytes]) -> list[Failure]:
-        lines = b"\n".join([*batch, b""])
+    def _deliver(self, batch: Batch) -> list[Failure]:
+        lines = b"\n".join([*batch.payloads, b""])
         for left in reversed(range(_MAX_TRIES)):
             try:
                 peer = self._connected()
