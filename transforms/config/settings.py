@@ -111,6 +111,32 @@ _ROWS: Final = (
     Setting("event_exporter_unix_connect_timeout", _T, "250 ms", "driver unix: total time for connecting"),
     Setting("event_exporter_http_post_url", _S, "", "driver http-post: the http:// or https:// URL"),
     # dovebeam's extensions
+    Setting(
+        "event_exporter_file_writing", Kind.ENUM, "append",
+        "driver file: append to files as Dovecot does, or write complete shards", ("append", "shards"), extension=True,
+    ),
+    Setting(
+        "event_exporter_file_path_template", _S, "",
+        "driver file: each event's file below the directory file_path, such as %Y/%m/%d/{user}.json",
+        expanded=False, extension=True,
+    ),
+    Setting(
+        "event_exporter_file_missing_field", Kind.ENUM, "reject",
+        "driver file: what to do with an event without a field of the template", ("reject", "fallback"), extension=True,
+    ),
+    Setting(
+        "event_exporter_file_field_fallback", _S, "unknown", "driver file: stands for a missing field", extension=True
+    ),
+    Setting("event_exporter_file_rotate_size", Kind.SIZE, "0", "driver file: when a file is full", extension=True),
+    Setting(
+        "event_exporter_file_rotate_interval", _T, "0", "driver file: a file for each such part of time", extension=True
+    ),
+    Setting(
+        "event_exporter_file_compression", Kind.ENUM, "none", "driver file: how files are compressed",
+        ("none", "gzip", "zstd"), extension=True,
+    ),
+    Setting("event_exporter_file_permissions", _S, "0600", "driver file: octal mode of new files", extension=True),
+    Setting("event_exporter_file_max_open", _U, "100", "driver file: most files that are open", extension=True),
     Setting("event_exporter_unix_write_timeout", _T, "60 s", "driver unix: total time for a batch", extension=True),
     Setting(
         "event_exporter_log_target", _S, "", "driver log: where the lines go", extension=True, check=_check_log_target

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Final
 
 from dovebeam.transforms.drivers.base import Batch, Connection, Driver, DriverName, Failure
+from dovebeam.transforms.drivers.files.settings import check_file_settings
 from dovebeam.transforms.drivers.system_errors import check_path, delivery_error
 
 __all__ = ["FileConnection", "FileDriver"]
@@ -35,7 +36,17 @@ class FileDriver(Driver):
     r"""Appends each payload and a newline to a file.
 
     Attributes:
-        file_path: `event_exporter_file_path`; relative to the worker's directory.
+        file_path: `event_exporter_file_path`; relative to the worker's directory. With a template it is the directory
+            below which the files are.
+        file_writing: "append" as Dovecot does, or "shards": files that are complete and named when a job ends.
+        file_path_template: name of each event's file below the directory; empty for one file.
+        file_missing_field: what becomes of an event without a field of the template: "reject" or "fallback".
+        file_field_fallback: what stands in the name for a missing field.
+        file_rotate_size: bytes after which a file is full; 0 or None for no limit.
+        file_rotate_interval_msec: length of the windows of event time that have files of their own; 0 or None for none.
+        file_compression: "none", "gzip" or "zstd".
+        file_permissions: octal mode of new files, lessened by the umask.
+        file_max_open: how many files at most one connection holds open.
 
     Parallelism: any number of connections and processes may append to one file on one machine; each batch is one
     `write` in append mode, and connections of dovebeam take turns by an advisory lock (`flock`), so lines stay whole
@@ -49,11 +60,51 @@ class FileDriver(Driver):
     """
 
     file_path: str
+    file_writing: str = "append"
+    file_path_template: str = ""
+    file_missing_field: str = "reject"
+    file_field_fallback: str = "unknown"
+    file_rotate_size: int | None = 0
+    file_rotate_interval_msec: int | None = 0
+    file_compression: str = "none"
+    file_permissions: str = "0600"
+    file_max_open: int = 100
 
     name: ClassVar[DriverName] = "file"
 
     def __post_init__(self) -> None:
         check_path("event_exporter_file_path", self.file_path)
+        check_file_settings(self)
+
+    @property
+    def base(self) -> str:
+        """The directory below which all files are; it is never made, and links in its own path are followed."""
+        return self.file_path if self.file_path_template else os.path.dirname(self.file_path) or "."
+
+    @property
+    def default_path(self) -> str:
+        """The file of all events, relative to `base`, where there is no router."""
+        return os.path.basename(self.file_path)
+
+    @property
+    def rotate_size(self) -> int:
+        """Bytes after which a file is full, 0 for no limit."""
+        return self.file_rotate_size or 0
+
+    @property
+    def rotate_interval_secs(self) -> int:
+        """Length of the windows of event time, 0 for none."""
+        return (self.file_rotate_interval_msec or 0) // 1000
+
+    @property
+    def mode(self) -> int:
+        """Mode bits of new files."""
+        return int(self.file_permissions, 8)
+
+    @property
+    def directory_mode(self) -> int:
+        """Mode bits of new directories: whoever may read or write the files may enter."""
+        return self.mode | (self.mode & 0o444) >> 2 | (self.mode & 0o222) >> 1
 
     @property
     def endpoint(self) -> str:

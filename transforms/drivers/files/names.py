@@ -1,0 +1,85 @@
+"""Names of files made from values that somebody else chose, and the marks that dovebeam adds to names.
+
+Names of users and mailboxes are an attacker's to choose. Here they become part of one name in one directory: no
+separator, no NUL or control character, no leading dot or hyphen, and no two values make the same name. A tilde never
+comes out of a value, so what stands behind one (the hash of a long name, the number of a full file) cannot be forged.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import string
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final, Literal
+
+__all__ = [
+    "COMPRESSION_SUFFIXES",
+    "MAX_NAME_BYTES",
+    "Compression",
+    "compressed_name",
+    "encode_value",
+    "insert_mark",
+    "short_name",
+]
+
+Compression = Literal["none", "gzip", "zstd"]
+
+COMPRESSION_SUFFIXES: Final[Mapping[str, str]] = MappingProxyType({"none": "", "gzip": ".gz", "zstd": ".zst"})
+"""What a compressed file's name ends in, by the value of `file_compression`."""
+
+MAX_NAME_BYTES: Final = 200
+"""Longest name before marks and suffixes are added; file systems end at 255."""
+
+_SAFE: Final = frozenset((string.ascii_letters + string.digits + "._-@+").encode())
+_ENCODED: Final = tuple(chr(byte) if byte in _SAFE else f"%{byte:02X}" for byte in range(256))
+_LEADING: Final = ".-"
+_HASH_DIGITS: Final = 32
+
+
+def encode_value(value: str) -> str:
+    """A value as part of a name; no two values have the same encoding.
+
+    ASCII letters, digits, dot, underscore, hyphen, at sign and plus stay; all other bytes, and dots and hyphens at the
+    beginning, are percent-encoded. The empty value is a lone percent sign.
+    """
+    encoded = "".join(map(_ENCODED.__getitem__, value.encode("utf-8", "surrogateescape")))
+    if encoded[:1] in _LEADING:
+        rest = encoded.lstrip(_LEADING)
+        leading = encoded[: len(encoded) - len(rest)]
+        return "".join(f"%{ord(character):02X}" for character in leading) + rest or "%"
+    return encoded
+
+
+def short_name(name: str, suffix: str = "") -> str:
+    """A name that a file system takes: one that is too long ends in a tilde and a hash of the whole instead.
+
+    Args:
+        name: without its suffix.
+        suffix: what follows, such as ".json"; it is kept.
+    """
+    whole = f"{name}{suffix}"
+    if len(whole.encode("utf-8", "surrogateescape")) <= MAX_NAME_BYTES:
+        return whole
+    digest = hashlib.sha256(whole.encode("utf-8", "surrogateescape")).hexdigest()[:_HASH_DIGITS]
+    room = MAX_NAME_BYTES - _HASH_DIGITS - 1 - len(suffix.encode())
+    return f"{name.encode('utf-8', 'surrogateescape')[:room].decode('utf-8', 'ignore')}~{digest}{suffix}"
+
+
+def compressed_name(path: str, compression: str) -> str:
+    """The path with the suffix of its compression, which is not added twice."""
+    suffix = COMPRESSION_SUFFIXES[compression]
+    return path if path.endswith(suffix) else path + suffix
+
+
+def insert_mark(path: str, mark: str) -> str:
+    """The path with a mark before the suffix of its last name: `a.d/b.json.gz` and `~1` are `a.d/b~1.json.gz`.
+
+    The suffix begins at the last dot of the name, or at the one before it if a compression's suffix follows.
+    """
+    folder, slash, name = path.rpartition("/")
+    packed = next((end for end in COMPRESSION_SUFFIXES.values() if end and name.endswith(end)), "")
+    stem, dot, kind = name.removesuffix(packed).rpartition(".")
+    if not stem:
+        stem, dot, kind = name.removesuffix(packed), "", ""
+    return f"{folder}{slash}{stem}{mark}{dot}{kind}{packed}"

@@ -1,0 +1,62 @@
+"""What the settings of the `file` driver may be, beyond their types."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from dovebeam.transforms.drivers.files.names import COMPRESSION_SUFFIXES
+from dovebeam.transforms.errors import DriverSettingError
+
+if TYPE_CHECKING:
+    from dovebeam.transforms.drivers.file import FileDriver
+
+__all__ = ["check_file_settings"]
+
+_URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_MODE: Final = re.compile(r"0?[0-7]{3}\Z")
+_WRITABLE_BY_OWNER: Final = 0o200
+_CHOICES: Final = (
+    ("file_writing", ("append", "shards")),
+    ("file_missing_field", ("reject", "fallback")),
+    ("file_compression", tuple(COMPRESSION_SUFFIXES)),
+)
+
+
+def check_file_settings(driver: FileDriver) -> None:
+    """Refuses settings with which no file could be written, or none where it was meant to be.
+
+    Raises:
+        DriverSettingError: its text says what to write instead.
+    """
+    for name, choices in _CHOICES:
+        if getattr(driver, name) not in choices:
+            raise _wrong(name, f"it is {getattr(driver, name)!r}; write one of: {', '.join(choices)}")
+    _check_target(driver)
+    _check_mode(driver.file_permissions)
+    if (driver.file_rotate_interval_msec or 0) % 1000:
+        raise _wrong("file_rotate_interval", "it has a fraction of a second; write whole seconds")
+    if driver.file_max_open < 1:
+        raise _wrong("file_max_open", "it must not be 0; one file has to be open to be written")
+
+
+def _check_target(driver: FileDriver) -> None:
+    if driver.file_writing == "append" and _URL.match(driver.file_path):
+        raise _wrong(
+            "file_path",
+            f"{driver.file_path!r} is in an object store, where nothing can be appended; "
+            "add file_writing = shards, or name a local file",
+        )
+    if not driver.file_path_template and driver.file_path.endswith("/"):
+        raise _wrong("file_path", "it ends in a slash; name a file in that directory, or add a file_path_template")
+
+
+def _check_mode(text: str) -> None:
+    if not _MODE.match(text):
+        raise _wrong("file_permissions", f"it is {text!r}; write three octal digits after a zero, such as 0640")
+    if not int(text, 8) & _WRITABLE_BY_OWNER:
+        raise _wrong("file_permissions", f"with {text} not even their owner could write the files; write 0600 or more")
+
+
+def _wrong(name: str, message: str) -> DriverSettingError:
+    return DriverSettingError(f"event_exporter_{name}", message)
