@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+from collections.abc import Iterable
 from typing import Final, Literal
 
 import msgspec
@@ -82,13 +83,14 @@ def make_reject(
     endpoint_host: str = "",
     source_uri: str = "",
     source_offset: int | None = None,
+    attributes: Iterable[tuple[str, str]] = (),
 ) -> Reject:
     """The record of `payload`, rejected now for `reason`."""
     return Reject(
         timestamp=dt.datetime.now(dt.UTC).isoformat(timespec="microseconds")[:26] + "Z",
         payload_string=payload.decode("utf-8", "replace"),
         payload_bytes=payload,
-        attributes=[],
+        attributes=[Attribute(key, value) for key, value in attributes],
         error_message=reason[:_MAX_MESSAGE_CHARS],
         stacktrace="",
         stage=stage,
@@ -103,9 +105,17 @@ def make_reject(
     )
 
 
-def decode_reject(line: bytes, error: DecodeError, source_uri: str = "", source_offset: int | None = None) -> Reject:
+def decode_reject(
+    line: bytes,
+    error: DecodeError,
+    source_uri: str = "",
+    source_offset: int | None = None,
+    attributes: Iterable[tuple[str, str]] = (),
+) -> Reject:
     """The record of a line that is not an event."""
-    return make_reject("decode", line, str(error), source_uri=source_uri, source_offset=source_offset)
+    return make_reject(
+        "decode", line, str(error), source_uri=source_uri, source_offset=source_offset, attributes=attributes
+    )
 
 
 def reject_to_json(reject: Reject) -> bytes:

@@ -5,7 +5,9 @@ at line borders (`lines`) or at the borders that Avro itself has (`avro_containe
 """
 
 from dovebeam.transforms.sources.avro_container import read_avro_blocks
+from dovebeam.transforms.sources.avro_messages import Message, message_of
 from dovebeam.transforms.sources.avro_records import AvroRecord, avro_records
+from dovebeam.transforms.sources.avro_schema import schema_kind
 from dovebeam.transforms.sources.block import DEFAULT_BLOCK_BYTES, OVERLONG_HEAD_BYTES, Block
 from dovebeam.transforms.sources.compression import Compression, decompress, detect_compression
 from dovebeam.transforms.sources.errors import SourceError
@@ -28,6 +30,7 @@ __all__ = [
     "InputFormat",
     "LineReader",
     "Lines",
+    "Message",
     "SourceError",
     "SourceFile",
     "absolute_pattern",
@@ -37,7 +40,9 @@ __all__ = [
     "detect_compression",
     "detect_format",
     "is_local",
+    "message_of",
     "read_avro_blocks",
     "read_lines",
     "reader_from",
+    "schema_kind",
 ]

@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-from dovebeam.transforms.sources.avro_schema import check_event_schema
+from dovebeam.transforms.sources.avro_schema import check_schema
 from dovebeam.transforms.sources.block import Block
 from dovebeam.transforms.sources.compression import decompress
 from dovebeam.transforms.sources.errors import SourceError
@@ -45,7 +45,7 @@ def read_avro_blocks(stream: ByteStream, max_block_bytes: int = MAX_AVRO_BLOCK_B
     header = _read_header(source)
     schema, codec = header.get("avro.schema", b""), header.get("avro.codec", b"null").decode("latin-1")
     try:
-        check_event_schema(schema)
+        check_schema(schema)
     except ValueError as error:
         raise source.error(f"the Avro file holds no events: {error}") from None
     unpack = _CODECS.get(codec)
