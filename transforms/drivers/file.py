@@ -16,9 +16,10 @@ import stat
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar, Final
+from typing import ClassVar, Final, Literal, cast
 
 from dovebeam.transforms.drivers.base import Batch, Connection, Driver, DriverName, Failure
+from dovebeam.transforms.drivers.files.routing import PathRouter
 from dovebeam.transforms.drivers.files.settings import check_file_settings
 from dovebeam.transforms.drivers.system_errors import check_path, delivery_error
 
@@ -105,6 +106,17 @@ class FileDriver(Driver):
     def directory_mode(self) -> int:
         """Mode bits of new directories: whoever may read or write the files may enter."""
         return self.mode | (self.mode & 0o444) >> 2 | (self.mode & 0o222) >> 1
+
+    def router(self) -> PathRouter | None:
+        """What finds each event's file below `base`; None if there is but one.
+
+        Paths have neither the suffix of a compression nor the number of a full file yet.
+        """
+        window, template = self.rotate_interval_secs, self.file_path_template
+        if not template and not window:
+            return None
+        missing = cast(Literal["reject", "fallback"], self.file_missing_field)
+        return PathRouter(template or self.default_path, not template, window, missing, self.file_field_fallback)
 
     @property
     def endpoint(self) -> str:

@@ -21,6 +21,7 @@ __all__ = [
     "encode_value",
     "insert_mark",
     "short_name",
+    "split_suffix",
 ]
 
 Compression = Literal["none", "gzip", "zstd"]
@@ -35,6 +36,7 @@ _SAFE: Final = frozenset((string.ascii_letters + string.digits + "._-@+").encode
 _ENCODED: Final = tuple(chr(byte) if byte in _SAFE else f"%{byte:02X}" for byte in range(256))
 _LEADING: Final = ".-"
 _HASH_DIGITS: Final = 32
+_SURELY_SHORT_CHARS: Final = MAX_NAME_BYTES // 4
 
 
 def encode_value(value: str) -> str:
@@ -59,7 +61,7 @@ def short_name(name: str, suffix: str = "") -> str:
         suffix: what follows, such as ".json"; it is kept.
     """
     whole = f"{name}{suffix}"
-    if len(whole.encode("utf-8", "surrogateescape")) <= MAX_NAME_BYTES:
+    if len(whole) <= _SURELY_SHORT_CHARS or len(whole.encode("utf-8", "surrogateescape")) <= MAX_NAME_BYTES:
         return whole
     digest = hashlib.sha256(whole.encode("utf-8", "surrogateescape")).hexdigest()[:_HASH_DIGITS]
     room = MAX_NAME_BYTES - _HASH_DIGITS - 1 - len(suffix.encode())
@@ -72,14 +74,22 @@ def compressed_name(path: str, compression: str) -> str:
     return path if path.endswith(suffix) else path + suffix
 
 
-def insert_mark(path: str, mark: str) -> str:
-    """The path with a mark before the suffix of its last name: `a.d/b.json.gz` and `~1` are `a.d/b~1.json.gz`.
+def split_suffix(name: str) -> tuple[str, str]:
+    """A name before its suffix, and the suffix: `b.json.gz` is `b` and `.json.gz`.
 
-    The suffix begins at the last dot of the name, or at the one before it if a compression's suffix follows.
+    The suffix begins at the last dot, or at the one before it if a compression's suffix follows; a name that has
+    nothing before its dot has none.
     """
-    folder, slash, name = path.rpartition("/")
     packed = next((end for end in COMPRESSION_SUFFIXES.values() if end and name.endswith(end)), "")
     stem, dot, kind = name.removesuffix(packed).rpartition(".")
-    if not stem:
-        stem, dot, kind = name.removesuffix(packed), "", ""
-    return f"{folder}{slash}{stem}{mark}{dot}{kind}{packed}"
+    if stem:
+        return stem, f"{dot}{kind}{packed}"
+    whole = name.removesuffix(packed)
+    return (whole, packed) if whole else (name, "")
+
+
+def insert_mark(path: str, mark: str) -> str:
+    """The path with a mark before the suffix of its last name: `a.d/b.json.gz` and `~1` are `a.d/b~1.json.gz`."""
+    folder, slash, name = path.rpartition("/")
+    stem, suffix = split_suffix(name)
+    return f"{folder}{slash}{stem}{mark}{suffix}"

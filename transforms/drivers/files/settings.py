@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from dovebeam.transforms.drivers.files.names import COMPRESSION_SUFFIXES
+from dovebeam.transforms.drivers.files.path_template import TemplateError, parse_template
 from dovebeam.transforms.errors import DriverSettingError
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ def check_file_settings(driver: FileDriver) -> None:
         if getattr(driver, name) not in choices:
             raise _wrong(name, f"it is {getattr(driver, name)!r}; write one of: {', '.join(choices)}")
     _check_target(driver)
+    _check_template(driver)
     _check_mode(driver.file_permissions)
     if (driver.file_rotate_interval_msec or 0) % 1000:
         raise _wrong("file_rotate_interval", "it has a fraction of a second; write whole seconds")
@@ -49,6 +51,16 @@ def _check_target(driver: FileDriver) -> None:
         )
     if not driver.file_path_template and driver.file_path.endswith("/"):
         raise _wrong("file_path", "it ends in a slash; name a file in that directory, or add a file_path_template")
+
+
+def _check_template(driver: FileDriver) -> None:
+    if driver.file_path_template:
+        try:
+            parse_template(driver.file_path_template)
+        except TemplateError as error:
+            raise _wrong("file_path_template", str(error)) from None
+    if driver.file_missing_field == "fallback" and not driver.file_field_fallback:
+        raise _wrong("file_field_fallback", "it is empty; write a word that stands for a missing field")
 
 
 def _check_mode(text: str) -> None:
