@@ -6,7 +6,8 @@ import apache_beam as beam
 from apache_beam.transforms.error_handling import ErrorHandler
 
 from dovebeam.pipelines.options import ExportOptions
-from dovebeam.pipelines.rejects import CountRejects, WriteRejects
+from dovebeam.pipelines.reject_handler import FusedErrorHandler
+from dovebeam.pipelines.rejects import CountRejects, WriteRejects, is_local
 from dovebeam.transforms.config import Config
 from dovebeam.transforms.drivers import Driver
 from dovebeam.transforms.export import ExportEvents
@@ -39,5 +40,11 @@ def build_export(
         drivers=drivers,
         max_line_bytes=options.max_line_bytes,
     )
-    with ErrorHandler("Rejects" >> consumer) as handler:
+    with _error_handler(options, consumer) as handler:
         _ = pipeline | "Read" >> read | "Export" >> export.with_error_handler(handler)
+
+
+def _error_handler(options: ExportOptions, consumer: beam.PTransform) -> ErrorHandler:
+    if options.rejects is not None and not is_local(options.rejects):
+        return ErrorHandler("Rejects" >> consumer)  # one object takes them all
+    return FusedErrorHandler("Rejects", consumer)

@@ -16,7 +16,7 @@ from dovebeam.transforms.drivers import Connection, FileDriver
 from dovebeam.transforms.errors import DeliveryError
 from dovebeam.transforms.reject import Reject, reject_to_json
 
-__all__ = ["ACCOUNTED", "OTHER_REASONS", "REASON", "CountRejects", "WriteRejects", "check_rejects_path"]
+__all__ = ["ACCOUNTED", "OTHER_REASONS", "REASON", "CountRejects", "WriteRejects", "check_rejects_path", "is_local"]
 
 ACCOUNTED: Final = "rejects_accounted"
 """The counter of rejects that arrived here; every reject must."""
@@ -50,7 +50,7 @@ class WriteRejects(beam.PTransform):
     def expand(self, rejects: Any) -> Any:
         """PCollection of Reject to nothing."""
         rejects = rejects | CountRejects()
-        if _is_local(self._path):
+        if is_local(self._path):
             return rejects | "Append" >> beam.ParDo(_AppendFn(os.path.abspath(self._path)))
         write = WriteToText(self._path, shard_name_template="", num_shards=1, coder=BytesCoder())
         return rejects | "To JSON" >> beam.Map(reject_to_json).with_output_types(bytes) | "Write" >> write
@@ -70,13 +70,14 @@ def check_rejects_path(path: str) -> None:
     Raises:
         DeliveryError: the local file cannot be appended to, or the object exists.
     """
-    if _is_local(path):
+    if is_local(path):
         check_appendable(path)
     elif FileSystems.exists(path):
         raise DeliveryError(f"{path} exists; name another object for the rejects, or delete this one", path)
 
 
-def _is_local(path: str) -> bool:
+def is_local(path: str) -> bool:
+    """Whether a path is one of this machine, not a URL."""
     return FileSystems.get_scheme(path) is None
 
 

@@ -17,4 +17,6 @@ def pipeline(*options: str) -> Iterator[tuple[beam.Pipeline, Counters]]:
     with beam.Pipeline(runner=FnApiRunner(), options=PipelineOptions(list(options))) as built:
         yield built, counters
     found = built.result.metrics().query()["counters"]
-    counters.update({m.key.metric.name: m.committed for m in found if m.key.metric.namespace == "dovebeam"})
+    for metric in found:  # one for each step that has it
+        if metric.key.metric.namespace == "dovebeam":
+            counters[metric.key.metric.name] = counters.get(metric.key.metric.name, 0) + metric.committed
