@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dovebeam.transforms.drivers.http_outcome import outcome_of_error, outcome_of_status
+from dovebeam.transforms.drivers.http.outcome import outcome_of_error, outcome_of_status
 
 
 @pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504, 507, 599])

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dovebeam.transforms.drivers import HttpPostDriver
-from dovebeam.transforms.drivers.http_handles import http_date
+from dovebeam.transforms.drivers.http.handles import http_date
 from support.corpus import CORPUS, corpus_lines
 from support.nginx import run_nginx
 from support.server_http import HttpServer, run_http_server

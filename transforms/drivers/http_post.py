@@ -1,7 +1,7 @@
 """The `http-post` driver: one POST request per event.
 
 Rules from Dovecot's section "Export drivers", "http-post", and "HTTP and TLS settings". This module holds the settings
-and what can be wrong with them; `http_transfers` does the work, and only it loads libcurl.
+and what can be wrong with them; `http.transfers` does the work, and only it loads libcurl.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from dovebeam.transforms.drivers.base import Driver, DriverName
-from dovebeam.transforms.drivers.http_url import HttpUrl, parse_http_url
+from dovebeam.transforms.drivers.http.url import HttpUrl, parse_http_url
 from dovebeam.transforms.errors import DeliveryError, DriverSettingError, UnknownNameError
 
 if TYPE_CHECKING:
-    from dovebeam.transforms.drivers.http_transfers import HttpPostConnection
+    from dovebeam.transforms.drivers.http.transfers import HttpPostConnection
 
 __all__ = ["CONTENT_TYPES", "MAX_PARALLEL_CONNECTIONS", "TLS_VERSIONS", "HttpPostDriver"]
 
@@ -215,7 +215,7 @@ class HttpPostDriver(Driver):
             )
             raise DeliveryError(message, self.endpoint)
 
-        from dovebeam.transforms.drivers.http_transfers import HttpPostConnection  # noqa: PLC0415  loads libcurl
+        from dovebeam.transforms.drivers.http.transfers import HttpPostConnection  # noqa: PLC0415  loads libcurl
 
         return HttpPostConnection(self)
 

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Final
 import pycurl
 
 from dovebeam.transforms.drivers.base import Batch, Connection, Failure
-from dovebeam.transforms.drivers.http_handles import Easy, HandlePool
-from dovebeam.transforms.drivers.http_outcome import LOCAL_CODES, Outcome, outcome_of_error, outcome_of_status
-from dovebeam.transforms.drivers.http_url import HttpUrl, parse_http_url, same_site
+from dovebeam.transforms.drivers.http.handles import Easy, HandlePool
+from dovebeam.transforms.drivers.http.outcome import LOCAL_CODES, Outcome, outcome_of_error, outcome_of_status
+from dovebeam.transforms.drivers.http.url import HttpUrl, parse_http_url, same_site
 from dovebeam.transforms.errors import DeliveryError, DriverSettingError
 
 if TYPE_CHECKING:
