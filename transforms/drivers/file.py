@@ -7,29 +7,25 @@ here: the error is raised, and the file is put back to the end of its last whole
 
 from __future__ import annotations
 
-import contextlib
-import errno
-import fcntl
 import os
-import random
-import stat
-import time
-from collections.abc import Iterator
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Final, Literal, cast
 
 from dovebeam.transforms.drivers.base import Batch, Connection, Driver, DriverName, Failure
+from dovebeam.transforms.drivers.files.append import AppendedFile, AppendSettings, shown_path
+from dovebeam.transforms.drivers.files.names import compressed_name
+from dovebeam.transforms.drivers.files.open_files import OpenFiles
 from dovebeam.transforms.drivers.files.routing import PathRouter
 from dovebeam.transforms.drivers.files.settings import check_file_settings
-from dovebeam.transforms.drivers.system_errors import check_path, delivery_error
+from dovebeam.transforms.drivers.system_errors import check_path
+from dovebeam.transforms.errors import DeliveryError
 
 __all__ = ["FileConnection", "FileDriver"]
 
-# O_NONBLOCK only so that a FIFO without a reader is an error instead of waiting for ever; it is cleared after opening.
-_FLAGS: Final = os.O_APPEND | os.O_CREAT | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
-_MODE: Final = 0o600
-_LOCK_WAIT_SECS: Final = 5.0
-_HELD_BY_ANOTHER: Final = frozenset({errno.EAGAIN, errno.EACCES})
+_BATCH_BYTES: Final = 1024 * 1024
+# Small members and frames compress badly, and a batch is spread over many files.
+_BATCH_EVENTS: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,124 +115,58 @@ class FileDriver(Driver):
         return PathRouter(template or self.default_path, not template, window, missing, self.file_field_fallback)
 
     @property
+    def max_batch_events(self) -> int:
+        """How many payloads at most a worker collects; more where each file gets but a part of them."""
+        return _BATCH_EVENTS if self.file_compression != "none" or self.router() else 500
+
+    @property
+    def max_batch_bytes(self) -> int:
+        """How many bytes at most a worker collects, so that a file exceeds its size by no more than an event."""
+        return min(_BATCH_BYTES, self.rotate_size or _BATCH_BYTES)
+
+    @property
     def endpoint(self) -> str:
         """The path."""
         return self.file_path
 
     def open(self) -> FileConnection:
-        """A connection that opens the file when the first batch comes."""
-        return FileConnection(self.file_path)
+        """A connection that opens files when their first payloads come."""
+        return FileConnection(self)
 
 
 class FileConnection(Connection):
-    """The open file."""
+    """The files that are appended to; each is opened when the first payload for it comes."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, driver: FileDriver) -> None:
         super().__init__()
-        self._path = path
-        self._fd = -1
-        self._regular = False
+        self._driver = driver
+        self._settings = AppendSettings(
+            driver.base, driver.file_compression, driver.rotate_size, driver.mode, driver.directory_mode
+        )
+        self._is_routed = driver.router() is not None
+        self._files = OpenFiles(driver.file_max_open, self._make)
+
+    def _make(self, path: str) -> AppendedFile:
+        driver = self._driver
+        shown = driver.file_path if path == driver.default_path else shown_path(driver.base, path)
+        packed = driver.file_compression
+        return AppendedFile(compressed_name(path, packed), compressed_name(shown, packed), self._settings)
 
     def _deliver(self, batch: Batch) -> list[Failure]:
-        lines = b"\n".join([*batch.payloads, b""])
-        try:
-            first = self._fd < 0
-            if first:
-                self._open()
-            with self._turn() as locked:
-                if first and self._regular and self._ends_inside_a_line():
-                    lines = b"\n" + lines
-                self._append(lines, may_truncate=locked and self._regular)
-        except BaseException:
-            # What is left may be torn; opening again looks at the end of the file.
-            self._drop_descriptor()
-            raise
+        for path, payloads in self._by_path(batch).items():
+            self._files[path].append(b"\n".join([*payloads, b""]))
         return []
 
-    def _open(self) -> None:
-        try:
-            self._fd = os.open(self._path, _FLAGS, _MODE)
-            os.set_blocking(self._fd, True)
-            self._regular = stat.S_ISREG(os.fstat(self._fd).st_mode)
-        except OSError as error:
-            raise delivery_error("open", self._path, error) from error
-
-    @contextlib.contextmanager
-    def _turn(self) -> Iterator[bool]:
-        """Holds the file's advisory lock; gives False, and goes on as Dovecot does, if there is none to be had."""
-        locked = self._regular and self._lock()
-        try:
-            yield locked
-        finally:
-            if locked and self._fd >= 0:
-                with contextlib.suppress(OSError):
-                    fcntl.flock(self._fd, fcntl.LOCK_UN)
-
-    def _lock(self) -> bool:
-        give_up = time.monotonic() + _LOCK_WAIT_SECS
-        while True:
-            try:
-                fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                if error.errno not in _HELD_BY_ANOTHER or time.monotonic() > give_up:
-                    return False
-                time.sleep(random.uniform(0.0002, 0.002))  # noqa: S311  spreads the waiting processes, no secret
-            else:
-                return True
-
-    def _append(self, lines: bytes, *, may_truncate: bool) -> None:
-        rest = memoryview(lines)
-        begin = -1
-        try:
-            while rest:
-                count = os.write(self._fd, rest)
-                if count == 0:
-                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-                if count < len(rest) and begin < 0:
-                    begin = os.lseek(self._fd, 0, os.SEEK_CUR) - count if may_truncate else -1
-                rest = rest[count:]
-        except BaseException as error:
-            if begin >= 0:
-                self._take_back(begin, len(lines) - len(rest))
-            if isinstance(error, OSError):
-                raise delivery_error("write", self._path, error) from error
-            raise
-
-    def _take_back(self, begin: int, written: int) -> None:
-        """Removes the part of a batch that was written, unless somebody appended within or after it.
-
-        Connections of dovebeam cannot, since this one holds the lock; the sizes tell of everybody else.
-        """
-        with contextlib.suppress(OSError):
-            end = os.lseek(self._fd, 0, os.SEEK_CUR)
-            if end - begin == written and os.fstat(self._fd).st_size == end:
-                os.ftruncate(self._fd, begin)
-
-    def _ends_inside_a_line(self) -> bool:
-        """Whether the file ends without a newline; False if it may not be read."""
-        try:
-            reader = os.open(self._path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
-        except OSError:
-            return False
-        try:
-            size = os.fstat(reader).st_size
-            same = os.path.sameopenfile(reader, self._fd)
-            return same and size > 0 and os.pread(reader, 1, size - 1) != b"\n"
-        except OSError:
-            return False
-        finally:
-            os.close(reader)
-
-    def _drop_descriptor(self) -> None:
-        if self._fd >= 0:
-            fd, self._fd = self._fd, -1
-            with contextlib.suppress(OSError):
-                os.close(fd)
+    def _by_path(self, batch: Batch) -> Mapping[str, Sequence[bytes]]:
+        if not self._is_routed:
+            return {self._driver.default_path: batch.payloads}
+        if len(batch.paths) != len(batch):
+            message = "file_path_template and file_rotate_interval need the events; export them with ExportEvents"
+            raise DeliveryError(f"{message}, or write formatted payloads to one file", self._driver.endpoint)
+        grouped: dict[str, list[bytes]] = {}
+        for path, payload in zip(batch.paths, batch.payloads, strict=True):
+            grouped.setdefault(path, []).append(payload)
+        return grouped
 
     def _release(self) -> None:
-        if self._fd >= 0:
-            fd, self._fd = self._fd, -1
-            try:
-                os.close(fd)
-            except OSError as error:
-                raise delivery_error("close", self._path, error) from error
+        self._files.close()

@@ -3,9 +3,10 @@
     template  = component *( "/" component )
     component = 1*( text / "%" code / "%%" / "{" field "}" / "{{" / "}}" )
 
-Codes are those of strftime that mean the same everywhere and sort: Y m d j H M S, and G V u for weeks. The others depend
-on a language or leave something out, and are refused, as is a code without the coarser one that it needs: `%Y/%M` is a
-minute where a month was meant. `{event}` and `{hostname}` are parts of the event, every other name is a field.
+Codes are those of strftime that mean the same everywhere and sort: Y m d j H M S, and G V u for weeks. The others
+depend on a language or leave something out, and are refused. So is a code without the coarser one that it needs:
+`%Y/%M` is a minute where a month was meant. `{event}` and `{hostname}` are parts of the event, every other name is a
+field.
 """
 
 from __future__ import annotations

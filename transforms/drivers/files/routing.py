@@ -132,7 +132,7 @@ def _literal(name: str) -> PathTemplate:
 
 
 def _filled(component: Component, time: dt.datetime | None) -> _Name:
-    pieces = []
+    pieces: list[str | Field] = []
     for piece in component.pieces:
         if isinstance(piece, Code):
             pieces.append("" if time is None else CODES[piece.letter](time))

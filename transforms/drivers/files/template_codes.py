@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final
 
-__all__ = ["CODES", "code_problem", "coarsest_step_secs"]
+__all__ = ["CODES", "coarsest_step_secs", "code_problem"]
 
 CODES: Final[Mapping[str, Callable[[dt.datetime], str]]] = MappingProxyType(
     {

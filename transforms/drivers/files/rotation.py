@@ -1,0 +1,66 @@
+"""Full files get a number: `events.json` becomes `events~1.json`, the next one `events~2.json`.
+
+The file that is written always has the plain name, so whoever follows it need not look for it. Numbers grow, a higher
+one is later, and no file is ever renamed twice or put in the place of another: the number is claimed by making an empty
+file of that name, which only the process that made it replaces.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Final
+
+from dovebeam.transforms.drivers.files.names import insert_mark, split_suffix
+
+__all__ = ["move_full_file"]
+
+_CLAIM: Final = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+_MAX_DIGITS: Final = 15
+
+
+def move_full_file(folder: int, name: str, mode: int, after: int = 0) -> int:
+    """Gives a file the next number; call it with the file's lock held.
+
+    Args:
+        folder: descriptor of its directory.
+        name: of the file.
+        mode: of the empty file that claims the number, for the moment that it exists.
+        after: a number that the file is known to have had last, 0 if none is known.
+
+    Returns:
+        The number.
+
+    Raises:
+        OSError: the directory cannot be listed or written.
+    """
+    number = after or _highest(folder, name)
+    while True:
+        number += 1
+        target = insert_mark(name, f"~{number}")
+        try:
+            os.close(os.open(target, _CLAIM, mode, dir_fd=folder))
+        except FileExistsError:
+            number = max(number, _highest(folder, name))
+            continue
+        try:
+            os.rename(name, target, src_dir_fd=folder, dst_dir_fd=folder)
+        except BaseException:
+            os.unlink(target, dir_fd=folder)
+            raise
+        return number
+
+
+def _highest(folder: int, name: str) -> int:
+    stem, suffix = split_suffix(name)
+    listed = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=folder)
+    try:
+        marks = [
+            each[len(stem) + 1 : len(each) - len(suffix)]
+            for each in os.listdir(listed)
+            if each.startswith(f"{stem}~") and each.endswith(suffix)
+        ]
+    finally:
+        os.close(listed)
+    return max(
+        (int(mark) for mark in marks if mark.isascii() and mark.isdigit() and len(mark) <= _MAX_DIGITS), default=0
+    )
