@@ -9,7 +9,9 @@ from typing import Final
 from apache_beam.metrics import Metrics
 from apache_beam.metrics.metric import MetricName
 
-__all__ = ["NAMESPACE", "add"]
+from dovebeam.transforms.plan import Outcome
+
+__all__ = ["NAMESPACE", "add", "count_outcome"]
 
 NAMESPACE: Final = "dovebeam"
 
@@ -18,6 +20,22 @@ def add(name: str, count: int, of: str = "") -> None:
     """Adds to the counter `name`, or `name/of`; a count of 0 makes no counter."""
     if count:
         _counter(f"{name}/{of}" if of else name).inc(count)
+
+
+def count_outcome(outcome: Outcome) -> None:
+    """Counts what became of the events of a block, as the ledger adds it up."""
+    add("read", outcome.read)
+    add("matched", outcome.matched)
+    add("unmatched", outcome.unmatched)
+    add("out_of_range", outcome.out_of_range)
+    add("undecodable", len(outcome.rejects))
+    for metric, count in outcome.matched_by_metric.items():
+        add("matched", count, metric)
+    for exporter, batch in outcome.batches.items():
+        add("formatted", len(batch), exporter)
+    for reject in outcome.unrouted:
+        add("formatted", 1, reject.exporter)
+        add("rejected", 1, reject.exporter)
 
 
 @cache

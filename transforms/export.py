@@ -18,7 +18,7 @@ from dovebeam.transforms.config import Config
 from dovebeam.transforms.deliver import DeliverEvents
 from dovebeam.transforms.drivers import Driver, make_driver
 from dovebeam.transforms.event import Event
-from dovebeam.transforms.plan import ExportPlan, Outcome, TimeRange, make_plan
+from dovebeam.transforms.plan import ExportPlan, TimeRange, make_plan
 from dovebeam.transforms.rejecting import REJECTED, RejectingTransform
 
 __all__ = ["ExportEvents"]
@@ -85,24 +85,9 @@ class _ExportFn(beam.DoFn):
             size, outcome = 0, self._plan.export_events([element])
         else:
             size, outcome = len(element.data), self._plan.export_block(element, self._max_line_bytes)
-        self._count(outcome)
+        counting.count_outcome(outcome)
         yield from outcome.rejects
         yield from outcome.unrouted
         for exporter, batch in outcome.batches.items():
             yield beam.pvalue.TaggedOutput(self._tags[exporter], batch)
         progress.advance(read_bytes=size, events=outcome.read, rejected=len(outcome.rejects) + len(outcome.unrouted))
-
-    @staticmethod
-    def _count(outcome: Outcome) -> None:
-        counting.add("read", outcome.read)
-        counting.add("matched", outcome.matched)
-        counting.add("unmatched", outcome.unmatched)
-        counting.add("out_of_range", outcome.out_of_range)
-        counting.add("undecodable", len(outcome.rejects))
-        for metric, count in outcome.matched_by_metric.items():
-            counting.add("matched", count, metric)
-        for exporter, batch in outcome.batches.items():
-            counting.add("formatted", len(batch), exporter)
-        for reject in outcome.unrouted:
-            counting.add("formatted", 1, reject.exporter)
-            counting.add("rejected", 1, reject.exporter)

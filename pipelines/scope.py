@@ -1,0 +1,60 @@
+"""Which exporters a replay sends to: those named, or those that the ledger of an earlier run says were left behind.
+
+Metrics of the other exporters stay in the configuration without one, because Dovecot's rule whether unnamed events are
+looked at asks all metrics.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from dovebeam.pipelines.options import UsageError
+from dovebeam.transforms.config import Config
+from dovebeam.transforms.errors import UnknownNameError
+
+__all__ = ["failed_exporters", "restrict"]
+
+
+def restrict(config: Config, exporters: Collection[str]) -> Config:
+    """The configuration with no exporters but these.
+
+    Raises:
+        UsageError: no metric exports to one of them.
+    """
+    used = {metric.exporter for metric in config.metrics if metric.exporter}
+    for name in exporters:
+        if name not in used:
+            raise UsageError(f"--only_exporter: {UnknownNameError('exporter', name, used)}")
+    return dataclasses.replace(
+        config,
+        metrics=tuple(
+            metric if metric.exporter in exporters else dataclasses.replace(metric, exporter="")
+            for metric in config.metrics
+        ),
+    )
+
+
+def failed_exporters(path: str) -> tuple[str, ...]:
+    """The exporters that did not deliver all that was formatted for them, by the ledger of an earlier run.
+
+    Raises:
+        UsageError: the file is not a ledger, or says that nothing failed.
+    """
+    try:
+        accounts = _accounts(json.loads(Path(path).read_bytes()))
+    except OSError as error:
+        raise UsageError(f"--only_failed: open({path}) failed: {error.strerror}; name the ledger of a run") from error
+    except (ValueError, TypeError, KeyError, RecursionError):
+        raise UsageError(f"--only_failed: {path} is no ledger; name a file that --ledger wrote") from None
+    failed = tuple(name for name, formatted, delivered in accounts if delivered < formatted)
+    if not failed:
+        raise UsageError(f"--only_failed: {path} says that every exporter delivered everything; nothing is left to do")
+    return failed
+
+
+def _accounts(ledger: Mapping[str, Any]) -> Iterable[tuple[str, int, int]]:
+    return [(str(each["name"]), int(each["formatted"]), int(each["delivered"])) for each in ledger["exporters"]]
