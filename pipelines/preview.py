@@ -7,9 +7,7 @@ gets long strings cut. Only the drivers are replaced, all of them, so nothing is
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
-import string
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Self
@@ -17,31 +15,19 @@ from typing import Final, Self
 from dovebeam.pipelines.files import claim
 from dovebeam.transforms.config import Config, Exporter
 from dovebeam.transforms.drivers import FileDriver
+from dovebeam.transforms.drivers.files.names import encode_value, short_name
 from dovebeam.transforms.drivers.system_errors import delivery_error
 from dovebeam.transforms.errors import DeliveryError
 
 __all__ = ["Preview", "preview_name"]
 
 _EXTENSIONS: Final = {"json": ".json", "tab-text": ".tab", "none": ".txt"}
-_SAFE: Final = frozenset((string.ascii_letters + string.digits + "._-").encode())
-_MAX_NAME_BYTES: Final = 200
 _MAX_SHOWN: Final = 5
 
 
 def preview_name(exporter: str, format_: str) -> str:
-    """The file name of an exporter; no two exporters share one, and none leads out of its directory.
-
-    Everything but ASCII letters, digits, dot, underscore and hyphen is percent-encoded, as are leading dots. A name
-    that would be too long for a file system ends in a tilde and a hash instead, an empty one is a percent sign; neither
-    can come from another name.
-    """
-    raw = exporter.encode("utf-8", "surrogateescape")
-    encoded = "".join(chr(byte) if byte in _SAFE else f"%{byte:02X}" for byte in raw)
-    dots = len(encoded) - len(encoded.lstrip("."))
-    encoded = "%2E" * dots + encoded[dots:] or "%"
-    if len(encoded) > _MAX_NAME_BYTES:
-        encoded = f"{encoded[:_MAX_NAME_BYTES]}~{hashlib.sha256(raw).hexdigest()[:32]}"
-    return encoded + _EXTENSIONS[format_]
+    """The file name of an exporter; no two exporters share one, and none leads out of its directory."""
+    return short_name(encode_value(exporter), _EXTENSIONS[format_])
 
 
 @dataclass(frozen=True, slots=True)

@@ -195,7 +195,7 @@ def check_targets(report: Report, exporter: Exporter, contexts: list[Context]) -
     elif not target:
         message = f"event_exporter {exporter.name}: driver {exporter.driver} needs {short}"
         report.error(place, message, suggestion=f"write: {short} = /PATH")
-    elif not target.startswith("/"):
+    elif not target.startswith("/") and "://" not in target:
         message = f"event_exporter {exporter.name}: {short} is relative; Dovecot takes it from its run directory"
         report.warning(place, message)
 

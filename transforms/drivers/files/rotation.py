@@ -8,6 +8,7 @@ file of that name, which only the process that made it replaces.
 from __future__ import annotations
 
 import os
+import re
 from typing import Final
 
 from dovebeam.transforms.drivers.files.names import insert_mark, split_suffix
@@ -15,7 +16,7 @@ from dovebeam.transforms.drivers.files.names import insert_mark, split_suffix
 __all__ = ["move_full_file"]
 
 _CLAIM: Final = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
-_MAX_DIGITS: Final = 15
+_NUMBER: Final = re.compile(r"[0-9]{1,15}")
 
 
 def move_full_file(folder: int, name: str, mode: int, after: int = 0) -> int:
@@ -44,7 +45,7 @@ def move_full_file(folder: int, name: str, mode: int, after: int = 0) -> int:
             continue
         try:
             os.rename(name, target, src_dir_fd=folder, dst_dir_fd=folder)
-        except BaseException:
+        except OSError:
             os.unlink(target, dir_fd=folder)
             raise
         return number
@@ -61,6 +62,4 @@ def _highest(folder: int, name: str) -> int:
         ]
     finally:
         os.close(listed)
-    return max(
-        (int(mark) for mark in marks if mark.isascii() and mark.isdigit() and len(mark) <= _MAX_DIGITS), default=0
-    )
+    return max((int(mark) for mark in marks if _NUMBER.fullmatch(mark)), default=0)
