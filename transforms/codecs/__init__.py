@@ -5,6 +5,7 @@ never a guess. Encoding writes the whole event; what a metric and exporter selec
 """
 
 from dovebeam.transforms.codecs.avro import AVRO_SCHEMA, event_from_avro, event_to_avro
+from dovebeam.transforms.codecs.avro_binary import encode_avro
 from dovebeam.transforms.codecs.block import BadLine, DecodedBlock
 from dovebeam.transforms.codecs.json_block import decode_json_block
 from dovebeam.transforms.codecs.json_line import decode_json, encode_json
@@ -20,6 +21,7 @@ __all__ = [
     "decode_json_block",
     "decode_tab",
     "decode_tab_block",
+    "encode_avro",
     "encode_json",
     "encode_tab",
     "event_from_avro",
