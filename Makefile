@@ -2,7 +2,7 @@
 PYTHON ?= python3
 PYTEST_ARGS ?=
 
-.PHONY: demo test bench fuzz clean
+.PHONY: demo test bench soak fuzz clean
 
 # An export of sample events in ./demo; run it again after changing demo/dovecot.conf.
 demo: .venv/bin/dovebeam
@@ -33,6 +33,11 @@ bench:
 	.build/venv/bin/python tests/bench/core.py
 	.build/venv/bin/python tests/bench/export.py
 	.build/venv/bin/python tests/bench/http_post.py
+
+# How close an export comes to what a slow target allows, and its memory over a gibibyte at 1 MB/s; half an hour.
+soak:
+	.build/venv/bin/python tests/bench/soak.py latency
+	.build/venv/bin/python tests/bench/soak.py memory
 
 # A million random and mutated inputs to every parser; CI runs a shorter time of the same.
 fuzz:

@@ -233,7 +233,7 @@ class Peer(asyncio.Protocol):
         elif action in {"reset_late", "reset_acknowledged"}:
             self._reset()
         elif action != "never":
-            self.transport.write(_BROKEN[action])
+            self.transport.write(_BROKEN[action] if action != "endless" else b"HTTP/1.1 %d Endless\r\n\r\n" % status)
             if action != "endless":
                 self.transport.close()
 
@@ -262,7 +262,6 @@ _BROKEN = {
     "half_body": b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf",
     "garbage": bytes(range(128, 256)) * 8,
     "close": b"",
-    "endless": b"HTTP/1.1 200 OK\r\n\r\n",
 }
 
 

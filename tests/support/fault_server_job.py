@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import zstandard
+
 from support.commands import Ran, dovebeam_process, exporter, interrupted, metric, write_config
 from support.fault_server_control import FaultServer
 
@@ -42,20 +44,43 @@ class FaultJob:
         """The ledger."""
         return self.folder / "ledger.json"
 
-    def prepare(self, url: str, settings: Sequence[str] = PATIENT, *, events: int, pad: int = 0) -> None:
-        """Writes the configuration, and an input of so many events, each longer by `pad` bytes."""
+    @property
+    def input_path(self) -> Path:
+        """The input, compressed, so that a gibibyte of it costs no disk."""
+        return self.folder / "events.json.zst"
+
+    def prepare(
+        self, url: str, settings: Sequence[str] = PATIENT, *, events: int = 0, total_bytes: int = 0, pad: int = 0
+    ) -> None:
+        """Writes the configuration and an input.
+
+        Args:
+            url: the target.
+            settings: more lines of the exporter's block.
+            events: how many.
+            total_bytes: instead: as many as make so many bytes.
+            pad: each is longer by so many bytes.
+        """
         lines = [f"http_post_url = {url}", *settings]
         write_config(
             self.folder, exporter("target", "http-post", "json", *lines), metric("all", "event=fault_test", "target")
         )
+        events = events or total_bytes // (len(event_line("e0000000", pad)) + 1)
         self.ids = [f"e{number:07}" for number in range(events)]
-        with (self.folder / "events.json").open("w") as file:
-            file.writelines(event_line(name, pad) + "\n" for name in self.ids)
+        with self.input_path.open("wb") as file, zstandard.ZstdCompressor().stream_writer(file) as packed:
+            for name in self.ids:
+                packed.write(event_line(name, pad).encode() + b"\n")
+
+    def add_event(self, name: str, *, pad: int) -> None:
+        """Appends one event to the input."""
+        self.ids.append(name)
+        with self.input_path.open("ab") as file:  # a further frame
+            file.write(zstandard.compress(event_line(name, pad).encode() + b"\n"))
 
     def arguments(self, *more: object) -> list[object]:
         """The command line."""
         return [
-            *("export", "--config", self.folder / "dovecot.conf", "--input", self.folder / "events.json"),
+            *("export", "--config", self.folder / "dovecot.conf", "--input", self.input_path),
             *("--rejects", self.rejects_path, "--ledger", self.ledger_path, *more),
         ]
 
@@ -114,8 +139,9 @@ class FaultJob:
 
 def event_line(name: str, pad: int = 0) -> str:
     """One exported event with an id."""
+    padding = ',"pad":"' + "p" * pad + '"' if pad else ""
     return (
         '{"event":"fault_test","hostname":"mail1.example.net","start_time":"2026-11-22T08:19:27.993970Z",'
         '"end_time":"2026-11-22T08:19:27.994055Z","categories":["imap"],'
-        f'"fields":{{"id":"{name}"{f',"pad":"{"p" * pad}"' if pad else ""}}}}}'
+        f'"fields":{{"id":"{name}"{padding}}}}}'
     )

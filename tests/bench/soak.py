@@ -1,0 +1,96 @@
+"""Slow targets: how close an export comes to what a target's connections allow, and its memory over a gibibyte.
+
+    python tests/bench/soak.py latency [--events N] [--connections N ...]
+    python tests/bench/soak.py memory [--mebibytes N] [--batch N] [--workers N]
+
+Both run the real command against a fault server on loopback, and check by the ids of the events that each arrived.
+
+`latency`: a target that answers after 50 ms, one event a request. Events times 50 ms by the number of connections is the
+least time that delivery can take; measured is the time from the first request to the last answer, in the server's log.
+
+`memory`: a target that reads 1 MB/s over all connections together, so that a gibibyte takes 18 minutes. The resident
+memory of all processes of the job is looked at five times a second.
+
+Exits with 1 if a target is missed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from support.fault_server_control import FaultServer, fault_server
+from support.fault_server_job import FaultJob
+from support.fault_server_memory import watched_job
+
+DELAY_SECS = 0.05
+TARGET_OF_LIMIT = 1.3
+TARGET_PEAK = 500_000_000
+BYTES_PER_SEC = 1_000_000
+PAD = 400
+PATIENT = "http_client_request_absolute_timeout = 60 s"
+
+
+def latency(events: int, connections: int) -> float:
+    """The time that delivery took, in units of the least time that it can take."""
+    with tempfile.TemporaryDirectory() as name, fault_server(Path(name), {"delay_secs": DELAY_SECS}) as server:
+        job = FaultJob(Path(name))
+        job.prepare(server.url, (PATIENT, f"http_client_max_parallel_connections = {connections}"), events=events)
+        job.check(job.run(timeout=600), server, delivered=events)
+        times = [seen.at for seen in server.seen()]
+    taken, least = max(times) - min(times) + DELAY_SECS, events * DELAY_SECS / connections
+    print(f"{events:,} events, {connections} connections: {taken:.1f} s, at least {least:.1f} s: {taken / least:.2f}")
+    return taken / least
+
+
+def memory(size: int, batch: int, workers: int) -> int:
+    """The most memory in bytes while so many bytes of events go to the slow target."""
+    with tempfile.TemporaryDirectory() as name, fault_server(Path(name), {"bytes_per_sec": BYTES_PER_SEC}) as server:
+        job = FaultJob(Path(name))
+        batches = (f"http_post_batch_max_events = {batch}", "http_post_batch_max_bytes = 256 k") if batch > 1 else ()
+        job.prepare(
+            server.url, (PATIENT, "http_client_max_parallel_connections = 4", *batches), total_bytes=size, pad=PAD
+        )
+        more = (f"--direct_num_workers={workers}", "--direct_running_mode=multi_processing") if workers > 1 else ()
+        with watched_job(job.arguments(*more)) as watch:
+            begin = time.monotonic()
+            code = watch.process.wait(3 * size / BYTES_PER_SEC + 120)
+            taken = time.monotonic() - begin
+        print(
+            f"{size / 1e6:,.0f} MB of events in {taken:,.0f} s: exit code {code}, peak {watch.peak() / 1e6:.0f} MB, "
+            f"of the second half {watch.peak(begin=taken / 2) / 1e6:.0f} MB"
+        )
+        _check_all_arrived(job, server)
+    return watch.peak() if code == 0 else TARGET_PEAK * 1000
+
+
+def _check_all_arrived(job: FaultJob, server: FaultServer) -> None:
+    arrived = server.delivered()
+    print(f"{len(job.ids):,} events: {len(arrived):,} arrived, {sum(arrived.values()) - len(arrived):,} more than once")
+    if set(arrived) != set(job.ids) or job.rejected():
+        raise SystemExit("events are missing")
+
+
+def main() -> int:
+    """Runs what is asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parts = parser.add_subparsers(dest="part", required=True)
+    part = parts.add_parser("latency")
+    part.add_argument("--events", type=int, default=20_000)
+    part.add_argument("--connections", type=int, nargs="+", default=[64, 128, 200])
+    part = parts.add_parser("memory")
+    part.add_argument("--mebibytes", type=int, default=1024)
+    part.add_argument("--batch", type=int, default=500)
+    part.add_argument("--workers", type=int, default=1)
+    options = parser.parse_args()
+    if options.part == "latency":
+        return int(max(latency(options.events, count) for count in options.connections) > TARGET_OF_LIMIT)
+    return int(memory(options.mebibytes * 1024 * 1024, options.batch, options.workers) > TARGET_PEAK)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
