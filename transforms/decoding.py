@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from dovebeam.transforms.codecs import (
@@ -58,38 +58,55 @@ def decode_block(block: Block, max_line_bytes: int = DEFAULT_MAX_LINE_BYTES) -> 
 
 
 def _decode_avro(block: Block, max_line_bytes: int) -> BlockEvents:
-    """The records of an Avro block; all of them have the offset of the block, for records have none of their own."""
-    events: list[Event] = []
-    rejects: list[Reject] = []
+    """The records of an Avro block.
+
+    Records have no byte offset of their own. Theirs is that of their block plus their number in it, so that no two of
+    a file are taken for one.
+    """
+    found = _Found(block, max_line_bytes)
     messages = schema_kind(block.schema) == "messages"
     for record in avro_records(block):
         try:
             if record.error is not None:
                 raise record.error
             if messages:
-                _decode_message(message_of(record.value), block, max_line_bytes, events, rejects)
+                found.add_message(message_of(record.value), record.number)
             else:
-                events.append(event_from_avro(record.value))
+                found.add([event_from_avro(record.value)], record.number)
         except DecodeError as error:
             placed = DecodeError(f"record {record.number} of its Avro block: {error.reason}", error.offset)
-            rejects.append(decode_reject(record.raw, placed, block.uri, block.offset))
-    return BlockEvents(DecodedBlock(events, [], lambda: [0] * len(events)), rejects)
+            found.reject(record.raw, placed, record.number)
+    return BlockEvents(DecodedBlock(found.events, [], lambda: found.numbers), found.rejects)
 
 
-def _decode_message(
-    message: Message, block: Block, max_line_bytes: int, events: list[Event], rejects: list[Reject]
-) -> None:
-    """The lines of a message; what is no event is rejected with the message's attributes."""
-    if not message.data.strip():
-        error = DecodeError("the message is empty, and so holds no event")
-        rejects.append(decode_reject(message.data, error, block.uri, block.offset, message.attributes))
-        return
-    decode_lines = decode_json_block if message.data.lstrip()[:1] == b"{" else decode_tab_block
-    decoded = decode_lines(message.data, max_bytes=max_line_bytes)
-    events.extend(decoded.events)
-    rejects.extend(
-        decode_reject(bad.line, bad.error, block.uri, block.offset, message.attributes) for bad in decoded.bad_lines
-    )
+class _Found:
+    """What the records of an Avro block turn out to be."""
+
+    def __init__(self, block: Block, max_line_bytes: int) -> None:
+        self._block = block
+        self._max_line_bytes = max_line_bytes
+        self.events: list[Event] = []
+        self.numbers: list[int] = []
+        self.rejects: list[Reject] = []
+
+    def add(self, events: Sequence[Event], number: int) -> None:
+        self.events.extend(events)
+        self.numbers.extend([number] * len(events))
+
+    def reject(self, raw: bytes, error: DecodeError, number: int, attributes: Iterable[tuple[str, str]] = ()) -> None:
+        self.rejects.append(decode_reject(raw, error, self._block.uri, self._block.offset + number, attributes))
+
+    def add_message(self, message: Message, number: int) -> None:
+        """The lines of a message; what is no event is rejected with the message's attributes."""
+        if not message.data.strip():
+            error = DecodeError("the message is empty, and so holds no event")
+            self.reject(message.data, error, number, message.attributes)
+            return
+        decode_lines = decode_json_block if message.data.lstrip()[:1] == b"{" else decode_tab_block
+        decoded = decode_lines(message.data, max_bytes=self._max_line_bytes)
+        self.add(decoded.events, number)
+        for bad in decoded.bad_lines:
+            self.reject(bad.line, bad.error, number, message.attributes)
 
 
 def _none() -> DecodedBlock:

@@ -82,7 +82,12 @@ def test_what_is_no_event_keeps_the_message_id() -> None:
     [found] = read(SUBSCRIPTION, [LINES[0], LINES[1] + b"\n{broken", b""])
     assert len(found.decoded.events) == 2
     assert found.read == 4
+    assert found.decoded.offsets() == [0, 1]
     assert [reject.payload_bytes for reject in found.rejects] == [b"{broken", b""]
+    assert [reject.source_offset for reject in found.rejects] == [
+        found.rejects[1].source_offset - 1,
+        found.rejects[1].source_offset,
+    ]
     about = [{each.key: each.value for each in reject.attributes} for reject in found.rejects]
     assert [each["message_id"] for each in about] == ["1", "2"]
     assert about[0]["subscription_name"] == "projects/p/subscriptions/s"
