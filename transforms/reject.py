@@ -46,8 +46,8 @@ class Reject(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=
         http_status: the last status of an HTTP target, None for other targets or if there was no answer.
         endpoint_host: scheme, host and port of the target, without user, path and query.
         source_uri: the file that the event was read from, empty if unknown.
-        source_offset: byte offset of its line in that file (uncompressed), None if unknown; of a record of Avro, that of
-            its block plus its number in there.
+        source_offset: byte offset of its line in that file (uncompressed), None if unknown; of a record of Avro, that
+            of its block plus its number in there.
         content_hash: SHA-256 of the payload, in hex.
     """
 
