@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import socket
 import threading
@@ -15,7 +16,7 @@ from dovebeam.transforms.drivers import Driver, UnixDriver
 from dovebeam.transforms.errors import DeliveryError, DriverSettingError
 from support.corpus import CORPUS
 from support.driver_contract import DriverContract
-from support.server_unix import run_unix_listener
+from support.server_unix import UnixListener, run_unix_listener
 
 
 class TestContract(DriverContract):
@@ -210,10 +211,83 @@ def test_chatty_listener_does_no_harm(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as listener, UnixDriver(str(path)).open() as connection:
         listener.bind(str(path))
         listener.listen(1)
-        connection.send([b"a"])
-        peer, _ = listener.accept()
-        with peer:
-            for _ in range(3):
-                peer.sendall(b"hello " * 100)
-                connection.send([b"b"])
-            assert peer.recv(100) == b"a\nb\nb\nb\n"
+        data = b""
+
+        def chat() -> None:
+            nonlocal data
+            peer, _ = listener.accept()
+            with peer:
+                while len(data) < 8:
+                    peer.sendall(b"hello " * 100)
+                    data += peer.recv(100)
+
+        thread = threading.Thread(target=chat, daemon=True)
+        thread.start()
+        for text in (b"a", b"b", b"b", b"b"):
+            connection.send([text])
+        thread.join(10)
+        assert data == b"a\nb\nb\nb\n"
+
+
+def test_batch_counts_when_it_was_read(tmp_path: Path) -> None:
+    """Small batches too are not done while they lie in the kernel's buffer, which would die with the listener."""
+    with (
+        run_unix_listener(tmp_path / "s", paused=True) as listener,
+        UnixDriver(str(tmp_path / "s")).open() as connection,
+    ):
+        begin = time.monotonic()
+        threading.Timer(0.3, listener.resume).start()
+        assert connection.send([b"one"]) == []
+        assert time.monotonic() - begin >= 0.3
+        assert listener.data == b"one\n"
+
+
+@pytest.mark.parametrize("accepts", [True, False], ids=["accepted", "in the backlog"])
+def test_what_a_dead_listener_had_not_read_is_sent_again(tmp_path: Path, accepts: bool) -> None:
+    """Its successor gets the whole batch, and the sender knows that the first listener read none of it."""
+    path = tmp_path / "s"
+    dead = socket.socket(socket.AF_UNIX)
+    dead.bind(str(path))
+    dead.listen(4)
+
+    def die_and_come_back() -> None:
+        peer = dead.accept()[0] if accepts else None
+        time.sleep(0.2)
+        path.unlink()
+        successor.append(stack.enter_context(run_unix_listener(path)))
+        if peer is not None:
+            peer.close()
+        dead.close()
+
+    successor: list[UnixListener] = []
+    with contextlib.ExitStack() as stack, UnixDriver(str(path)).open() as connection:
+        thread = threading.Thread(target=die_and_come_back)
+        thread.start()
+        assert connection.send([b"one", b"two"]) == []
+        thread.join(10)
+        assert successor[0].wait_for(8) == b"one\ntwo\n"
+
+
+def test_listener_that_is_away_is_waited_for_within_the_budget(tmp_path: Path) -> None:
+    """A restart that removes the socket and takes its time loses nothing and fails nothing."""
+    path = tmp_path / "s"
+    with contextlib.ExitStack() as stack, UnixDriver(str(path), unix_retry_budget_msec=10_000).open() as connection:
+        first = stack.enter_context(run_unix_listener(path))
+        connection.send([b"one"])
+        first.close()
+        path.unlink()
+        listeners: list[UnixListener] = []
+        threading.Timer(0.5, lambda: listeners.append(stack.enter_context(run_unix_listener(path)))).start()
+        begin = time.monotonic()
+        assert connection.send([b"two"]) == []
+        assert 0.4 < time.monotonic() - begin < 5
+        assert listeners[0].wait_for(4) == b"two\n"
+
+
+def test_budget_ends(tmp_path: Path) -> None:
+    """A listener that never comes fails the batch when the budget is used up, with the connection's own error."""
+    driver = UnixDriver(str(tmp_path / "s"), unix_retry_budget_msec=300)
+    begin = time.monotonic()
+    with driver.open() as connection, pytest.raises(DeliveryError, match="No such file or directory"):
+        connection.send([b"x"])
+    assert 0.3 <= time.monotonic() - begin < 2

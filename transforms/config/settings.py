@@ -137,7 +137,14 @@ _ROWS: Final = (
     ),
     Setting("event_exporter_file_permissions", _S, "0600", "driver file: octal mode of new files", extension=True),
     Setting("event_exporter_file_max_open", _U, "100", "driver file: most files that are open", extension=True),
-    Setting("event_exporter_unix_write_timeout", _T, "60 s", "driver unix: total time for a batch", extension=True),
+    Setting(
+        "event_exporter_unix_write_timeout", _T, "60 s", "driver unix: how long a listener may read nothing",
+        extension=True,
+    ),
+    Setting(
+        "event_exporter_unix_retry_budget", _T, "0", "driver unix: how long to wait for a listener that is away",
+        extension=True,
+    ),
     Setting(
         "event_exporter_log_target", _S, "", "driver log: where the lines go", extension=True, check=_check_log_target
     ),

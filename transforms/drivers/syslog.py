@@ -21,7 +21,7 @@ from typing import Final
 
 from dovebeam.transforms.drivers.base import Batch, Connection, Failure
 from dovebeam.transforms.drivers.system_errors import delivery_error
-from dovebeam.transforms.drivers.unix import connect_unix
+from dovebeam.transforms.drivers.local_sockets import connect_unix
 from dovebeam.transforms.errors import DeliveryError, DriverSettingError
 
 __all__ = ["FACILITIES", "SyslogConnection", "SyslogTarget", "parse_target"]

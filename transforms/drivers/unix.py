@@ -2,29 +2,25 @@
 
 Rules from Dovecot's section "Export drivers", "Unix socket": connected for the first batch and after an error; a full
 or refused socket is tried again after 10 to 100 ms until `unix_connect_timeout` has passed, any other error is final.
-Where Dovecot's full buffer cuts lines and drops events without a word, this driver waits for the listener.
+Where Dovecot's full buffer cuts lines and drops events without a word, this driver waits for the listener; where
+Dovecot's kernel buffer dies with the listener, this driver sends again what was not read.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
-import math
-import random
-import select
 import socket
-import time
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
 from dovebeam.transforms.drivers.base import Batch, Connection, Driver, DriverName, Failure
+from dovebeam.transforms.drivers.local_sockets import AWAY, PEER_GONE, connect_unix, send_all, wait_until_read
+from dovebeam.transforms.drivers.patience import Patience
 from dovebeam.transforms.drivers.system_errors import check_path, delivery_error
 from dovebeam.transforms.errors import DeliveryError
 
-__all__ = ["UnixConnection", "UnixDriver", "connect_unix"]
+__all__ = ["UnixConnection", "UnixDriver"]
 
-_WORTH_WAITING: Final = frozenset({errno.ECONNREFUSED, errno.EAGAIN})
-_PEER_GONE: Final = frozenset({errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN})
 _MAX_TRIES: Final = 5
 _CHUNK_BYTES: Final = 65536
 
@@ -36,19 +32,24 @@ class UnixDriver(Driver):
     Attributes:
         unix_path: `event_exporter_unix_path`.
         unix_connect_timeout_msec: `event_exporter_unix_connect_timeout`; None waits for ever.
-        unix_write_timeout_msec: how long the listener may take not a single byte, an extension; None waits for ever.
+        unix_write_timeout_msec: how long the listener may read not a single byte, an extension; None waits for ever.
+        unix_retry_budget_msec: how long a batch is tried again while there is no listener, an extension: from the
+            batch's first failure, in pauses of up to a second. 0 leaves it at Dovecot's connect timeout; None goes on
+            for ever.
 
     Parallelism: any number of connections; each is one stream of its own, ordered in itself.
 
-    Delivery: at least once into the socket of a listener that was there; the protocol has no acknowledgement, so what
-    the listener has not read when it dies is lost. If it goes away within a batch, the whole batch is sent again over a
-    new connection, from its first line, so no connection ever begins inside a line. No listener, or one that stops
-    reading, raises `DeliveryError`.
+    Delivery: at least once. On Linux a batch counts as delivered when the listener has read its last byte; if the
+    listener closes or dies before that, the whole batch is sent again over a new connection, from its first line, so
+    no connection ever begins inside a line. What the listener itself had read and not worked off when it died is lost:
+    the protocol has no acknowledgement. A listener that stays away, or reads nothing for `unix_write_timeout`, raises
+    `DeliveryError`.
     """
 
     unix_path: str
     unix_connect_timeout_msec: int | None = 250
     unix_write_timeout_msec: int | None = 60_000
+    unix_retry_budget_msec: int | None = 0
 
     name: ClassVar[DriverName] = "unix"
 
@@ -75,24 +76,37 @@ class UnixConnection(Connection):
 
     def _deliver(self, batch: Batch) -> list[Failure]:
         lines = b"\n".join([*batch.payloads, b""])
-        for left in reversed(range(_MAX_TRIES)):
+        patience = Patience(self._driver.unix_retry_budget_msec)
+        tries = 0
+        while True:
+            tries += 1
             try:
-                peer = self._connected()
-                self._write(peer, lines)
-            except DeliveryError:
+                self._try(lines)
+            except (DeliveryError, OSError) as error:
                 self._disconnect()
-                raise
-            except OSError as error:
-                self._disconnect()
-                if error.errno not in _PEER_GONE or left == 0:
-                    raise delivery_error("write", self._driver.unix_path, error) from error
+                number = _errno(error)
+                # A listener that is there and closed this connection is worth a few tries without any budget.
+                if (number not in PEER_GONE or tries >= _MAX_TRIES) and not (number in AWAY and patience.pause()):
+                    raise self._told(error) from error
             except BaseException:
                 # Part of a line may be out; only a new connection begins with a whole one.
                 self._disconnect()
                 raise
             else:
-                break
-        return []
+                return []
+
+    def _try(self, lines: bytes) -> None:
+        peer = self._connected()
+        timeout = self._driver.unix_write_timeout_msec
+        if not send_all(peer, lines, timeout) or not wait_until_read(peer, timeout):
+            path = self._driver.unix_path
+            message = (
+                f"write({path}) failed: the listener has read nothing for {timeout} ms (make it read, or restart it)"
+            )
+            raise DeliveryError(message, path)
+
+    def _told(self, error: DeliveryError | OSError) -> DeliveryError:
+        return error if isinstance(error, DeliveryError) else delivery_error("write", self._driver.unix_path, error)
 
     def _connected(self) -> socket.socket:
         """The socket, connected anew if there is none or if its peer has closed it since the last batch."""
@@ -102,25 +116,6 @@ class UnixConnection(Connection):
             driver = self._driver
             self._socket = connect_unix(driver.unix_path, socket.SOCK_STREAM, driver.unix_connect_timeout_msec)
         return self._socket
-
-    def _write(self, peer: socket.socket, lines: bytes) -> None:
-        rest = memoryview(lines)
-        while rest:
-            try:
-                rest = rest[peer.send(rest[:_CHUNK_BYTES], socket.MSG_NOSIGNAL) :]
-            except BlockingIOError:
-                self._wait_for_reader(peer)
-
-    def _wait_for_reader(self, peer: socket.socket) -> None:
-        poll = select.poll()
-        poll.register(peer, select.POLLOUT)
-        timeout = self._driver.unix_write_timeout_msec
-        if not poll.poll(timeout):
-            path = self._driver.unix_path
-            message = (
-                f"write({path}) failed: the listener has read nothing for {timeout} ms (make it read, or restart it)"
-            )
-            raise DeliveryError(message, path)
 
     def _disconnect(self) -> None:
         if self._socket is not None:
@@ -132,34 +127,10 @@ class UnixConnection(Connection):
         self._disconnect()
 
 
-def connect_unix(path: str, kind: socket.SocketKind, timeout_msec: int | None) -> socket.socket:
-    """Connects a non-blocking local socket, waiting for a listener that is there but refuses or is busy.
-
-    Args:
-        path: the socket.
-        kind: SOCK_STREAM or SOCK_DGRAM.
-        timeout_msec: how long to go on trying, None for ever.
-
-    Raises:
-        DeliveryError: no connection; the text names call, path and remedy.
-    """
-    give_up = math.inf if timeout_msec is None else time.monotonic() + timeout_msec / 1000
-    while True:
-        peer = socket.socket(socket.AF_UNIX, kind | socket.SOCK_CLOEXEC)
-        try:
-            peer.setblocking(False)
-            peer.connect(path)
-        except OSError as error:
-            peer.close()
-            left = give_up - time.monotonic()
-            if error.errno not in _WORTH_WAITING or left <= 0:
-                raise delivery_error("connect", path, error) from error
-            time.sleep(min(left, random.uniform(0.010, 0.100)))  # noqa: S311  Dovecot's spread, no secret
-        except BaseException:
-            peer.close()
-            raise
-        else:
-            return peer
+def _errno(error: DeliveryError | OSError) -> int:
+    """The number of the system's error, also of one behind a `DeliveryError`; 0 for none."""
+    cause = error if isinstance(error, OSError) else error.__cause__
+    return cause.errno or 0 if isinstance(cause, OSError) else 0
 
 
 def _peer_closed(peer: socket.socket) -> bool:
