@@ -65,7 +65,9 @@ class _DeliverFn(beam.DoFn):
         self._untold = (0, 0)  # delivered and rejected since the launcher was told
 
     def setup(self) -> None:
-        self._connection = self._driver.open()
+        driver = self._driver
+        self._limits = driver.max_batch_events, driver.max_batch_bytes, driver.max_batch_msec
+        self._connection = driver.open()
 
     def start_bundle(self) -> None:
         # A bundle that failed leaves payloads behind, which its next attempt brings again.
@@ -91,11 +93,11 @@ class _DeliverFn(beam.DoFn):
             self._connection = None
 
     def _is_due(self) -> bool:
-        held, driver = self._held, self._driver
-        if len(held.payloads) >= driver.max_batch_events or held.size >= driver.max_batch_bytes:
+        held = self._held
+        events, size, msec = self._limits
+        if len(held.payloads) >= events or held.size >= size:
             return True
-        limit = driver.max_batch_msec
-        return limit is not None and (time.monotonic() - held.since) * 1000 >= limit
+        return msec is not None and (time.monotonic() - held.since) * 1000 >= msec
 
     def _deliver(self) -> list[WindowedValue]:
         """Sends what is held; the rejects keep the time and the window of the payloads that they were."""
