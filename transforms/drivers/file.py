@@ -2,13 +2,14 @@
 
 Rules from Dovecot's section "Export drivers", "Opening a file" and "Writing": opened for the first batch, never through
 a symbolic link, mode 0600, no directory made, no fsync, no rotation. What Dovecot loses when a write fails is kept
-here: the error is raised, and the file is put back to the end of its last whole line.
+here: the error is raised, and the file is put back to the end of its last whole line. Templates of paths, rotation,
+compression and other modes are extensions; so is that a file that was moved away is opened anew at the next batch.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Final, Literal, cast
 
@@ -23,7 +24,6 @@ from dovebeam.transforms.errors import DeliveryError
 
 __all__ = ["FileConnection", "FileDriver"]
 
-_BATCH_BYTES: Final = 1024 * 1024
 # Small members and frames compress badly, and a batch is spread over many files.
 _BATCH_EVENTS: Final = 10_000
 
@@ -45,15 +45,17 @@ class FileDriver(Driver):
         file_permissions: octal mode of new files, lessened by the umask.
         file_max_open: how many files at most one connection holds open.
 
-    Parallelism: any number of connections and processes may append to one file on one machine; each batch is one
-    `write` in append mode, and connections of dovebeam take turns by an advisory lock (`flock`), so lines stay whole
-    and the lines of a batch stay together and in order. Over NFS, where appends can overwrite each other, use one
-    process.
+    Parallelism: any number of connections and processes may append to one file on one machine; what a batch has for a
+    file is one `write` in append mode, and connections of dovebeam take turns by an advisory lock (`flock`), so lines
+    stay whole and the lines of a batch stay together and in order. Over NFS, where appends can overwrite each other,
+    use one process.
 
     Delivery: at least once into the kernel's hands; not flushed to the disk, as in Dovecot. A batch that cannot be
     written whole raises `DeliveryError` and is taken back out of the file, so that sending it again makes no
     duplicates; if another program appended meanwhile, nothing is taken back, and the next batch begins on a fresh line.
-    The same holds for a torn line that a killed process left at the end of the file.
+    The same holds for a torn line that a killed process left at the end of the file; the torn end of a compressed file
+    is removed. What a batch had for other files, or for files that are full now, stays, and is there twice when the
+    batch is sent again.
     """
 
     file_path: str
@@ -120,11 +122,6 @@ class FileDriver(Driver):
         return _BATCH_EVENTS if self.file_compression != "none" or self.router() else 500
 
     @property
-    def max_batch_bytes(self) -> int:
-        """How many bytes at most a worker collects, so that a file exceeds its size by no more than an event."""
-        return min(_BATCH_BYTES, self.rotate_size or _BATCH_BYTES)
-
-    @property
     def endpoint(self) -> str:
         """The path."""
         return self.file_path
@@ -154,8 +151,22 @@ class FileConnection(Connection):
 
     def _deliver(self, batch: Batch) -> list[Failure]:
         for path, payloads in self._by_path(batch).items():
-            self._files[path].append(b"\n".join([*payloads, b""]))
+            for lines in self._pieces(payloads):
+                self._files[path].append(lines)
         return []
+
+    def _pieces(self, payloads: Sequence[bytes]) -> Iterator[bytes]:
+        """The lines of a batch, in as many pieces as no file can hold together."""
+        limit = self._driver.rotate_size
+        piece: list[bytes] = []
+        size = 0
+        for payload in payloads if limit else ():
+            if size and size + len(payload) + 1 > limit:
+                yield b"\n".join([*piece, b""])
+                piece, size = [], 0
+            piece.append(payload)
+            size += len(payload) + 1
+        yield b"\n".join([*(piece if limit else payloads), b""])
 
     def _by_path(self, batch: Batch) -> Mapping[str, Sequence[bytes]]:
         if not self._is_routed:

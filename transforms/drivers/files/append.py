@@ -54,7 +54,6 @@ class AppendedFile:
         self._shown = shown
         self._settings = settings
         self._file: OpenFile | None = None
-        self._last_number = 0
 
     def append(self, lines: bytes) -> None:
         """Appends whole lines in one piece.
@@ -114,7 +113,7 @@ class AppendedFile:
             if limit and size and size + len(before) + len(data) > limit:
                 if before:
                     file.write(before, may_truncate=locked)
-                self._last_number = move_full_file(folder, name, self._settings.mode, self._last_number)
+                move_full_file(folder, name, self._settings.mode)
                 return False
             file.write(before + data, may_truncate=locked)
             return True

@@ -19,14 +19,13 @@ _CLAIM: Final = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOE
 _NUMBER: Final = re.compile(r"[0-9]{1,15}")
 
 
-def move_full_file(folder: int, name: str, mode: int, after: int = 0) -> int:
+def move_full_file(folder: int, name: str, mode: int) -> int:
     """Gives a file the next number; call it with the file's lock held.
 
     Args:
         folder: descriptor of its directory.
         name: of the file.
         mode: of the empty file that claims the number, for the moment that it exists.
-        after: a number that the file is known to have had last, 0 if none is known.
 
     Returns:
         The number.
@@ -34,15 +33,14 @@ def move_full_file(folder: int, name: str, mode: int, after: int = 0) -> int:
     Raises:
         OSError: the directory cannot be listed or written.
     """
-    number = after or _highest(folder, name)
+    number = _highest(folder, name)
     while True:
         number += 1
         target = insert_mark(name, f"~{number}")
         try:
             os.close(os.open(target, _CLAIM, mode, dir_fd=folder))
         except FileExistsError:
-            number = max(number, _highest(folder, name))
-            continue
+            continue  # another process was quicker
         try:
             os.rename(name, target, src_dir_fd=folder, dst_dir_fd=folder)
         except OSError:

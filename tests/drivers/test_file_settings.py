@@ -1,0 +1,99 @@
+"""The settings of the file driver: what is refused at launch, and what reaches the driver."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dovebeam.transforms.config import load_config
+from dovebeam.transforms.drivers import FileDriver, make_driver
+from dovebeam.transforms.errors import DriverSettingError
+from support.commands import HEAD
+
+
+@pytest.mark.parametrize(
+    ("settings", "setting", "advice"),
+    [
+        ({"file_path": "gs://bucket/x.json"}, "file_path", "add file_writing = shards"),
+        ({"file_path": "s3://bucket/x.json"}, "file_path", "add file_writing = shards"),
+        ({"file_path": "gs://b/x", "file_path_template": "{user}"}, "file_path", "add file_writing = shards"),
+        ({"file_path": "/folder/"}, "file_path", "add a file_path_template"),
+        ({"file_writing": "both"}, "file_writing", "append, shards"),
+        ({"file_missing_field": "drop"}, "file_missing_field", "reject, fallback"),
+        ({"file_compression": "bzip2"}, "file_compression", "none, gzip, zstd"),
+        ({"file_permissions": "rw"}, "file_permissions", "such as 0640"),
+        ({"file_permissions": "0888"}, "file_permissions", "such as 0640"),
+        ({"file_permissions": "4755"}, "file_permissions", "such as 0640"),
+        ({"file_permissions": "0400"}, "file_permissions", "not even their owner"),
+        ({"file_rotate_interval_msec": 1500}, "file_rotate_interval", "whole seconds"),
+        ({"file_max_open": 0}, "file_max_open", "must not be 0"),
+        ({"file_path_template": "../{user}"}, "file_path_template", "cannot begin with a dot"),
+        ({"file_missing_field": "fallback", "file_field_fallback": ""}, "file_field_fallback", "write a word"),
+    ],
+)
+def test_refused(settings: dict[str, Any], setting: str, advice: str) -> None:
+    """Settings with which nothing could be written, or not where it was meant, are errors with what to write."""
+    with pytest.raises(DriverSettingError) as caught:
+        FileDriver(**{"file_path": "/x", **settings})
+    assert caught.value.setting == f"event_exporter_{setting}"
+    assert advice in str(caught.value)
+
+
+def test_all_settings_of_a_configuration(tmp_path: Path) -> None:
+    """Each setting of the block reaches the field of its name."""
+    lines = [
+        "driver = file", "format = json", "file_path = /base", "file_writing = append",
+        'file_path_template = "%Y/{user}.json"', "file_missing_field = fallback", "file_field_fallback = nobody",
+        "file_rotate_size = 10 M", "file_rotate_interval = 1 h", "file_compression = zstd", "file_permissions = 0640",
+        "file_max_open = 7",
+    ]  # fmt: skip
+    path = tmp_path / "dovecot.conf"
+    path.write_text(HEAD + "event_exporter x {\n" + "\n".join(lines) + "\n}\n")
+    driver = make_driver(load_config(path).exporters["x"])
+    assert driver == FileDriver(
+        "/base", "append", "%Y/{user}.json", "fallback", "nobody", 10 << 20, 3_600_000, "zstd", "0640", 7
+    )
+
+
+@pytest.mark.parametrize(("text", "expected"), [("unlimited", 0), ("infinite", 0), ("0", 0), ("1k", 1024)])
+def test_no_limits(tmp_path: Path, text: str, expected: int) -> None:
+    """A size or a time without limit is the same as none."""
+    path = tmp_path / "dovecot.conf"
+    limits = f" file_rotate_size = {text}\n file_rotate_interval = infinite\n"
+    path.write_text(f"{HEAD}event_exporter x {{\n driver = file\n format = json\n file_path = /x\n{limits}}}\n")
+    driver = make_driver(load_config(path).exporters["x"])
+    assert isinstance(driver, FileDriver)
+    assert driver.rotate_size == expected
+    assert driver.router() is None
+
+
+@pytest.mark.parametrize(
+    ("path", "template", "base", "default"),
+    [
+        ("/log/events.json", "", "/log", "events.json"),
+        ("events.json", "", ".", "events.json"),
+        ("/events.json", "", "/", "events.json"),
+        ("/log", "{user}", "/log", "log"),
+    ],
+)
+def test_base(path: str, template: str, base: str, default: str) -> None:
+    """Files are below a directory that the configuration names."""
+    driver = FileDriver(path, file_path_template=template)
+    assert (driver.base, driver.default_path) == (base, default)
+
+
+@pytest.mark.parametrize(
+    ("settings", "events"),
+    [
+        ({}, 500),
+        ({"file_compression": "gzip"}, 10_000),
+        ({"file_path_template": "{user}"}, 10_000),
+        ({"file_rotate_interval_msec": 1000}, 10_000),
+        ({"file_rotate_size": 1000}, 500),
+    ],
+)
+def test_batches(settings: dict[str, Any], events: int) -> None:
+    """Batches are larger where they are compressed or spread over files."""
+    assert FileDriver("/x", **settings).max_batch_events == events

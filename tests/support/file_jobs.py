@@ -1,0 +1,150 @@
+"""Exports into files as real processes that can be held while something is done to their files."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import zstandard
+
+from support.commands import Ran, exporter, metric, write_config, write_events
+from support.programs import require_program, wait_until
+
+TWO_PROCESSES = ("--direct_num_workers=2", "--direct_running_mode=multi_processing")
+
+
+@dataclass(frozen=True)
+class FileJob:
+    """An export of numbered events.
+
+    Attributes:
+        config: the configuration.
+        events: the input.
+        count: how many events there are; their field `id` counts from 0.
+    """
+
+    config: Path
+    events: Path
+    count: int
+
+    @classmethod
+    def prepare(cls, folder: Path, settings: Sequence[str], count: int, pad: int = 60) -> FileJob:
+        """Writes events that do not compress well, and a configuration that sends all of them to files."""
+        noise = random.Random(1)
+        lines = [
+            b'{"event":"e","hostname":"h","start_time":"2019-06-19T10:38:25.000001Z",'
+            b'"end_time":"2019-06-19T10:38:25.000001Z","categories":[],"fields":{"id":%d,"user":"u%d","pad":"%s"}}'
+            % (number, number % 50, noise.randbytes(pad).hex().encode())
+            for number in range(count)
+        ]
+        blocks = exporter("x", "file", "json", *settings), metric("m", "event=*", "x")
+        return cls(write_config(folder, *blocks), write_events(folder, lines), count)
+
+    def run(self, *options: str) -> Ran:
+        """The whole job, undisturbed."""
+        with self.started(*options) as process:
+            out, err = process.communicate(timeout=120)
+        return Ran(process.returncode, out, err)
+
+    def disturbed(self, begun: Callable[[], bool], disturb: Callable[[], object], *options: str) -> Ran:
+        """The job, held when it has begun until something was done to its files."""
+        with self.started(*options) as process:
+            wait_until(lambda: begun() or process.poll() is not None, "the job to write", seconds=60)
+            os.killpg(process.pid, signal.SIGSTOP)
+            disturb()
+            os.killpg(process.pid, signal.SIGCONT)
+            out, err = process.communicate(timeout=120)
+        return Ran(process.returncode, out, err)
+
+    def killed(self, begun: Callable[[], bool], *options: str) -> None:
+        """The job, with all its processes killed when it has begun."""
+        with self.started(*options) as process:
+            wait_until(lambda: begun() or process.poll() is not None, "the job to write", seconds=60)
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate(timeout=60)
+            assert process.returncode == -signal.SIGKILL, "the job had ended before it could be killed"
+
+    @contextmanager
+    def started(self, *options: str) -> Iterator[subprocess.Popen[str]]:
+        """The running command, in a process group of its own, none of which is left behind."""
+        command = ["export", "--config", str(self.config), "--input", str(self.events), *options]
+        process = subprocess.Popen(
+            [sys.executable, "-m", "dovebeam.pipelines.cli", *command],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        try:
+            yield process
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+
+    def check(self, *files: Path, once: bool = False) -> None:
+        """Every event is in the files, whole; at least once, or exactly once."""
+        found = ids(*files)
+        assert set(found) == set(range(self.count))
+        if once:
+            assert set(found.values()) == {1}
+
+
+def ids(*files: Path) -> Counter[int]:
+    """How often each event is in some files, all of whose lines must be whole."""
+    return Counter(json.loads(line)["fields"]["id"] for path in files for line in lines_of(path))
+
+
+def lines_of(path: Path) -> list[bytes]:
+    """The lines of a file, whatever its compression; the last one must have its end."""
+    data = path.read_bytes()
+    if path.suffix == ".gz" and data:
+        data = gzip.decompress(data)
+    elif path.suffix == ".zst":
+        data = zstandard.ZstdDecompressor().stream_reader(io.BytesIO(data), read_across_frames=True).read()
+    assert data == b"" or data.endswith(b"\n")
+    return data.split(b"\n")[:-1]
+
+
+def files_below(folder: Path) -> list[Path]:
+    """All files in a directory and those in it."""
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+@contextmanager
+def small_disk(folder: Path, size: str) -> Iterator[Path]:
+    """A file system of its own that is soon full; skips the test where nobody may mount one."""
+    folder.mkdir()
+    mount("-t", "tmpfs", "-o", f"size={size}", "none", str(folder))
+    try:
+        yield folder
+    finally:
+        unmount(folder)
+
+
+def mount(*arguments: str) -> None:
+    """Mounts something; skips the test where that is not allowed, or fails it where nothing may be skipped."""
+    command = [require_program("mount"), *arguments]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=30)
+    if done.returncode:
+        reason = f"mount {' '.join(arguments)}: {done.stderr.strip() or 'failed'}; run the tests as root"
+        if os.environ.get("DOVEBEAM_NO_SKIP") == "1":
+            pytest.fail(reason)
+        pytest.skip(reason)
+
+
+def unmount(folder: Path) -> None:
+    """Takes back one mount."""
+    subprocess.run([require_program("umount"), "--lazy", str(folder)], check=True, timeout=30)
