@@ -2,28 +2,32 @@
 
 The pipeline runs in a thread of its own, so that the main thread is free for signals. A first Ctrl-C (or SIGTERM) asks
 the workers to stop after the block that they have in hand; whoever does not obey within a few seconds, or at the second
-Ctrl-C, is ended.
+Ctrl-C, is ended. A worker process that somebody else ended fails the job, for which Beam would wait for ever.
 """
 
 from __future__ import annotations
 
 import contextlib
+import re
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 from dovebeam.pipelines.exit_codes import ExitCode
 from dovebeam.pipelines.failures import is_stop
 from dovebeam.pipelines.logs import say
+from dovebeam.transforms.errors import DovebeamError
 from dovebeam.transforms.progress import Board, Totals
 
-__all__ = ["Display", "InterruptedJobError", "run_to_end"]
+__all__ = ["Display", "InterruptedJobError", "WorkerLostError", "run_to_end"]
 
 _LOOK_SECS: Final = 0.1
 _OBEY_SECS: Final = 5.0
 _END_SECS: Final = 2.0
+_LOST: Final = re.compile(r"Worker subprocess exited with return code (-?[0-9]{1,10})")
+"""What a thread of Beam raises, unheard by anybody, when a worker process ended by itself."""
 _T = TypeVar("_T")
 
 
@@ -51,6 +55,21 @@ class InterruptedJobError(Exception):
         self.torn = torn
 
 
+class WorkerLostError(DovebeamError):
+    """A worker process ended in the middle of its work.
+
+    Args:
+        code: its exit code, or minus the number of the signal that ended it.
+    """
+
+    def __init__(self, code: int) -> None:
+        how = f"by signal {-code}" if code < 0 else f"with exit code {code}"
+        super().__init__(
+            f"a worker process was ended {how} in the middle of its work, perhaps by the system for lack of memory; "
+            "what it had not finished is not delivered (find out why, and run again)"
+        )
+
+
 class _TerminatedError(KeyboardInterrupt):
     """SIGTERM, treated as Ctrl-C."""
 
@@ -60,12 +79,13 @@ def run_to_end(run: Callable[[], _T], board: Board, display: Display) -> _T:
 
     Raises:
         InterruptedJobError: Ctrl-C or SIGTERM ended it.
+        WorkerLostError: something else ended one of its processes.
     """
     job = _Job(run)
-    with _sigterm_as_interrupt():
+    with _sigterm_as_interrupt(), _lost_workers() as lost:
         try:
             job.start()
-            _wait(job, board, display)
+            _wait(job, board, display, lost)
         except KeyboardInterrupt as interrupt:
             code = ExitCode.TERMINATED if isinstance(interrupt, _TerminatedError) else ExitCode.INTERRUPTED
             torn = not _stop(job, board)
@@ -102,9 +122,13 @@ class _Job(threading.Thread, Generic[_T]):
         return self._results[0]
 
 
-def _wait(job: _Job[Any], board: Board, display: Display) -> None:
+def _wait(job: _Job[Any], board: Board, display: Display, lost: Sequence[int]) -> None:
     while not job.ended.wait(_LOOK_SECS):
         display.show(board.totals())
+        if lost and not job.ended.wait(_END_SECS):
+            threading.excepthook = _ignore
+            board.abandon()
+            raise WorkerLostError(lost[0])
     display.show(board.totals())
 
 
@@ -121,6 +145,27 @@ def _stop(job: _Job[Any], board: Board) -> bool:
     with contextlib.suppress(KeyboardInterrupt):
         job.ended.wait(_END_SECS)
     return False
+
+
+@contextlib.contextmanager
+def _lost_workers() -> Iterator[list[int]]:
+    """The exit codes of worker processes that ended by themselves, as they end."""
+    lost: list[int] = []
+    before = threading.excepthook
+
+    def hear(arguments: threading.ExceptHookArgs) -> None:
+        found = _LOST.fullmatch(str(arguments.exc_value))
+        if found is None:
+            before(arguments)
+        else:
+            lost.append(int(found[1]))
+
+    threading.excepthook = hear
+    try:
+        yield lost
+    finally:
+        if threading.excepthook is hear:
+            threading.excepthook = before
 
 
 def _ignore(_: threading.ExceptHookArgs) -> None:

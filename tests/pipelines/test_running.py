@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -12,7 +14,7 @@ import pytest
 from dovebeam.pipelines import running
 from dovebeam.pipelines.exit_codes import ExitCode
 from dovebeam.pipelines.progress_bar import ProgressBar, Silence, make_display
-from dovebeam.pipelines.running import InterruptedJobError, run_to_end
+from dovebeam.pipelines.running import InterruptedJobError, WorkerLostError, run_to_end
 from dovebeam.transforms.progress import Board, Totals, advance
 
 
@@ -115,6 +117,29 @@ def test_a_second_interrupt_ends_at_once(monkeypatch: pytest.MonkeyPatch) -> Non
         run_to_end(release.wait, board, Silence())
     release.set()
     assert time.monotonic() - begin < 4
+
+
+@pytest.mark.parametrize(("code", "words"), [(-9, "ended by signal 9"), (7, "ended with exit code 7")])
+def test_a_lost_worker_fails_the_job(monkeypatch: pytest.MonkeyPatch, code: int, words: str) -> None:
+    """What Beam tells nobody but a thread's end is heard, and a job that waits for the worker for ever is given up."""
+    monkeypatch.setattr(running, "_END_SECS", 0.1)
+    release = threading.Event()
+
+    def look_after_a_process() -> None:
+        with subprocess.Popen([sys.executable, "-c", f"import os; os.{_END_OF[code]}"]) as process:
+            process.wait()
+        raise RuntimeError(f"Worker subprocess exited with return code {process.returncode}")
+
+    def job() -> None:
+        threading.Thread(target=look_after_a_process).start()
+        release.wait(30)
+
+    with Board() as board, pytest.raises(WorkerLostError, match=words):
+        run_to_end(job, board, Silence())
+    release.set()
+
+
+_END_OF = {-9: "kill(os.getpid(), 9)", 7: "_exit(7)"}
 
 
 def test_no_bar_in_a_pipe() -> None:
