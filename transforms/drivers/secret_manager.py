@@ -1,0 +1,100 @@
+"""Google Secret Manager by its REST interface, with the credentials that Google's libraries find on the worker.
+
+google-auth and requests come with the client of Cloud Storage, so this needs no library of its own. They are loaded
+only when a secret is fetched.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+import re
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from dovebeam.transforms.errors import DeliveryError
+
+__all__ = ["ENDPOINT_VARIABLE", "VERSION", "fetch_secret"]
+
+ENDPOINT_VARIABLE: Final = "CLOUDSDK_API_ENDPOINT_OVERRIDES_SECRETMANAGER"
+"""The environment variable with which gcloud is led to another endpoint, such as one inside a private network."""
+
+VERSION: Final = re.compile(
+    r"projects/[A-Za-z0-9:.\-]{1,100}(?:/locations/([a-z0-9\-]{1,60}))?"
+    r"/secrets/[A-Za-z0-9_\-]{1,255}/versions/[A-Za-z0-9_\-]{1,63}\Z"
+)
+"""The full name of a version of a secret, of a regional one too."""
+
+_SCOPE: Final = "https://www.googleapis.com/auth/cloud-platform"
+_TIMEOUT_SECS: Final = 20
+_ADVICE: Final = {
+    401: "check the credentials of the worker",
+    403: "give the worker's service account the role roles/secretmanager.secretAccessor",
+    404: "create the secret, or correct its name",
+    400: "enable the version of the secret, or correct its name",
+}
+
+
+def fetch_secret(setting: str, version: str) -> str:
+    """The text of a secret's version.
+
+    Args:
+        setting: whose value it is, for errors.
+        version: as `VERSION` has it.
+
+    Raises:
+        DeliveryError: it cannot be had.
+    """
+    import google.auth  # noqa: PLC0415
+    from google.auth.exceptions import GoogleAuthError  # noqa: PLC0415
+    from google.auth.transport.requests import AuthorizedSession  # noqa: PLC0415
+    from requests import RequestException  # noqa: PLC0415
+
+    url = f"{_endpoint(setting, version)}/v1/{version}:access"
+    try:
+        credentials, _ = google.auth.default(scopes=[_SCOPE])
+        with AuthorizedSession(credentials) as session:
+            answer = session.get(url, timeout=_TIMEOUT_SECS, allow_redirects=False)
+            status, body = answer.status_code, answer.json() if answer.status_code == 200 else None
+    except (GoogleAuthError, RequestException) as error:
+        # Their texts may repeat whole requests; the kind of the error says enough.
+        message = f"the Secret Manager cannot be asked: {type(error).__name__} (check network and credentials)"
+        raise _error(setting, version, message) from None
+    if status != 200:
+        advice = f" ({_ADVICE[status]})" if status in _ADVICE else ""
+        raise _error(setting, version, f"the Secret Manager answered {status}{advice}")
+    return _payload(setting, version, body)
+
+
+def _payload(setting: str, version: str, body: Any) -> str:
+    """The secret in an answer, its checksum verified."""
+    from google_crc32c import value  # noqa: PLC0415
+
+    try:
+        data = base64.b64decode(body["payload"]["data"], validate=True)
+        expected = int(body["payload"].get("dataCrc32c", value(data)))
+    except (AttributeError, KeyError, TypeError, ValueError, binascii.Error):
+        raise _error(setting, version, "the Secret Manager's answer holds no secret") from None
+    if value(data) != expected:
+        raise _error(setting, version, "the secret was damaged on its way; its checksum differs")
+    return data.decode("utf-8", "surrogateescape")
+
+
+def _endpoint(setting: str, version: str) -> str:
+    """Google's endpoint or that of the environment, which must not send credentials over a network in the open."""
+    override = os.environ.get(ENDPOINT_VARIABLE, "").rstrip("/")
+    if override:
+        parts = urlsplit(override)
+        if parts.scheme != "https" and parts.hostname not in {"127.0.0.1", "::1", "localhost"}:
+            raise _error(setting, version, f"{ENDPOINT_VARIABLE} must begin with https://")
+        return override
+    found = VERSION.match(version)
+    location = found[1] if found else None
+    return (
+        f"https://secretmanager.{location}.rep.googleapis.com" if location else "https://secretmanager.googleapis.com"
+    )
+
+
+def _error(setting: str, version: str, message: str) -> DeliveryError:
+    return DeliveryError(f"{setting}: gsm:{version}: {message}")

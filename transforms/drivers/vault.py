@@ -1,0 +1,117 @@
+"""Where a process keeps secrets that were written out in its configuration, so that none is ever pickled.
+
+A pickled secret is a random id. In the process that launched a job the id leads back to the text; worker processes on
+the same machine find it in a directory that only this user can read, to which an environment variable leads them (see
+`Loan`). Anywhere else the id leads to nothing, which is the point: a job's graph is stored and shown by runners.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import secrets
+import shutil
+import tempfile
+import threading
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Final, Self
+
+__all__ = ["ENVIRONMENT", "Loan", "keep", "recall", "wipe"]
+
+ENVIRONMENT: Final = "DOVEBEAM_SECRETS_DIR"
+"""The environment variable that leads worker processes, which inherit it, to the directory of a `Loan`."""
+
+_PREFIX: Final = "dovebeam-secrets-"
+_ID: Final = re.compile(r"[0-9a-f]{32}\Z")
+# Memory that no disk ever sees, where there is such a file system.
+_MEMORY: Final = "/dev/shm"  # noqa: S108  a directory of its own in it is made by mkdtemp
+
+_lock = threading.Lock()
+_texts: dict[str, str] = {}
+_ids: dict[str, str] = {}
+
+
+def keep(text: str) -> str:
+    """Keeps a text as long as this process lives; returns its id, the same for equal texts."""
+    with _lock:
+        identity = _ids.get(text)
+        if identity is None:
+            identity = _ids[text] = secrets.token_hex(16)
+            _texts[identity] = text
+        return identity
+
+
+def recall(identity: str) -> str | None:
+    """The text of an id; None if it was kept by another process that lent it to nobody here."""
+    text = _texts.get(identity)
+    directory = os.environ.get(ENVIRONMENT, "")
+    if text is None and directory and _ID.match(identity):
+        text = _read(os.path.join(directory, identity))
+        if text is not None:
+            with _lock:
+                _texts[identity] = text
+                _ids.setdefault(text, identity)
+    return text
+
+
+def wipe() -> None:
+    """Removes the directory that this process was led to; for workers whose launcher is gone without having done it."""
+    directory = os.environ.get(ENVIRONMENT, "")
+    if os.path.basename(directory).startswith(_PREFIX):
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+class Loan:
+    """Lends secrets to the worker processes that are started meanwhile; a context manager.
+
+    The directory has mode 0700, its files 0600, and it is in memory where the system has `/dev/shm`. Only one loan can
+    be open in a process.
+
+    Args:
+        identities: what to lend, ids from `keep`; without any there is no directory.
+    """
+
+    def __init__(self, identities: Iterable[str]) -> None:
+        self._identities = sorted(set(identities))
+        self._directory = ""
+        self._before: str | None = None
+
+    def __enter__(self) -> Self:
+        if self._identities:
+            self._before = os.environ.get(ENVIRONMENT)
+            self._directory = tempfile.mkdtemp(prefix=_PREFIX, dir=_MEMORY if os.access(_MEMORY, os.W_OK) else None)
+            try:
+                for identity in self._identities:
+                    _write(os.path.join(self._directory, identity), recall(identity) or "")
+            except BaseException:
+                shutil.rmtree(self._directory, ignore_errors=True)
+                raise
+            os.environ[ENVIRONMENT] = self._directory
+        return self
+
+    def __exit__(
+        self, _type: type[BaseException] | None, _error: BaseException | None, _tb: TracebackType | None
+    ) -> None:
+        if self._directory:
+            if self._before is None:
+                os.environ.pop(ENVIRONMENT, None)
+            else:
+                os.environ[ENVIRONMENT] = self._before
+            shutil.rmtree(self._directory, ignore_errors=True)
+            self._directory = ""
+
+
+def _write(path: str, text: str) -> None:
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    with open(fd, "wb") as file:
+        file.write(text.encode("utf-8", "surrogateescape"))
+
+
+def _read(path: str) -> str | None:
+    with contextlib.suppress(OSError):
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        with open(fd, "rb") as file:
+            return file.read().decode("utf-8", "surrogateescape")
+    return None
