@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from dovebeam.transforms.drivers import Batch, FileDriver
+from dovebeam.transforms.drivers.files.open_file import OpenFile
 from dovebeam.transforms.errors import DeliveryError
 
 
@@ -163,6 +164,26 @@ def test_so_many_files_are_open(tmp_path: Path) -> None:
             assert len(os.listdir("/proc/self/fd")) <= before + 5
     assert len(os.listdir("/proc/self/fd")) == before
     assert set(content(tmp_path).values()) == {"0\n1\n2\n"}
+
+
+def test_error_of_a_file_that_is_closed_for_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the system reports only when a file is closed fails the batch; all others are closed all the same."""
+    before = len(os.listdir("/proc/self/fd"))
+    close = OpenFile.close
+
+    def failing_close(file: OpenFile) -> None:
+        close(file)
+        raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
+
+    connection = routed(tmp_path, file_max_open=2).open()
+    connection.send(batch(a="1", b="2"))
+    monkeypatch.setattr(OpenFile, "close", failing_close)
+    with pytest.raises(DeliveryError, match=rf"close\({tmp_path}/a\) failed: .*make room"):
+        connection.send(batch(c="3"))
+    connection.send(batch(b="2"))
+    with pytest.raises(DeliveryError, match=rf"close\({tmp_path}/b\) failed"):
+        connection.close()
+    assert len(os.listdir("/proc/self/fd")) == before
 
 
 @pytest.mark.parametrize(

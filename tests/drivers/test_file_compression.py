@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import gzip
 import os
 import subprocess
@@ -118,6 +119,25 @@ def test_torn_end_of_a_killed_process_is_removed(tmp_path: Path, compression: st
             killed.write(pack(b"another process's\n", compression) + torn)
         connection.send([b"b"])
     assert read_by_program(path, compression) == b"whole\na\nanother process's\nb\n"
+
+
+@pytest.mark.parametrize("compression", READERS)
+def test_torn_end_is_kept_while_another_program_has_the_lock(
+    tmp_path: Path, compression: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be what that program is writing; the batch fails, and is written once the lock is free."""
+    monkeypatch.setattr("dovebeam.transforms.drivers.files.open_file._LOCK_WAIT_SECS", 0.05)
+    path = tmp_path / f"out{READERS[compression][1]}"
+    before = pack(b"whole\n", compression) + pack(b"torn\n", compression)[:-3]
+    path.write_bytes(before)
+    with FileDriver(str(path), file_compression=compression).open() as connection:
+        with path.open("rb") as stranger:
+            fcntl.flock(stranger, fcntl.LOCK_EX)
+            with pytest.raises(DeliveryError, match="holds the lock of the file; stop it"):
+                connection.send([b"a"])
+            assert path.read_bytes() == before
+        connection.send([b"a"])
+    assert read_by_program(path, compression) == b"whole\na\n"
 
 
 @pytest.mark.parametrize("compression", READERS)

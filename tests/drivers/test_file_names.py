@@ -36,6 +36,7 @@ VALUES = st.text(max_size=300) | st.text("./%~-a", max_size=8) | st.binary(max_s
         ("a~1", "a%7E1"),
         ("INBOX/Größe", "INBOX%2FGr%C3%B6%C3%9Fe"),
         ("\udcff", "%FF"),
+        ("\ud800", "%ED%A0%80"),
         ("a\\b*?[", "a%5Cb%2A%3F%5B"),
     ],
 )

@@ -10,7 +10,7 @@ import pytest
 from dovebeam.transforms.config import load_config
 from dovebeam.transforms.drivers import FileDriver, make_driver
 from dovebeam.transforms.errors import DriverSettingError
-from support.commands import HEAD
+from support.commands import HEAD, dovebeam, exporter, metric, write_config, write_events
 
 
 @pytest.mark.parametrize(
@@ -55,6 +55,26 @@ def test_all_settings_of_a_configuration(tmp_path: Path) -> None:
     assert driver == FileDriver(
         "/base", "append", "%Y/{user}.json", "fallback", "nobody", 10 << 20, 3_600_000, "zstd", "0640", 7
     )
+
+
+def test_mistakes_are_told_at_launch(tmp_path: Path) -> None:
+    """The command names the line of each, shows the place in a template, and says what to write; nothing is made."""
+    settings = {
+        "a": ["file_path = gs://bucket/x.json"],
+        "b": [f"file_path = {tmp_path}", "file_path_template = %Y/%M/{user}.json"],
+        "c": [f"file_path = {tmp_path}/x", "file_permissions = rw"],
+    }
+    blocks = [
+        exporter(name, "file", "json", *lines) + metric(name, "event=*", name) for name, lines in settings.items()
+    ]
+    config = write_config(tmp_path, *blocks)
+    ran = dovebeam("export", "--config", config, "--input", write_events(tmp_path, [b'{"event":"e"}']))
+    assert ran.code == 78
+    assert f"{config}:6: event_exporter a: event_exporter_file_path: 'gs://bucket/x.json' is in an object" in ran.err
+    assert f"{config}:16: event_exporter b: event_exporter_file_path_template: %M is the minute, which" in ran.err
+    assert "\n  %Y/%M/{user}.json\n     ^\n" in ran.err
+    assert f"{config}:26: event_exporter c: event_exporter_file_permissions: it is 'rw'" in ran.err
+    assert {path.name for path in tmp_path.iterdir()} == {"dovecot.conf", "events.json"}
 
 
 @pytest.mark.parametrize(("text", "expected"), [("unlimited", 0), ("infinite", 0), ("0", 0), ("1k", 1024)])

@@ -10,6 +10,7 @@ import random
 import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -20,7 +21,7 @@ import pytest
 import zstandard
 
 from support.commands import Ran, exporter, metric, write_config, write_events
-from support.programs import require_program, wait_until
+from support.programs import require_program
 
 TWO_PROCESSES = ("--direct_num_workers=2", "--direct_running_mode=multi_processing")
 
@@ -61,7 +62,7 @@ class FileJob:
     def disturbed(self, begun: Callable[[], bool], disturb: Callable[[], object], *options: str) -> Ran:
         """The job, held when it has begun until something was done to its files."""
         with self.started(*options) as process:
-            wait_until(lambda: begun() or process.poll() is not None, "the job to write", seconds=60)
+            _wait_until(lambda: begun() or process.poll() is not None)
             os.killpg(process.pid, signal.SIGSTOP)
             disturb()
             os.killpg(process.pid, signal.SIGCONT)
@@ -71,7 +72,7 @@ class FileJob:
     def killed(self, begun: Callable[[], bool], *options: str) -> None:
         """The job, with all its processes killed when it has begun."""
         with self.started(*options) as process:
-            wait_until(lambda: begun() or process.poll() is not None, "the job to write", seconds=60)
+            _wait_until(lambda: begun() or process.poll() is not None)
             os.killpg(process.pid, signal.SIGKILL)
             process.communicate(timeout=60)
             assert process.returncode == -signal.SIGKILL, "the job had ended before it could be killed"
@@ -100,6 +101,14 @@ class FileJob:
         assert set(found) == set(range(self.count))
         if once:
             assert set(found.values()) == {1}
+
+
+def _wait_until(begun: Callable[[], bool]) -> None:
+    """Looks more often than `wait_until`: the job is to be stopped in the middle."""
+    give_up = time.monotonic() + 60
+    while not begun():
+        assert time.monotonic() < give_up, "the job did not begin to write"
+        time.sleep(0.0005)
 
 
 def ids(*files: Path) -> Counter[int]:

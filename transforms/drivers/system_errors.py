@@ -10,12 +10,13 @@ from typing import Final
 
 from dovebeam.transforms.errors import DeliveryError, DriverSettingError
 
-__all__ = ["check_path", "delivery_error"]
+__all__ = ["check_path", "delivery_error", "error_number"]
 
 _ADVICE: Final[Mapping[int, str]] = MappingProxyType(
     {
         errno.EACCES: "give the user that runs the worker the permission, or choose another path",
         errno.EAGAIN: "the listener does not accept connections fast enough",
+        errno.EBUSY: "another program holds the lock of the file; stop it, then run again",
         errno.ECONNREFUSED: "nothing listens there; start the listener, or remove its stale socket",
         errno.EDQUOT: "the disk quota is used up; make room, then run again",
         errno.EISDIR: "name a file in that directory",
@@ -47,6 +48,12 @@ def delivery_error(call: str, target: str, error: OSError) -> DeliveryError:
     if number == errno.ENOENT and call == "connect":
         advice = "there is no socket; start the listener, or correct the path"
     return DeliveryError(f"{call}({target}) failed: {text}{f' ({advice})' if advice else ''}", target)
+
+
+def error_number(error: DeliveryError | OSError) -> int:
+    """The number of a system's error, also of one behind a `DeliveryError`; 0 for none."""
+    cause = error if isinstance(error, OSError) else error.__cause__
+    return cause.errno or 0 if isinstance(cause, OSError) else 0
 
 
 def check_path(setting: str, path: str) -> None:

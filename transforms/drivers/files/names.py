@@ -45,12 +45,20 @@ def encode_value(value: str) -> str:
     ASCII letters, digits, dot, underscore, hyphen, at sign and plus stay; all other bytes, and dots and hyphens at the
     beginning, are percent-encoded. The empty value is a lone percent sign.
     """
-    encoded = "".join(map(_ENCODED.__getitem__, value.encode("utf-8", "surrogateescape")))
+    encoded = "".join(map(_ENCODED.__getitem__, _raw(value)))
     if encoded[:1] in _LEADING:
         rest = encoded.lstrip(_LEADING)
         leading = encoded[: len(encoded) - len(rest)]
         return "".join(f"%{ord(character):02X}" for character in leading) + rest or "%"
     return encoded
+
+
+def _raw(value: str) -> bytes:
+    """The bytes of a value; no line of an export has half of a surrogate pair, but an event made by a program may."""
+    try:
+        return value.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return value.encode("utf-8", "surrogatepass")
 
 
 def short_name(name: str, suffix: str = "") -> str:

@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from typing import Final, Self
 
-from dovebeam.transforms.drivers.files.compression import DamagedError, whole_end
+from dovebeam.transforms.drivers.files.compression import whole_end
 
 __all__ = ["OpenFile"]
 
@@ -90,7 +90,8 @@ class OpenFile:
         """Removes the part of a member or frame at the end, which a process that was killed left there.
 
         Raises:
-            DamagedError: the file holds something else, or the torn part may be another process's, which still writes.
+            DamagedError: the file holds something else.
+            OSError: EBUSY, if another program has the lock: the torn part may be what it writes.
         """
         size = self.size
         if size in {0, self._known_end}:
@@ -100,7 +101,7 @@ class OpenFile:
             end = whole_end(lambda at, count: os.pread(reader, count, at), begin, size, compression)
         if end < size:
             if not locked:
-                raise DamagedError(end)
+                raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
             os.ftruncate(self._fd, end)
 
     def write(self, data: bytes, *, may_truncate: bool) -> None:
