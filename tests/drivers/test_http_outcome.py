@@ -4,19 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dovebeam.transforms.drivers.http.outcome import outcome_of_error, outcome_of_status
-
-
-@pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504, 507, 599])
-def test_retried_statuses(status: int) -> None:
-    """Time-outs, "too early", rate limits and server errors may pass."""
-    assert outcome_of_status(status).retryable
-
-
-@pytest.mark.parametrize("status", [301, 304, 400, 401, 403, 404, 409, 413, 415, 422, 501])
-def test_final_statuses(status: int) -> None:
-    """What will be the same next time is not tried again."""
-    assert not outcome_of_status(status).retryable
+from dovebeam.transforms.drivers.http.outcome import Outcome, Trouble, outcome_of_error, outcome_of_status
 
 
 @pytest.mark.parametrize(
@@ -69,3 +57,23 @@ def test_errors_of_libcurl(code: int, name: str, retryable: bool) -> None:
     assert outcome.reason.startswith(f"{name}: words")
     assert (outcome.retryable, outcome.status) == (retryable, None)
     assert outcome_of_error(code, "").reason.startswith(f"{name}: libcurl error {code}")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "trouble"),
+    [
+        (outcome_of_error(7, ""), Trouble.UNREACHABLE),
+        (outcome_of_error(35, ""), Trouble.UNREACHABLE),
+        (outcome_of_error(60, ""), Trouble.UNREACHABLE),
+        (outcome_of_error(28, ""), Trouble.SLOW),
+        (outcome_of_error(52, ""), Trouble.LOST),
+        (outcome_of_error(1, ""), Trouble.NONE),
+        (outcome_of_status(429), Trouble.BUSY),
+        (outcome_of_status(503), Trouble.BUSY),
+        (outcome_of_status(500), Trouble.NONE),
+        (outcome_of_status(404), Trouble.NONE),
+    ],
+)
+def test_what_an_attempt_says_of_the_endpoint(outcome: Outcome, trouble: Trouble) -> None:
+    """No connection, no answer in time, and a request for less are troubles of the endpoint; refusals are not."""
+    assert outcome.trouble is trouble

@@ -93,9 +93,14 @@ class Setting:
 
 def _check_log_target(text: str) -> str:
     """A runner's log, a local syslog socket, or a syslog server."""
-    if not text or re.fullmatch(r"syslog:(/[^\0]*|[^/:\s\[\]]+:[0-9]{1,5}|\[[0-9A-Fa-f:.%]+\]:[0-9]{1,5})", text):
+    if not text or re.fullmatch(
+        r"syslog:/[^\0]*|syslog(\+tcp|\+tls)?:([^/:\s\[\]]+|\[[0-9A-Fa-f:.%]+\]):[0-9]{1,5}", text
+    ):
         return ""
-    return "write nothing for the runner's log, syslog:/dev/log for a socket, or syslog:HOST:PORT for a server"
+    return (
+        "write nothing for the runner's log, syslog:/dev/log for a socket, or for a server syslog:HOST:PORT (UDP), "
+        "syslog+tcp:HOST:PORT or syslog+tls:HOST:PORT"
+    )
 
 
 _S, _T, _U = Kind.STRING, Kind.TIME, Kind.UINT
@@ -150,6 +155,75 @@ _ROWS: Final = (
     ),
     Setting(
         "event_exporter_log_facility", Kind.ENUM, "mail", "driver log: syslog facility", _FACILITIES, extension=True
+    ),
+    Setting("event_exporter_log_rate_limit", _U, "0", "driver log: records a second of a worker", extension=True),
+    Setting(
+        "event_exporter_log_write_timeout", _T, "60 s", "driver log: how long a syslog may read nothing",
+        extension=True,
+    ),
+    Setting(
+        "event_exporter_log_retry_budget", _T, "10 s", "driver log: how long to wait for a syslog that is away",
+        extension=True,
+    ),
+    Setting(
+        "event_exporter_http_post_batch_max_events", _U, "1", "driver http-post: most events of a request",
+        extension=True,
+    ),
+    Setting(
+        "event_exporter_http_post_batch_max_bytes", Kind.SIZE, "1M",
+        "driver http-post: most bytes of a body before compression", extension=True,
+    ),
+    Setting(
+        "event_exporter_http_post_batch_max_time", _T, "1s",
+        "driver http-post: how long an event waits for others while more are read", extension=True,
+    ),
+    Setting(
+        "event_exporter_http_post_batch_format", Kind.ENUM, "lines",
+        "driver http-post: how a body frames several events", ("lines", "array"), extension=True,
+    ),
+    Setting(
+        "event_exporter_http_post_content_type", _S, "",
+        "driver http-post: Content-Type; empty: the one of format and framing", extension=True,
+    ),
+    Setting(
+        "event_exporter_http_post_compression", Kind.ENUM, "none", "driver http-post: how bodies are compressed",
+        ("none", "gzip", "zstd"), extension=True,
+    ),
+    Setting(
+        "event_exporter_http_post_retry_budget", _T, "0",
+        "driver http-post: from a request's first attempt to its last; 0: attempts alone decide", extension=True,
+    ),
+    Setting(
+        "event_exporter_http_post_success_statuses", _S, "200-299", "driver http-post: statuses that deliver",
+        extension=True,
+    ),
+    Setting(
+        "event_exporter_http_post_retry_statuses", _S, "408 425 429 500 502-599",
+        "driver http-post: statuses after which a request is sent again", extension=True,
+    ),
+    Setting(
+        "event_exporter_http_post_reject_statuses", _S, "",
+        "driver http-post: statuses that reject all of a request, without a search for the culprit", extension=True,
+    ),
+    Setting(
+        "event_exporter_http_post_idempotency_header", _S, "",
+        "driver http-post: header for a key that stays the same over retries, such as Idempotency-Key", extension=True,
+    ),
+    Setting(
+        "event_exporter_http_post_rate_limit", _U, "0",
+        "driver http-post: most requests a second of a worker process; 0: no limit", extension=True,
+    ),
+    Setting(
+        "event_exporter_http_post_adaptive_concurrency", Kind.BOOL, "yes",
+        "driver http-post: fewer requests at a time after refusals and time-outs", extension=True,
+    ),
+    Setting(
+        "event_exporter_http_post_max_in_flight_events", _U, "10000",
+        "driver http-post: most events that a worker holds", extension=True,
+    ),
+    Setting(
+        "event_exporter_http_post_max_in_flight_bytes", Kind.SIZE, "16M",
+        "driver http-post: most bytes of events that a worker holds", extension=True,
     ),
     # metric NAME { }
     Setting("metric_name", Kind.NAME, "", "name of the metric in statistics", block_only=True),

@@ -1,48 +1,35 @@
-"""The `http-post` driver: one POST request per event.
+"""The `http-post` driver: POST requests, one for each event or for batches of them.
 
 Rules from Dovecot's section "Export drivers", "http-post", and "HTTP and TLS settings". This module holds the settings
-and what can be wrong with them; `http.transfers` does the work, and only it loads libcurl.
+and what follows from them; `http.checks` knows what can be wrong with them, and `http.transfers`, which alone loads
+libcurl, does the work.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar
 
 from dovebeam.transforms.drivers.base import Driver, DriverName
+from dovebeam.transforms.drivers.http.bodies import BodyMaker
+from dovebeam.transforms.drivers.http.checks import check_files, check_settings
+from dovebeam.transforms.drivers.http.statuses import DEFAULT_RETRY, DEFAULT_SUCCESS, StatusRules
 from dovebeam.transforms.drivers.http.url import HttpUrl, parse_http_url
-from dovebeam.transforms.errors import DeliveryError, DriverSettingError, UnknownNameError
 
 if TYPE_CHECKING:
     from dovebeam.transforms.drivers.http.transfers import HttpPostConnection
 
-__all__ = ["CONTENT_TYPES", "MAX_PARALLEL_CONNECTIONS", "TLS_VERSIONS", "HttpPostDriver"]
+__all__ = ["HttpPostDriver"]
 
-CONTENT_TYPES: Final[Mapping[str, str]] = MappingProxyType(
-    {"json": "application/json", "tab-text": "text/plain", "none": "application/octet-stream"}
-)
-"""Dovecot's content type for each format."""
-
-TLS_VERSIONS: Final = ("ANY", "TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3", "LATEST")
-"""What `ssl_min_protocol` can be."""
-
-MAX_PARALLEL_CONNECTIONS: Final = 500
-"""More would not be faster, and select(2) ends at descriptor 1023."""
-
-_NOT_ZERO: Final = (
-    "http_client_request_timeout_msec",
-    "http_client_request_max_attempts",
-    "http_client_max_parallel_connections",
-    "http_client_connect_backoff_time_msec",
-)
+_PLAIN_BATCH_EVENTS = 500
+_PLAIN_BATCH_BYTES = 1 << 20
+_ROUNDS = 8
+"""How many requests each connection gets of one batch, so that the last ones, when some are idle, weigh little."""
 
 
 @dataclass(frozen=True, slots=True)
 class HttpPostDriver(Driver):
-    """Posts each payload as the body of a request of its own; a status from 200 to 299 is success.
+    """Posts payloads; by default each is the body of a request of its own, and a status from 200 to 299 is success.
 
     Times are in milliseconds; None and, where Dovecot says so, 0 mean no limit of their own.
 
@@ -70,6 +57,9 @@ class HttpPostDriver(Driver):
         http_client_connect_backoff_time_msec: the pause before the second attempt is random up to this, and up to
             twice as much before each further one.
         http_client_connect_backoff_max_time_msec: no pause is longer.
+        http_client_soft_connect_timeout_msec: when the host's next address is tried as well; 0: after 200 ms.
+        http_client_socket_send_buffer_size: bytes; 0: the system's.
+        http_client_socket_recv_buffer_size: bytes; 0: the system's.
         ssl_client_ca_file: trusted CA certificates; without file and directory the system's.
         ssl_client_ca_dir: directory of trusted CA certificates, prepared by `openssl rehash`.
         ssl_client_cert_file: client certificate in PEM, with its chain.
@@ -80,14 +70,33 @@ class HttpPostDriver(Driver):
         ssl_cipher_list: ciphers up to TLS 1.2; empty: the library's.
         ssl_cipher_suites: ciphers of TLS 1.3; empty: the library's.
         ssl_curve_list: elliptic curves; empty: the library's.
+        http_post_batch_max_events: most payloads of a request; 1, as Dovecot sends them, or more.
+        http_post_batch_max_bytes: most bytes of a request's body before compression; a longer payload is sent alone.
+        http_post_batch_max_time_msec: how long a payload waits for others while a bundle goes on.
+        http_post_batch_format: `lines`, each with its end, or `array`, of JSON; a request of 1 is only framed as array.
+        http_post_content_type: instead of the one that goes with format and framing.
+        http_post_compression: of bodies: none, gzip or zstd.
+        http_post_retry_budget_msec: time from the begin of a request's first attempt until that of its last; 0: none.
+        http_post_success_statuses: statuses that deliver.
+        http_post_retry_statuses: statuses after which a request is sent again.
+        http_post_reject_statuses: statuses that reject a request as a whole, without a search for the culprit.
+        http_post_idempotency_header: header for a key that is the same whenever the same payloads are sent together.
+        http_post_rate_limit: most requests a second of a worker process to the endpoint; 0: no limit.
+        http_post_adaptive_concurrency: whether refusals (429, 503) and time-outs reduce the requests on their way.
+        http_post_max_in_flight_events: most payloads that a worker holds for this driver.
+        http_post_max_in_flight_bytes: most bytes of them.
 
     Parallelism: any number of connections on any number of workers; each has `http_client_max_parallel_connections` of
     its own to the target. With 1, the default, payloads arrive in order, and retries hold back what follows; with more
-    there is no order.
+    there is no order. The connections of a worker process heed together what an endpoint asks for: `Retry-After`,
+    pauses before retries, fewer requests at a time. One that shows no sign of life is asked by one request at a time,
+    whose failure counts as an attempt of all that waits.
 
-    Delivery: at least once. A payload counts as delivered when the target answered it with 2xx; whatever else comes of
-    its last attempt is a `Failure` with status and number of attempts. An answer that was lost on the way makes a
-    retry, or a replay of the rejects, send a payload twice. Files that TLS needs and cannot use raise `DeliveryError`.
+    Delivery: at least once. A payload counts as delivered when the target answered its request with success; whatever
+    else comes of the last attempt is a `Failure` with status and number of attempts. A request that is too large (413)
+    or that the target refuses for something in it (400, 422) is sent again as halves, until only the culprit is left.
+    An answer that was lost on the way makes a retry, or a replay of the rejects, send a payload twice, with the same
+    idempotency key. Files that TLS needs and cannot use raise `DeliveryError`.
     """
 
     http_post_url: str = field(repr=False)
@@ -112,6 +121,9 @@ class HttpPostDriver(Driver):
     http_client_dns_ttl_msec: int | None = 1_800_000
     http_client_connect_backoff_time_msec: int | None = 100
     http_client_connect_backoff_max_time_msec: int | None = 60_000
+    http_client_soft_connect_timeout_msec: int | None = 0
+    http_client_socket_send_buffer_size: int | None = 0
+    http_client_socket_recv_buffer_size: int | None = 0
     ssl_client_ca_file: str = ""
     ssl_client_ca_dir: str = ""
     ssl_client_cert_file: str = ""
@@ -122,27 +134,69 @@ class HttpPostDriver(Driver):
     ssl_cipher_list: str = ""
     ssl_cipher_suites: str = ""
     ssl_curve_list: str = ""
+    http_post_batch_max_events: int = 1
+    http_post_batch_max_bytes: int | None = 1 << 20
+    http_post_batch_max_time_msec: int | None = 1000
+    http_post_batch_format: str = "lines"
+    http_post_content_type: str = ""
+    http_post_compression: str = "none"
+    http_post_retry_budget_msec: int | None = 0
+    http_post_success_statuses: str = DEFAULT_SUCCESS
+    http_post_retry_statuses: str = DEFAULT_RETRY
+    http_post_reject_statuses: str = ""
+    http_post_idempotency_header: str = ""
+    http_post_rate_limit: int = 0
+    http_post_adaptive_concurrency: bool = True
+    http_post_max_in_flight_events: int = 10_000
+    http_post_max_in_flight_bytes: int | None = 16 << 20
 
     name: ClassVar[DriverName] = "http-post"
 
     def __post_init__(self) -> None:
-        url = self.url
-        if self.format not in CONTENT_TYPES:
-            raise UnknownNameError("format", self.format, CONTENT_TYPES)
-        for attribute in _NOT_ZERO:
-            if getattr(self, attribute) == 0:
-                raise DriverSettingError(attribute.removesuffix("_msec"), "it must not be 0; set it to 1 or more")
-        if self.http_client_max_parallel_connections > MAX_PARALLEL_CONNECTIONS:
-            message = f"at most {MAX_PARALLEL_CONNECTIONS} connections; use more workers for more"
-            raise DriverSettingError("http_client_max_parallel_connections", message)
-        if self.ssl_min_protocol not in TLS_VERSIONS:
-            raise DriverSettingError("ssl_min_protocol", f"write one of: {', '.join(TLS_VERSIONS)}")
-        if self.proxy is not None and url.scheme == "https" and not self.http_client_proxy_ssl_tunnel:
-            message = "a proxy without CONNECT would read everything that https protects; write yes"
-            raise DriverSettingError("http_client_proxy_ssl_tunnel", message)
-        for attribute in ("http_client_user_agent", "http_client_proxy_username", "http_client_proxy_password"):
-            if not getattr(self, attribute).isprintable():
-                raise DriverSettingError(attribute, "it has a control character; remove it")
+        _ = self.url
+        check_settings(self)
+
+    @property
+    def max_batch_events(self) -> int:
+        """Enough for full batches on all connections, as far as so many may be held."""
+        wanted = self.http_post_batch_max_events * self.http_client_max_parallel_connections * _ROUNDS
+        return min(self.http_post_max_in_flight_events, max(_PLAIN_BATCH_EVENTS, wanted))
+
+    @property
+    def max_batch_bytes(self) -> int:
+        """The same in bytes."""
+        most = self.http_post_max_in_flight_bytes
+        wanted = (self.http_post_batch_max_bytes or _PLAIN_BATCH_BYTES) * self.http_client_max_parallel_connections * 2
+        wanted = max(_PLAIN_BATCH_BYTES, wanted)
+        return wanted if most is None else min(most, wanted)
+
+    @property
+    def max_batch_msec(self) -> int | None:
+        """How long a payload waits for others."""
+        return self.http_post_batch_max_time_msec
+
+    @property
+    def wants_keys(self) -> bool:
+        """Whether requests have an idempotency key."""
+        return bool(self.http_post_idempotency_header)
+
+    @property
+    def body_maker(self) -> BodyMaker:
+        """What makes the bodies of requests."""
+        return BodyMaker(
+            self.format,
+            batched=self.http_post_batch_max_events > 1,
+            batch_format=self.http_post_batch_format,
+            compression=self.http_post_compression,
+            content_type=self.http_post_content_type,
+        )
+
+    @property
+    def status_rules(self) -> StatusRules:
+        """What statuses mean."""
+        return StatusRules.parse(
+            self.http_post_success_statuses, self.http_post_retry_statuses, self.http_post_reject_statuses
+        )
 
     @property
     def url(self) -> HttpUrl:
@@ -207,24 +261,8 @@ class HttpPostDriver(Driver):
         Raises:
             DeliveryError: a file for TLS cannot be read.
         """
-        for attribute in ("ssl_client_ca_file", "ssl_client_cert_file", "ssl_client_key_file"):
-            self._check_file(attribute)
-        if self.ssl_client_ca_dir and not os.path.isdir(self.ssl_client_ca_dir):
-            message = (
-                f"ssl_client_ca_dir: {self.ssl_client_ca_dir} is no directory on this worker (create or correct it)"
-            )
-            raise DeliveryError(message, self.endpoint)
+        check_files(self)
 
         from dovebeam.transforms.drivers.http.transfers import HttpPostConnection  # noqa: PLC0415  loads libcurl
 
         return HttpPostConnection(self)
-
-    def _check_file(self, attribute: str) -> None:
-        path: str = getattr(self, attribute)
-        if path:
-            try:
-                with open(path, "rb"):
-                    pass
-            except OSError as error:
-                message = f"{attribute}: open({path}) failed: {error.strerror} on this worker (provide or correct it)"
-                raise DeliveryError(message, self.endpoint) from error

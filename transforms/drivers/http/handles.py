@@ -1,40 +1,29 @@
 """libcurl handles for `http-post`: a pool of them, each with every option set that does not change between requests.
 
-Between two requests of a handle only the body changes, once a second the Date header.
+Between two requests of a handle only the body changes, the idempotency key if one is sent, and once a second the
+headers.
 """
 
 from __future__ import annotations
 
-import os
-import ssl
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import pycurl
 
-from dovebeam.transforms.drivers.http_post import CONTENT_TYPES
+from dovebeam.transforms.drivers.http.options import Easy, set_proxy, set_sockets, set_tls, system_trust
 
 if TYPE_CHECKING:
+    from dovebeam.transforms.drivers.http.authorization import Authorization
     from dovebeam.transforms.drivers.http_post import HttpPostDriver
 
-__all__ = ["Easy", "HandlePool", "http_date"]
-
-Easy = Any
-"""A `pycurl.Curl`; pycurl has no types."""
+__all__ = ["HandlePool", "http_date"]
 
 MAX_RESPONSE_BYTES: Final = 1 << 20
 """A longer answer is cut off; nobody reads it anyway."""
 
 _DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-_TLS: Final = {
-    "ANY": pycurl.SSLVERSION_TLSv1_0,
-    "TLSv1": pycurl.SSLVERSION_TLSv1_0,
-    "TLSv1.1": pycurl.SSLVERSION_TLSv1_1,
-    "TLSv1.2": pycurl.SSLVERSION_TLSv1_2,
-    "TLSv1.3": pycurl.SSLVERSION_TLSv1_3,
-    "LATEST": pycurl.SSLVERSION_TLSv1_3,
-}
 
 
 class HandlePool:
@@ -46,8 +35,9 @@ class HandlePool:
         size: how many handles there can be.
     """
 
-    def __init__(self, driver: HttpPostDriver) -> None:
+    def __init__(self, driver: HttpPostDriver, authorization: Authorization | None = None) -> None:
         self._driver = driver
+        self._authorization = authorization
         self._url = driver.url.without_credentials
         self.size = driver.http_client_max_parallel_connections
         self.multi = pycurl.CurlMulti()
@@ -55,20 +45,35 @@ class HandlePool:
         self.idle: list[Easy] = []
         self._second = -1
         self._headers: list[str] = []
+        self._key_header = driver.http_post_idempotency_header
         self._dated: dict[Easy, int] = {}  # every handle, and the second that its headers are of
-        self._system_trust = _system_trust() if driver.url.scheme == "https" else ("", "")
+        self._system_trust = system_trust() if driver.url.scheme == "https" else ("", "")
 
-    def take(self) -> Easy:
-        """A handle with this second's headers; made if none is idle, so the caller must know that one is free."""
+    def take(self, key: str = "") -> Easy:
+        """A handle with this second's headers; made if none is idle, so the caller must know that one is free.
+
+        Args:
+            key: the request's idempotency key, if the settings name a header for it.
+        """
         handle = self.idle.pop() if self.idle else self._make()
         second = int(time.time())
         if second != self._second:
-            self._second = second
             self._headers = self._headers_at(second)
-        if self._dated.get(handle) != second:
-            self._dated[handle] = second
+            self._second = second
+        if key:
+            handle.setopt(pycurl.HTTPHEADER, [*self._headers, f"{self._key_header}: {key}"])
+        elif self._dated.get(handle) != second:
             handle.setopt(pycurl.HTTPHEADER, self._headers)
+            self._dated[handle] = second
         return handle
+
+    def renew(self) -> bool:
+        """Whether there is another credential after a 401, which requests that start from now on have."""
+        if self._authorization is None or not self._authorization.refused():
+            return False
+        self._second = -1
+        self._dated = dict.fromkeys(self._dated, -1)
+        return True
 
     def divert(self, handle: Easy, url: str, *, without_body: bool, timeout_msec: int) -> None:
         """Points a handle at the target of a redirect."""
@@ -83,6 +88,11 @@ class HandlePool:
         handle.setopt(pycurl.TIMEOUT_MS, self._driver.attempt_timeout_msec)
         handle.setopt(pycurl.POST, 1)
 
+    def forget_bodies(self) -> None:
+        """Lets go of the bodies that idle handles were used with last."""
+        for handle in self.idle:
+            handle.setopt(pycurl.POSTFIELDS, b"")
+
     def close(self) -> None:
         """Closes every connection."""
         for handle in self._dated:
@@ -93,13 +103,16 @@ class HandlePool:
 
     def _headers_at(self, second: int) -> list[str]:
         """Dovecot's headers, in its order as far as libcurl keeps it; a bare name stops libcurl's own header."""
-        authorization = self._driver.url.basic_authorization
+        basic = self._driver.url.basic_authorization
         direct = self._driver.proxy is None
+        bodies = self._driver.body_maker
         return [
             f"Date: {http_date(second)}",
-            *([f"Authorization: {authorization}"] if authorization else []),
+            *([f"Authorization: {basic}"] if basic else []),
+            *(self._authorization.headers() if self._authorization else []),
             "Connection: Keep-Alive" if direct else "Proxy-Connection:",
-            f"Content-Type: {CONTENT_TYPES[self._driver.format]}",
+            f"Content-Type: {bodies.content_type}",
+            *([f"Content-Encoding: {bodies.content_encoding}"] if bodies.content_encoding else []),
             "Accept:",
             "Expect:",
         ]
@@ -126,54 +139,12 @@ class HandlePool:
             handle.setopt(pycurl.MAXAGE_CONN, max(1, driver.http_client_max_idle_time_msec // 1000))
         ttl = driver.http_client_dns_ttl_msec
         handle.setopt(pycurl.DNS_CACHE_TIMEOUT, -1 if ttl is None else ttl // 1000)
-        self._set_proxy(handle)
+        set_proxy(handle, driver)
+        set_sockets(handle, driver)
         if driver.url.scheme == "https":
-            self._set_tls(handle)
+            set_tls(handle, driver, self._system_trust)
+        self._dated[handle] = -1
         return handle
-
-    def _set_proxy(self, handle: Easy) -> None:
-        # Empty, not unset: http_proxy and no_proxy of the worker's environment must not decide where mail data goes.
-        handle.setopt(pycurl.NOPROXY, "")
-        proxy = self._driver.proxy
-        if proxy is None:
-            handle.setopt(pycurl.PROXY, "")
-            return
-        handle.setopt(pycurl.PROXY, proxy.endpoint)
-        user, _, password = (proxy.credentials or b"").decode("utf-8", "surrogateescape").partition(":")
-        user, password = (
-            self._driver.http_client_proxy_username or user,
-            self._driver.http_client_proxy_password or password,
-        )
-        if user:
-            handle.setopt(pycurl.PROXYAUTH, pycurl.HTTPAUTH_BASIC)
-            handle.setopt(pycurl.PROXYUSERNAME, user)
-            handle.setopt(pycurl.PROXYPASSWORD, password)
-
-    def _set_tls(self, handle: Easy) -> None:
-        driver = self._driver
-        handle.setopt(pycurl.SSLVERSION, _TLS[driver.ssl_min_protocol])
-        verify = driver.ssl_client_require_valid_cert
-        handle.setopt(pycurl.SSL_VERIFYPEER, int(verify))
-        handle.setopt(pycurl.SSL_VERIFYHOST, 2 if verify else 0)
-        trust = (driver.ssl_client_ca_file, driver.ssl_client_ca_dir)
-        trust = trust if any(trust) else self._system_trust
-        # Both are always set or unset: the paths that were built into libcurl would be trusted as well.
-        for option, path in zip((pycurl.CAINFO, pycurl.CAPATH), trust, strict=True):
-            if path:
-                handle.setopt(option, path)
-            else:
-                handle.unsetopt(option)
-        # Set even if empty: without it OpenSSL asks for the password of a key on the terminal, and waits.
-        handle.setopt(pycurl.KEYPASSWD, driver.ssl_client_key_password)
-        for option, value in (
-            (pycurl.SSLCERT, driver.ssl_client_cert_file),
-            (pycurl.SSLKEY, driver.ssl_client_key_file),
-            (pycurl.SSL_CIPHER_LIST, driver.ssl_cipher_list),
-            (pycurl.TLS13_CIPHERS, driver.ssl_cipher_suites),
-            (pycurl.SSL_EC_CURVES, driver.ssl_curve_list),
-        ):
-            if value:
-                handle.setopt(option, value)
 
 
 def http_date(second: int) -> str:
@@ -183,10 +154,3 @@ def http_date(second: int) -> str:
         f"{_DAYS[t.tm_wday]}, {t.tm_mday:02} {_MONTHS[t.tm_mon - 1]} {t.tm_year:04} "
         f"{t.tm_hour:02}:{t.tm_min:02}:{t.tm_sec:02} GMT"
     )
-
-
-def _system_trust() -> tuple[str, str]:
-    """File and directory of this system's CAs; the libcurl in a wheel looks where its builder's system had them."""
-    paths = ssl.get_default_verify_paths()
-    file, directory = paths.cafile or "", paths.capath or ""
-    return file if os.path.isfile(file) else "", directory if os.path.isdir(directory) else ""

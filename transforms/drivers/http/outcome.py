@@ -1,12 +1,12 @@
 """What became of one attempt of a request, and whether another attempt makes sense.
 
 Dovecot tries again after a lost connection, a timed out attempt, 408, and 503 with `Retry-After`, if it is told to try
-again at all (`http_client_request_max_attempts`). Told so, dovebeam also does what other exporters' users expect: 425,
-429 and every 5xx but 501 are tried again.
+again at all (`http_client_request_max_attempts`). Which statuses dovebeam retries is in `statuses`.
 """
 
 from __future__ import annotations
 
+import enum
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,10 +14,13 @@ from http import HTTPStatus
 from types import MappingProxyType
 from typing import Final
 
-__all__ = ["LOCAL_CODES", "Outcome", "outcome_of_error", "outcome_of_status"]
+__all__ = ["LOCAL_CODES", "Outcome", "Trouble", "outcome_of_error", "outcome_of_status"]
 
 _REQUEST_TIMEOUT: Final = 408
-_RETRIED_STATUS: Final = frozenset({_REQUEST_TIMEOUT, 425, 429, *range(500, 600)} - {501})
+_BUSY_STATUS: Final = frozenset({429, 503})
+_TIMED_OUT: Final = 28
+_UNREACHABLE: Final = frozenset({5, 6, 7, 35, 60, 91, 97, 98})
+_SILENT: Final = frozenset({18, 52, 55, 56})
 
 LOCAL_CODES: Final = frozenset({2, 4, 27, 43, 48, 49, 53, 54, 58, 59, 64, 66, 77, 82, 99})
 """libcurl's codes for trouble on this side: certificate and key files, ciphers, engines, options, memory."""
@@ -58,6 +61,16 @@ _MEASURED: Final = re.compile(
 )
 
 
+class Trouble(enum.Enum):
+    """What the end of an attempt says of the endpoint as a whole."""
+
+    NONE = "it answers"
+    BUSY = "it asks for less"
+    SLOW = "it did not answer in time"
+    LOST = "it took the connection, and dropped it"
+    UNREACHABLE = "there is no connection to it"
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """The end of an attempt that did not deliver.
@@ -68,6 +81,7 @@ class Outcome:
         retryable: whether another attempt may succeed.
         retry_after_secs: how long the server wants to be left alone; 0 if it didn't say.
         at_once: whether the next attempt needs no pause.
+        trouble: what it says of the endpoint.
     """
 
     reason: str
@@ -75,10 +89,11 @@ class Outcome:
     retryable: bool = False
     retry_after_secs: float = 0.0
     at_once: bool = False
+    trouble: Trouble = Trouble.NONE
 
 
-def outcome_of_status(status: int, retry_after_secs: float = 0.0) -> Outcome:
-    """For an answer that is not 2xx."""
+def outcome_of_status(status: int, *, retryable: bool = False, retry_after_secs: float = 0.0) -> Outcome:
+    """For an answer that is no success."""
     try:
         phrase = f" {HTTPStatus(status).phrase}"
     except ValueError:
@@ -87,9 +102,10 @@ def outcome_of_status(status: int, retry_after_secs: float = 0.0) -> Outcome:
     return Outcome(
         f"the target answered {status}{phrase}",
         status,
-        retryable=status in _RETRIED_STATUS,
+        retryable=retryable,
         retry_after_secs=retry_after_secs,
         at_once=status == _REQUEST_TIMEOUT,
+        trouble=Trouble.BUSY if status in _BUSY_STATUS else Trouble.NONE,
     )
 
 
@@ -106,4 +122,13 @@ def outcome_of_error(code: int, text: str, status: int | None = None) -> Outcome
     text = _MEASURED.sub("", text)
     name, retryable = _NAMES.get(code, ("transfer failed", False))
     advice = f" ({_ADVICE[code]})" if code in _ADVICE else ""
-    return Outcome(f"{name}: {text or f'libcurl error {code}'}{advice}", status, retryable=retryable)
+    reason = f"{name}: {text or f'libcurl error {code}'}{advice}"
+    return Outcome(reason, status, retryable=retryable, trouble=_trouble(code))
+
+
+def _trouble(code: int) -> Trouble:
+    if code == _TIMED_OUT:
+        return Trouble.SLOW
+    if code in _UNREACHABLE:
+        return Trouble.UNREACHABLE
+    return Trouble.LOST if code in _SILENT else Trouble.NONE

@@ -1,13 +1,13 @@
 """`http-post` at work: one batch through libcurl's multi interface, with redirects, retries and time limits.
 
 Only as many requests are started as there are connections, so libcurl never queues, a time limit never counts waiting,
-and the batch given to `send` is all that is held.
+and the batch given to `send` is all that is held. While nothing is wrong, starting a request is a few calls; as soon as
+something is, `_start_with_care` asks the endpoint before each one.
 """
 
 from __future__ import annotations
 
-import heapq
-import random
+import dataclasses
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
@@ -15,12 +15,25 @@ from typing import TYPE_CHECKING, Final
 import pycurl
 
 from dovebeam.transforms.drivers.base import Batch, Connection, Failure
-from dovebeam.transforms.drivers.http.handles import Easy, HandlePool
-from dovebeam.transforms.drivers.http.outcome import LOCAL_CODES, Outcome, outcome_of_error, outcome_of_status
-from dovebeam.transforms.drivers.http.url import HttpUrl, parse_http_url, same_site
-from dovebeam.transforms.errors import DeliveryError, DriverSettingError
+from dovebeam.transforms.drivers.http.backlog import Backlog
+from dovebeam.transforms.drivers.http.endpoint import Endpoint, Member, endpoint_of
+from dovebeam.transforms.drivers.http.handles import HandlePool
+from dovebeam.transforms.drivers.http.options import Easy
+from dovebeam.transforms.drivers.http.outcome import (
+    LOCAL_CODES,
+    Outcome,
+    Trouble,
+    outcome_of_error,
+    outcome_of_status,
+)
+from dovebeam.transforms.drivers.http.redirects import redirect_target
+from dovebeam.transforms.drivers.http.requests import Request, request_key
+from dovebeam.transforms.drivers.http.retry import RetryPolicy
+from dovebeam.transforms.drivers.http.statuses import Verdict
+from dovebeam.transforms.errors import DeliveryError
 
 if TYPE_CHECKING:
+    from dovebeam.transforms.drivers.http.authorization import Authorization
     from dovebeam.transforms.drivers.http_post import HttpPostDriver
 
 __all__ = ["HttpPostConnection"]
@@ -29,21 +42,26 @@ _MAX_WAIT_SECS: Final = 1.0
 _BLIND_WAIT_SECS: Final = 0.002
 _POSTFIELDS: Final = pycurl.POSTFIELDS
 _BODY_CUT_SHORT: Final = frozenset({pycurl.E_PARTIAL_FILE, pycurl.E_FILESIZE_EXCEEDED})
+_LIFELESS: Final = frozenset({Trouble.UNREACHABLE, Trouble.SLOW, Trouble.LOST})
+_UNAUTHORIZED: Final = 401
 
 
 class HttpPostConnection(Connection):
     """Kept-alive connections to one target."""
 
-    def __init__(self, driver: HttpPostDriver) -> None:
+    def __init__(self, driver: HttpPostDriver, authorization: Authorization | None = None) -> None:
         super().__init__()
         self._driver = driver
+        self._authorization = authorization
+        self._endpoint = endpoint_of(driver.endpoint, driver.proxy.endpoint if driver.proxy else "")
         self._pool: HandlePool | None = None
 
     def _deliver(self, batch: Batch) -> list[Failure]:
         try:
             if self._pool is None:
-                self._pool = HandlePool(self._driver)
-            return _Delivery(self._driver, self._pool, batch.payloads).run()
+                self._pool = HandlePool(self._driver, self._authorization)
+            failures = _Delivery(self._driver, self._pool, self._endpoint, batch).run()
+            self._pool.forget_bodies()
         except pycurl.error as error:
             self._drop_pool()
             text = _without_secrets(str(error.args[-1]), self._driver.secrets)
@@ -53,6 +71,7 @@ class HttpPostConnection(Connection):
             # Requests may be on their way; they end with their connections.
             self._drop_pool()
             raise
+        return failures
 
     def _drop_pool(self) -> None:
         if self._pool is not None:
@@ -66,76 +85,110 @@ class HttpPostConnection(Connection):
 class _Delivery:
     """One batch."""
 
-    def __init__(self, driver: HttpPostDriver, pool: HandlePool, batch: Sequence[bytes]) -> None:
+    def __init__(self, driver: HttpPostDriver, pool: HandlePool, endpoint: Endpoint, batch: Batch) -> None:
         self._driver = driver
         self._url = driver.url
-        self._endpoint = self._url.endpoint
-        self._ordered = pool.size == 1
+        self._place = self._url.endpoint
         self._pool = pool
-        self._batch = batch
-        self._next = 0
-        self._index_of: dict[Easy, int] = {}
-        self._tries: dict[int, int] = {}
-        self._waiting: list[tuple[float, int]] = []  # a heap of (when, index)
-        self._redirects: dict[Easy, tuple[int, float]] = {}  # how many, and the seconds that they took
+        self._payloads = batch.payloads
+        self._keys = batch.keys if driver.http_post_idempotency_header else None
+        self._bodies = driver.body_maker
+        self._rules = driver.status_rules
+        self._policy = RetryPolicy(driver)
+        self._on_way: dict[Easy, Request] = {}
+        self._backlog = Backlog(
+            batch.payloads, driver.http_post_batch_max_events, driver.http_post_batch_max_bytes, ordered=pool.size == 1
+        )
+        self._endpoint = endpoint
+        self._member = Member(self._on_way, pool.size)
+        self._bucket = endpoint.bucket(driver.http_post_rate_limit) if driver.http_post_rate_limit else None
+        self._nap_secs = _MAX_WAIT_SECS
         self._failures: list[Failure] = []
 
     def run(self) -> list[Failure]:
-        """Delivers the batch; the loop that every payload passes, so it calls little."""
-        multi, idle, index_of = self._pool.multi, self._pool.idle, self._index_of
+        """Delivers the batch."""
+        self._endpoint.join(self._member)
+        try:
+            self._loop()
+        finally:
+            self._endpoint.leave(self._member)
+        self._failures.sort(key=_index)
+        return self._failures
+
+    def _loop(self) -> None:
+        """Starts and ends requests until there are none; every payload passes here, so it calls little."""
+        multi, idle, on_way, endpoint = self._pool.multi, self._pool.idle, self._on_way, self._endpoint
         perform, info_read, remove = multi.perform, multi.info_read, multi.remove_handle
-        response_code = pycurl.RESPONSE_CODE
+        response_code, success = pycurl.RESPONSE_CODE, self._rules.success
         while self._start():
             perform()
             _, answered, failed = info_read()
             if not answered and not failed:
                 self._wait()
                 continue
+            delivered = 0
             for handle in answered:
                 status = handle.getinfo(response_code)
                 remove(handle)
-                if 200 <= status < 300 and handle not in self._redirects:
-                    del index_of[handle]
+                if status in success and not on_way[handle].redirects:
+                    del on_way[handle]
                     idle.append(handle)
+                    delivered += 1
                 else:
                     self._answered(handle, status)
             for handle, code, text in failed:
                 remove(handle)
                 self._broken(handle, code, text)
-        self._failures.sort(key=_index)
-        return self._failures
+            if delivered and not endpoint.calm:
+                endpoint.succeeded(delivered)
 
     def _start(self) -> bool:
         """Starts as many requests as there are free connections; whether any is on its way or waiting."""
-        size, index_of, payloads = self._pool.size, self._index_of, len(self._batch)
-        if self._waiting:
-            self._start_due()
-            if self._ordered and self._waiting:
-                return True
-        while self._next < payloads and len(index_of) < size:
-            self._launch(self._next)
-            self._next += 1
-        return bool(index_of or self._waiting)
+        backlog, on_way, size = self._backlog, self._on_way, self._pool.size
+        if not (self._endpoint.calm and backlog.undisturbed and self._bucket is None):
+            return self._start_with_care()
+        while len(on_way) < size:
+            request = backlog.next_new()
+            if request is None:
+                break
+            self._launch(request)
+        return bool(on_way)
 
-    def _start_due(self) -> None:
-        """Starts the retries whose time has come."""
-        now = time.monotonic()
-        while self._waiting and self._waiting[0][0] <= now and len(self._index_of) < self._pool.size:
-            self._launch(heapq.heappop(self._waiting)[1])
+    def _start_with_care(self) -> bool:
+        """`_start` when retries wait, or the endpoint may not be able to take a request, or the rate is limited."""
+        self._nap_secs = _MAX_WAIT_SECS
+        while len(self._on_way) < self._pool.size:
+            now = time.monotonic()
+            if self._endpoint.closed_secs(now) > self._policy.longest_wait_secs:
+                self._give_up_waiting(now)
+            seconds = self._backlog.due_secs(now)
+            if seconds is None:
+                break
+            seconds = seconds or self._endpoint.permit(self._member, now)
+            if not seconds and self._bucket is not None:
+                seconds = self._bucket.take(now)
+            if seconds:
+                self._nap_secs = min(self._nap_secs, seconds)
+                break
+            self._launch(self._backlog.take(now))
+        return bool(self._on_way or self._backlog)
 
-    def _launch(self, index: int) -> None:
-        pool = self._pool
-        handle = pool.take()
-        self._index_of[handle] = index
-        handle.setopt(_POSTFIELDS, self._batch[index])
+    def _launch(self, request: Request) -> None:
+        pool, first = self._pool, request.first
+        handle = pool.take(self._key(request)) if self._keys is not None else pool.take()
+        self._on_way[handle] = request
+        bodies = self._bodies
+        body = self._payloads[first] if bodies.plain else bodies.body(self._payloads[first : request.end])
+        handle.setopt(_POSTFIELDS, body)
         pool.multi.add_handle(handle)
 
+    def _key(self, request: Request) -> str:
+        return request_key(self._payloads, self._keys or (), request.first, request.end)
+
     def _wait(self) -> None:
-        """Sleeps until a socket is ready, a time limit of libcurl ends or a retry is due."""
-        seconds = _MAX_WAIT_SECS
-        if self._waiting and len(self._index_of) < self._pool.size:
-            seconds = min(seconds, max(0.0, self._waiting[0][0] - time.monotonic()))
-        if not self._index_of:
+        """Sleeps until a socket is ready, a time limit of libcurl ends or a request may be started."""
+        seconds = self._nap_secs
+        if not self._on_way:
             time.sleep(seconds)
             return
         limit = self._pool.multi.timeout()
@@ -148,23 +201,31 @@ class _Delivery:
 
     def _answered(self, handle: Easy, status: int) -> None:
         """An answer that is not simply success; `handle` is no longer with libcurl."""
-        outcome: Outcome | None = None
-        if 300 <= status < 400 and status != 304:
-            target = handle.getinfo(pycurl.REDIRECT_URL)
-            if target:
-                outcome = self._redirect(handle, status, target)
-                if outcome is None:
-                    return
-        if not 200 <= status < 300 and outcome is None:
-            outcome = outcome_of_status(status, float(handle.getinfo(pycurl.RETRY_AFTER)))
-        self._finish(handle, outcome)
+        request = self._on_way[handle]
+        verdict = self._rules.verdict(status, len(request))
+        if verdict is not Verdict.SUCCESS and 300 <= status < 400 and status != 304:
+            location = handle.getinfo(pycurl.REDIRECT_URL)
+            if location:
+                self._redirect(handle, request, status, location)
+                return
+        if verdict is Verdict.SUCCESS:
+            self._finish(handle, None)
+        elif verdict in {Verdict.SPLIT, Verdict.SEARCH}:
+            self._split(handle)
+        elif status == _UNAUTHORIZED and not request.renewed and self._pool.renew():
+            request.renewed = True
+            self._free(handle)
+            self._backlog.retry(request, 0.0)
+        else:
+            after = float(handle.getinfo(pycurl.RETRY_AFTER))
+            self._finish(handle, outcome_of_status(status, retryable=verdict is Verdict.RETRY, retry_after_secs=after))
 
     def _broken(self, handle: Easy, code: int, text: str) -> None:
         """A transfer that libcurl gave up."""
         text = _without_secrets(text, self._driver.secrets)
         if code in LOCAL_CODES:
             message = f"no request can be made on this worker: {text} (check the ssl_client_* and ssl_* settings)"
-            raise DeliveryError(message, self._endpoint)
+            raise DeliveryError(message, self._place)
         status = handle.getinfo(pycurl.RESPONSE_CODE)
         # Once the body had begun the head was complete, and Dovecot ignores bodies.
         if status >= 200 and (code in _BODY_CUT_SHORT or handle.getinfo(pycurl.SIZE_DOWNLOAD_T) > 0):
@@ -172,62 +233,87 @@ class _Delivery:
         else:
             self._finish(handle, outcome_of_error(code, text, status or None))
 
-    def _redirect(self, handle: Easy, status: int, location: str) -> Outcome | None:
-        """Follows a redirect (None), or says why not."""
-        count, spent = self._redirects.get(handle, (0, 0.0))
-        limit = self._driver.max_redirects
-        reason = outcome_of_status(status).reason
-        if count >= limit:
-            why = f"more than {limit} redirects" if limit else "redirects are refused"
-            return Outcome(f"{reason}: {why} (correct the URL, or raise http_client_request_max_redirects)", status)
-        target = _redirect_target(location)
-        if target is None or not same_site(self._url, target):
-            return Outcome(f"{reason}: a redirect to another place is refused (correct the URL)", status)
-        spent += handle.getinfo(pycurl.TOTAL_TIME)
-        timeout = self._driver.attempt_timeout_msec
-        left = max(1, timeout - int(spent * 1000)) if timeout else 0
-        self._redirects[handle] = (count + 1, spent)
+    def _redirect(self, handle: Easy, request: Request, status: int, location: str) -> None:
+        """Follows a redirect, or ends the attempt with why not."""
+        driver = self._driver
+        target = redirect_target(self._url, status, location, request.redirects, driver.max_redirects)
+        if isinstance(target, Outcome):
+            self._finish(handle, target)
+            return
+        request.redirects += 1
+        request.redirect_secs += handle.getinfo(pycurl.TOTAL_TIME)
+        timeout = driver.attempt_timeout_msec
+        left = max(1, timeout - int(request.redirect_secs * 1000)) if timeout else 0
         # Dovecot's rule for 303: GET without a body, for all others the same request again.
         self._pool.divert(handle, target.without_credentials, without_body=status == 303, timeout_msec=left)
         self._pool.multi.add_handle(handle)
-        return None
+
+    def _free(self, handle: Easy) -> Request:
+        """Takes a request off its handle, which others may use then."""
+        request = self._on_way.pop(handle)
+        if request.redirects:
+            self._pool.restore(handle)
+            request.redirects, request.redirect_secs = 0, 0.0
+        self._pool.idle.append(handle)
+        return request
+
+    def _split(self, handle: Easy) -> None:
+        self._endpoint.failed(Trouble.NONE, 0.0, adaptive=False)
+        self._backlog.split(self._free(handle))
 
     def _finish(self, handle: Easy, outcome: Outcome | None) -> None:
-        """Ends an attempt and frees its handle; None is success."""
-        index = self._index_of.pop(handle)
-        if self._redirects.pop(handle, None):
-            self._pool.restore(handle)
-        self._pool.idle.append(handle)
+        """Ends an attempt; None is success."""
+        now = time.monotonic()
+        began = now - self._on_way[handle].redirect_secs - float(handle.getinfo(pycurl.TOTAL_TIME))
+        request = self._free(handle)
         if outcome is None:
+            self._endpoint.succeeded(1)
             return
-        tries = self._tries[index] = self._tries.get(index, 0) + 1
-        pause = self._pause(outcome, tries)
+        probed = self._endpoint.probed(self._member)
+        self._endpoint.failed(outcome.trouble, began, adaptive=self._driver.http_post_adaptive_concurrency)
+        if outcome.retryable and outcome.retry_after_secs:
+            self._endpoint.close_for(outcome.retry_after_secs, outcome)
+            if outcome.retry_after_secs > self._policy.longest_wait_secs:
+                outcome = _too_long(outcome)
+        if probed and outcome.trouble in _LIFELESS:
+            self._count_for_all(outcome, began, now)
+        request.tries += 1
+        request.since = request.since or began
+        pause = self._policy.pause(outcome, request.tries, request.since, now)
         if pause is None:
-            self._failures.append(Failure(index, outcome.reason, tries, outcome.status, self._endpoint))
+            self._fail(request, outcome)
         else:
-            heapq.heappush(self._waiting, (time.monotonic() + pause, index))
+            self._backlog.retry(request, now + pause)
+            if not outcome.at_once:
+                self._endpoint.close_for(pause, outcome)
 
-    def _pause(self, outcome: Outcome, tries: int) -> float | None:
-        """Seconds until the next attempt; None for no further one."""
-        driver = self._driver
-        if not outcome.retryable or tries >= driver.max_attempts:
-            return None
-        if outcome.retry_after_secs:
-            return outcome.retry_after_secs if outcome.retry_after_secs <= driver.max_retry_after_secs else None
-        if outcome.at_once:
-            return 0.0
-        base, most = driver.http_client_connect_backoff_time_msec, driver.http_client_connect_backoff_max_time_msec
-        ceiling = min((base or 100) * 2 ** min(tries - 1, 32), 2**32 if most is None else most)
-        return random.uniform(0, ceiling / 1000)  # noqa: S311  spreads clients, no secret
+    def _count_for_all(self, outcome: Outcome, began: float, now: float) -> None:
+        """Counts a failed attempt for all that waits in this delivery, as Dovecot does after a failed connect."""
+
+        def is_last(tries: int, since: float) -> bool:
+            return self._policy.pause(outcome, tries, since, now) is None
+
+        for request in self._backlog.count_attempt(began, is_last):
+            self._fail(request, outcome)
+
+    def _give_up_waiting(self, now: float) -> None:
+        """Fails all that waits: the endpoint wants to be left alone for longer than anybody here may wait."""
+        closing = self._endpoint.closing
+        if closing is not None:
+            self._count_for_all(_too_long(closing), now, now)
+
+    def _fail(self, request: Request, outcome: Outcome) -> None:
+        self._failures += [
+            Failure(index, outcome.reason, request.tries, outcome.status, self._place)
+            for index in range(request.first, request.end)
+        ]
 
 
-def _redirect_target(location: str) -> HttpUrl | None:
-    """The place that a redirect names; None if it cannot be requested, or brings credentials of its own."""
-    try:
-        target = parse_http_url("Location", location.partition("#")[0])
-    except DriverSettingError:
-        return None
-    return target if target.credentials is None else None
+def _too_long(outcome: Outcome) -> Outcome:
+    """What becomes of requests that would have to wait for too long."""
+    advice = "raise http_client_max_auto_retry_delay, or send the rejects later"
+    reason = f"{outcome.reason}: it wants to be left alone for longer than is allowed ({advice})"
+    return dataclasses.replace(outcome, reason=reason, retryable=False)
 
 
 def _without_secrets(text: str, secrets: Sequence[str]) -> str:

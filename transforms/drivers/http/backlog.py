@@ -1,0 +1,117 @@
+"""What a delivery has still to send: retries that wait for their time, halves of requests, the rest of the batch.
+
+With one connection the order of the batch is kept: nothing overtakes a request that waits for its next attempt.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Sequence
+
+from dovebeam.transforms.drivers.http.requests import Request, end_of_request
+
+__all__ = ["Backlog"]
+
+
+class Backlog:
+    """The requests of one batch that are not on their way.
+
+    Attributes:
+        undisturbed: whether nothing but the rest of the batch is left, with all its attempts before it.
+    """
+
+    def __init__(self, payloads: Sequence[bytes], max_events: int, max_bytes: int | None, *, ordered: bool) -> None:
+        self.undisturbed = True
+        self._payloads = payloads
+        self._count = len(payloads)
+        self._max_events = max_events
+        self._max_bytes = max_bytes
+        self._ordered = ordered
+        self._next = 0
+        self._tries = 0  # attempts that count for all that were never sent
+        self._since = 0.0
+        self._waiting: list[tuple[float, int, Request]] = []  # a heap: when due, first payload
+        self._halves: list[Request] = []  # a stack, the first of the batch on top
+
+    def __bool__(self) -> bool:
+        return self._next < self._count or bool(self._waiting or self._halves)
+
+    def next_new(self) -> Request | None:
+        """The next request that was never sent; None if there is none."""
+        first = self._next
+        if first >= self._count:
+            return None
+        end = first + 1
+        if self._max_events > 1:
+            end = end_of_request(self._payloads, first, self._max_events, self._max_bytes)
+        self._next = end
+        return Request(first, end)
+
+    def due_secs(self, now: float) -> float | None:
+        """After how many seconds `take` has something; 0 for now, None if everything is on its way."""
+        if self._waiting:
+            seconds = max(0.0, self._waiting[0][0] - now)
+            if self._ordered or not seconds:
+                return seconds
+        if self._halves or self._next < self._count:
+            return 0.0
+        return max(0.0, self._waiting[0][0] - now) if self._waiting else None
+
+    def take(self, now: float) -> Request:
+        """The request that is to be sent now.
+
+        Raises:
+            IndexError: there is none; `due_secs` says whether there is.
+        """
+        request: Request | None
+        if self._waiting and (self._ordered or self._waiting[0][0] <= now):
+            request = heapq.heappop(self._waiting)[2]
+        elif self._halves:
+            request = self._halves.pop()
+        else:
+            request = self.next_new()
+            if request is None:
+                raise IndexError("nothing is left to send")
+            request.tries, request.since = self._tries, self._since
+        self._note()
+        return request
+
+    def retry(self, request: Request, due: float) -> None:
+        """Puts a request back, to be sent not before `due`."""
+        heapq.heappush(self._waiting, (due, request.first, request))
+        self.undisturbed = False
+
+    def split(self, request: Request) -> None:
+        """Puts both halves of a request back, to be sent before what follows in the batch."""
+        first, second = request.halves()
+        self._halves += (second, first)
+        self.undisturbed = False
+
+    def count_attempt(self, began: float, is_last: Callable[[int, float], bool]) -> list[Request]:
+        """Counts an attempt for everything here, and takes out and returns what has none left.
+
+        Args:
+            began: when the attempt began; the first one of those that were never sent.
+            is_last: whether so many attempts since then are all that there are.
+        """
+        given_up: list[Request] = []
+        for request in [*(entry[2] for entry in self._waiting), *self._halves]:
+            request.tries += 1
+            request.since = request.since or began
+            if is_last(request.tries, request.since):
+                given_up.append(request)
+        lost = set(map(id, given_up))
+        self._waiting = [entry for entry in self._waiting if id(entry[2]) not in lost]
+        heapq.heapify(self._waiting)
+        self._halves = [request for request in self._halves if id(request) not in lost]
+        self._tries += 1
+        self._since = self._since or began
+        if self._next < self._count and is_last(self._tries, self._since):
+            rest = Request(self._next, self._count)
+            rest.tries, self._next = self._tries, self._count
+            given_up.append(rest)
+        self._note()
+        return given_up
+
+    def _note(self) -> None:
+        self.undisturbed = not (self._waiting or self._halves or self._tries)

@@ -1,0 +1,108 @@
+"""libcurl's options for proxy, TLS and sockets: settings of `http-post` that hold for all requests of a handle."""
+
+from __future__ import annotations
+
+import os
+import socket
+import ssl
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+import pycurl
+
+if TYPE_CHECKING:
+    from dovebeam.transforms.drivers.http_post import HttpPostDriver
+
+__all__ = ["Easy", "set_proxy", "set_sockets", "set_tls", "system_trust"]
+
+Easy = Any
+"""A `pycurl.Curl`; pycurl has no types."""
+
+_HAPPY_EYEBALLS_TIMEOUT_MS: Final = 271
+"""CURLOPT_HAPPY_EYEBALLS_TIMEOUT_MS, for which pycurl has no name."""
+
+_TLS: Final = {
+    "ANY": pycurl.SSLVERSION_TLSv1_0,
+    "TLSv1": pycurl.SSLVERSION_TLSv1_0,
+    "TLSv1.1": pycurl.SSLVERSION_TLSv1_1,
+    "TLSv1.2": pycurl.SSLVERSION_TLSv1_2,
+    "TLSv1.3": pycurl.SSLVERSION_TLSv1_3,
+    "LATEST": pycurl.SSLVERSION_TLSv1_3,
+}
+
+
+def set_proxy(handle: Easy, driver: HttpPostDriver) -> None:
+    """Sends requests through the proxy of the settings, or through none."""
+    # Empty, not unset: http_proxy and no_proxy of the worker's environment must not decide where mail data goes.
+    handle.setopt(pycurl.NOPROXY, "")
+    proxy = driver.proxy
+    if proxy is None:
+        handle.setopt(pycurl.PROXY, "")
+        return
+    handle.setopt(pycurl.PROXY, proxy.endpoint)
+    user, _, password = (proxy.credentials or b"").decode("utf-8", "surrogateescape").partition(":")
+    user, password = driver.http_client_proxy_username or user, driver.http_client_proxy_password or password
+    if user:
+        handle.setopt(pycurl.PROXYAUTH, pycurl.HTTPAUTH_BASIC)
+        handle.setopt(pycurl.PROXYUSERNAME, user)
+        handle.setopt(pycurl.PROXYPASSWORD, password)
+
+
+def set_tls(handle: Easy, driver: HttpPostDriver, trust_without_settings: tuple[str, str]) -> None:
+    """Sets the ssl_* settings; without trusted certificates in them, those of `system_trust` hold."""
+    handle.setopt(pycurl.SSLVERSION, _TLS[driver.ssl_min_protocol])
+    verify = driver.ssl_client_require_valid_cert
+    handle.setopt(pycurl.SSL_VERIFYPEER, int(verify))
+    handle.setopt(pycurl.SSL_VERIFYHOST, 2 if verify else 0)
+    trust = (driver.ssl_client_ca_file, driver.ssl_client_ca_dir)
+    trust = trust if any(trust) else trust_without_settings
+    # Both are always set or unset: the paths that were built into libcurl would be trusted as well.
+    for option, path in zip((pycurl.CAINFO, pycurl.CAPATH), trust, strict=True):
+        if path:
+            handle.setopt(option, path)
+        else:
+            handle.unsetopt(option)
+    # Set even if empty: without it OpenSSL asks for the password of a key on the terminal, and waits.
+    handle.setopt(pycurl.KEYPASSWD, driver.ssl_client_key_password)
+    for option, value in (
+        (pycurl.SSLCERT, driver.ssl_client_cert_file),
+        (pycurl.SSLKEY, driver.ssl_client_key_file),
+        (pycurl.SSL_CIPHER_LIST, driver.ssl_cipher_list),
+        (pycurl.TLS13_CIPHERS, driver.ssl_cipher_suites),
+        (pycurl.SSL_EC_CURVES, driver.ssl_curve_list),
+    ):
+        if value:
+            handle.setopt(option, value)
+
+
+def set_sockets(handle: Easy, driver: HttpPostDriver) -> None:
+    """Sets when the host's next address is tried as well, and the sizes of the sockets' buffers."""
+    if driver.http_client_soft_connect_timeout_msec:
+        handle.setopt(_HAPPY_EYEBALLS_TIMEOUT_MS, driver.http_client_soft_connect_timeout_msec)
+    sizes = (
+        (socket.SO_SNDBUF, driver.http_client_socket_send_buffer_size),
+        (socket.SO_RCVBUF, driver.http_client_socket_recv_buffer_size),
+    )
+    wanted = [(option, size) for option, size in sizes if size]
+    if wanted:
+        handle.setopt(pycurl.SOCKOPTFUNCTION, _buffer_setter(wanted))
+
+
+def system_trust() -> tuple[str, str]:
+    """File and directory of this system's CAs; the libcurl in a wheel looks where its builder's system had them."""
+    paths = ssl.get_default_verify_paths()
+    file, directory = paths.cafile or "", paths.capath or ""
+    return file if os.path.isfile(file) else "", directory if os.path.isdir(directory) else ""
+
+
+def _buffer_setter(wanted: list[tuple[int, int]]) -> Callable[[int, int], int]:
+    """What libcurl calls with each new socket, before it connects."""
+
+    def set_buffers(descriptor: int, _purpose: int) -> int:
+        # A duplicate of the descriptor, which libcurl owns, is the same socket.
+        with socket.socket(fileno=os.dup(descriptor)) as duplicate:
+            for option, size in wanted:
+                duplicate.setsockopt(socket.SOL_SOCKET, option, size)
+        return int(pycurl.SOCKOPT_OK)
+
+    return set_buffers

@@ -1,0 +1,77 @@
+"""Which payloads of a batch go into which request: cutting a batch into requests, and requests into halves."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+from dovebeam.transforms.drivers.http.bodies import frame_bytes
+
+__all__ = ["Request", "end_of_request", "request_key"]
+
+
+class Request:
+    """One request, through all of its attempts; written out, not a dataclass, because one is made for every event.
+
+    Attributes:
+        first: index of its first payload in the batch.
+        end: the index after its last one.
+        tries: how many attempts have failed.
+        since: when its first attempt began, on the monotonic clock in seconds; 0 before one failed.
+        renewed: whether it was sent again with another credential.
+        redirects: how many the present attempt has followed.
+        redirect_secs: how long those took.
+    """
+
+    __slots__ = ("end", "first", "redirect_secs", "redirects", "renewed", "since", "tries")
+
+    def __init__(self, first: int, end: int) -> None:
+        self.first = first
+        self.end = end
+        self.tries = 0
+        self.since = 0.0
+        self.renewed = False
+        self.redirects = 0
+        self.redirect_secs = 0.0
+
+    def __len__(self) -> int:
+        return self.end - self.first
+
+    def halves(self) -> tuple[Request, Request]:
+        """Two requests with the same payloads in the same order; both have all their attempts before them."""
+        middle = (self.first + self.end) // 2
+        first, second = Request(self.first, middle), Request(middle, self.end)
+        first.since = second.since = self.since
+        return first, second
+
+
+def end_of_request(payloads: Sequence[bytes], first: int, max_events: int, max_bytes: int | None) -> int:
+    """The end of the longest request from `first` on within both limits; one payload is always in it.
+
+    Args:
+        payloads: the batch.
+        first: index of the first payload.
+        max_events: most payloads of a request.
+        max_bytes: most bytes of a body before compression; None for no limit.
+    """
+    end = min(first + max_events, len(payloads))
+    if max_bytes is None or sum(map(len, payloads[first:end])) + frame_bytes(end - first) <= max_bytes:
+        return end
+    size, last = frame_bytes(1) + len(payloads[first]), first + 1
+    while last < end and size + len(payloads[last]) + 1 <= max_bytes:
+        size += len(payloads[last]) + 1
+        last += 1
+    return last
+
+
+def request_key(payloads: Sequence[bytes], keys: Sequence[str], first: int, end: int) -> str:
+    """The idempotency key of a request: the same whenever the same payloads are sent together.
+
+    Args:
+        payloads: the batch.
+        keys: an id of each payload of the batch; without them the contents stand for them.
+        first: index of the request's first payload.
+        end: the index after its last one.
+    """
+    ids = keys[first:end] if keys else [hashlib.sha256(payload).hexdigest() for payload in payloads[first:end]]
+    return ids[0] if len(ids) == 1 else hashlib.sha256("\0".join(ids).encode()).hexdigest()

@@ -1,0 +1,59 @@
+"""When a request is sent again: the number of attempts, the pauses between them, and the time for all of them.
+
+Pauses have full jitter: each is random between nothing and a ceiling that doubles, so that many workers that failed
+together do not come back together.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING, Final
+
+from dovebeam.transforms.drivers.http.outcome import Outcome
+
+if TYPE_CHECKING:
+    from dovebeam.transforms.drivers.http_post import HttpPostDriver
+
+__all__ = ["RetryPolicy"]
+
+_MAX_DOUBLINGS: Final = 32
+
+
+class RetryPolicy:
+    """The rules of one driver.
+
+    Attributes:
+        longest_wait_secs: the longest Retry-After that is waited for.
+    """
+
+    def __init__(self, driver: HttpPostDriver) -> None:
+        self.longest_wait_secs = driver.max_retry_after_secs
+        self._attempts = driver.max_attempts
+        self._first_secs = (driver.http_client_connect_backoff_time_msec or 100) / 1000
+        most = driver.http_client_connect_backoff_max_time_msec
+        self._most_secs = float("inf") if most is None else most / 1000
+        self._budget_secs = (driver.http_post_retry_budget_msec or 0) / 1000
+
+    def pause(self, outcome: Outcome, tries: int, since: float, now: float) -> float | None:
+        """Seconds until the next attempt; None for no further one.
+
+        Args:
+            outcome: of the last attempt.
+            tries: how many attempts there were.
+            since: when the first one began.
+            now: the time, on the same clock.
+        """
+        if not outcome.retryable or tries >= self._attempts:
+            return None
+        seconds = self._seconds(outcome, tries)
+        if self._budget_secs and now + seconds - since > self._budget_secs:
+            return None
+        return seconds
+
+    def _seconds(self, outcome: Outcome, tries: int) -> float:
+        if outcome.retry_after_secs:
+            return outcome.retry_after_secs
+        if outcome.at_once:
+            return 0.0
+        ceiling = min(self._first_secs * 2 ** min(tries - 1, _MAX_DOUBLINGS), self._most_secs)
+        return random.uniform(0, ceiling)  # noqa: S311  spreads clients, no secret
