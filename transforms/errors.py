@@ -174,14 +174,22 @@ class DriverSettingError(DeliveryError):
 
     Attributes:
         setting: the full name of Dovecot's setting, or of dovebeam's extension.
+        others: what else is wrong with the same driver, so that all can be repaired at once.
     """
 
-    def __init__(self, setting: str, message: str, exporter: str = "") -> None:
+    def __init__(
+        self, setting: str, message: str, exporter: str = "", others: Iterable[DriverSettingError] = ()
+    ) -> None:
         super().__init__(message, "", exporter)
         self.setting = setting
+        self.others = tuple(others)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.setting, self.message, self.exporter)
+        return type(self), (self.setting, self.message, self.exporter, self.others)
+
+    def of(self, exporter: str) -> DriverSettingError:
+        """The same, with the name of the exporter that it is about."""
+        return type(self)(self.setting, self.message, exporter, [other.of(exporter) for other in self.others])
 
     def __str__(self) -> str:
         where = f"event_exporter {self.exporter}: " if self.exporter else ""

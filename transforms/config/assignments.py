@@ -89,7 +89,7 @@ def _assign_known(
         return
     setting = SETTINGS[name]
     if heredoc is not None and setting.kind not in _HEREDOC_KINDS:
-        kind = "list settings" if setting.kind is Kind.BOOL_LIST else "this setting"
+        kind = "list settings" if is_list(name) else "this setting"
         text = f"{key}: Heredoc syntax is not supported for {kind}: {name}"
         state.error(line, line.place(0), text, message=f"'{key}' can't be a heredoc; write its value in one line")
         return
@@ -98,6 +98,10 @@ def _assign_known(
         context.excused = context.excused or name == "metric_filter"
         return
     _warn_about_place(state, context, setting, statement)
+    if setting.kind is Kind.TEXT_LIST:
+        message = f"'{key}' is a block of lines NAME = VALUE"
+        state.report.error(line.place(0), message, suggestion=f"write: {key} {{", secret=True)
+        return
     if setting.kind is Kind.BOOL_LIST:
         _assign_list(state, context, setting, statement, value)
         return
@@ -202,14 +206,21 @@ def _assign_list(state: ParserState, context: Context, setting: Setting, stateme
 
 
 def _decide(state: ParserState, owner: Context, name: str, statement: Assignment, element: str) -> None:
-    """`element = yes` in the block form of a list."""
+    """`element = yes`, or `element = text`, in the block form of a list."""
     line = statement.line
-    value = state.read_value(statement, ours=True) if statement.kind is not ValueKind.HEREDOC else None
+    texts = SETTINGS[name].kind is Kind.TEXT_LIST
+    if statement.kind is ValueKind.HEREDOC:
+        text = f"{statement.key}: Heredoc syntax is not supported for this setting: {name}"
+        state.error(line, line.place(0), text, secret=texts)
+        return
+    value = state.read_value(statement, ours=True, secret=texts)
     if value is None:
-        if statement.kind is ValueKind.HEREDOC:
-            state.error(
-                line, line.place(0), f"{statement.key}: Heredoc syntax is not supported for this setting: {name}"
-            )
+        return
+    if texts:
+        if owner.kind is ContextKind.PLAIN and owner.parent is not None:
+            owner = owner.parent
+        place = line.place(1 if statement.key_quoted else 0)
+        owner.lists.setdefault(name, ListState(place)).decide(element, Element(True, place, value=value))
         return
     try:
         wanted = parse_bool(value.text)

@@ -52,11 +52,12 @@ class Assigned:
 
 @dataclass(frozen=True, slots=True)
 class Element:
-    """What a context says about one element of a boolean list, and where; `names` as in `Value`."""
+    """What a context says about one element of a list, and where; `names` as in `Value`, `value` if it has one."""
 
     wanted: bool
     place: Place
     names: tuple[str, ...] = ()
+    value: Value | None = None
 
 
 @dataclass(slots=True)
@@ -193,5 +194,5 @@ def name_of(context: Context) -> str:
 
 
 def is_list(name: str) -> bool:
-    """Whether this full name is that of a boolean list."""
-    return name in SETTINGS and SETTINGS[name].kind is Kind.BOOL_LIST
+    """Whether this full name is that of a list, which has a block form."""
+    return name in SETTINGS and SETTINGS[name].kind in {Kind.BOOL_LIST, Kind.TEXT_LIST}

@@ -53,6 +53,8 @@ class EntryBuilder:
             block: how Dovecot's messages of the stats process begin, such as
                 `stats_metric settings (filter=metric/x): `.
         """
+        if setting.kind is Kind.TEXT_LIST:
+            return self._texts(setting, contexts)
         default = contexts[0].name if setting.kind is Kind.NAME else setting.default
         found = lookup(layers_of(contexts, block_only=setting.block_only), setting.name)
         if found is None:
@@ -67,6 +69,21 @@ class EntryBuilder:
             convert(setting, default) if text is None else self._converted(setting, assigned, text, written, default)
         )
         return SettingEntry(value, written, place, True)
+
+    def _texts(self, setting: Setting, contexts: list[Context]) -> SettingEntry:
+        """The lines of a block NAME = VALUE; of two of the same name the more specific one counts."""
+        found: dict[str, str] = {}
+        place = None
+        for layer in layers_of(contexts, block_only=setting.block_only):
+            state = layer.lists.get(setting.name)
+            for name, element in state.elements.items() if state else ():
+                place = place or source_place(element.place)
+                if name not in found and element.value is not None:
+                    assigned = Assigned(name, element.value)
+                    written = self.expander.text(assigned, layer)
+                    failed = self.expander.failed(assigned)
+                    found[name] = ("" if failed else self.expanded(setting, assigned, written, "")) or ""
+        return SettingEntry(tuple(found.items()), "", place or source_place(contexts[0].place), place is not None)
 
     def expanded(self, setting: Setting, assigned: Assigned, written: str, block: str) -> str | None:
         """The text with its `%{...}` expanded, `None` if that isn't possible, which is reported."""

@@ -17,8 +17,8 @@ from dovebeam.transforms.config.types import (
 
 __all__ = ["SettingValue", "convert"]
 
-SettingValue = str | bool | int | None
-"""Booleans, numbers, milliseconds, bytes or text; `None` is a time or size without limit."""
+SettingValue = str | bool | int | tuple[tuple[str, str], ...] | None
+"""Booleans, numbers, milliseconds, bytes, text or pairs of texts; `None` is a time or size without limit."""
 
 _PARSERS = {
     Kind.BOOL: parse_bool,
@@ -38,6 +38,8 @@ def convert(setting: Setting, text: str) -> SettingValue:
     """
     if setting.kind is Kind.ENUM or (setting.kind is Kind.NAME and setting.choices):
         return parse_enum(text, setting.choices)
+    if setting.kind is Kind.TEXT_LIST:
+        return ()
     parse = _PARSERS.get(setting.kind)
     value: SettingValue = parse(text) if parse else text
     advice = setting.check(text) if setting.check else ""

@@ -166,6 +166,49 @@ _ROWS: Final = (
         extension=True,
     ),
     Setting(
+        "event_exporter_http_post_query", _S, "", "driver http-post: the URL's query", secret=True, extension=True
+    ),
+    Setting(
+        "event_exporter_http_post_headers", Kind.TEXT_LIST, "", "driver http-post: further headers",
+        secret=True, extension=True,
+    ),
+    Setting(
+        "event_exporter_http_post_auth", Kind.ENUM, "none", "driver http-post: how it says who it is",
+        ("none", "basic", "bearer", "oauth2", "google-id-token"), extension=True,
+    ),
+    Setting(
+        "event_exporter_http_post_auth_user", _S, "", "driver http-post: user name for basic",
+        secret=True, extension=True,
+    ),
+    Setting(
+        "event_exporter_http_post_auth_password", _S, "", "driver http-post: password for basic",
+        secret=True, extension=True,
+    ),
+    Setting(
+        "event_exporter_http_post_auth_token", _S, "", "driver http-post: token for bearer",
+        secret=True, extension=True,
+    ),
+    Setting(
+        "event_exporter_http_post_oauth2_token_url", _S, "", "driver http-post: where oauth2 gets tokens",
+        extension=True,
+    ),
+    Setting(
+        "event_exporter_http_post_oauth2_client_id", _S, "", "driver http-post: the client of oauth2",
+        secret=True, extension=True,
+    ),
+    Setting(
+        "event_exporter_http_post_oauth2_client_secret", _S, "", "driver http-post: the client's secret",
+        secret=True, extension=True,
+    ),
+    Setting("event_exporter_http_post_oauth2_scope", _S, "", "driver http-post: scope of oauth2", extension=True),
+    Setting(
+        "event_exporter_http_post_oauth2_audience", _S, "", "driver http-post: audience of oauth2", extension=True
+    ),
+    Setting(
+        "event_exporter_http_post_google_audience", _S, "",
+        "driver http-post: audience of google-id-token; empty: scheme and host of the target", extension=True,
+    ),
+    Setting(
         "event_exporter_http_post_batch_max_events", _U, "1", "driver http-post: most events of a request",
         extension=True,
     ),

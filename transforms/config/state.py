@@ -122,12 +122,13 @@ class ParserState:
         dovecot = at_line(line.path, line.number, text)
         self.report.warning(place, message, dovecot=dovecot, suggestion=suggestion, stage=Stage.PARSE)
 
-    def read_value(self, statement: Assignment, *, ours: bool) -> Value | None:
+    def read_value(self, statement: Assignment, *, ours: bool, secret: bool = False) -> Value | None:
         """The value of an assignment, `None` if it has an escape that doesn't exist, which is reported.
 
         Args:
             statement: not a heredoc.
             ours: the value is used, so the mistake is an error and not just a warning.
+            secret: the line must not be shown.
         """
         try:
             return value_of(statement, self.environ)
@@ -138,7 +139,7 @@ class ParserState:
                 "Write \\\\ for a backslash, or leave out the outer quotes"
             )
             if ours:
-                secret = is_secret_name(statement.key)
+                secret = secret or is_secret_name(statement.key)
                 self.error(statement.line, place, error.message, message=message, secret=secret)
             else:
                 self.note(statement.line, place, error.message, message=message)

@@ -60,6 +60,7 @@ class Kind(enum.Enum):
     TIME_SECS = "time in whole seconds"
     SIZE = "size"
     BOOL_LIST = "list"
+    TEXT_LIST = "block of lines NAME = VALUE"
 
 
 class ValueTypeError(Exception):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from dovebeam.transforms.config.blocks import Context, ContextKind, completions
+from dovebeam.transforms.config.blocks import Context, ContextKind, completions, is_list
 from dovebeam.transforms.config.foreign import is_other_part
 from dovebeam.transforms.config.hints import did_you_mean, near_miss
 from dovebeam.transforms.config.legacy import OLD_SECTIONS, old_setting, old_top_setting
@@ -17,7 +17,6 @@ from dovebeam.transforms.config.places import is_secret_name
 from dovebeam.transforms.config.settings import BLOCKS, PLAIN_BLOCKS, SETTINGS, settings_of
 from dovebeam.transforms.config.state import ParserState
 from dovebeam.transforms.config.statements import Assignment, BlockStart
-from dovebeam.transforms.config.types import Kind
 
 __all__ = ["is_ours", "unknown_block", "unknown_setting"]
 
@@ -159,9 +158,7 @@ def _setting_names(context: Context) -> Iterator[str]:
 
 def _block_names(context: Context) -> Iterator[str]:
     inner = [name for name in BLOCKS if name.startswith(f"{context.key}_")]
-    inner += (
-        [row.name for row in settings_of(context.key) if row.kind is Kind.BOOL_LIST] if context.key in BLOCKS else []
-    )
+    inner += [row.name for row in settings_of(context.key) if is_list(row.name)] if context.key in BLOCKS else []
     for name in inner:
         yield name.removeprefix(f"{context.key}_")
         yield name

@@ -47,4 +47,4 @@ def make_driver(exporter: Exporter) -> Driver:
     try:
         return cls(**values)
     except DriverSettingError as error:
-        raise DriverSettingError(error.setting, error.message, exporter.name) from None
+        raise error.of(exporter.name) from None

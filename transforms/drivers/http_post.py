@@ -10,11 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
-from dovebeam.transforms.drivers.base import Driver, DriverName
+from dovebeam.transforms.drivers.base import DriverName
+from dovebeam.transforms.drivers.http.auth_settings import AuthSettings
 from dovebeam.transforms.drivers.http.bodies import BodyMaker
 from dovebeam.transforms.drivers.http.checks import check_files, check_settings
+from dovebeam.transforms.drivers.http.secret_url import SecretUrl
 from dovebeam.transforms.drivers.http.statuses import DEFAULT_RETRY, DEFAULT_SUCCESS, StatusRules
-from dovebeam.transforms.drivers.http.url import HttpUrl, parse_http_url
+from dovebeam.transforms.drivers.http.url import HttpUrl
 
 if TYPE_CHECKING:
     from dovebeam.transforms.drivers.http.transfers import HttpPostConnection
@@ -28,7 +30,7 @@ _ROUNDS = 8
 
 
 @dataclass(frozen=True, slots=True)
-class HttpPostDriver(Driver):
+class HttpPostDriver(AuthSettings):
     """Posts payloads; by default each is the body of a request of its own, and a status from 200 to 299 is success.
 
     Times are in milliseconds; None and, where Dovecot says so, 0 mean no limit of their own.
@@ -45,9 +47,6 @@ class HttpPostDriver(Driver):
         http_client_request_max_redirects: 0 refuses redirects; none leads to another host.
         http_client_max_parallel_connections: connections, each with one request on its way.
         http_client_max_idle_time_msec: when an idle connection is closed; 0: when the server closes it, 118 s at most.
-        http_client_proxy_url: HTTP proxy; the environment's proxies are never used.
-        http_client_proxy_username: user name for the proxy.
-        http_client_proxy_password: password for the proxy.
         http_client_proxy_ssl_tunnel: CONNECT through the proxy for https; libcurl knows no other way.
         http_client_user_agent: User-Agent header; empty: none.
         http_client_auto_redirect: False refuses redirects.
@@ -64,7 +63,6 @@ class HttpPostDriver(Driver):
         ssl_client_ca_dir: directory of trusted CA certificates, prepared by `openssl rehash`.
         ssl_client_cert_file: client certificate in PEM, with its chain.
         ssl_client_key_file: its key.
-        ssl_client_key_password: password of that key.
         ssl_client_require_valid_cert: whether chain and host name of the server are verified.
         ssl_min_protocol: oldest TLS version, one of `TLS_VERSIONS`.
         ssl_cipher_list: ciphers up to TLS 1.2; empty: the library's.
@@ -99,7 +97,7 @@ class HttpPostDriver(Driver):
     idempotency key. Files that TLS needs and cannot use raise `DeliveryError`.
     """
 
-    http_post_url: str = field(repr=False)
+    http_post_url: str | SecretUrl = field(repr=False)
     format: str = "json"
     http_client_request_absolute_timeout_msec: int | None = 250
     http_client_request_timeout_msec: int | None = 60_000
@@ -110,9 +108,6 @@ class HttpPostDriver(Driver):
     http_client_request_max_redirects: int = 0
     http_client_max_parallel_connections: int = 1
     http_client_max_idle_time_msec: int | None = 0
-    http_client_proxy_url: str = field(default="", repr=False)
-    http_client_proxy_username: str = field(default="", repr=False)
-    http_client_proxy_password: str = field(default="", repr=False)
     http_client_proxy_ssl_tunnel: bool = True
     http_client_user_agent: str = ""
     http_client_auto_redirect: bool = True
@@ -128,7 +123,6 @@ class HttpPostDriver(Driver):
     ssl_client_ca_dir: str = ""
     ssl_client_cert_file: str = ""
     ssl_client_key_file: str = ""
-    ssl_client_key_password: str = field(default="", repr=False)
     ssl_client_require_valid_cert: bool = True
     ssl_min_protocol: str = "TLSv1.2"
     ssl_cipher_list: str = ""
@@ -153,7 +147,7 @@ class HttpPostDriver(Driver):
     name: ClassVar[DriverName] = "http-post"
 
     def __post_init__(self) -> None:
-        _ = self.url
+        self.seal()
         check_settings(self)
 
     @property
@@ -200,15 +194,14 @@ class HttpPostDriver(Driver):
 
     @property
     def url(self) -> HttpUrl:
-        """The parsed target."""
-        return parse_http_url("event_exporter_http_post_url", self.http_post_url)
+        """The target, without what may be a secret."""
+        return SecretUrl.parse("event_exporter_http_post_url", self.http_post_url).visible
 
     @property
     def proxy(self) -> HttpUrl | None:
-        """The parsed proxy, None for none."""
-        return (
-            parse_http_url("http_client_proxy_url", self.http_client_proxy_url) if self.http_client_proxy_url else None
-        )
+        """The proxy without its credentials, None for none."""
+        proxy = self.secret_url("http_client_proxy_url")
+        return proxy.visible if proxy is not None else None
 
     @property
     def endpoint(self) -> str:
@@ -244,25 +237,15 @@ class HttpPostDriver(Driver):
             limit = self.http_client_write_request_timeout_msec or self.http_client_request_timeout_msec
         return float("inf") if limit is None else limit / 1000
 
-    @property
-    def secrets(self) -> tuple[str, ...]:
-        """Texts that no message may repeat, longest first."""
-        url, proxy = self.url, self.proxy
-        texts = {self.ssl_client_key_password, self.http_client_proxy_password, self.http_client_proxy_username}
-        for known in (url, proxy):
-            if known is not None:
-                user = (known.credentials or b"").decode("utf-8", "replace")
-                texts.update((known.target, known.basic_authorization, user, user.partition(":")[2]))
-        return tuple(sorted((text for text in texts if len(text) > 1), key=len, reverse=True))
-
     def open(self) -> HttpPostConnection:
         """Prepares libcurl; the first batch connects.
 
         Raises:
-            DeliveryError: a file for TLS cannot be read.
+            DeliveryError: a file for TLS cannot be read, or a secret cannot be had.
         """
         check_files(self)
 
+        from dovebeam.transforms.drivers.http.access import Access  # noqa: PLC0415
         from dovebeam.transforms.drivers.http.transfers import HttpPostConnection  # noqa: PLC0415  loads libcurl
 
-        return HttpPostConnection(self)
+        return HttpPostConnection(self, Access(self))

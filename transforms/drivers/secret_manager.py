@@ -48,13 +48,14 @@ def fetch_secret(setting: str, version: str) -> str:
     """
     import google.auth  # noqa: PLC0415
     from google.auth.exceptions import GoogleAuthError  # noqa: PLC0415
-    from google.auth.transport.requests import AuthorizedSession  # noqa: PLC0415
+    from google.auth.transport import requests as transport  # noqa: PLC0415
     from requests import RequestException  # noqa: PLC0415
 
+    make_session: Any = transport.AuthorizedSession
     url = f"{_endpoint(setting, version)}/v1/{version}:access"
     try:
         credentials, _ = google.auth.default(scopes=[_SCOPE])
-        with AuthorizedSession(credentials) as session:
+        with make_session(credentials) as session:
             answer = session.get(url, timeout=_TIMEOUT_SECS, allow_redirects=False)
             status, body = answer.status_code, answer.json() if answer.status_code == 200 else None
     except (GoogleAuthError, RequestException) as error:

@@ -19,7 +19,7 @@ import enum
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -160,12 +160,20 @@ def _secret_manager(setting: str, version: str) -> Secret:
     return Secret(Scheme.MANAGER, version)
 
 
-_PARSERS: Final = {
+def _plain(_setting: str, text: str) -> Secret:
+    return Secret(Scheme.PLAIN, text)
+
+
+def _literal(_setting: str, text: str) -> Secret:
+    return Secret.literal(text)
+
+
+_PARSERS: Final[Mapping[Scheme, Callable[[str, str], Secret]]] = {
     Scheme.ENVIRONMENT: _environment,
     Scheme.FILE: _file,
     Scheme.MANAGER: _secret_manager,
-    Scheme.PLAIN: lambda _setting, text: Secret(Scheme.PLAIN, text),
-    Scheme.LITERAL: lambda _setting, text: Secret.literal(text),
+    Scheme.PLAIN: _plain,
+    Scheme.LITERAL: _literal,
 }
 
 

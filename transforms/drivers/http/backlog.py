@@ -36,16 +36,18 @@ class Backlog:
     def __bool__(self) -> bool:
         return self._next < self._count or bool(self._waiting or self._halves)
 
-    def next_new(self) -> Request | None:
-        """The next request that was never sent; None if there is none."""
-        first = self._next
-        if first >= self._count:
-            return None
-        end = first + 1
-        if self._max_events > 1:
-            end = end_of_request(self._payloads, first, self._max_events, self._max_bytes)
-        self._next = end
-        return Request(first, end)
+    def take_new(self, most: int) -> list[Request]:
+        """Takes up to so many requests that were never sent."""
+        if self._max_events == 1:
+            first = self._next
+            self._next = end = min(first + most, self._count)
+            return [Request(index, index + 1) for index in range(first, end)]
+        requests = []
+        while len(requests) < most and self._next < self._count:
+            first = self._next
+            self._next = end_of_request(self._payloads, first, self._max_events, self._max_bytes)
+            requests.append(Request(first, self._next))
+        return requests
 
     def due_secs(self, now: float) -> float | None:
         """After how many seconds `take` has something; 0 for now, None if everything is on its way."""
@@ -58,20 +60,13 @@ class Backlog:
         return max(0.0, self._waiting[0][0] - now) if self._waiting else None
 
     def take(self, now: float) -> Request:
-        """The request that is to be sent now.
-
-        Raises:
-            IndexError: there is none; `due_secs` says whether there is.
-        """
-        request: Request | None
+        """The request that is to be sent now; `due_secs` must have said that there is one."""
         if self._waiting and (self._ordered or self._waiting[0][0] <= now):
             request = heapq.heappop(self._waiting)[2]
         elif self._halves:
             request = self._halves.pop()
         else:
-            request = self.next_new()
-            if request is None:
-                raise IndexError("nothing is left to send")
+            (request,) = self.take_new(1)
             request.tries, request.since = self._tries, self._since
         self._note()
         return request

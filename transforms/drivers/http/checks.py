@@ -35,12 +35,7 @@ _WORDS: Final = (
     ("http_post_batch_format", BATCH_FORMATS),
     ("http_post_compression", COMPRESSIONS),
 )
-_PRINTABLE: Final = (
-    "http_client_user_agent",
-    "http_client_proxy_username",
-    "http_client_proxy_password",
-    "http_post_content_type",
-)
+_PRINTABLE: Final = ("http_client_user_agent", "http_post_content_type")
 _HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}\Z")
 _OWN_HEADERS: Final = frozenset(
     "accept authorization connection content-encoding content-length content-type date expect host proxy-authorization "

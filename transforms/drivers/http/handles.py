@@ -14,7 +14,7 @@ import pycurl
 from dovebeam.transforms.drivers.http.options import Easy, set_proxy, set_sockets, set_tls, system_trust
 
 if TYPE_CHECKING:
-    from dovebeam.transforms.drivers.http.authorization import Authorization
+    from dovebeam.transforms.drivers.http.access import Access
     from dovebeam.transforms.drivers.http_post import HttpPostDriver
 
 __all__ = ["HandlePool", "http_date"]
@@ -31,14 +31,15 @@ class HandlePool:
 
     Attributes:
         multi: the `pycurl.CurlMulti`.
+        access: the credentials.
         idle: handles that no request uses.
         size: how many handles there can be.
     """
 
-    def __init__(self, driver: HttpPostDriver, authorization: Authorization | None = None) -> None:
+    def __init__(self, driver: HttpPostDriver, access: Access) -> None:
         self._driver = driver
-        self._authorization = authorization
-        self._url = driver.url.without_credentials
+        self.access = access
+        self._url = access.url.without_credentials
         self.size = driver.http_client_max_parallel_connections
         self.multi = pycurl.CurlMulti()
         self.multi.setopt(pycurl.M_MAXCONNECTS, self.size)
@@ -46,33 +47,44 @@ class HandlePool:
         self._second = -1
         self._headers: list[str] = []
         self._key_header = driver.http_post_idempotency_header
-        self._dated: dict[Easy, int] = {}  # every handle, and the second that its headers are of
+        self._all: list[Easy] = []
+        self._elsewhere: set[Easy] = set()  # those whose URL has another query than the one that holds now
+        self._stale: set[Easy] = set()  # those whose headers are not of this second
         self._system_trust = system_trust() if driver.url.scheme == "https" else ("", "")
 
+    def keep_time(self) -> None:
+        """Makes the headers of this second; asked before handles are taken."""
+        second = int(time.time())
+        if second != self._second:
+            self._headers = self._headers_at(second)
+            self._second = second
+            self._stale.update(self._all)
+
     def take(self, key: str = "") -> Easy:
-        """A handle with this second's headers; made if none is idle, so the caller must know that one is free.
+        """A handle with the newest headers; made if none is idle, so the caller must know that one is free.
 
         Args:
             key: the request's idempotency key, if the settings name a header for it.
         """
         handle = self.idle.pop() if self.idle else self._make()
-        second = int(time.time())
-        if second != self._second:
-            self._headers = self._headers_at(second)
-            self._second = second
+        if self._elsewhere and handle in self._elsewhere:
+            self._elsewhere.discard(handle)
+            handle.setopt(pycurl.URL, self._url)
         if key:
             handle.setopt(pycurl.HTTPHEADER, [*self._headers, f"{self._key_header}: {key}"])
-        elif self._dated.get(handle) != second:
+        elif self._stale and handle in self._stale:
             handle.setopt(pycurl.HTTPHEADER, self._headers)
-            self._dated[handle] = second
+            self._stale.discard(handle)
         return handle
 
     def renew(self) -> bool:
         """Whether there is another credential after a 401, which requests that start from now on have."""
-        if self._authorization is None or not self._authorization.refused():
+        if not self.access.refused():
             return False
+        if self._url != self.access.url.without_credentials:
+            self._url = self.access.url.without_credentials
+            self._elsewhere.update(self._all)
         self._second = -1
-        self._dated = dict.fromkeys(self._dated, -1)
         return True
 
     def divert(self, handle: Easy, url: str, *, without_body: bool, timeout_msec: int) -> None:
@@ -95,21 +107,19 @@ class HandlePool:
 
     def close(self) -> None:
         """Closes every connection."""
-        for handle in self._dated:
+        for handle in self._all:
             handle.close()
-        self.idle.clear()
-        self._dated.clear()
+        for handles in (self.idle, self._all, self._stale, self._elsewhere):
+            handles.clear()
         self.multi.close()
 
     def _headers_at(self, second: int) -> list[str]:
         """Dovecot's headers, in its order as far as libcurl keeps it; a bare name stops libcurl's own header."""
-        basic = self._driver.url.basic_authorization
         direct = self._driver.proxy is None
         bodies = self._driver.body_maker
         return [
             f"Date: {http_date(second)}",
-            *([f"Authorization: {basic}"] if basic else []),
-            *(self._authorization.headers() if self._authorization else []),
+            *self.access.headers(),
             "Connection: Keep-Alive" if direct else "Proxy-Connection:",
             f"Content-Type: {bodies.content_type}",
             *([f"Content-Encoding: {bodies.content_encoding}"] if bodies.content_encoding else []),
@@ -139,11 +149,12 @@ class HandlePool:
             handle.setopt(pycurl.MAXAGE_CONN, max(1, driver.http_client_max_idle_time_msec // 1000))
         ttl = driver.http_client_dns_ttl_msec
         handle.setopt(pycurl.DNS_CACHE_TIMEOUT, -1 if ttl is None else ttl // 1000)
-        set_proxy(handle, driver)
+        set_proxy(handle, self.access)
         set_sockets(handle, driver)
         if driver.url.scheme == "https":
-            set_tls(handle, driver, self._system_trust)
-        self._dated[handle] = -1
+            set_tls(handle, driver, self.access, self._system_trust)
+        self._all.append(handle)
+        self._stale.add(handle)
         return handle
 
 

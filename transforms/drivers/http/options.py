@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pycurl
 
 if TYPE_CHECKING:
+    from dovebeam.transforms.drivers.http.access import Access
     from dovebeam.transforms.drivers.http_post import HttpPostDriver
 
 __all__ = ["Easy", "set_proxy", "set_sockets", "set_tls", "system_trust"]
@@ -31,24 +32,22 @@ _TLS: Final = {
 }
 
 
-def set_proxy(handle: Easy, driver: HttpPostDriver) -> None:
+def set_proxy(handle: Easy, access: Access) -> None:
     """Sends requests through the proxy of the settings, or through none."""
     # Empty, not unset: http_proxy and no_proxy of the worker's environment must not decide where mail data goes.
     handle.setopt(pycurl.NOPROXY, "")
-    proxy = driver.proxy
+    proxy = access.proxy
     if proxy is None:
         handle.setopt(pycurl.PROXY, "")
         return
     handle.setopt(pycurl.PROXY, proxy.endpoint)
-    user, _, password = (proxy.credentials or b"").decode("utf-8", "surrogateescape").partition(":")
-    user, password = driver.http_client_proxy_username or user, driver.http_client_proxy_password or password
-    if user:
+    if access.proxy_user:
         handle.setopt(pycurl.PROXYAUTH, pycurl.HTTPAUTH_BASIC)
-        handle.setopt(pycurl.PROXYUSERNAME, user)
-        handle.setopt(pycurl.PROXYPASSWORD, password)
+        handle.setopt(pycurl.PROXYUSERNAME, access.proxy_user)
+        handle.setopt(pycurl.PROXYPASSWORD, access.proxy_password)
 
 
-def set_tls(handle: Easy, driver: HttpPostDriver, trust_without_settings: tuple[str, str]) -> None:
+def set_tls(handle: Easy, driver: HttpPostDriver, access: Access, trust_without_settings: tuple[str, str]) -> None:
     """Sets the ssl_* settings; without trusted certificates in them, those of `system_trust` hold."""
     handle.setopt(pycurl.SSLVERSION, _TLS[driver.ssl_min_protocol])
     verify = driver.ssl_client_require_valid_cert
@@ -63,7 +62,7 @@ def set_tls(handle: Easy, driver: HttpPostDriver, trust_without_settings: tuple[
         else:
             handle.unsetopt(option)
     # Set even if empty: without it OpenSSL asks for the password of a key on the terminal, and waits.
-    handle.setopt(pycurl.KEYPASSWD, driver.ssl_client_key_password)
+    handle.setopt(pycurl.KEYPASSWD, access.key_password)
     for option, value in (
         (pycurl.SSLCERT, driver.ssl_client_cert_file),
         (pycurl.SSLKEY, driver.ssl_client_key_file),

@@ -11,7 +11,7 @@ __all__ = ["Request", "end_of_request", "request_key"]
 
 
 class Request:
-    """One request, through all of its attempts; written out, not a dataclass, because one is made for every event.
+    """One request, through all of its attempts; as little as possible is done to make one, for each event has its own.
 
     Attributes:
         first: index of its first payload in the batch.
@@ -23,16 +23,15 @@ class Request:
         redirect_secs: how long those took.
     """
 
-    __slots__ = ("end", "first", "redirect_secs", "redirects", "renewed", "since", "tries")
+    tries = 0
+    since = 0.0
+    renewed = False
+    redirects = 0
+    redirect_secs = 0.0
 
     def __init__(self, first: int, end: int) -> None:
         self.first = first
         self.end = end
-        self.tries = 0
-        self.since = 0.0
-        self.renewed = False
-        self.redirects = 0
-        self.redirect_secs = 0.0
 
     def __len__(self) -> int:
         return self.end - self.first

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 import pycurl
@@ -33,7 +32,7 @@ from dovebeam.transforms.drivers.http.statuses import Verdict
 from dovebeam.transforms.errors import DeliveryError
 
 if TYPE_CHECKING:
-    from dovebeam.transforms.drivers.http.authorization import Authorization
+    from dovebeam.transforms.drivers.http.access import Access
     from dovebeam.transforms.drivers.http_post import HttpPostDriver
 
 __all__ = ["HttpPostConnection"]
@@ -49,22 +48,22 @@ _UNAUTHORIZED: Final = 401
 class HttpPostConnection(Connection):
     """Kept-alive connections to one target."""
 
-    def __init__(self, driver: HttpPostDriver, authorization: Authorization | None = None) -> None:
+    def __init__(self, driver: HttpPostDriver, access: Access) -> None:
         super().__init__()
         self._driver = driver
-        self._authorization = authorization
+        self._access = access
         self._endpoint = endpoint_of(driver.endpoint, driver.proxy.endpoint if driver.proxy else "")
         self._pool: HandlePool | None = None
 
     def _deliver(self, batch: Batch) -> list[Failure]:
         try:
             if self._pool is None:
-                self._pool = HandlePool(self._driver, self._authorization)
+                self._pool = HandlePool(self._driver, self._access)
             failures = _Delivery(self._driver, self._pool, self._endpoint, batch).run()
             self._pool.forget_bodies()
         except pycurl.error as error:
             self._drop_pool()
-            text = _without_secrets(str(error.args[-1]), self._driver.secrets)
+            text = self._access.without_secrets(str(error.args[-1]))
             message = f"libcurl refuses the settings of http-post: {text} (check the ssl_* and http_client_* settings)"
             raise DeliveryError(message, self._driver.endpoint) from None
         except BaseException:
@@ -93,6 +92,8 @@ class _Delivery:
         self._payloads = batch.payloads
         self._keys = batch.keys if driver.http_post_idempotency_header else None
         self._bodies = driver.body_maker
+        self._plain = self._bodies.plain
+        self._take, self._add = pool.take, pool.multi.add_handle
         self._rules = driver.status_rules
         self._policy = RetryPolicy(driver)
         self._on_way: dict[Easy, Request] = {}
@@ -147,11 +148,11 @@ class _Delivery:
         backlog, on_way, size = self._backlog, self._on_way, self._pool.size
         if not (self._endpoint.calm and backlog.undisturbed and self._bucket is None):
             return self._start_with_care()
-        while len(on_way) < size:
-            request = backlog.next_new()
-            if request is None:
-                break
-            self._launch(request)
+        free = size - len(on_way)
+        if free and backlog:
+            self._pool.keep_time()
+            for request in backlog.take_new(free):
+                self._launch(request)
         return bool(on_way)
 
     def _start_with_care(self) -> bool:
@@ -170,17 +171,19 @@ class _Delivery:
             if seconds:
                 self._nap_secs = min(self._nap_secs, seconds)
                 break
+            self._pool.keep_time()
             self._launch(self._backlog.take(now))
         return bool(self._on_way or self._backlog)
 
     def _launch(self, request: Request) -> None:
-        pool, first = self._pool, request.first
-        handle = pool.take(self._key(request)) if self._keys is not None else pool.take()
+        handle = self._take() if self._keys is None else self._take(self._key(request))
         self._on_way[handle] = request
-        bodies = self._bodies
-        body = self._payloads[first] if bodies.plain else bodies.body(self._payloads[first : request.end])
-        handle.setopt(_POSTFIELDS, body)
-        pool.multi.add_handle(handle)
+        first = request.first
+        handle.setopt(_POSTFIELDS, self._payloads[first] if self._plain else self._body(first, request.end))
+        self._add(handle)
+
+    def _body(self, first: int, end: int) -> bytes:
+        return self._bodies.body(self._payloads[first:end])
 
     def _key(self, request: Request) -> str:
         return request_key(self._payloads, self._keys or (), request.first, request.end)
@@ -222,7 +225,7 @@ class _Delivery:
 
     def _broken(self, handle: Easy, code: int, text: str) -> None:
         """A transfer that libcurl gave up."""
-        text = _without_secrets(text, self._driver.secrets)
+        text = self._pool.access.without_secrets(text)
         if code in LOCAL_CODES:
             message = f"no request can be made on this worker: {text} (check the ssl_client_* and ssl_* settings)"
             raise DeliveryError(message, self._place)
@@ -314,12 +317,6 @@ def _too_long(outcome: Outcome) -> Outcome:
     advice = "raise http_client_max_auto_retry_delay, or send the rejects later"
     reason = f"{outcome.reason}: it wants to be left alone for longer than is allowed ({advice})"
     return dataclasses.replace(outcome, reason=reason, retryable=False)
-
-
-def _without_secrets(text: str, secrets: Sequence[str]) -> str:
-    for secret in secrets:
-        text = text.replace(secret, "***")
-    return text
 
 
 def _index(failure: Failure) -> int:

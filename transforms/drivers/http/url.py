@@ -10,7 +10,7 @@ from urllib.parse import unquote_to_bytes
 
 from dovebeam.transforms.errors import DriverSettingError
 
-__all__ = ["HttpUrl", "parse_http_url", "same_site"]
+__all__ = ["HttpUrl", "forbidden_in_target", "parse_http_url", "same_site"]
 
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _AUTHORITY: Final = re.compile(r"(?:([^@]*)@)?(\[[0-9A-Fa-f:.]+\]|[^\[\]:@]+)(?::([0-9]{0,5}))?\Z")
@@ -85,6 +85,11 @@ def parse_http_url(setting: str, text: str) -> HttpUrl:
     credentials = None if user is None else _decode_user(setting, user)
     number = int(port) if port else _DEFAULT_PORTS[scheme]
     return HttpUrl(scheme, host.lower(), number, bool(port), target, credentials)
+
+
+def forbidden_in_target(text: str) -> bool:
+    """Whether a path or query has a character that has to be written as %XX."""
+    return _FORBIDDEN.search(text) is not None
 
 
 def same_site(origin: HttpUrl, other: HttpUrl) -> bool:

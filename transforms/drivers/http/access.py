@@ -1,0 +1,183 @@
+"""The credentials of one connection, looked up on the worker when it opens and again when the target refuses them."""
+
+from __future__ import annotations
+
+import base64
+import time
+from collections.abc import Callable
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
+
+from dovebeam.transforms.drivers.http.auth_settings import setting_name
+from dovebeam.transforms.drivers.http.tokens import Token, TokenCache
+from dovebeam.transforms.drivers.http.url import HttpUrl
+from dovebeam.transforms.drivers.secrets import NOTHING, secrets_in
+from dovebeam.transforms.errors import DeliveryError
+
+if TYPE_CHECKING:
+    from dovebeam.transforms.drivers.http_post import HttpPostDriver
+
+__all__ = ["Access"]
+
+_LOOK_AGAIN_SECS: Final = 5.0
+"""Requests that are refused together look for a new credential once."""
+
+
+class Access:
+    """What a connection shows to its target and its proxy, in the open.
+
+    Everything is looked up when it is made.
+
+    Attributes:
+        url: the target.
+        proxy: the proxy, None for none.
+        proxy_user: user name for the proxy.
+        proxy_password: password for the proxy.
+        key_password: password of the client certificate's key.
+        token_url: where oauth2 gets tokens.
+        client_id: for oauth2.
+        client_secret: for oauth2.
+
+    Raises:
+        DeliveryError: a secret cannot be had.
+    """
+
+    def __init__(self, driver: HttpPostDriver) -> None:
+        self._driver = driver
+        self._can_change = any(secret.can_change for secret in secrets_in(driver))
+        self._looked_up = self._changed = 0.0
+        self._tokens: TokenCache | None = None
+        self._look_up()
+        method = driver.http_post_auth
+        if method in {"oauth2", "google-id-token"}:
+            self._tokens = _token_cache(driver, self.client_id, self.client_secret)
+
+    def headers(self) -> list[str]:
+        """The user's headers and the authorization, for requests that start now.
+
+        Raises:
+            DeliveryError: a token is needed and cannot be had.
+        """
+        if self._tokens is None:
+            return self._fixed
+        return [*self._fixed, f"Authorization: Bearer {self._tokens.text()}"]
+
+    def refused(self) -> bool:
+        """Whether a request that was answered with 401 should be sent again, with what `headers` and `url` are now.
+
+        Raises:
+            DeliveryError: a secret or token cannot be had any more.
+        """
+        now = time.monotonic()
+        changed = self._changed > 0 and now - self._changed < _LOOK_AGAIN_SECS
+        if self._can_change and now - self._looked_up >= _LOOK_AGAIN_SECS:
+            before = self._shown()
+            self._look_up()
+            if self._shown() != before:
+                self._changed, changed = now, True
+                if self._tokens is not None:
+                    self._tokens = _token_cache(self._driver, self.client_id, self.client_secret)
+        if self._tokens is not None:
+            return self._tokens.refused() or changed
+        return changed
+
+    def without_secrets(self, text: str) -> str:
+        """A text with `***` for everything that nobody may see."""
+        for secret in self._secrets:
+            text = text.replace(secret, "***")
+        return text
+
+    def _shown(self) -> tuple[object, ...]:
+        return (self._fixed, self.url, self.client_id, self.client_secret)
+
+    def _look_up(self) -> None:
+        driver = self._driver
+        self._looked_up = time.monotonic()
+        self.url = self._url("http_post_url") or driver.url
+        self.proxy = self._url("http_client_proxy_url")
+        self.token_url = self._url("http_post_oauth2_token_url") or driver.url
+        user, _, password = _decoded(self.proxy).partition(":")
+        self.proxy_user = self._text("http_client_proxy_username") or user
+        self.proxy_password = self._text("http_client_proxy_password") or password
+        self.key_password = self._text("ssl_client_key_password")
+        self.client_id = self._text("http_post_oauth2_client_id")
+        self.client_secret = self._text("http_post_oauth2_client_secret")
+        self._fixed = self._fixed_headers()
+        self._secrets = self._known_secrets()
+
+    def _fixed_headers(self) -> list[str]:
+        setting = setting_name("http_post_headers")
+        lines = [
+            f"{name}: {_checked(f'{setting}/{name}', secret.reveal(setting))}"
+            for name, secret in self._driver.header_secrets
+        ]
+        authorization = self.url.basic_authorization
+        if self._driver.http_post_auth == "basic":
+            authorization = self._basic()
+        elif self._driver.http_post_auth == "bearer":
+            authorization = (
+                f"Bearer {_checked(setting_name('http_post_auth_token'), self._text('http_post_auth_token'))}"
+            )
+        return [f"Authorization: {authorization}", *lines] if authorization else lines
+
+    def _basic(self) -> str:
+        user, password = self._text("http_post_auth_user"), self._text("http_post_auth_password")
+        if ":" in user:
+            setting = setting_name("http_post_auth_user")
+            raise DeliveryError(
+                f"{setting}: a user name with a colon cannot be sent (choose another)", self.url.endpoint
+            )
+        pair = f"{user}:{password}".encode("utf-8", "surrogateescape")
+        return f"Basic {base64.b64encode(pair).decode('ascii')}"
+
+    def _known_secrets(self) -> list[str]:
+        """Texts that no message may repeat, longest first."""
+        texts = {value.partition(": ")[2] for value in self._fixed}
+        texts |= {self.proxy_user, self.proxy_password, self.key_password, self.client_id, self.client_secret}
+        for name in ("http_post_auth_user", "http_post_auth_password", "http_post_auth_token", "http_post_query"):
+            texts.add(self._text(name))
+        for url in (self.url, self.proxy, self.token_url):
+            if url is not None:
+                texts |= {url.target, url.basic_authorization, _decoded(url), _decoded(url).partition(":")[2]}
+        return sorted((text for text in texts if len(text) > 1), key=len, reverse=True)
+
+    def _text(self, name: str) -> str:
+        return self._driver.secret(name).reveal(setting_name(name))
+
+    def _url(self, name: str) -> HttpUrl | None:
+        url = self._driver.secret_url(name)
+        query = self._driver.secret("http_post_query") if name == "http_post_url" else NOTHING
+        return url.reveal(setting_name(name), query) if url is not None else None
+
+
+@lru_cache(maxsize=64)
+def _token_cache(driver: HttpPostDriver, _client_id: str, _client_secret: str) -> TokenCache:
+    """One for all connections of this process with the same settings and the same client."""
+    if driver.http_post_auth == "oauth2":
+        return TokenCache(_oauth2_fetcher(driver))
+    from dovebeam.transforms.drivers.http.google_id_token import fetch_google_id_token  # noqa: PLC0415
+
+    audience = driver.http_post_google_audience or driver.url.without_credentials.removesuffix(driver.url.target)
+    return TokenCache(lambda: fetch_google_id_token(audience))
+
+
+def _oauth2_fetcher(driver: HttpPostDriver) -> Callable[[], Token]:
+    from dovebeam.transforms.drivers.http.oauth2 import fetch_token  # noqa: PLC0415  loads libcurl
+
+    return lambda: fetch_token(driver, Access(driver))
+
+
+def _decoded(url: HttpUrl | None) -> str:
+    return (url.credentials or b"").decode("utf-8", "surrogateescape") if url is not None else ""
+
+
+def _checked(setting: str, text: str) -> str:
+    """A header's value.
+
+    Raises:
+        DeliveryError: it cannot be one.
+    """
+    if not text or not text.isascii() or not text.isprintable():
+        wrong = "is empty" if not text else "has a character that no header can have"
+        raise DeliveryError(f"{setting}: the value {wrong} (correct it, or where it refers to)")
+    return text

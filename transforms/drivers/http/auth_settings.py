@@ -1,0 +1,225 @@
+"""The settings of `http-post` that hold credentials, and what can be wrong with them at launch.
+
+Dovecot knows user and password in the URL, proxy credentials and a client certificate; the rest is dovebeam's. All
+are `Secret`s in the driver's description, so that it can travel and be shown.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from dovebeam.transforms.drivers.base import Driver
+from dovebeam.transforms.drivers.http.secret_url import SecretUrl
+from dovebeam.transforms.drivers.secrets import NOTHING, Scheme, Secret
+from dovebeam.transforms.errors import DriverSettingError
+
+__all__ = ["AUTH_METHODS", "AuthSettings", "setting_name"]
+
+AUTH_METHODS: Final[Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
+    "none": ((), ()),
+    "basic": (("http_post_auth_user", "http_post_auth_password"), ()),
+    "bearer": (("http_post_auth_token",), ()),
+    "oauth2": (
+        ("http_post_oauth2_token_url", "http_post_oauth2_client_id", "http_post_oauth2_client_secret"),
+        ("http_post_oauth2_scope", "http_post_oauth2_audience"),
+    ),
+    "google-id-token": ((), ("http_post_google_audience",)),
+}
+"""What `http_post_auth` can be, with the settings that each needs, and those that it takes."""
+
+_SECRETS: Final = (
+    "http_post_query",
+    "http_post_auth_user",
+    "http_post_auth_password",
+    "http_post_auth_token",
+    "http_post_oauth2_client_id",
+    "http_post_oauth2_client_secret",
+    "http_client_proxy_username",
+    "http_client_proxy_password",
+    "ssl_client_key_password",
+)
+_OF_METHODS: Final = tuple(dict.fromkeys(name for both in AUTH_METHODS.values() for names in both for name in names))
+_SHARED: Final = ("http_client_", "ssl_")
+
+_HEADER_NAME: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,200}\Z")
+_OWN_HEADERS: Final[Mapping[str, str]] = {
+    "content-type": "use http_post_content_type",
+    "content-encoding": "use http_post_compression",
+    "user-agent": "use http_client_user_agent",
+    "proxy-authorization": "use http_client_proxy_username and http_client_proxy_password",
+    **dict.fromkeys(
+        (
+            "connection content-length date expect host keep-alive proxy-connection te trailer transfer-encoding "
+            "upgrade"
+        ).split(),
+        "the driver writes it itself",
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuthSettings(Driver):
+    """The part of the `http-post` driver's settings that says who the sender is.
+
+    Attributes:
+        http_post_query: the URL's query; a reference, if it holds a secret.
+        http_post_headers: further headers by name; their values are secrets.
+        http_post_auth: one of `AUTH_METHODS`.
+        http_post_auth_user: for basic.
+        http_post_auth_password: for basic.
+        http_post_auth_token: for bearer.
+        http_post_oauth2_token_url: where oauth2 gets tokens, by the client credentials grant (RFC 6749, section 4.4).
+        http_post_oauth2_client_id: for oauth2.
+        http_post_oauth2_client_secret: for oauth2.
+        http_post_oauth2_scope: for oauth2, if the server wants one.
+        http_post_oauth2_audience: for oauth2, if the server wants one.
+        http_post_google_audience: for google-id-token; empty: scheme and host of the target.
+        http_client_proxy_url: HTTP proxy; the environment's proxies are never used.
+        http_client_proxy_username: user name for the proxy.
+        http_client_proxy_password: password for the proxy.
+        ssl_client_key_password: password of the client certificate's key.
+    """
+
+    http_post_query: str | Secret = field(default=NOTHING, repr=False)
+    http_post_headers: Mapping[str, str | Secret] | tuple[tuple[str, str | Secret], ...] = field(default=(), repr=False)
+    http_post_auth: str = "none"
+    http_post_auth_user: str | Secret = field(default=NOTHING, repr=False)
+    http_post_auth_password: str | Secret = field(default=NOTHING, repr=False)
+    http_post_auth_token: str | Secret = field(default=NOTHING, repr=False)
+    http_post_oauth2_token_url: str | SecretUrl = field(default="", repr=False)
+    http_post_oauth2_client_id: str | Secret = field(default=NOTHING, repr=False)
+    http_post_oauth2_client_secret: str | Secret = field(default=NOTHING, repr=False)
+    http_post_oauth2_scope: str = ""
+    http_post_oauth2_audience: str = ""
+    http_post_google_audience: str = ""
+    http_client_proxy_url: str | SecretUrl = field(default="", repr=False)
+    http_client_proxy_username: str | Secret = field(default=NOTHING, repr=False)
+    http_client_proxy_password: str | Secret = field(default=NOTHING, repr=False)
+    ssl_client_key_password: str | Secret = field(default=NOTHING, repr=False)
+
+    def seal(self) -> None:
+        """Turns texts into secrets; for `__post_init__`.
+
+        Raises:
+            DriverSettingError: the first thing that is wrong; its `others` are the rest.
+        """
+        problems = [problem for name in (*_SECRETS, *_URLS) for problem in self._seal_field(name)]
+        problems += self._seal_headers()
+        problems += self._wrong_auth() if not problems else []
+        if problems:
+            raise DriverSettingError(problems[0].setting, problems[0].message, others=problems[1:])
+
+    def secret(self, name: str) -> Secret:
+        """The secret of this field."""
+        value = getattr(self, name)
+        return value if isinstance(value, Secret) else NOTHING
+
+    def secret_url(self, name: str) -> SecretUrl | None:
+        """The URL of this field; None if it is not set."""
+        value = getattr(self, name)
+        return value if isinstance(value, SecretUrl) else None
+
+    @property
+    def header_secrets(self) -> tuple[tuple[str, Secret], ...]:
+        """Names and values of `http_post_headers`."""
+        pairs = self.http_post_headers if isinstance(self.http_post_headers, tuple) else ()
+        return tuple((name, value) for name, value in pairs if isinstance(value, Secret))
+
+    def _seal_field(self, name: str) -> Iterator[DriverSettingError]:
+        setting, value = setting_name(name), getattr(self, name)
+        try:
+            if name in _SECRETS:
+                sealed: Secret | SecretUrl | str = Secret.parse(setting, value)
+                _refuse_control_characters(setting, sealed)
+            else:
+                sealed = SecretUrl.parse(setting, value) if value or name == "http_post_url" else ""
+        except DriverSettingError as error:
+            yield error
+        else:
+            object.__setattr__(self, name, sealed)
+
+    def _seal_headers(self) -> list[DriverSettingError]:
+        given = self.http_post_headers
+        pairs = tuple(given.items() if isinstance(given, Mapping) else given)
+        sealed, problems = [], []
+        for name, value in pairs:
+            try:
+                sealed.append((name, _header(name, value)))
+            except DriverSettingError as error:
+                problems.append(error)
+        names = [name.lower() for name, _ in pairs]
+        problems += [_header_error(n, "it is set twice; keep one") for n in sorted(set(names)) if names.count(n) > 1]
+        if "authorization" in names and (self.http_post_auth != "none" or self._has_user()):
+            problems.append(
+                _header_error("Authorization", "the URL's user or http_post_auth sends it already; keep one")
+            )
+        object.__setattr__(self, "http_post_headers", tuple(sealed))
+        return problems
+
+    def _wrong_auth(self) -> list[DriverSettingError]:
+        if self.http_post_auth not in AUTH_METHODS:
+            message = f"write one of: {', '.join(AUTH_METHODS)}"
+            return [DriverSettingError(setting_name("http_post_auth"), message)]
+        needed, taken = AUTH_METHODS[self.http_post_auth]
+        problems = [
+            DriverSettingError(setting_name(name), f"http_post_auth = {self.http_post_auth} needs it; set it")
+            for name in needed
+            if not getattr(self, name)
+        ]
+        for name in _OF_METHODS:
+            if getattr(self, name) and name not in needed + taken:
+                wanted = next(method for method, both in AUTH_METHODS.items() if name in both[0] + both[1])
+                message = (
+                    f"http_post_auth is {self.http_post_auth}, which does not use it; write http_post_auth = {wanted}"
+                )
+                problems.append(DriverSettingError(setting_name(name), message))
+        if self.http_post_auth != "none" and self._has_user():
+            message = "the URL has user:password, which is an authentication of its own; keep one of the two"
+            problems.append(DriverSettingError(setting_name("http_post_auth"), message))
+        target = self.secret_url("http_post_url")
+        if target is not None and target.query and self.http_post_query:
+            message = "the URL has a query of its own; write the whole query here and none in the URL"
+            problems.append(DriverSettingError(setting_name("http_post_query"), message))
+        return problems
+
+    def _has_user(self) -> bool:
+        target = self.secret_url("http_post_url")
+        return target is not None and bool(target.user)
+
+
+_URLS: Final = ("http_post_url", "http_client_proxy_url", "http_post_oauth2_token_url")
+
+
+def setting_name(field_name: str) -> str:
+    """The full name of the setting that fills a driver's field."""
+    return field_name if field_name.startswith(_SHARED) else f"event_exporter_{field_name}"
+
+
+def _header(name: str, value: str | Secret) -> Secret:
+    if not _HEADER_NAME.match(name):
+        raise _header_error(
+            name[:40] if name.isprintable() else "", "a header's name has no such characters; correct it"
+        )
+    own = _OWN_HEADERS.get(name.lower())
+    if own:
+        raise _header_error(name, f"it cannot be set like this; {own}")
+    secret = Secret.parse(f"{setting_name('http_post_headers')}/{name}", value)
+    if not secret:
+        raise _header_error(name, "it is empty; remove it, or give it a value")
+    _refuse_control_characters(f"{setting_name('http_post_headers')}/{name}", secret)
+    return secret
+
+
+def _header_error(name: str, message: str) -> DriverSettingError:
+    return DriverSettingError(setting_name("http_post_headers"), f"header {name}: {message}")
+
+
+def _refuse_control_characters(setting: str, secret: Secret | SecretUrl | str) -> None:
+    """Looks at what is known at launch; the worker looks at the rest."""
+    if isinstance(secret, Secret) and secret.scheme in {Scheme.LITERAL, Scheme.PLAIN}:
+        text = secret.reveal(setting)
+        if any(c < " " or c == "\x7f" for c in text):
+            raise DriverSettingError(setting, "it has a control character; remove it")
