@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from support.file_jobs import TWO_PROCESSES, FileJob, files_below, ids, mount, small_disk, unmount
+from support.file_jobs import TWO_PROCESSES, FileJob, files_below, ids, make_read_only, mount, small_disk, unmount
 
 SUFFIXES = {"none": "", "gzip": ".gz", "zstd": ".zst"}
 
@@ -69,12 +69,10 @@ def test_directory_that_becomes_unwritable(tmp_path: Path, settings: str) -> Non
     target = base if "template" in settings else base / "events.json"
     job = FileJob.prepare(tmp_path, [f"file_path = {target}", settings], 8_000)
 
-    def forbid() -> None:
-        mount("--bind", str(base), str(base))
-        mount("-o", "remount,bind,ro", str(base))
-
-    ran = job.disturbed(lambda: len(os.listdir(base)) > 20, forbid)
-    unmount(base)
+    try:
+        ran = job.disturbed(lambda: len(os.listdir(base)) > 20, lambda: make_read_only(base))
+    finally:
+        unmount(base)
     assert ran.code == 1
     assert "Read-only file system" in ran.err
     assert 0 < len(ids(*files_below(base))) < job.count

@@ -63,7 +63,7 @@ class FileJob:
         """The job, held when it has begun until something was done to its files."""
         with self.started(*options) as process:
             _wait_until(lambda: begun() or process.poll() is not None)
-            os.killpg(process.pid, signal.SIGSTOP)
+            _hold(process.pid)
             disturb()
             os.killpg(process.pid, signal.SIGCONT)
             out, err = process.communicate(timeout=120)
@@ -101,6 +101,26 @@ class FileJob:
         assert set(found) == set(range(self.count))
         if once:
             assert set(found.values()) == {1}
+
+
+def _hold(group: int) -> None:
+    """Stops every thread of a process group; the signal alone lets them run on for a moment."""
+    os.killpg(group, signal.SIGSTOP)
+    give_up = time.monotonic() + 10
+    while any(state not in "TtZX" for state in _states(group)):
+        assert time.monotonic() < give_up, "the job could not be stopped"
+        time.sleep(0.0005)
+
+
+def _states(group: int) -> Iterator[str]:
+    """The states of all threads of a process group, as /proc/PID/task/TID/stat has them."""
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            if stat.read_text().rpartition(") ")[2].split()[2] != str(group):
+                continue
+            yield from [task.read_text().rpartition(") ")[2][0] for task in stat.parent.glob("task/*/stat")]
+        except OSError:  # it has ended
+            continue
 
 
 def _wait_until(begun: Callable[[], bool]) -> None:
@@ -150,6 +170,16 @@ def small_disk(folder: Path, size: str) -> Iterator[Path]:
         unmount(folder)
 
 
+def make_read_only(folder: Path) -> None:
+    """Lays a read-only view of a directory over itself, so that root, too, can write nothing; `unmount` ends it."""
+    mount("--bind", str(folder), str(folder))
+    try:
+        mount("-o", "remount,bind,ro", str(folder))
+    except BaseException:
+        unmount(folder)
+        raise
+
+
 def mount(*arguments: str) -> None:
     """Mounts something; skips the test where that is not allowed, or fails it where nothing may be skipped."""
     command = [require_program("mount"), *arguments]
@@ -162,5 +192,5 @@ def mount(*arguments: str) -> None:
 
 
 def unmount(folder: Path) -> None:
-    """Takes back one mount."""
-    subprocess.run([require_program("umount"), "--lazy", str(folder)], check=True, timeout=30)
+    """Takes back one mount, if there is one."""
+    subprocess.run([require_program("umount"), "--lazy", str(folder)], check=False, capture_output=True, timeout=30)
