@@ -55,14 +55,15 @@ class HttpServer:
     """A server on loopback, one thread a connection."""
 
     answer: Callable[[int, Request], Answer]
+    port: int = 0
     requests: list[Request] = field(default_factory=list)
     connections: int = 0
 
     def __post_init__(self) -> None:
         self._lock = threading.Lock()
         self._stop = threading.Event()
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=600)
-        self.port: int = self._listener.getsockname()[1]
+        self._listener = socket.create_server(("127.0.0.1", self.port), backlog=600)
+        self.port = self._listener.getsockname()[1]
         self._thread = threading.Thread(target=self._accept, daemon=True)
         self._thread.start()
 
@@ -123,13 +124,14 @@ class HttpServer:
 
 
 @contextlib.contextmanager
-def run_http_server(answer: Callable[[int, Request], Answer] | None = None) -> Iterator[HttpServer]:
+def run_http_server(answer: Callable[[int, Request], Answer] | None = None, port: int = 0) -> Iterator[HttpServer]:
     """A server for one test.
 
     Args:
         answer: gets the number of the request, from 1, and the request; without it every answer is 204.
+        port: where to listen; 0 for any free one.
     """
-    server = HttpServer(answer or (lambda _number, _request: Answer()))
+    server = HttpServer(answer or (lambda _number, _request: Answer()), port)
     try:
         yield server
     finally:
