@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from support.programs import free_port, require_program, running, wait_until
+from support.certificates import Authority
+from support.programs import accepts, free_port, require_program, running, wait_until
 
 _CONFIG = """
 global(workDirectory="{folder}" maxMessageSize="64k" parser.escapeControlCharactersOnReceive="off")
 module(load="imuxsock" SysSock.Use="off")
 input(type="imuxsock" Socket="{folder}/log" UseSpecialParser="off" ParseHostname="on" CreatePath="off"
       RateLimit.Interval="0")
+module(load="imptcp")
+input(type="imptcp" address="127.0.0.1" port="{tcp_port}")
 module(load="imudp")
 input(type="imudp" address="127.0.0.1" port="{port}")
 template(name="parts" type="string"
          string="%pri%|%protocol-version%|%app-name%|%procid%|%msgid%|%structured-data%|%hostname%|%rawmsg%\\n")
 action(type="omfile" file="{folder}/messages" template="parts" asyncWriting="off" flushOnTXEnd="on")
+"""
+
+
+_TLS_CONFIG = """
+global(defaultNetstreamDriver="ossl" defaultNetstreamDriverCAFile="{authority}"
+       defaultNetstreamDriverCertFile="{certificate}" defaultNetstreamDriverKeyFile="{key}")
+module(load="imtcp" StreamDriver.Name="ossl" StreamDriver.Mode="1" StreamDriver.AuthMode="x509/certvalid")
+input(type="imtcp" address="127.0.0.1" port="{port}")
 """
 
 
@@ -28,6 +39,8 @@ class SyslogDaemon:
 
     socket: Path
     port: int
+    tcp_port: int
+    tls_port: int
     output: Path
 
     def messages(self, count: int) -> list[list[str]]:
@@ -38,16 +51,34 @@ class SyslogDaemon:
 
 
 @contextlib.contextmanager
-def run_rsyslogd(folder: Path) -> Iterator[SyslogDaemon]:
-    """Starts rsyslogd in a folder of its own."""
+def run_rsyslogd(folder: Path, authority: Authority | None = None, ports: Sequence[int] = ()) -> Iterator[SyslogDaemon]:
+    """Starts rsyslogd in a folder of its own.
+
+    Args:
+        folder: for its socket and files; a second daemon goes on with the messages of the first.
+        authority: for TLS with a client's certificate, from this authority; None for no TLS.
+        ports: for UDP, TCP and TLS, those of a daemon that ran before; by default free ones.
+    """
     program = require_program("rsyslogd")
-    port = free_port()
+    port, tcp_port, tls_port = ports or [free_port() for _ in range(3)]
     config = folder / "rsyslog.conf"
-    config.write_text(_CONFIG.format(folder=folder, port=port))
+    tls = _tls_config(folder, authority, tls_port) if authority else ""
+    config.write_text(tls + _CONFIG.format(folder=folder, port=port, tcp_port=tcp_port))
     path = folder / "log"
     command = [program, "-n", "-C", "-f", str(config), "-i", str(folder / "pid")]
-    with running(command, folder / "output.log", lambda: path.exists() and _udp_is_bound(port)):
-        yield SyslogDaemon(path, port, folder / "messages")
+
+    def ready() -> bool:
+        return path.exists() and _udp_is_bound(port) and accepts(tcp_port) and (not authority or accepts(tls_port))
+
+    with running(command, folder / "output.log", ready):
+        yield SyslogDaemon(path, port, tcp_port, tls_port, folder / "messages")
+
+
+def _tls_config(folder: Path, authority: Authority, port: int) -> str:
+    if not any(Path("/usr/lib").glob("**/rsyslog/lmnsd_ossl.so")):
+        require_program("rsyslogd with the package rsyslog-openssl")
+    certificate, key = authority.issue("rsyslogd", "IP:127.0.0.1")
+    return _TLS_CONFIG.format(authority=authority.certificate, certificate=certificate, key=key, port=port)
 
 
 def _udp_is_bound(port: int) -> bool:

@@ -16,7 +16,7 @@ from typing import ClassVar, Final
 from dovebeam.transforms.drivers.base import Batch, Connection, Driver, DriverName, Failure
 from dovebeam.transforms.drivers.local_sockets import AWAY, PEER_GONE, connect_unix, send_all, wait_until_read
 from dovebeam.transforms.drivers.patience import Patience
-from dovebeam.transforms.drivers.system_errors import check_path, delivery_error
+from dovebeam.transforms.drivers.system_errors import check_path, delivery_error, error_number
 from dovebeam.transforms.errors import DeliveryError
 
 __all__ = ["UnixConnection", "UnixDriver"]
@@ -84,7 +84,7 @@ class UnixConnection(Connection):
                 self._try(lines)
             except (DeliveryError, OSError) as error:
                 self._disconnect()
-                number = _errno(error)
+                number = error_number(error)
                 # A listener that is there and closed this connection is worth a few tries without any budget.
                 if (number not in PEER_GONE or tries >= _MAX_TRIES) and not (number in AWAY and patience.pause()):
                     raise self._told(error) from error
@@ -125,12 +125,6 @@ class UnixConnection(Connection):
 
     def _release(self) -> None:
         self._disconnect()
-
-
-def _errno(error: DeliveryError | OSError) -> int:
-    """The number of the system's error, also of one behind a `DeliveryError`; 0 for none."""
-    cause = error if isinstance(error, OSError) else error.__cause__
-    return cause.errno or 0 if isinstance(cause, OSError) else 0
 
 
 def _peer_closed(peer: socket.socket) -> bool:

@@ -1,0 +1,174 @@
+"""Syslog messages (RFC 5424) to a daemon, for the `log` driver: made, sent, and sent again until they were read.
+
+A daemon may expect the older form on its local socket: rsyslog reads there the priority right but takes "1" for the
+program's name, unless its imuxsock has `UseSpecialParser="off" ParseHostname="on"`. Over a network every daemon reads
+both.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import ssl
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final
+
+from dovebeam.transforms.drivers.base import Batch, Connection, Failure
+from dovebeam.transforms.drivers.local_sockets import AWAY
+from dovebeam.transforms.drivers.log_rate import rate_limit
+from dovebeam.transforms.drivers.patience import Patience
+from dovebeam.transforms.drivers.syslog.streams import open_tcp, open_tls
+from dovebeam.transforms.drivers.syslog.target import FACILITIES, SyslogTarget
+from dovebeam.transforms.drivers.syslog.tls import TlsSettings, make_context
+from dovebeam.transforms.drivers.syslog.wires import Wire, open_local, open_udp
+from dovebeam.transforms.drivers.system_errors import delivery_error, error_number
+from dovebeam.transforms.errors import DeliveryError
+
+__all__ = ["SyslogConnection", "SyslogSettings"]
+
+_SEVERITY_INFO: Final = 6
+_APP_NAME: Final = "dovebeam"
+
+
+@dataclass(frozen=True, slots=True)
+class SyslogSettings:
+    """What a connection is made of.
+
+    Attributes:
+        target: where to.
+        facility: one of `FACILITIES`.
+        write_timeout_msec: how long the daemon may take nothing; None waits for ever.
+        retry_budget_msec: how long one batch waits for a daemon that is away; None waits for ever.
+        rate_limit: records a second of this process, 0 for no limit.
+        tls: for `syslog+tls`.
+    """
+
+    target: SyslogTarget
+    facility: str
+    write_timeout_msec: int | None = 60_000
+    retry_budget_msec: int | None = 10_000
+    rate_limit: int = 0
+    tls: TlsSettings = field(default_factory=TlsSettings)
+
+
+class SyslogConnection(Connection):
+    """One way to a daemon at a time, and the messages that it has not confirmed.
+
+    What was not confirmed, about a mebibyte at most and one batch, is kept and sent again when a way breaks. After a
+    `DeliveryError` it is forgotten: the bundle failed, and will bring it again.
+
+    Raises:
+        DeliveryError: a file that TLS needs cannot be used.
+    """
+
+    def __init__(self, settings: SyslogSettings) -> None:
+        super().__init__()
+        self._settings = settings
+        self._priority = FACILITIES[settings.facility] * 8 + _SEVERITY_INFO
+        self._tail = f" {_host_name()} {_APP_NAME} {os.getpid()} - - ".encode("ascii")
+        self._limit = rate_limit(str(settings.target), settings.rate_limit)
+        self._tls: ssl.SSLContext | None = make_context(settings.tls) if settings.target.way == "tls" else None
+        self._wire: Wire | None = None
+        self._unconfirmed: list[bytes] = []
+        self._unconfirmed_bytes = 0
+
+    def flush(self) -> None:
+        """Waits until the daemon has read everything, as far as the way there can tell.
+
+        Raises:
+            DeliveryError: it has not.
+        """
+        if self._wire is not None or self._unconfirmed:
+            self._until_done(())
+
+    def _deliver(self, batch: Batch) -> list[Failure]:
+        failures = []
+        for portion in self._limit.portions(len(batch.payloads)):
+            refused = self._until_done(self._messages(batch.payloads[index] for index in portion))
+            endpoint = str(self._settings.target)
+            failures += [Failure(portion[index], why, endpoint=endpoint) for index, why in sorted(refused.items())]
+        return failures
+
+    def _messages(self, payloads: Iterable[bytes]) -> list[bytes]:
+        now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z").encode("ascii")
+        head = b"<%d>1 %b%b" % (self._priority, now, self._tail)
+        return [head + payload for payload in payloads]
+
+    def _until_done(self, messages: Sequence[bytes]) -> dict[int, str]:
+        """Sends messages, or with none confirms all, and tries again while the daemon is away."""
+        patience = Patience(self._settings.retry_budget_msec)
+        while True:
+            try:
+                return self._try(messages)
+            except (DeliveryError, OSError) as error:
+                repeats = self._wire is None or self._wire.repeats
+                self._disconnect()
+                away = error_number(error) in AWAY and self._settings.target.way != "udp"
+                if not (repeats and away and patience.pause()):
+                    self._forget()
+                    raise self._told(error) from error
+            except BaseException:
+                self._disconnect()
+                self._forget()
+                raise
+
+    def _try(self, messages: Sequence[bytes]) -> dict[int, str]:
+        wire = self._connected()
+        refused = wire.send(messages) if messages else {}
+        kept = [message for index, message in enumerate(messages) if index not in refused] if wire.repeats else []
+        size = self._unconfirmed_bytes + sum(map(len, kept))
+        if not messages or (wire.window_bytes is not None and size >= wire.window_bytes):
+            self._confirm(wire)
+        else:
+            self._unconfirmed += kept
+            self._unconfirmed_bytes = size
+        return refused
+
+    def _confirm(self, wire: Wire) -> None:
+        if not wire.confirm():
+            self._disconnect()
+        self._forget()
+
+    def _connected(self) -> Wire:
+        """The wire; a new one begins with what the one before did not confirm."""
+        if self._wire is None:
+            self._wire = self._open()
+            if self._unconfirmed:
+                self._wire.send(self._unconfirmed)
+        return self._wire
+
+    def _open(self) -> Wire:
+        target, timeout = self._settings.target, self._settings.write_timeout_msec
+        if self._tls is not None:
+            return open_tls(target, timeout, self._tls)
+        return {"local": open_local, "udp": open_udp, "tcp": open_tcp}[target.way](target, timeout)
+
+    def _told(self, error: DeliveryError | OSError) -> DeliveryError:
+        if isinstance(error, DeliveryError):
+            return error
+        return delivery_error("send", str(self._settings.target), error)
+
+    def _forget(self) -> None:
+        self._unconfirmed = []
+        self._unconfirmed_bytes = 0
+
+    def _disconnect(self) -> None:
+        if self._wire is not None:
+            wire, self._wire = self._wire, None
+            wire.close()
+
+    def _release(self) -> None:
+        try:
+            if self._unconfirmed:
+                self._try(())
+        except OSError as error:
+            raise self._told(error) from error
+        finally:
+            self._disconnect()
+
+
+def _host_name() -> str:
+    """This machine's name as RFC 5424 wants it: printable ASCII, at most 255 characters, `-` for none."""
+    return "".join(c for c in socket.gethostname() if "!" <= c <= "~")[:255] or "-"

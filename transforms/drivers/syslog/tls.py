@@ -1,0 +1,136 @@
+"""The TLS side of `syslog+tls`: Dovecot's `ssl_client_*` settings, and their context for Python's ssl module."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Final
+
+from dovebeam.transforms.drivers.secrets import NOTHING, Secret
+from dovebeam.transforms.errors import DeliveryError, DriverSettingError
+
+__all__ = ["TlsSettings", "check_tls_settings", "make_context"]
+
+_VERSIONS: Final[Mapping[str, ssl.TLSVersion]] = MappingProxyType(
+    {
+        "ANY": ssl.TLSVersion.MINIMUM_SUPPORTED,
+        "TLSv1": ssl.TLSVersion.TLSv1,
+        "TLSv1.1": ssl.TLSVersion.TLSv1_1,
+        "TLSv1.2": ssl.TLSVersion.TLSv1_2,
+        "TLSv1.3": ssl.TLSVersion.TLSv1_3,
+        "LATEST": ssl.TLSVersion.TLSv1_3,
+    }
+)
+_FILES: Final = ("ssl_client_ca_file", "ssl_client_cert_file", "ssl_client_key_file")
+
+
+@dataclass(frozen=True, slots=True)
+class TlsSettings:
+    """What an exporter says about TLS; names and meanings as in Dovecot's section "HTTP and TLS settings".
+
+    Attributes:
+        ssl_client_ca_file: trusted CA certificates; without file and directory the system's.
+        ssl_client_ca_dir: directory of trusted CA certificates, prepared by `openssl rehash`.
+        ssl_client_cert_file: client certificate in PEM, with its chain.
+        ssl_client_key_file: its key.
+        ssl_client_key_password: password of that key.
+        ssl_client_require_valid_cert: whether chain and host name of the server are verified.
+        ssl_min_protocol: oldest TLS version.
+        ssl_cipher_list: ciphers up to TLS 1.2; empty: the library's.
+    """
+
+    ssl_client_ca_file: str = ""
+    ssl_client_ca_dir: str = ""
+    ssl_client_cert_file: str = ""
+    ssl_client_key_file: str = ""
+    ssl_client_key_password: Secret = field(default=NOTHING, repr=False)
+    ssl_client_require_valid_cert: bool = True
+    ssl_min_protocol: str = "TLSv1.2"
+    ssl_cipher_list: str = ""
+
+
+def check_tls_settings(settings: TlsSettings, cipher_suites: str, curves: str) -> None:
+    """Refuses at launch what could never work, and what Python's ssl module has no way to obey.
+
+    Raises:
+        DriverSettingError: naming the setting.
+    """
+    if settings.ssl_min_protocol not in _VERSIONS:
+        message = f"{settings.ssl_min_protocol!r} is no TLS version; supported: {', '.join(_VERSIONS)}"
+        raise DriverSettingError("ssl_min_protocol", message)
+    if bool(settings.ssl_client_cert_file) != bool(settings.ssl_client_key_file):
+        lacking = "ssl_client_key_file" if settings.ssl_client_cert_file else "ssl_client_cert_file"
+        raise DriverSettingError(lacking, "a client certificate needs its key and the other way round; set both")
+    for setting, value in (("ssl_cipher_suites", cipher_suites), ("ssl_curve_list", curves)):
+        if value:
+            message = "it cannot be had over syslog+tls; set it to nothing inside of this event_exporter block"
+            raise DriverSettingError(setting, message)
+
+
+def make_context(settings: TlsSettings) -> ssl.SSLContext:
+    """A context for connections, on the worker that makes them.
+
+    Raises:
+        DeliveryError: a file that cannot be read, or holds something else than it should.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = _VERSIONS[settings.ssl_min_protocol]
+    if not settings.ssl_client_require_valid_cert:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    for name in _FILES:
+        _check_readable(name, getattr(settings, name))
+    if settings.ssl_client_ca_file or settings.ssl_client_ca_dir:
+        _trust(context, settings)
+    else:
+        context.set_default_verify_paths()
+    if settings.ssl_client_cert_file:
+        _present(context, settings)
+    if settings.ssl_cipher_list:
+        _limit_ciphers(context, settings.ssl_cipher_list)
+    return context
+
+
+def _check_readable(setting: str, path: str) -> None:
+    if path:
+        try:
+            with open(path, "rb"):
+                pass
+        except OSError as error:
+            message = f"{setting}: open({path}) failed: {error.strerror} (correct it, or give the worker the file)"
+            raise DeliveryError(message, path) from error
+
+
+def _trust(context: ssl.SSLContext, settings: TlsSettings) -> None:
+    directory = settings.ssl_client_ca_dir
+    if directory and not os.path.isdir(directory):
+        raise DeliveryError(f"ssl_client_ca_dir: {directory} is no directory (correct it)", directory)
+    try:
+        context.load_verify_locations(settings.ssl_client_ca_file or None, directory or None)
+    except ssl.SSLError as error:
+        path = settings.ssl_client_ca_file
+        raise DeliveryError(f"ssl_client_ca_file: {path} holds no certificates in PEM (replace it)", path) from error
+
+
+def _present(context: ssl.SSLContext, settings: TlsSettings) -> None:
+    # Never without a password: OpenSSL would ask for one on the terminal.
+    password = settings.ssl_client_key_password.reveal("ssl_client_key_password")
+    certificate, key = settings.ssl_client_cert_file, settings.ssl_client_key_file
+    try:
+        context.load_cert_chain(certificate, key, lambda: password)
+    except ssl.SSLError as error:
+        message = (
+            f"ssl_client_cert_file: {certificate} and the key {key} cannot be used (they must be PEM and belong "
+            "together, and ssl_client_key_password must open the key)"
+        )
+        raise DeliveryError(message, certificate) from error
+
+
+def _limit_ciphers(context: ssl.SSLContext, ciphers: str) -> None:
+    try:
+        context.set_ciphers(ciphers)
+    except ssl.SSLError as error:
+        raise DeliveryError(f"ssl_cipher_list: the library knows none of {ciphers!r} (correct it)") from error
