@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from dovebeam.transforms.drivers import LogDriver
+from dovebeam.transforms.drivers import Connection, LogDriver
 from dovebeam.transforms.errors import DeliveryError, DriverSettingError
 from support.certificates import Authority, make_authority
 from support.corpus import corpus_lines
@@ -32,6 +32,13 @@ def server_context(authority: Authority, name: str = "good", host: str = "IP:127
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*authority.issue(name, host, expired=name == "expired"))
     return context
+
+
+def send_and_flush(connection: Connection, payloads: list[bytes]) -> None:
+    """A bundle of batches of one payload."""
+    for payload in payloads:
+        connection.send([payload])
+    connection.flush()
 
 
 @pytest.mark.parametrize("way", ["tcp", "tls"])
@@ -137,9 +144,7 @@ def test_daemon_that_reads_nothing_ends_in_an_error() -> None:
         ):
             begin = time.monotonic()
             with pytest.raises(DeliveryError, match=r"within 200 ms|nothing for 200 ms"):
-                for _ in range(batches):
-                    connection.send([b"x" * 500_000])
-                connection.flush()
+                send_and_flush(connection, [b"x" * 500_000] * batches)
             assert time.monotonic() - begin < 5
 
 
@@ -150,7 +155,7 @@ def test_daemon_that_never_closes_confirms_nothing() -> None:
         LogDriver(f"syslog+tcp:127.0.0.1:{server.port}", log_write_timeout_msec=200).open() as connection,
     ):
         connection.send([b"x"])
-        with pytest.raises(DeliveryError, match="did not close the connection within 200 ms .*log_write_timeout"):
+        with pytest.raises(DeliveryError, match=r"did not close the connection within 200 ms .*log_write_timeout"):
             connection.flush()
 
 
@@ -228,8 +233,7 @@ def test_client_certificate(authority: Authority, with_certificate: bool) -> Non
                 assert server.texts() == [b"x"]
             else:
                 with pytest.raises(DeliveryError):
-                    connection.send([b"x"])
-                    connection.flush()
+                    send_and_flush(connection, [b"x"])
                 assert server.received == []
 
 

@@ -31,7 +31,7 @@ def split_frames(data: bytes) -> tuple[list[bytes], bytes]:
     while data:
         digits = data[: data.find(b" ") if b" " in data[:11] else 0]
         if not digits.isdigit() or digits.startswith(b"0"):
-            assert data.isdigit() and len(data) < 10, f"no length at {data[:40]!r}"
+            assert data[:10].isdigit(), f"no length at {data[:40]!r}"
             break
         begin = len(digits) + 1
         end = begin + int(digits)

@@ -85,12 +85,14 @@ class LogDriver(Driver):
     max_string_length: ClassVar[int | None] = _MAX_STRING_BYTES
 
     def __post_init__(self) -> None:
-        password = Secret.parse("ssl_client_key_password", self.ssl_client_key_password)
-        object.__setattr__(self, "ssl_client_key_password", password)
         if self.log_facility not in FACILITIES:
             near = UnknownNameError("facility", self.log_facility, FACILITIES)
             raise DriverSettingError("event_exporter_log_facility", str(near))
-        if self.log_target and parse_target(self.log_target).way == "tls":
+        over_tls = self.log_target and parse_target(self.log_target).way == "tls"
+        # Set for all exporters, it says nothing about one without TLS, and should not travel with it.
+        password = Secret.parse("ssl_client_key_password", self.ssl_client_key_password) if over_tls else NOTHING
+        object.__setattr__(self, "ssl_client_key_password", password)
+        if over_tls:
             check_tls_settings(self._tls, self.ssl_cipher_suites, self.ssl_curve_list)
 
     @property
