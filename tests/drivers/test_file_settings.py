@@ -20,6 +20,7 @@ from support.commands import HEAD, dovebeam, exporter, metric, write_config, wri
         ({"file_path": "s3://bucket/x.json"}, "file_path", "add file_writing = shards"),
         ({"file_path": "gs://b/x", "file_path_template": "{user}"}, "file_path", "add file_writing = shards"),
         ({"file_path": "/folder/"}, "file_path", "add a file_path_template"),
+        ({"file_path": "/folder/.."}, "file_path", "name a file in it"),
         ({"file_writing": "both"}, "file_writing", "append, shards"),
         ({"file_missing_field": "drop"}, "file_missing_field", "reject, fallback"),
         ({"file_compression": "bzip2"}, "file_compression", "none, gzip, zstd"),

@@ -49,8 +49,8 @@ def _check_target(driver: FileDriver) -> None:
             f"{driver.file_path!r} is in an object store, where nothing can be appended; "
             "add file_writing = shards, or name a local file",
         )
-    if not driver.file_path_template and driver.file_path.endswith("/"):
-        raise _wrong("file_path", "it ends in a slash; name a file in that directory, or add a file_path_template")
+    if not driver.file_path_template and driver.default_path in {"", ".", ".."}:
+        raise _wrong("file_path", "it is a directory; name a file in it, or add a file_path_template")
 
 
 def _check_template(driver: FileDriver) -> None:
