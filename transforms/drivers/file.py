@@ -158,15 +158,18 @@ class FileConnection(Connection):
     def _pieces(self, payloads: Sequence[bytes]) -> Iterator[bytes]:
         """The lines of a batch, in as many pieces as no file can hold together."""
         limit = self._driver.rotate_size
+        if not limit or sum(map(len, payloads)) + len(payloads) <= limit:
+            yield b"\n".join([*payloads, b""])
+            return
         piece: list[bytes] = []
         size = 0
-        for payload in payloads if limit else ():
+        for payload in payloads:
             if size and size + len(payload) + 1 > limit:
                 yield b"\n".join([*piece, b""])
                 piece, size = [], 0
             piece.append(payload)
             size += len(payload) + 1
-        yield b"\n".join([*(piece if limit else payloads), b""])
+        yield b"\n".join([*piece, b""])
 
     def _by_path(self, batch: Batch) -> Mapping[str, Sequence[bytes]]:
         if not self._is_routed:
