@@ -77,6 +77,37 @@ def test_http_settings(tmp_path: Path, line: str, attribute: str, value: object)
     assert getattr(driver, attribute) == value
 
 
+def test_http_extensions(tmp_path: Path) -> None:
+    """What Dovecot does not have reaches the driver from an overlay, in the driver's units."""
+    overlay = """
+        http_post_batch_max_events = 500
+        http_post_batch_max_bytes = 512 k
+        http_post_batch_max_time = 2 s
+        http_post_compression = gzip
+        http_client_request_max_attempts = 4
+        http_post_retry_budget = 5 min
+        http_post_retry_statuses = 429 500-599
+        http_post_reject_statuses = 408, 425
+        http_post_max_in_flight_bytes = 64 M
+        http_post_adaptive_concurrency = no
+    """
+    driver = _driver(tmp_path, "format = json", "driver = http-post", "http_post_url = http://h/p", overlay=overlay)
+    assert isinstance(driver, HttpPostDriver)
+    assert driver == HttpPostDriver(
+        "http://h/p",
+        http_post_batch_max_events=500,
+        http_post_batch_max_bytes=512 << 10,
+        http_post_batch_max_time_msec=2000,
+        http_post_compression="gzip",
+        http_client_request_max_attempts=4,
+        http_post_retry_budget_msec=300_000,
+        http_post_retry_statuses="429 500-599",
+        http_post_reject_statuses="408, 425",
+        http_post_max_in_flight_bytes=64 << 20,
+        http_post_adaptive_concurrency=False,
+    )
+
+
 @pytest.mark.parametrize(
     ("lines", "setting"),
     [

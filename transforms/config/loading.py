@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from dovebeam.transforms.config.build import EntryBuilder, build_exporters, check_targets
 from dovebeam.transforms.config.checks import Checker, format_problem
+from dovebeam.transforms.config.effects import warn_without_effect
 from dovebeam.transforms.config.levels import Expander, active_parents, layers_of, lookup, merged_blocks
 from dovebeam.transforms.config.metrics import build_metrics
 from dovebeam.transforms.config.model import Config, Exporter
@@ -75,6 +76,8 @@ def read_config(
             )
         if name in used:
             check_targets(report, exporter, merged[name])
+            if exporter.driver == "http-post":
+                warn_without_effect(report, exporter, merged[name])
     _check_expanded_formats(state, entries, exporters)
     return Reading(Config(exporters, metrics, report.problems(fatal=False)), report)
 
