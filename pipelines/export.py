@@ -19,6 +19,7 @@ from dovebeam.pipelines.options import ExportOptions, UsageError, add_arguments,
 
 if TYPE_CHECKING:
     from apache_beam.options.pipeline_options import PipelineOptions
+    from apache_beam.runners.runner import PipelineResult
 
     from dovebeam.pipelines.ledger import Ledger
     from dovebeam.pipelines.preview import Preview
@@ -79,7 +80,7 @@ def run_export(options: ExportOptions) -> int:
     preview = None
     try:
         drivers = _drivers(config) if options.preview is None else {}
-        if drivers is None:
+        if drivers is None or not _credentials_are_fine(config, drivers, here=here):
             return ExitCode.CONFIG
         _check_outputs(options)
         if options.preview is not None:
@@ -121,10 +122,19 @@ def _drivers(config: Config) -> dict[str, Driver] | None:
         try:
             drivers[name] = make_driver(exporter)
         except DriverSettingError as error:
-            known = error.setting in exporter.settings
-            problems.append(f"{exporter.settings.place(error.setting) if known else exporter.place}: {error}")
+            for problem in (error, *error.others):
+                known = problem.setting in exporter.settings
+                problems.append(f"{exporter.settings.place(problem.setting) if known else exporter.place}: {problem}")
     _show_problems(problems, "error")
     return None if problems else drivers
+
+
+def _credentials_are_fine(config: Config, drivers: Mapping[str, Driver], *, here: bool) -> bool:
+    from dovebeam.pipelines.credentials import credential_problems  # noqa: PLC0415
+
+    problems = credential_problems(config, drivers, here=here)
+    _show_problems(problems, "error")
+    return not problems
 
 
 def _show_problems(problems: Iterable[str], kind: str) -> None:
@@ -166,9 +176,14 @@ def _run(
     *,
     here: bool,
 ) -> int:
+    from dovebeam.pipelines.credentials import lent_to_workers  # noqa: PLC0415
     from dovebeam.pipelines.launch import launch_far, launch_here  # noqa: PLC0415
 
-    result = (launch_here if here else launch_far)(options, config, drivers, beam_options)
+    if here:
+        with lent_to_workers(drivers, beam_options):
+            result: PipelineResult | None = launch_here(options, config, drivers, beam_options)
+    else:
+        result = launch_far(options, config, drivers, beam_options)
     if result is None:
         return ExitCode.DONE
     targets = {name: driver.endpoint for name, driver in drivers.items()}

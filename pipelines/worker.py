@@ -17,6 +17,7 @@ from typing import Final
 
 from dovebeam.pipelines import logs
 from dovebeam.transforms import progress
+from dovebeam.transforms.drivers import vault
 
 _WATCH_SECS: Final = 0.2
 
@@ -39,6 +40,7 @@ def _watch(launcher: int) -> None:
     directory = os.environ.get(progress.ENVIRONMENT, "")
     while os.getppid() == launcher and not (directory and progress.is_abandoned(directory)):
         time.sleep(_WATCH_SECS)
+    vault.wipe()  # the launcher may have been killed before it could
     os._exit(1)
 
 

@@ -34,6 +34,14 @@ SECRET = "hunter2"
         f"http_client_proxy_password = %{{{SECRET}}}",
         f"ssl_client_key_password = $SET:my_secret\n}}\nmy_secret = %{{{SECRET}}} $SET:nosuch\nservice x {{",
         f"api_token = {SECRET}",
+        f"http_post_url = http://h:x/?token={SECRET}",
+        f"http_post_auth_token = %{{{SECRET}",
+        f"http_post_headers = {SECRET}",
+        f"http_post_headers {{\n  X-Key = <<E\n{SECRET}\nE\n}}",
+        f'http_post_headers {{\n  X-Key = "{SECRET}\\n"\n}}',
+        f"http_post_headers {{\n  X-Key = %{{{SECRET}}}\n}}",
+        f"http_post_headers {{\n  X-Key = {SECRET} $SET:nosuch\n}}",
+        f"http_post_headers {{\n  X {SECRET}\n}}",
     ],
 )
 def test_problems_show_no_secrets(tmp_path: Path, lines: str) -> None:
@@ -49,14 +57,16 @@ def test_representations_show_no_secrets(tmp_path: Path) -> None:
     """Neither the model nor its settings."""
     body = (
         f"event_exporter x {{\n format = json\n http_client_proxy_password = {SECRET}\n"
-        f" http_post_url = https://joe:{SECRET}@h/x\n ssl_client_key_password = {SECRET}\n}}\n"
+        f" http_post_url = https://joe:{SECRET}@h/x?key={SECRET}\n ssl_client_key_password = {SECRET}\n"
+        f" http_post_headers {{\n  X-Key = {SECRET}\n }}\n}}\n"
     )
     config = accepted(tmp_path, body)
     settings = config.exporters["x"].settings
     assert settings.text("http_client_proxy_password") == SECRET
+    assert settings["event_exporter_http_post_headers"] == (("X-Key", SECRET),)
     for shown in (repr(config), str(config), repr(settings), f"{config.exporters['x']}"):
         assert SECRET not in shown
-    assert "https://***@h/x" in repr(settings)
+    assert "https://***@h/x?***" in repr(settings)
 
 
 @pytest.mark.parametrize(
@@ -69,6 +79,7 @@ def test_representations_show_no_secrets(tmp_path: Path) -> None:
         ("  more of it", True, "***"),
         ("  a = b", True, "***"),
         ("url = http://u:p@h/ and http://h/@", False, "url = http://***@h/ and http://h/@"),
+        ("url = https://h/a?token=x y=1", False, "url = https://h/a?*** y=1"),
         ("passdb x {", False, "passdb x {"),
         ("filter = user=a@b", False, "filter = user=a@b"),
     ],

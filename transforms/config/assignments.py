@@ -220,7 +220,7 @@ def _decide(state: ParserState, owner: Context, name: str, statement: Assignment
         if owner.kind is ContextKind.PLAIN and owner.parent is not None:
             owner = owner.parent
         place = line.place(1 if statement.key_quoted else 0)
-        owner.lists.setdefault(name, ListState(place)).decide(element, Element(True, place, value=value))
+        owner.lists.setdefault(name, ListState(place)).decide(element, Element(True, place, value=value.hidden()))
         return
     try:
         wanted = parse_bool(value.text)

@@ -22,6 +22,7 @@ __all__ = [
     "Element",
     "ListState",
     "completions",
+    "is_in_secret_list",
     "is_list",
     "name_of",
     "resolve_key",
@@ -191,6 +192,11 @@ def name_of(context: Context) -> str:
         if setting in layer.scalars:
             return layer.scalars[setting].value.text
     return context.name
+
+
+def is_in_secret_list(context: Context) -> bool:
+    """Whether lines of this block hold secrets under names of their own."""
+    return context.list_of is not None and SETTINGS[context.list_of[0]].secret
 
 
 def is_list(name: str) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal, NamedTuple, TypeVar
 
 from dovebeam.transforms.config.conversion import SettingValue
+from dovebeam.transforms.config.places import mask_urls
 from dovebeam.transforms.config.settings import SETTINGS
 from dovebeam.transforms.errors import ConfigProblem
 from dovebeam.transforms.filters import Filter
@@ -222,12 +223,7 @@ class Config:
 def _shown(name: str, entry: SettingEntry) -> str:
     if SETTINGS[name].secret:
         return _HIDDEN
-    text = entry.written
-    scheme, mark, rest = text.partition("://")
-    authority, slash, path = rest.partition("/")
-    if mark and "@" in authority:
-        return f"{scheme}://{_HIDDEN}@{authority.rpartition('@')[2]}{slash}{path}"
-    return text
+    return mask_urls(entry.written)
 
 
 def _typed(name: str, value: object, kind: type[_T]) -> _T:

@@ -15,16 +15,17 @@ from typing import Final, NamedTuple
 
 from dovebeam.transforms.errors import ConfigProblem
 
-__all__ = ["MAX_FINDINGS", "Finding", "Place", "Report", "Stage", "at_line", "is_secret_name", "mask_source"]
+__all__ = ["MAX_FINDINGS", "Finding", "Place", "Report", "Stage", "at_line", "is_secret_name", "mask_source", "mask_urls"]
 
 MAX_FINDINGS: Final = 100
 """So many errors, and so many warnings, are kept; the rest is only counted."""
 
 _MASK: Final = "***"
 _SECRET_NAME = re.compile(
-    r"(?i)pass(?!db|wd_file|word_scheme)|pasw|psw|pwd|secret|token|credential|nonce|salt|api_?key|priv"
+    r"(?i)pass(?!db|wd_file|word_scheme)|pasw|psw|pwd|secret|token|credential|nonce|salt|api_?key|priv|post_query|auth_user|client_id"
 )
 _USER_INFO = re.compile(r"://[^/?#\s\"']*@")
+_QUERY = re.compile(r"(://[^?\s\"']*\?)[^\s\"']+")
 _KEY = re.compile(r"\s*\"?([^\s=\"]*)\"?[ \t]*=?[ \t]*")
 
 
@@ -74,7 +75,7 @@ def is_secret_name(name: str) -> bool:
 
 
 def mask_source(source: str, *, secret: bool = False) -> str:
-    """The line as it may be shown: without the value of a secret setting and without user information in URLs.
+    """The line as it may be shown: without the value of a secret setting, and without user information and query of URLs.
 
     Args:
         source: a physical line.
@@ -86,12 +87,14 @@ def mask_source(source: str, *, secret: bool = False) -> str:
         return source[: found.end()] + _MASK
     if secret:
         return _MASK
-    return mask_user_info(source)
+    return mask_urls(source)
 
 
-def mask_user_info(text: str) -> str:
-    """The text with `***` for user name and password of every URL in it."""
-    return _USER_INFO.sub(f"://{_MASK}@", text) if "@" in text else text
+def mask_urls(text: str) -> str:
+    """The text with `***` for user name, password and query of every URL in it."""
+    if "://" not in text:
+        return text
+    return _QUERY.sub(rf"\1{_MASK}", _USER_INFO.sub(f"://{_MASK}@", text))
 
 
 @dataclass(slots=True)
@@ -163,9 +166,9 @@ class Report:
             place.line,
             column,
             source,
-            mask_user_info(message),
-            mask_user_info(suggestion),
-            mask_user_info(dovecot),
+            mask_urls(message),
+            mask_urls(suggestion),
+            mask_urls(dovecot),
         )
         self.found += 1
         return Finding(problem, stage if dovecot else Stage.OURS, self.found)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from dovebeam.transforms.config.blocks import ContextKind
+from dovebeam.transforms.config.blocks import ContextKind, is_in_secret_list
 from dovebeam.transforms.config.opening import close_block, open_block, open_broken
 from dovebeam.transforms.config.reader import LogicalLine
 from dovebeam.transforms.config.state import ParserState
@@ -25,7 +25,9 @@ def recover(state: ParserState, line: LogicalLine, error: StatementError, previo
         _open_again(state, line, previous)
         return
     if state.context.kind is not ContextKind.BROKEN:
-        state.error(line, line.place(error.offset), error.message, message=_explain(text, error.message))
+        secret = is_in_secret_list(state.context)
+        message = _explain(text, error.message)
+        state.error(line, line.place(error.offset), error.message, message=message, secret=secret)
     if first:
         assume_version(state)
     if _ONLY_CLOSING.match(text):

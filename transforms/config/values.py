@@ -64,6 +64,11 @@ class Value:
         start, place = self.marks[max(0, bisect_right(self.marks, offset, key=lambda mark: mark[0]) - 1)]
         return place.moved(offset - start)
 
+    def hidden(self) -> Value:
+        """The same value, whose places show nothing of their lines."""
+        marks = tuple((offset, place._replace(source="***")) for offset, place in self.marks)
+        return Value(self.text, marks, self.names, self.kind, self.file)
+
     def with_text(self, text: str) -> Value:
         """The value with another text, all of which stands where this value starts."""
         return Value(text, ((0, self.place),), (), self.kind, self.file)

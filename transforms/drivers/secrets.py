@@ -105,6 +105,11 @@ class Secret:
         """Whether looking again may give another text, so that a secret can be replaced while a job runs."""
         return self.scheme in {Scheme.FILE, Scheme.MANAGER}
 
+    @property
+    def is_local(self) -> bool:
+        """Whether looking it up asks nothing but the machine where that is done."""
+        return self.scheme in {Scheme.ENVIRONMENT, Scheme.FILE}
+
     def reveal(self, setting: str) -> str:
         """The text, looked up on this machine and now.
 

@@ -135,7 +135,9 @@ class AuthSettings(Driver):
                 sealed: Secret | SecretUrl | str = Secret.parse(setting, value)
                 _refuse_control_characters(setting, sealed)
             else:
-                sealed = SecretUrl.parse(setting, value) if value or name == "http_post_url" else ""
+                public = name == "http_post_oauth2_token_url"
+                needed = bool(value) or name == "http_post_url"
+                sealed = SecretUrl.parse(setting, value, public_query=public) if needed else ""
         except DriverSettingError as error:
             yield error
         else:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from dovebeam.transforms.drivers.http.url import HttpUrl, forbidden_in_target, parse_http_url
 from dovebeam.transforms.drivers.secrets import NOTHING, Secret
-from dovebeam.transforms.errors import DeliveryError
+from dovebeam.transforms.errors import DeliveryError, DriverSettingError
 
 __all__ = ["SecretUrl"]
 
@@ -26,12 +26,13 @@ class SecretUrl:
     query: Secret = field(default=NOTHING, repr=False)
 
     @classmethod
-    def parse(cls, setting: str, text: str | SecretUrl) -> SecretUrl:
+    def parse(cls, setting: str, text: str | SecretUrl, *, public_query: bool = False) -> SecretUrl:
         """Takes a URL apart.
 
         Args:
             setting: full name of the setting, for errors.
             text: the URL; a `SecretUrl` is returned as it is.
+            public_query: the query is no secret, and the URL has no business with user information.
 
         Raises:
             DriverSettingError: it is no URL that could be requested.
@@ -39,6 +40,10 @@ class SecretUrl:
         if isinstance(text, SecretUrl):
             return text
         url = parse_http_url(setting, text)
+        if public_query:
+            if url.credentials is not None:
+                raise DriverSettingError(setting, "user and password in it are not used; remove them")
+            return cls(url)
         path, mark, query = url.target.partition("?")
         user = (
             NOTHING if url.credentials is None else Secret.literal(url.credentials.decode("utf-8", "surrogateescape"))
