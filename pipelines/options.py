@@ -25,13 +25,16 @@ __all__ = [
     "parse_export",
 ]
 
-InputFormat = Literal["auto", "json", "tab-text", "avro"]
+InputFormat = Literal["auto", "json", "tab-text", "avro", "rejects"]
 INPUT_FORMATS: Final[tuple[InputFormat, ...]] = get_args(InputFormat)
 DEFAULT_MAX_LINE_BYTES: Final = 16 * 1024 * 1024
+DEFAULT_MAX_ATTEMPTS: Final = 10
 
 _USEC: Final = 1_000_000
+_NUMBERS: Final = ("--start_time", "--end_time", "--max_line_bytes", "--max_attempts")
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _UNIX = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,6})?")
+_COUNT = re.compile(r"[1-9][0-9]{0,8}")
 _SIZE = re.compile(r"([0-9]{1,12})([kmg]?)", re.IGNORECASE)
 _FACTORS: Final = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
 
@@ -47,7 +50,8 @@ class ExportOptions:
     Attributes:
         config: configuration files, in their order.
         input: patterns of input files.
-        input_format: one of `INPUT_FORMATS`.
+        input_format: one of `INPUT_FORMATS`; "rejects" sends what earlier jobs rejected.
+        max_attempts: with "rejects", how often anything is tried over all jobs.
         rejects: where rejects go, a path or URL; None lets a job with rejects fail.
         ledger: file for the ledger as JSON, None for none.
         start_time: first event time that is wanted, microseconds since 1970; None for no limit.
@@ -56,6 +60,9 @@ class ExportOptions:
         max_line_bytes: longer lines are rejected.
         wait: whether to wait for a job that runs elsewhere.
         debug: whether errors show tracebacks, and the log everything.
+        run_id: what the run is called, in names of files; empty for a name that the same command has each time.
+        only_exporter: of a replay, the exporters that get anything; empty for all.
+        rate: of a replay, events a second at most, None for no limit.
         beam: the options that are Beam's.
     """
 
@@ -68,8 +75,12 @@ class ExportOptions:
     end_time: int | None = None
     preview: str | None = None
     max_line_bytes: int = DEFAULT_MAX_LINE_BYTES
+    max_attempts: int = DEFAULT_MAX_ATTEMPTS
     wait: bool = False
     debug: bool = False
+    run_id: str = ""
+    only_exporter: tuple[str, ...] = ()
+    rate: float | None = None
     beam: tuple[str, ...] = ()
 
 
@@ -78,7 +89,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--config", metavar="FILE", action="append", default=[], help="Dovecot's configuration; again to add one")
     add("--input", metavar="PATTERN", action="append", default=[], help="files of events, local or gs://; again")
-    add("--input_format", choices=INPUT_FORMATS, default="auto", help="what the input is (default: told by content)")
+    add(
+        "--input_format",
+        choices=INPUT_FORMATS,
+        default="auto",
+        help="what the input is (default: told by content); `rejects` sends again what earlier jobs rejected",
+    )
     add("--rejects", metavar="PATH", help="JSON lines of what was rejected; without it, a reject fails the job")
     add("--ledger", metavar="FILE", help="write the account of all events as JSON, too")
     add("--start_time", metavar="T", type=_checked(_time), help="only events from then on: RFC 3339 or Unix seconds")
@@ -90,6 +106,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=_checked(_size),
         default=DEFAULT_MAX_LINE_BYTES,
         help="reject longer lines (default: 16M)",
+    )
+    add(
+        "--run_id",
+        metavar="NAME",
+        default="",
+        help="what this run is called in names of files (default: same command, same name)",
+    )
+    add(
+        "--max_attempts",
+        metavar="N",
+        type=_checked(_count),
+        default=DEFAULT_MAX_ATTEMPTS,
+        help="of rejects that are sent again, hold back what was tried N times (default: 10)",
     )
     add("--wait", action="store_true", help="wait for a job that another machine runs")
     add("--debug", action="store_true", help="show tracebacks and the whole log")
@@ -111,20 +140,43 @@ def parse_export(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> E
         raise UsageError("--input is missing; name files of events, as in --input 'events*.json'")
     if known.start_time is not None and known.end_time is not None and known.start_time >= known.end_time:
         raise UsageError("--end_time must be after --start_time, since no event could be in between")
-    values = {name: getattr(known, name) for name in ExportOptions.__slots__ if name != "beam"}
+    _check_rejects_input(known)
+    given = vars(known)
+    values = {name: given[name] for name in ExportOptions.__slots__ if name in given}
     values["config"], values["input"] = tuple(known.config), tuple(known.input)
     for name in ("config", "input", "rejects", "ledger", "preview"):
         given = values[name]
         if given == "" or (isinstance(given, tuple) and not all(given)):
             raise UsageError(f"--{name} is empty; give it a value or leave it out")
+    _check_run_id(known.run_id)
     return ExportOptions(**values, beam=tuple(beam))
+
+
+def _check_run_id(run_id: str) -> None:
+    if run_id:
+        from dovebeam.transforms.errors import DriverSettingError  # noqa: PLC0415  not for --help
+        from dovebeam.transforms.shards.layout import check_run_id  # noqa: PLC0415
+
+        try:
+            check_run_id(run_id)
+        except DriverSettingError as error:
+            raise UsageError(f"--run_id: {error.message}") from None
+
+
+def _check_rejects_input(known: argparse.Namespace) -> None:
+    """What means nothing for rejects, which are no events any more, or for anything else."""
+    if known.input_format != "rejects":
+        if known.max_attempts != DEFAULT_MAX_ATTEMPTS:
+            raise UsageError("--max_attempts is for rejects; add --input_format rejects, or leave it out")
+    elif known.start_time is not None or known.end_time is not None:
+        raise UsageError("--start_time and --end_time do not go with rejects, which are sent whatever their time is")
 
 
 def _with_values_joined(arguments: Sequence[str]) -> list[str]:
     """A negative number is no option: `--start_time -5` gets the clear error of its own check."""
     joined: list[str] = []
     for argument in arguments:
-        if joined and joined[-1] in ("--start_time", "--end_time", "--max_line_bytes") and argument[:1] == "-":
+        if joined and joined[-1] in _NUMBERS and argument[:1] == "-":
             joined[-1] += f"={argument}"
         else:
             joined.append(argument)
@@ -186,6 +238,13 @@ def _time(text: str) -> int:
             f"{text!r} does not say in which zone; write {moment.isoformat()}Z for UTC, or +01:00 and so on"
         )
     return (moment - _EPOCH) // dt.timedelta(microseconds=1)
+
+
+def _count(text: str) -> int:
+    """A number of times."""
+    if not _COUNT.fullmatch(text):
+        raise ValueError(f"{text!r} is no number of times; write 1 or more")
+    return int(text)
 
 
 def _size(text: str) -> int:

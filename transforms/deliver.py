@@ -1,6 +1,7 @@
 """`DeliverEvents`: formatted events go to a driver's target; what it refuses becomes rejects."""
 
 import time
+import uuid
 from bisect import bisect_right
 from collections.abc import Iterable
 from typing import Any, NamedTuple
@@ -10,11 +11,14 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from dovebeam.transforms import counting, progress
 from dovebeam.transforms.config import Exporter
-from dovebeam.transforms.drivers import Batch, Connection, Driver, Failure, make_driver
+from dovebeam.transforms.drivers import Batch, Connection, Driver, Failure, FileDriver, make_driver
 from dovebeam.transforms.identity import payload_key
 from dovebeam.transforms.plan import PayloadBatch
-from dovebeam.transforms.reject import Reject, make_reject
+from dovebeam.transforms.reject import Reject, as_payload, make_reject, rejected_again
 from dovebeam.transforms.rejecting import RejectingTransform
+from dovebeam.transforms.sharding import WriteShards
+from dovebeam.transforms.sharding.transform import shard_settings
+from dovebeam.transforms.shards.layout import check_run_id
 
 __all__ = ["DeliverEvents"]
 
@@ -29,15 +33,18 @@ class DeliverEvents(RejectingTransform):
     Args:
         driver: a driver, or the exporter of a configuration.
         name: the exporter's name, for counters and rejects.
+        run_id: what this run is called, which is a part of the names of files that are written as shards; the same
+            name for the same job lets it replace its own files. Empty for a name that nobody else has.
     """
 
-    def __init__(self, driver: Driver | Exporter, *, name: str = "") -> None:
+    def __init__(self, driver: Driver | Exporter, *, name: str = "", run_id: str = "") -> None:
         super().__init__()
         if isinstance(driver, Exporter):
             name = name or driver.name
             driver = make_driver(driver)
         self._driver = driver
         self._exporter = name or driver.name
+        self._run_id = check_run_id(run_id or uuid.uuid4().hex[:12])
 
     def default_label(self) -> str:
         """The name that a runner's user interface shows."""
@@ -49,6 +56,9 @@ class DeliverEvents(RejectingTransform):
 
     def expand(self, payloads: Any) -> None:
         """PCollection of bytes to nothing."""
+        if isinstance(self._driver, FileDriver) and self._driver.file_writing == "shards":
+            _ = payloads | "Write" >> WriteShards(shard_settings(self._driver, self._exporter, self._run_id))
+            return
         rejects = payloads | "Deliver" >> beam.ParDo(_DeliverFn(self._driver, self._exporter))
         self.route_rejects(rejects)
 
@@ -123,6 +133,8 @@ class _DeliverFn(beam.DoFn):
 
     def _reject(self, held: "_Held", failure: Failure) -> WindowedValue:
         origin, index = held.origin(failure.index)
+        if origin.batch.records:
+            return WindowedValue(self._reject_again(origin, index, failure), origin.timestamp, (origin.window,))
         reject = make_reject(
             "deliver",
             held.payloads[failure.index],
@@ -136,6 +148,18 @@ class _DeliverFn(beam.DoFn):
             source_offset=origin.batch.offsets[index] if origin.batch.offsets else None,
         )
         return WindowedValue(reject, origin.timestamp, (origin.window,))
+
+    def _reject_again(self, origin: "_Origin", index: int, failure: Failure) -> Reject:
+        """What was a reject already; one whose event had to be decoded or routed again now has got as far as here."""
+        payload = origin.batch.payloads[index]
+        record = rejected_again(
+            origin.batch.records[index],
+            failure.reason,
+            attempts=failure.attempts,
+            http_status=failure.status,
+            endpoint_host=failure.endpoint,
+        )
+        return as_payload(record, payload, metric=origin.batch.metrics[index], exporter=self._exporter)
 
 
 class _Origin(NamedTuple):

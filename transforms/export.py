@@ -36,6 +36,7 @@ class ExportEvents(RejectingTransform):
         time_range: only events of these times; others are counted as out of range.
         drivers: replaces the drivers of exporters by name; what they write stays as configured.
         max_line_bytes: longer lines of blocks are rejected.
+        run_id: see `DeliverEvents`.
 
     Rejects: lines that are no events, and payloads that a target refused.
 
@@ -50,6 +51,7 @@ class ExportEvents(RejectingTransform):
         time_range: TimeRange = _ALWAYS,
         drivers: Mapping[str, Driver] | None = None,
         max_line_bytes: int = DEFAULT_MAX_LINE_BYTES,
+        run_id: str = "",
     ) -> None:
         super().__init__()
         used = dict.fromkeys(metric.exporter for metric in config.metrics if metric.exporter)
@@ -57,7 +59,7 @@ class ExportEvents(RejectingTransform):
         chosen = {name: replaced.get(name) or make_driver(config.exporters[name]) for name in used}
         routers = {name: router for name, driver in chosen.items() if (router := driver.router()) is not None}
         self._plan = make_plan(config, time_range, routers)
-        self._deliveries = {name: DeliverEvents(driver, name=name) for name, driver in chosen.items()}
+        self._deliveries = {name: DeliverEvents(driver, name=name, run_id=run_id) for name, driver in chosen.items()}
         self._max_line_bytes = max_line_bytes
 
     def expand(self, source: Any) -> None:

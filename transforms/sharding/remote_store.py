@@ -1,0 +1,108 @@
+"""A place for files in an object store, through Beam's file systems."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any, BinaryIO, cast
+
+from apache_beam.io.filesystem import BeamIOError, CompressionTypes
+from apache_beam.io.filesystems import FileSystems
+
+from dovebeam.transforms.errors import DeliveryError
+from dovebeam.transforms.shards.store import LocalStore, Store
+
+__all__ = ["RemoteStore", "make_store"]
+
+_BINARY = "application/octet-stream"
+
+
+def make_store(base: str, mode: int, directory_mode: int) -> Store:
+    """The store of a base: a directory of this machine, or the URL of a folder in an object store."""
+    if FileSystems.get_scheme(base) is None:
+        return LocalStore(base, mode, directory_mode)
+    return RemoteStore(base)
+
+
+class RemoteStore:
+    """Objects below a URL. Object stores have no links, no modes, and write an object whole or not at all."""
+
+    def __init__(self, base: str) -> None:
+        self._base = base.rstrip("/")
+
+    def create(self, name: str, *, is_part: bool) -> BinaryIO:  # noqa: ARG002  objects have no modes
+        """See `Store`."""
+        uri = self._uri(name)
+        if self.exists(name):
+            raise DeliveryError(f"{uri} exists, and a temporary object must be new (remove it, or wait)", uri)
+        return cast(BinaryIO, self._called(uri, lambda: _uncompressed(FileSystems.create, uri)))
+
+    def open(self, name: str) -> BinaryIO:
+        """See `Store`."""
+        uri = self._uri(name)
+        return cast(BinaryIO, self._called(uri, lambda: _uncompressed(FileSystems.open, uri)))
+
+    def exists(self, name: str) -> bool:
+        """See `Store`."""
+        uri = self._uri(name)
+        return bool(self._called(uri, lambda: FileSystems.exists(uri)))
+
+    def publish(self, temporary: str, final: str) -> None:
+        """See `Store`: a copy, whose failure is an error, and then the temporary object is removed."""
+        source, target = self._uri(temporary), self._uri(final)
+        self._called(target, lambda: FileSystems.rename([source], [target]))
+
+    def write(self, name: str, content: bytes) -> None:
+        """See `Store`."""
+        uri = self._uri(name)
+
+        def write() -> None:
+            with _uncompressed(FileSystems.create, uri) as file:
+                file.write(content)
+
+        self._called(uri, write)
+
+    def delete(self, name: str) -> None:
+        """See `Store`."""
+        if self.exists(name):
+            uri = self._uri(name)
+            self._called(uri, lambda: FileSystems.delete([uri]))
+
+    def delete_tree(self, directory: str) -> None:
+        """See `Store`."""
+        uri = self._uri(directory)
+        found = self._called(uri, lambda: FileSystems.match([f"{uri}/**"])[0].metadata_list)
+        names = [each.path for each in found]
+        if names:
+            self._called(uri, lambda: FileSystems.delete(names))
+
+    def _uri(self, name: str) -> str:
+        return f"{self._base}/{name}"
+
+    @staticmethod
+    def _called(uri: str, call: Callable[[], Any]) -> Any:
+        """What a call returns; every file system has its own exceptions."""
+        try:
+            return call()
+        except DeliveryError:
+            raise
+        except Exception as error:
+            raise DeliveryError(f"{uri}: {_told(error)}", uri) from error
+
+
+@contextlib.contextmanager
+def _closing(file: Any) -> Iterator[Any]:
+    with contextlib.closing(file):
+        yield file
+
+
+def _uncompressed(function: Callable[..., Any], uri: str) -> Any:
+    return function(uri, mime_type=_BINARY, compression_type=CompressionTypes.UNCOMPRESSED)
+
+
+def _told(error: Exception) -> str:
+    """What a file system says, without what Beam wraps around it."""
+    while isinstance(error, BeamIOError) and error.exception_details:
+        inner = next(iter(error.exception_details.values()))
+        if not isinstance(inner, Exception):
+            break
+        error = inner
+    return f"{type(error).__name__}: {error}"[:500]

@@ -1,0 +1,86 @@
+"""`WriteShards`: payloads into files that are complete and named when the job ends.
+
+payloads --> Parts --> all accounts together --> Plan --> Compose (in parallel) --> all files together --> Commit
+"""
+
+from typing import Any
+
+import apache_beam as beam
+
+from dovebeam.transforms.drivers import FileDriver
+from dovebeam.transforms.sharding.steps import CommitFn, ComposeFn, PartsFn, PlanFn, ShardSettings
+from dovebeam.transforms.shards.framing import Framing, Lines
+from dovebeam.transforms.shards.layout import Layout, check_run_id
+
+__all__ = ["WriteShards", "shard_settings"]
+
+_LINES = Lines()
+
+
+class WriteShards(beam.PTransform):
+    """Writes payloads (bytes, or batches of them) into files, each payload into exactly one.
+
+    The files get their names when the job has read everything; a job that fails before leaves none. What each file
+    holds, its name and its bytes are a matter of the input alone, not of how a runner made bundles, as long as payloads
+    have an origin. Running the same job again under the same name replaces the files that it made the first time and no
+    others.
+
+    Args:
+        settings: from `shard_settings`.
+
+    Guarantee: exactly once. A final name that somebody else has fails the job before anything is renamed; a rename that
+    fails, fails it, too. Output: one `Manifest` for the run.
+    """
+
+    def __init__(self, settings: ShardSettings) -> None:
+        super().__init__()
+        self._settings = settings
+
+    def default_label(self) -> str:
+        """The name that a runner's user interface shows."""
+        return f"WriteShards({self._settings.layout.exporter})"
+
+    def expand(self, payloads: Any) -> Any:
+        """PCollection of bytes or PayloadBatch to one `Manifest`."""
+        settings = self._settings
+        parts = payloads | "Parts" >> beam.ParDo(PartsFn(settings))
+        # The commit happens even if there is nothing, since files of an earlier run may have to go.
+        nothing = payloads.pipeline | "Nothing" >> beam.Create([None], reshuffle=False)
+        planned = (
+            (parts, nothing)
+            | "Accounts" >> beam.Flatten()
+            | "Together" >> _ToOne()
+            | "Plan" >> beam.ParDo(PlanFn(settings)).with_outputs(PlanFn.TOTAL, main="plans")
+        )
+        files = planned.plans | "Spread" >> beam.Reshuffle() | "Compose" >> beam.ParDo(ComposeFn(settings))
+        return (
+            (files, planned[PlanFn.TOTAL])
+            | "Files" >> beam.Flatten()
+            | "All together" >> _ToOne()
+            | "Commit" >> beam.ParDo(CommitFn(settings))
+        )
+
+
+class _ToOne(beam.PTransform):
+    """Everything to one place: a single element with all."""
+
+    def expand(self, elements: Any) -> Any:
+        return elements | "Key" >> beam.Map(lambda element: ("", element)) | "Group" >> beam.GroupByKey()
+
+
+def shard_settings(driver: FileDriver, exporter: str, run_id: str, framing: Framing = _LINES) -> ShardSettings:
+    """The settings of an exporter's shards.
+
+    Args:
+        driver: with `file_writing` shards.
+        exporter: its name.
+        run_id: what the run is called; the same name for the same job makes it replace its own files.
+        framing: how payloads lie in files.
+
+    Raises:
+        DriverSettingError: `run_id` cannot be a part of file names.
+    """
+    layout = Layout(exporter, check_run_id(run_id), driver.file_compression)
+    return ShardSettings(
+        driver.base, driver.default_path, layout, framing, driver.rotate_size, driver.mode, driver.directory_mode
+    )
