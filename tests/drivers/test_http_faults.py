@@ -152,7 +152,7 @@ def test_absolute_timeout_really_ends_an_attempt(trickle: bytes) -> None:
         HttpPostDriver(server.url, http_client_request_absolute_timeout_msec=200).open() as connection,
     ):
         failures = connection.send([b"a", b"b"])
-        assert 0.4 <= time.monotonic() - begin < 2
+        assert 0.4 <= time.monotonic() - begin < 4
     assert [f.index for f in failures] == [0, 1]
     assert all(f.reason.startswith("timed out: ") and f.status is None for f in failures)
 

@@ -42,7 +42,7 @@ class Backlog:
             first = self._next
             self._next = end = min(first + most, self._count)
             return [Request(index, index + 1) for index in range(first, end)]
-        requests = []
+        requests: list[Request] = []
         while len(requests) < most and self._next < self._count:
             first = self._next
             self._next = end_of_request(self._payloads, first, self._max_events, self._max_bytes)

@@ -52,7 +52,7 @@ class Endpoint:
 
     Attributes:
         calm: whether there is nothing to heed: requests may be started without asking. A hint, read without the lock.
-        closing: what closed the endpoint last.
+        closing: the last answer that asked to be left alone for a while.
         prober: who finds out whether a dead endpoint is back.
     """
 
@@ -63,6 +63,7 @@ class Endpoint:
         self._lock = threading.Lock()
         self._members: list[Member] = []
         self._open_at = 0.0
+        self._asked_until = 0.0
         self._limit: float | None = None
         self._cut_at = 0.0
         self._evidence = 0
@@ -86,16 +87,23 @@ class Endpoint:
         with self._lock:
             return self._buckets.setdefault(requests_per_second, TokenBucket(requests_per_second))
 
-    def closed_secs(self, now: float) -> float:
-        """How long nobody should start a request; 0 if it is open."""
-        return max(0.0, self._open_at - now)
+    def asked_secs(self, now: float) -> float:
+        """For how long the endpoint asked to be left alone, from now on; 0 if it did not."""
+        return max(0.0, self._asked_until - now)
 
-    def close_for(self, seconds: float, why: Outcome) -> None:
-        """Lets nobody start a request for so long; a longer closure stays."""
+    def close_for(self, seconds: float, why: Outcome | None = None) -> None:
+        """Lets nobody start a request for so long; a longer closure stays.
+
+        Args:
+            seconds: how long.
+            why: the answer that asked for it; None for a pause of our own.
+        """
         with self._lock:
             until = time.monotonic() + seconds
+            if why is not None and until > self._asked_until:
+                self._asked_until, self.closing = until, why
             if until > self._open_at:
-                self._open_at, self.closing, self.calm = until, why, False
+                self._open_at, self.calm = until, False
 
     def permit(self, member: Member, now: float) -> float:
         """0 if the member may start a request now; else after how many seconds to ask again."""

@@ -160,7 +160,7 @@ class _Delivery:
         self._nap_secs = _MAX_WAIT_SECS
         while len(self._on_way) < self._pool.size:
             now = time.monotonic()
-            if self._endpoint.closed_secs(now) > self._policy.longest_wait_secs:
+            if self._endpoint.asked_secs(now) > self._policy.longest_wait_secs:
                 self._give_up_waiting(now)
             seconds = self._backlog.due_secs(now)
             if seconds is None:
@@ -288,7 +288,7 @@ class _Delivery:
         else:
             self._backlog.retry(request, now + pause)
             if not outcome.at_once:
-                self._endpoint.close_for(pause, outcome)
+                self._endpoint.close_for(pause)
 
     def _count_for_all(self, outcome: Outcome, began: float, now: float) -> None:
         """Counts a failed attempt for all that waits in this delivery, as Dovecot does after a failed connect."""
