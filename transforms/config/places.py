@@ -15,7 +15,17 @@ from typing import Final, NamedTuple
 
 from dovebeam.transforms.errors import ConfigProblem
 
-__all__ = ["MAX_FINDINGS", "Finding", "Place", "Report", "Stage", "at_line", "is_secret_name", "mask_source", "mask_urls"]
+__all__ = [
+    "MAX_FINDINGS",
+    "Finding",
+    "Place",
+    "Report",
+    "Stage",
+    "at_line",
+    "is_secret_name",
+    "mask_source",
+    "mask_urls",
+]
 
 MAX_FINDINGS: Final = 100
 """So many errors, and so many warnings, are kept; the rest is only counted."""
@@ -75,7 +85,7 @@ def is_secret_name(name: str) -> bool:
 
 
 def mask_source(source: str, *, secret: bool = False) -> str:
-    """The line as it may be shown: without the value of a secret setting, and without user information and query of URLs.
+    """The line as it may be shown: without a secret setting's value, without user information and query of URLs.
 
     Args:
         source: a physical line.

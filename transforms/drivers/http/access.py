@@ -108,7 +108,7 @@ class Access:
     def _fixed_headers(self) -> list[str]:
         setting = setting_name("http_post_headers")
         lines = [
-            f"{name}: {_checked(f'{setting}/{name}', secret.reveal(setting))}"
+            f"{name}: {_checked(f'{setting}/{name}', secret.reveal(f'{setting}/{name}'))}"
             for name, secret in self._driver.header_secrets
         ]
         authorization = self.url.basic_authorization

@@ -208,10 +208,13 @@ def _header(name: str, value: str | Secret) -> Secret:
     own = _OWN_HEADERS.get(name.lower())
     if own:
         raise _header_error(name, f"it cannot be set like this; {own}")
-    secret = Secret.parse(f"{setting_name('http_post_headers')}/{name}", value)
+    try:
+        secret = Secret.parse("", value)
+        _refuse_control_characters("", secret)
+    except DriverSettingError as error:
+        raise _header_error(name, error.message) from None
     if not secret:
         raise _header_error(name, "it is empty; remove it, or give it a value")
-    _refuse_control_characters(f"{setting_name('http_post_headers')}/{name}", secret)
     return secret
 
 
