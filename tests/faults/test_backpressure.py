@@ -1,0 +1,75 @@
+"""A target that takes less than the source has: the source waits, and memory stays where it is."""
+
+from __future__ import annotations
+
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from support.fault_server_control import fault_server
+from support.fault_server_job import PATIENT, FaultJob
+from support.fault_server_memory import MemoryWatch, watched_job
+
+_GIB = 1024 * 1024 * 1024
+_LIMIT = 500 * 1_000_000
+_FLAT = 30 * 1_000_000
+_PAD = 400
+_STOP_SECS = 15.0
+"""A job that is stopped has 5 s for the batch in hand, and 2 s more; the rest is for a busy machine."""
+
+_BATCHES = (
+    *("http_client_request_absolute_timeout = 60 s", "http_client_max_parallel_connections = 4"),
+    *("http_post_batch_max_events = 500", "http_post_batch_max_bytes = 256 k"),
+)
+
+
+def test_a_gibibyte_into_a_target_of_1_mb_per_second(job: FaultJob, tmp_path: Path) -> None:
+    """In the first 40 seconds memory is flat and below 500 MB; `make soak` runs the whole of it."""
+    with fault_server(tmp_path, {"bytes_per_sec": 1_000_000}) as server:
+        job.prepare(server.url, _BATCHES, total_bytes=_GIB, pad=_PAD)
+        with watched_job(job.arguments()) as watch:
+            time.sleep(40)
+            _stop(watch)
+        arrived = server.delivered()
+        assert set(arrived.values()) == {1}
+        assert 25_000_000 < sum(seen.size for seen in server.seen()) < 45_000_000
+    _check_memory(watch)
+
+
+def test_target_that_never_answers(job: FaultJob, tmp_path: Path) -> None:
+    """With patience for 20 s an attempt nothing more is read than what is on its way."""
+    with fault_server(tmp_path, {"action": "never"}) as server:
+        job.prepare(server.url, (*PATIENT, "http_client_max_parallel_connections = 64"), total_bytes=_GIB, pad=_PAD)
+        with watched_job(job.arguments()) as watch:
+            time.sleep(12)
+            _stop(watch)
+        assert len(server.seen()) == 64
+    assert watch.peak() < _LIMIT
+
+
+@pytest.mark.parametrize("batch", [1, 500])
+def test_rejects_do_not_pile_up(job: FaultJob, tmp_path: Path, batch: int) -> None:
+    """A target that refuses 40 MB of events: they go to the rejects as they are refused, and memory stays flat."""
+    with fault_server(tmp_path, {"status": 404}) as server:
+        settings = (*PATIENT, "http_client_max_parallel_connections = 16", f"http_post_batch_max_events = {batch}")
+        job.prepare(server.url, settings, total_bytes=40_000_000, pad=_PAD)
+        with watched_job(job.arguments()) as watch:
+            assert watch.process.wait(120) == 0
+        assert server.delivered() == {}
+    assert set(job.rejected()) == set(job.ids)
+    assert watch.peak() < _LIMIT // 2, [size // 1_000_000 for _, size in watch.samples]
+
+
+def _stop(watch: MemoryWatch) -> None:
+    """SIGTERM ends the job soon, whatever its target does."""
+    begin = time.monotonic()
+    watch.process.send_signal(signal.SIGTERM)
+    assert watch.process.wait(30) == 143
+    assert time.monotonic() - begin < _STOP_SECS
+
+
+def _check_memory(watch: MemoryWatch) -> None:
+    assert watch.peak() < _LIMIT
+    assert watch.peak(begin=20) < watch.peak(begin=5, end=20) + _FLAT
