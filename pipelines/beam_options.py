@@ -7,17 +7,32 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any, Final, NoReturn
 
-from apache_beam.options.pipeline_options import PipelineOptions, PortableOptions, StandardOptions
+from apache_beam.options.pipeline_options import (
+    FlinkRunnerOptions,
+    PipelineOptions,
+    PortableOptions,
+    StandardOptions,
+)
 
 from dovebeam.pipelines.options import UsageError
 from dovebeam.transforms.errors import closest_name
 
-__all__ = ["IN_PROCESS_RUNNERS", "is_in_process", "known_option_names", "make_beam_options", "runs_here"]
+__all__ = [
+    "IN_PROCESS_RUNNERS",
+    "environment_type",
+    "is_in_process",
+    "known_option_names",
+    "make_beam_options",
+    "runs_here",
+]
 
 IN_PROCESS_RUNNERS: Final = frozenset({"direct", "directrunner", "switchingdirectrunner", "fnapi", "fnapirunner"})
 """Names for Beam's in-process runner, in small letters."""
 
-_LOCAL_RUNNERS: Final = frozenset({"bundlebaseddirectrunner", "testdirectrunner", "prism", "prismrunner"})
+_LOCAL_RUNNERS: Final = frozenset({"bundlebaseddirectrunner", "testdirectrunner"})
+_PRISM: Final = frozenset({"prism", "prismrunner"})
+_ENGINES: Final = frozenset({*_PRISM, "portable", "portablerunner", "flink", "flinkrunner", "spark", "sparkrunner"})
+_EMBEDDED_FLINK: Final = frozenset({"[auto]", "[local]"})
 
 
 def make_beam_options(arguments: Sequence[str]) -> PipelineOptions:
@@ -41,11 +56,33 @@ def is_in_process(options: PipelineOptions) -> bool:
 
 
 def runs_here(options: PipelineOptions) -> bool:
-    """Whether the job runs on this machine, so that local paths mean the same to it."""
+    """Whether the job's workers run on this machine, so that local paths mean the same to them.
+
+    Of a job on an engine they do if they are in this very process (`LOOPBACK`), or if they are its child processes
+    (`PROCESS`) and this process starts the engine itself; who runs at the other end of a `--job_endpoint` is unknown.
+    """
     runner = _runner(options)
-    if runner.startswith("portable"):
-        return bool(options.view_as(PortableOptions).job_endpoint == "embed")
-    return runner in IN_PROCESS_RUNNERS | _LOCAL_RUNNERS
+    if runner not in _ENGINES:
+        return runner in IN_PROCESS_RUNNERS | _LOCAL_RUNNERS
+    portable = options.view_as(PortableOptions)
+    kind = environment_type(options)
+    return portable.job_endpoint == "embed" or kind == "loopback" or (kind == "process" and _starts_engine(options))
+
+
+def environment_type(options: PipelineOptions) -> str:
+    """Where an engine's workers run, in small letters: `loopback`, `process`, `docker` ...; "" for Beam's default."""
+    if _runner(options) not in _ENGINES:
+        return ""
+    given = str(options.view_as(PortableOptions).environment_type or "").lower()
+    return given or ("loopback" if _runner(options) in _PRISM else "")
+
+
+def _starts_engine(options: PipelineOptions) -> bool:
+    if options.view_as(PortableOptions).job_endpoint:
+        return False
+    runner = _runner(options)
+    flink = runner.startswith("flink") and options.view_as(FlinkRunnerOptions).flink_master in _EMBEDDED_FLINK
+    return flink or runner in _PRISM
 
 
 @cache

@@ -11,6 +11,7 @@ import argparse
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from dovebeam.pipelines.exit_codes import ExitCode
@@ -159,7 +160,7 @@ def _check_outputs(options: ExportOptions) -> None:
     if options.ledger is not None:
         check_replaceable(options.ledger)
     if options.rejects is not None:
-        check_rejects_path(options.rejects)
+        check_rejects_path(options.rejects, options.input)
 
 
 def _prepare_preview(directory: str, config: Config) -> Preview:
@@ -177,13 +178,15 @@ def _run(
     here: bool,
 ) -> int:
     from dovebeam.pipelines.credentials import lent_to_workers  # noqa: PLC0415
+    from dovebeam.pipelines.graph import build_export  # noqa: PLC0415
     from dovebeam.pipelines.launch import launch_far, launch_here  # noqa: PLC0415
 
+    build = partial(build_export, options=options, config=config, drivers=drivers)
     if here:
         with lent_to_workers(drivers, beam_options):
-            result: PipelineResult | None = launch_here(options, config, drivers, beam_options)
+            result: PipelineResult | None = launch_here(options, build, beam_options)
     else:
-        result = launch_far(options, config, drivers, beam_options)
+        result = launch_far(options, build, beam_options)
     if result is None:
         return ExitCode.DONE
     targets = {name: driver.endpoint for name, driver in drivers.items()}

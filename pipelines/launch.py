@@ -2,36 +2,65 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
+from typing import Protocol
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.runner import PipelineResult, PipelineState
 
 from dovebeam.pipelines.beam_options import is_in_process
-from dovebeam.pipelines.graph import build_export
 from dovebeam.pipelines.in_process import make_in_process_runner
 from dovebeam.pipelines.input_size import input_size
 from dovebeam.pipelines.logs import say
-from dovebeam.pipelines.options import ExportOptions, UsageError
+from dovebeam.pipelines.loopback import loopback_workers
+from dovebeam.pipelines.options import UsageError
 from dovebeam.pipelines.progress_bar import make_display
 from dovebeam.pipelines.running import run_to_end
-from dovebeam.transforms.config import Config
-from dovebeam.transforms.drivers import Driver
 from dovebeam.transforms.errors import DovebeamError
 from dovebeam.transforms.progress import Board
 
-__all__ = ["JobFailedError", "launch_far", "launch_here"]
+__all__ = ["Build", "JobFailedError", "LaunchOptions", "launch_far", "launch_here"]
+
+Build = Callable[[beam.Pipeline], None]
 
 
 class JobFailedError(DovebeamError):
     """A job that a runner ended without an exception, but not as done."""
 
 
-def launch_here(
-    options: ExportOptions, config: Config, drivers: Mapping[str, Driver], beam_options: PipelineOptions
-) -> PipelineResult:
-    """Runs the export on this machine to its end.
+class LaunchOptions(Protocol):
+    """What a launch must know of a job's options.
+
+    Attributes:
+        input: patterns of input files, for the progress bar.
+        wait: whether to wait for a job that runs elsewhere.
+        debug: whether worker processes log everything.
+    """
+
+    @property
+    def input(self) -> tuple[str, ...]:
+        """Patterns of input files."""
+        ...  # pragma: no cover
+
+    @property
+    def wait(self) -> bool:
+        """Whether to wait for the end elsewhere."""
+        ...  # pragma: no cover
+
+    @property
+    def debug(self) -> bool:
+        """Whether to log everything."""
+        ...  # pragma: no cover
+
+
+def launch_here(options: LaunchOptions, build: Build, beam_options: PipelineOptions) -> PipelineResult:
+    """Runs a job on this machine to its end.
+
+    Args:
+        options: of the job.
+        build: adds the job's steps to a pipeline.
+        beam_options: where it runs.
 
     Raises:
         InterruptedJobError: a signal stopped it.
@@ -41,33 +70,40 @@ def launch_here(
     if is_in_process(beam_options):
         runner = make_in_process_runner(beam_options, debug=options.debug)
         pipeline = beam.Pipeline(runner=runner, options=beam_options)
-    else:
+        build(pipeline)
+        with Board() as board, make_display(lambda: input_size(options.input)) as display:
+            return run_to_end(lambda: _finished(pipeline.run()), board, display)
+    # The board comes first, since an engine's processes inherit the way to it.
+    with Board() as board, loopback_workers(beam_options):
         pipeline = _pipeline(beam_options)
-    build_export(pipeline, options, config, drivers)
-
-    def run() -> PipelineResult:
-        result = pipeline.run()
-        return _finished(result)
-
-    with Board() as board, make_display(lambda: input_size(options.input)) as display:
-        return run_to_end(run, board, display)
+        build(pipeline)
+        result = pipeline.run()  # in this thread: Beam sets signal handlers when it starts an engine
+        with make_display(lambda: input_size(options.input)) as display:
+            return run_to_end(lambda: _finished(result), board, display)
 
 
-def launch_far(
-    options: ExportOptions, config: Config, drivers: Mapping[str, Driver], beam_options: PipelineOptions
-) -> PipelineResult | None:
-    """Hands the export to another runner and says what it is called there; waits only if asked.
+def launch_far(options: LaunchOptions, build: Build, beam_options: PipelineOptions) -> PipelineResult | None:
+    """Hands a job to another runner and says what it is called there; waits only if asked.
+
+    Args:
+        options: of the job.
+        build: adds the job's steps to a pipeline.
+        beam_options: where it runs.
 
     Returns:
         The result, if it was waited for.
     """
     pipeline = _pipeline(beam_options)
-    build_export(pipeline, options, config, drivers)
+    build(pipeline)
     result = pipeline.run()
-    job = getattr(result, "job_id", None)
-    name = job() if callable(job) else job
-    say(f"job {name or '(the runner gives no id)'} is {str(result.state).lower()}")
+    say(f"job {_job_id(result) or '(the runner gives no id)'} is {str(result.state).lower()}")
     return _finished(result) if options.wait else None
+
+
+def _job_id(result: PipelineResult) -> str:
+    """What the runner calls the job; Beam's portable results know, but have no public name for it."""
+    job = getattr(result, "job_id", None) or getattr(result, "_job_id", None)
+    return str((job() if callable(job) else job) or "")
 
 
 def _pipeline(beam_options: PipelineOptions) -> beam.Pipeline:

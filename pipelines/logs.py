@@ -21,6 +21,8 @@ _NOISE: Final = (
     "Not setting flag with value None",
     "Discarding unparseable args: ['--direct_runner_use_stacked_bundle'",  # set by Beam itself, unknown to its workers
     "Discarding unparseable args: ['--pipeline_type_check'",
+    "Really starting service at",  # an engine as a child process, which is what --runner asked for
+    "Really destroying service at",
 )
 # These loggers report the exceptions of a bundle, with tracebacks; the launcher says it once, in one sentence.
 _REPORTED_ELSEWHERE: Final = (
