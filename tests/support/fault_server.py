@@ -47,6 +47,7 @@ class Rule:
         retry_after_secs: adds Retry-After, if not 0.
         retry_after_as: "seconds", or "date".
         max_body: a longer body is answered with 413, if not 0.
+        max_at_once: while so many requests are being served a further one is answered with 429 at once, if not 0.
         poison: a body with an event of this id is answered with 400.
         bytes_per_sec: how fast bodies are read, over all connections together; 0 for as fast as they come.
         action: "answer", or: "never" answer, "reset_early" (before the body is read), "reset_late" (after it),
@@ -62,6 +63,7 @@ class Rule:
     retry_after_secs: int = 0
     retry_after_as: str = "seconds"
     max_body: int = 0
+    max_at_once: int = 0
     poison: str = ""
     bytes_per_sec: int = 0
     action: str = "answer"
@@ -100,6 +102,7 @@ class Target:
     def __init__(self, log: str) -> None:
         self.rules = [Rule()]
         self.connections = 0
+        self.in_service = 0
         self._log = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         self._read_until = 0.0
 
@@ -175,6 +178,9 @@ class Peer(asyncio.Protocol):
         body = bytes(self._buffer[:length])
         del self._buffer[:length]
         head, self._head = self._head or {}, None
+        limit = self._rule.max_at_once
+        if limit and self._target.in_service >= limit:
+            self._rule = Rule(status=429)
         if self._rule.delay_secs or self._rule.action == "endless":
             self._busy = True
             self._task = asyncio.ensure_future(self._serve_later(head, body))
@@ -205,7 +211,9 @@ class Peer(asyncio.Protocol):
         return True
 
     async def _serve_later(self, head: dict[str, str], body: bytes) -> None:
+        self._target.in_service += 1
         await asyncio.sleep(self._rule.delay_secs)
+        self._target.in_service -= 1
         self._busy = False
         if self._open:
             self._serve(head, body)

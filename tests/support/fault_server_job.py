@@ -88,9 +88,9 @@ class FaultJob:
         """Runs it to its end."""
         return dovebeam_process(*self.arguments(*more), timeout=timeout)
 
-    def interrupt(self, begun: Callable[[], bool], signal_number: int) -> Ran:
+    def interrupt(self, begun: Callable[[], bool], signal_number: int, *more: object) -> Ran:
         """Runs it until it has begun, then sends it a signal."""
-        return interrupted(self.arguments(), begun, signal_number)
+        return interrupted(self.arguments(*more), begun, signal_number)
 
     def rejects(self) -> list[dict[str, Any]]:
         """The records of what was rejected."""
