@@ -1,8 +1,8 @@
 """The ledger: what became of every event of a job, from its counters, with the equations that prove it.
 
-read = matched + unmatched + out of range + rejected when decoded
+read = matched + unmatched + out of range + rejected when decoded + sent again + held back
 formatted for an exporter = delivered by it + rejected by it
-formatted for an exporter = what the metrics that name it matched, added up
+formatted for an exporter = what the metrics that name it matched, added up, + rejects that were sent to it again
 rejects that arrived at their output = all that were rejected
 """
 
@@ -40,6 +40,7 @@ class ExporterAccount:
         delivered: payloads that arrived.
         delivered_bytes: bytes of those, without framing.
         rejected: payloads that did not arrive.
+        resent: rejects of an earlier job that went to it without being matched again.
     """
 
     name: str
@@ -49,6 +50,7 @@ class ExporterAccount:
     delivered: int
     delivered_bytes: int
     rejected: int
+    resent: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,7 @@ class Ledger:
         exporters: their exporters, in the order of first use.
         reasons: why something was rejected, with how often.
         accounted_rejects: rejects that arrived at their output.
+        held_back: rejects of an earlier job that were not sent again.
     """
 
     read: int
@@ -76,6 +79,7 @@ class Ledger:
     exporters: tuple[ExporterAccount, ...]
     reasons: Mapping[str, int]
     accounted_rejects: int
+    held_back: int = 0
 
     @property
     def delivered(self) -> int:
@@ -85,18 +89,24 @@ class Ledger:
     @property
     def rejected(self) -> int:
         """Lines and payloads that were rejected."""
-        return self.undecodable + sum(exporter.rejected for exporter in self.exporters)
+        return self.undecodable + self.held_back + sum(exporter.rejected for exporter in self.exporters)
+
+    @property
+    def resent(self) -> int:
+        """Rejects of an earlier job that went to their exporters without being matched again."""
+        return sum(exporter.resent for exporter in self.exporters)
 
     def imbalances(self) -> tuple[str, ...]:
         """The equations that don't hold, with their numbers; none in a job that lost nothing."""
         return tuple(self._imbalances())
 
     def _imbalances(self) -> Iterator[str]:
-        known = self.matched + self.unmatched + self.out_of_range + self.undecodable
+        known = self.matched + self.unmatched + self.out_of_range + self.undecodable + self.resent + self.held_back
+        again = f" + sent again {self.resent} + held back {self.held_back}" if self.resent or self.held_back else ""
         if self.read != known:
             yield (
                 f"read {self.read}, but matched {self.matched} + unmatched {self.unmatched} + out of range "
-                f"{self.out_of_range} + rejected {self.undecodable} = {known}"
+                f"{self.out_of_range} + rejected {self.undecodable}{again} = {known}"
             )
         for exporter in self.exporters:
             if exporter.formatted != exporter.delivered + exporter.rejected:
@@ -105,8 +115,12 @@ class Ledger:
                     f"rejected {exporter.rejected} = {exporter.delivered + exporter.rejected}"
                 )
             matched = sum(metric.matched for metric in self.metrics if metric.exporter == exporter.name)
-            if exporter.formatted != matched:
-                yield f"exporter {exporter.name}: formatted {exporter.formatted}, but its metrics matched {matched}"
+            if exporter.formatted != matched + exporter.resent:
+                again = f" and {exporter.resent} were sent again" if exporter.resent else ""
+                yield (
+                    f"exporter {exporter.name}: formatted {exporter.formatted}, but its metrics matched {matched}"
+                    f"{again}"
+                )
         if self.rejected != self.accounted_rejects:
             yield f"rejected {self.rejected}, but {self.accounted_rejects} arrived where rejects go"
 
@@ -117,10 +131,12 @@ class Ledger:
             "matched": self.matched,
             "unmatched": self.unmatched,
             "out_of_range": self.out_of_range,
+            "resent": self.resent,
             "rejected": {
                 "total": self.rejected,
                 "decode": self.undecodable,
-                "deliver": self.rejected - self.undecodable,
+                "deliver": self.rejected - self.undecodable - self.held_back,
+                "held_back": self.held_back,
                 "reasons": dict(self.reasons),
             },
             "delivered": self.delivered,
@@ -136,6 +152,7 @@ class Ledger:
                     "delivered": exporter.delivered,
                     "delivered_bytes": exporter.delivered_bytes,
                     "rejected": exporter.rejected,
+                    "resent": exporter.resent,
                 }
                 for exporter in self.exporters
             ],
@@ -166,6 +183,7 @@ def make_ledger(counters: Iterable[tuple[str, int]], config: Config, targets: Ma
             delivered=count(f"delivered/{name}", 0),
             delivered_bytes=count(f"delivered_bytes/{name}", 0),
             rejected=count(f"rejected/{name}", 0),
+            resent=count(f"resent/{name}", 0),
         )
         for name in dict.fromkeys(metric.exporter for metric in metrics)
     )
@@ -180,4 +198,5 @@ def make_ledger(counters: Iterable[tuple[str, int]], config: Config, targets: Ma
         exporters=exporters,
         reasons=dict(sorted(reasons.items(), key=lambda item: (-item[1], item[0]))),
         accounted_rejects=count("rejects_accounted", 0),
+        held_back=count("held_back", 0),
     )

@@ -45,6 +45,8 @@ def _tables(ledger: Ledger) -> list[_Table]:
         ("out of range", _number(ledger.out_of_range)),
         ("rejected", _number(ledger.undecodable)),
     ]
+    if ledger.resent or ledger.held_back:
+        events += [("sent again", _number(ledger.resent)), ("held back", _number(ledger.held_back))]
     metrics = [(metric.name, metric.exporter, _number(metric.matched)) for metric in ledger.metrics]
     exporters = [
         (

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import apache_beam as beam
@@ -11,9 +11,11 @@ from apache_beam.io import WriteToText
 from apache_beam.io.filesystems import FileSystems
 
 from dovebeam.pipelines.files import check_appendable
+from dovebeam.pipelines.options import UsageError
 from dovebeam.transforms import counting
 from dovebeam.transforms.drivers import Connection, FileDriver
 from dovebeam.transforms.errors import DeliveryError
+from dovebeam.transforms.reading import match_files
 from dovebeam.transforms.reject import Reject, reject_to_json
 
 __all__ = ["ACCOUNTED", "OTHER_REASONS", "REASON", "CountRejects", "WriteRejects", "check_rejects_path", "is_local"]
@@ -64,16 +66,34 @@ class CountRejects(beam.PTransform):
         return rejects | "Count reasons" >> beam.ParDo(_CountFn())
 
 
-def check_rejects_path(path: str) -> None:
-    """Finds out at launch what would fail at a job's end.
+def check_rejects_path(path: str, inputs: Sequence[str] = ()) -> None:
+    """Finds out at launch what would fail at a job's end, or never come to one.
+
+    Args:
+        path: where rejects go.
+        inputs: the patterns of what is read.
 
     Raises:
         DeliveryError: the local file cannot be appended to, or the object exists.
+        UsageError: the local file is one of those that are read.
+        SourceError: a pattern matches nothing.
     """
     if is_local(path):
+        existed = os.path.lexists(path)
         check_appendable(path)
+        if _is_read(path, inputs):
+            if not existed:
+                os.unlink(path)  # made a moment ago, and empty
+            raise UsageError(f"--rejects {path} is one of the files that --input reads; name another file for them")
     elif FileSystems.exists(path):
         raise DeliveryError(f"{path} exists; name another object for the rejects, or delete this one", path)
+
+
+def _is_read(path: str, inputs: Sequence[str]) -> bool:
+    """Whether a file is read, under whatever name."""
+    local = [pattern for pattern in inputs if is_local(pattern)]
+    made = os.stat(path)
+    return any(os.path.samestat(made, os.stat(file.uri)) for file in (match_files(local) if local else ()))
 
 
 def is_local(path: str) -> bool:

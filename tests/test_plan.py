@@ -205,5 +205,16 @@ def test_each_payload_travels_with_its_path(tmp_path: Path) -> None:
     assert [(each.metric, each.exporter, each.source_uri, each.source_offset) for each in outcome.unrouted] == [
         ("a", "json", "f", 100 + len(lines[0]))
     ]
+    assert [(each.stage, each.payload_bytes) for each in outcome.unrouted] == [("route", lines[1].rstrip())]
     assert outcome.matched_by_metric == {"a": 2, "a_and_b": 1, "b_tab": 1}
     assert outcome.batches["tab"].paths == []
+
+
+def test_event_without_place_keeps_all_its_bytes(tmp_path: Path) -> None:
+    """Its reject holds the whole event, as tab-text where JSON would replace bytes."""
+    path = tmp_path / "dovecot.conf"
+    path.write_text(HEAD + EXPORTERS + NAMED)
+    plan = make_plan(load_config([path]), routers={"json": ByX()})
+    line = b"event:a\tfield:name=caf\xe9"
+    (reject,) = plan.export_block(Block("f", 0, line + b"\n", "tab-text")).unrouted
+    assert reject.payload_bytes == line

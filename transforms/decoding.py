@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from dovebeam.transforms.codecs import (
     DEFAULT_MAX_LINE_BYTES,
@@ -17,7 +18,10 @@ from dovebeam.transforms.event import Event
 from dovebeam.transforms.reject import Reject, decode_reject
 from dovebeam.transforms.sources import Block, Message, avro_records, message_of, schema_kind
 
-__all__ = ["BlockEvents", "decode_block"]
+__all__ = ["HEAD_WORDS", "BlockEvents", "decode_block"]
+
+HEAD_WORDS: Final = "this is its head"
+"""In the reason of a reject whose payload is only the begin of a line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +50,13 @@ def decode_block(block: Block, max_line_bytes: int = DEFAULT_MAX_LINE_BYTES) -> 
         max_line_bytes: longer lines are rejected.
     """
     if block.overlong_bytes:
-        reason = f"the line has {block.overlong_bytes} bytes, more than the limit of {max_line_bytes}; this is its head"
+        reason = f"the line has {block.overlong_bytes} bytes, more than the limit of {max_line_bytes}; {HEAD_WORDS}"
         error = DecodeError(reason, max_line_bytes)
         return BlockEvents(_none(), [decode_reject(block.data, error, block.uri, block.offset)])
     if block.format == "avro":
         return _decode_avro(block, max_line_bytes)
+    if block.format == "rejects":  # rejects of rejects would hide the events deeper each time
+        raise ValueError("blocks of rejects are for ResendRejects")
     decode_lines = decode_tab_block if block.format == "tab-text" else decode_json_block
     decoded = decode_lines(block.data, max_bytes=max_line_bytes)
     rejects = [decode_reject(bad.line, bad.error, block.uri, block.offset + bad.offset) for bad in decoded.bad_lines]

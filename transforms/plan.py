@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from dovebeam.transforms.codecs import DEFAULT_MAX_LINE_BYTES
+from dovebeam.transforms.codecs import DEFAULT_MAX_LINE_BYTES, encode_json, encode_tab
 from dovebeam.transforms.codecs.block import line_starts
 from dovebeam.transforms.codecs.json_block import with_line_feeds
 from dovebeam.transforms.codecs.json_glimpse import Glimpser
@@ -34,6 +34,7 @@ __all__ = ["ExportPlan", "Outcome", "PayloadBatch", "TimeRange", "make_plan", "m
 
 # Above this share of matching lines it is faster to decode all of them at once.
 _GLIMPSE_UP_TO: Final = 0.5
+_REPLACED: Final = "\N{REPLACEMENT CHARACTER}".encode()
 _SPECIAL_KEYS: Final = frozenset({"event", "category", "source_location"})
 
 
@@ -63,6 +64,7 @@ class PayloadBatch:
         offsets: the byte offset of the line of each in `source_uri`, None where it is unknown.
         source_uri: the file that all were read from, empty if unknown.
         paths: what the exporter's router said of each; empty if it has none.
+        records: the rejects that the payloads were before they were sent again; empty if they were none.
     """
 
     payloads: list[bytes] = field(default_factory=list)
@@ -70,6 +72,7 @@ class PayloadBatch:
     offsets: list[int | None] = field(default_factory=list)
     source_uri: str = ""
     paths: list[str] = field(default_factory=list)
+    records: list[Reject] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.payloads)
@@ -87,7 +90,7 @@ class Outcome:
         matched: how many events some metric matched.
         unmatched: how many none matched.
         out_of_range: how many were not looked at because of their time.
-        unrouted: payloads for which their exporter has no place.
+        unrouted: events for which their exporter has no place.
     """
 
     batches: dict[str, PayloadBatch]
@@ -283,12 +286,19 @@ def _path_or_reject(step: _Step, router: Router, event: Event, offset: int | Non
     try:
         return router.route(event)
     except RoutingError as error:
-        payload = step.formatter.format(event)
+        # The whole event, since what the metric selects of it may lack the very field that the path is made of.
+        line = _whole_line(event)
         reject = make_reject(
-            "deliver", payload, str(error), metric=step.metric, exporter=step.exporter, source_offset=offset
+            "route", line, str(error), metric=step.metric, exporter=step.exporter, source_offset=offset
         )
         outcome.unrouted.append(reject)
         return None
+
+
+def _whole_line(event: Event) -> bytes:
+    """The event with all that it has; as tab-text if JSON would replace bytes of it."""
+    line = encode_json(event)
+    return encode_tab(event) if _REPLACED in line else line
 
 
 def metric_formatter(metric: Metric, exporter: Exporter) -> Formatter:

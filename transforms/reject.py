@@ -15,11 +15,22 @@ import msgspec
 
 from dovebeam.transforms.errors import DecodeError
 
-__all__ = ["Reject", "Stage", "decode_reject", "make_reject", "reject_from_json", "reject_to_json"]
+__all__ = [
+    "Reject",
+    "Stage",
+    "as_payload",
+    "decode_reject",
+    "make_reject",
+    "reject_from_json",
+    "reject_to_json",
+    "rejected_again",
+    "with_note",
+]
 
-Stage = Literal["decode", "deliver"]
+Stage = Literal["decode", "route", "deliver"]
 
 _MAX_MESSAGE_CHARS: Final = 2000
+_NOTE: Final = " [not sent again: "
 
 
 class Attribute(msgspec.Struct, frozen=True):
@@ -39,10 +50,12 @@ class Reject(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=
         attributes: those of a message from a topic.
         error_message: what was wrong; never holds a secret.
         stacktrace: of the exception behind it, or empty.
-        stage: "decode" (the payload is the line that was read) or "deliver" (the payload is the formatted event).
+        stage: "decode" (the payload is the line that was read), "route" (the payload is the whole event as a line, for
+            which the exporter knew no place) or "deliver" (the payload is the formatted event).
         metric: the metric whose event this was, empty before matching.
         exporter: the exporter that was to deliver it, empty before matching.
-        attempts: how often delivery was tried, 0 before it.
+        attempts: how often delivery was tried, over all runs, 0 before it; of a reject that was sent again and came not
+            so far, also each of these times.
         http_status: the last status of an HTTP target, None for other targets or if there was no answer.
         endpoint_host: scheme, host and port of the target, without user, path and query.
         source_uri: the file that the event was read from, empty if unknown.
@@ -68,6 +81,7 @@ class Reject(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=
     content_hash: str = ""
 
 
+_NO_BRACKETS: Final = str.maketrans("[]", "()")
 _encoder: Final = msgspec.json.Encoder()
 _decoder: Final = msgspec.json.Decoder(Reject)
 
@@ -88,7 +102,7 @@ def make_reject(
 ) -> Reject:
     """The record of `payload`, rejected now for `reason`."""
     return Reject(
-        timestamp=dt.datetime.now(dt.UTC).isoformat(timespec="microseconds")[:26] + "Z",
+        timestamp=_now(),
         payload_string=payload.decode("utf-8", "replace"),
         payload_bytes=payload,
         attributes=[Attribute(key, value) for key, value in attributes],
@@ -119,6 +133,50 @@ def decode_reject(
     )
 
 
+def rejected_again(
+    record: Reject, reason: str, *, attempts: int = 1, http_status: int | None = None, endpoint_host: str = ""
+) -> Reject:
+    """A record that was sent again in vain: what it is and where it came from stays, tries add up, the reason is new.
+
+    Args:
+        record: as it was.
+        reason: what was wrong this time.
+        attempts: how often it was tried this time.
+        http_status: as for `Reject`.
+        endpoint_host: as for `Reject`.
+    """
+    return msgspec.structs.replace(
+        record,
+        timestamp=_now(),
+        error_message=reason[:_MAX_MESSAGE_CHARS],
+        attempts=record.attempts + attempts,
+        http_status=http_status,
+        endpoint_host=endpoint_host,
+    )
+
+
+def as_payload(record: Reject, payload: bytes, *, metric: str, exporter: str) -> Reject:
+    """The record of an event that has meanwhile been formatted for an exporter: its payload is now what goes there."""
+    return msgspec.structs.replace(
+        record,
+        payload_string=payload.decode("utf-8", "replace"),
+        payload_bytes=payload,
+        stage="deliver",
+        metric=metric,
+        exporter=exporter,
+        content_hash=hashlib.sha256(payload).hexdigest(),
+    )
+
+
+def with_note(record: Reject, why: str) -> Reject:
+    """The same record with a note behind its error, in place of an older note: why it was not sent again."""
+    error = record.error_message
+    if _NOTE in error:
+        error = error[: error.rindex(_NOTE)]
+    tail = f"{_NOTE}{why.translate(_NO_BRACKETS)}]"
+    return msgspec.structs.replace(record, error_message=error[: _MAX_MESSAGE_CHARS - len(tail)] + tail)
+
+
 def reject_to_json(reject: Reject) -> bytes:
     """One line of JSON, without the line's end."""
     return _encoder.encode(reject)
@@ -134,3 +192,7 @@ def reject_from_json(line: bytes) -> Reject:
         return _decoder.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise DecodeError(f"not a reject record: {error}") from None
+
+
+def _now() -> str:
+    return dt.datetime.now(dt.UTC).isoformat(timespec="microseconds")[:26] + "Z"

@@ -67,12 +67,28 @@ def test_balanced(config: Config) -> None:
         ({"delivered/a": 67}, "exporter a: formatted 70, but delivered 67"),
         ({"matched/m": 51}, "exporter a: formatted 70, but its metrics matched 71"),
         ({"rejects_accounted": 4}, "rejected 5, but 4 arrived"),
+        ({"read": 102, "resent/a": 1, "formatted/a": 71, "delivered/a": 69}, "+ sent again 1 + held back 0 = 101"),
+        ({"read": 101, "resent/a": 1}, "formatted 70, but its metrics matched 70 and 1 were sent again"),
+        ({"read": 101, "held_back": 1}, "rejected 6, but 5 arrived"),
     ],
 )
 def test_imbalances(config: Config, changes: dict[str, int], words: str) -> None:
     """A job that lost count is told by the equation, with its numbers."""
     (found,) = ledger(config, changes).imbalances()
     assert words in found
+
+
+def test_rejects_that_were_sent_again(config: Config) -> None:
+    """They are neither matched nor lost; what was held back is rejected once more, and the texts show both."""
+    changes = {"read": 105, "resent/a": 3, "formatted/a": 73, "delivered/a": 71, "held_back": 2, "rejects_accounted": 7}
+    account = ledger(config, changes)
+    assert account.imbalances() == ()
+    assert (account.resent, account.held_back, account.rejected) == (3, 2, 7)
+    found = account.as_dict()
+    assert (found["resent"], found["rejected"]["held_back"], found["rejected"]["deliver"]) == (3, 2, 2)
+    assert [each["resent"] for each in found["exporters"]] == [3, 0]
+    assert "sent again      3\nheld back       2\n" in ledger_text(account)
+    assert "sent again" not in ledger_text(ledger(config))
 
 
 def test_nothing_happened(config: Config) -> None:
@@ -100,6 +116,7 @@ def test_json(config: Config) -> None:
         "total": 5,
         "decode": 3,
         "deliver": 2,
+        "held_back": 0,
         "reasons": {"no JSON\x1b[31m": 3, "a: refused": 2},
     }
     assert found["exporters"][0] == {
@@ -110,6 +127,7 @@ def test_json(config: Config) -> None:
         "delivered": 68,
         "delivered_bytes": 12345,
         "rejected": 2,
+        "resent": 0,
     }
     assert found["metrics"][2] == {"name": "o", "exporter": "b", "matched": 4}
     assert found["imbalances"] == []

@@ -1,4 +1,7 @@
-"""What a file holds, told by its first bytes: JSON lines, tab-text lines, or an Avro container."""
+"""What a file holds, told by its first bytes: JSON lines, tab-text lines, or an Avro container.
+
+Files of rejects are told by nobody: whoever means to send them again says so.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,10 @@ from typing import Final, Literal
 
 __all__ = ["AVRO_MAGIC", "HEAD_BYTES", "INPUT_FORMATS", "Format", "InputFormat", "detect_format"]
 
-Format = Literal["json", "tab-text", "avro"]
-InputFormat = Literal["auto", "json", "tab-text", "avro"]
+Format = Literal["json", "tab-text", "avro", "rejects"]
+InputFormat = Literal["auto", "json", "tab-text", "avro", "rejects"]
 
-INPUT_FORMATS: Final[tuple[InputFormat, ...]] = ("auto", "json", "tab-text", "avro")
+INPUT_FORMATS: Final[tuple[InputFormat, ...]] = ("auto", "json", "tab-text", "avro", "rejects")
 AVRO_MAGIC: Final = b"Obj\x01"
 HEAD_BYTES: Final = 64 * 1024
 
