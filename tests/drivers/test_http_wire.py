@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import re
+import socket
 from pathlib import Path
 from typing import Any
 
+import pycurl
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dovebeam.transforms.drivers import HttpPostDriver
-from dovebeam.transforms.drivers.http.handles import http_date
+from dovebeam.transforms.drivers.http.access import Access
+from dovebeam.transforms.drivers.http.handles import HandlePool, http_date
 from support.corpus import CORPUS, corpus_lines
 from support.nginx import run_nginx
 from support.server_http import HttpServer, run_http_server
@@ -179,3 +183,60 @@ def test_http_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_date_header(second: int, text: str) -> None:
     """IMF-fixdate, in English whatever the locale."""
     assert http_date(second) == text
+
+
+def _socket_option(handle: Any, option: int) -> int:
+    """An option of the socket of a handle's connection."""
+    with socket.socket(fileno=os.dup(handle.getinfo(pycurl.ACTIVESOCKET))) as duplicate:
+        return duplicate.getsockopt(socket.SOL_SOCKET, option)
+
+
+def test_sizes_of_socket_buffers() -> None:
+    """The settings reach the sockets; Linux doubles what is asked for."""
+    with run_http_server() as server:
+        driver = HttpPostDriver(
+            server.url,
+            http_client_socket_send_buffer_size=20_000,
+            http_client_socket_recv_buffer_size=30_000,
+            http_client_request_absolute_timeout_msec=_ANY_TIME,
+        )
+        pool = HandlePool(driver, Access(driver))
+        pool.keep_time()
+        handle = pool.take()
+        handle.setopt(pycurl.POSTFIELDS, b"{}")
+        handle.perform()
+        assert _socket_option(handle, socket.SO_SNDBUF) in {20_000, 40_000}
+        assert _socket_option(handle, socket.SO_RCVBUF) in {30_000, 60_000}
+        pool.close()
+    assert server.bodies == [b"{}"]
+
+
+def test_soft_connect_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next address of a host is tried as well when the first one has not answered for the set time."""
+    with run_http_server() as server, socket.socket() as silent:
+        # A listener whose queue is full answers nobody: what the kernel does with an address that is not reachable.
+        silent.bind(("127.0.0.2", server.port))
+        silent.listen(0)
+        fillers = [socket.socket() for _ in range(4)]
+        for filler in fillers:
+            filler.setblocking(False)
+            filler.connect_ex(("127.0.0.2", server.port))
+        seconds = {}
+        for soft_msec in (50, 1500):
+            driver = HttpPostDriver(
+                f"http://two.test:{server.port}/",
+                http_client_soft_connect_timeout_msec=soft_msec,
+                http_client_request_absolute_timeout_msec=_ANY_TIME,
+            )
+            pool = HandlePool(driver, Access(driver))
+            pool.keep_time()
+            handle = pool.take()
+            handle.setopt(pycurl.RESOLVE, [f"two.test:{server.port}:127.0.0.2,127.0.0.1"])
+            handle.setopt(pycurl.POSTFIELDS, b"{}")
+            handle.perform()
+            seconds[soft_msec] = handle.getinfo(pycurl.CONNECT_TIME)
+            pool.close()
+        for filler in fillers:
+            filler.close()
+    assert 0.05 <= seconds[50] < 1.0
+    assert seconds[1500] >= 1.5
