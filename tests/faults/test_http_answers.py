@@ -87,6 +87,15 @@ def _check_quiet(seen: list[Seen], secs: float, on_their_way: int) -> None:
     assert max(request.at for request in seen) >= seen[refused].at + secs
 
 
+def test_target_that_serves_few_at_once_is_not_pressed(job: FaultJob, tmp_path: Path) -> None:
+    """A gateway that takes 4 requests at once and answers 429 to others gets everything, and is soon asked less."""
+    with fault_server(tmp_path, {"delay_secs": 0.02, "max_at_once": 4}) as server:
+        job.prepare(server.url, (*_RETRIES, _connections(32)), events=600)
+        job.check(job.run(), server, delivered=600)
+        refused = [seen for seen in server.seen() if seen.status == 429]
+        assert 0 < len(refused) < 300
+
+
 def test_too_large_bodies_are_split(job: FaultJob, tmp_path: Path) -> None:
     """A target that takes 20,000 bytes gets a batch of ten times as much in pieces, each event once."""
     with fault_server(tmp_path, {"max_body": 20_000}) as server:

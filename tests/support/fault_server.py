@@ -183,6 +183,7 @@ class Peer(asyncio.Protocol):
             self._rule = Rule(status=429)
         if self._rule.delay_secs or self._rule.action == "endless":
             self._busy = True
+            self._target.in_service += 1
             self._task = asyncio.ensure_future(self._serve_later(head, body))
         else:
             self._serve(head, body)
@@ -211,7 +212,6 @@ class Peer(asyncio.Protocol):
         return True
 
     async def _serve_later(self, head: dict[str, str], body: bytes) -> None:
-        self._target.in_service += 1
         await asyncio.sleep(self._rule.delay_secs)
         self._target.in_service -= 1
         self._busy = False
