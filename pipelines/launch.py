@@ -74,7 +74,7 @@ def launch_here(options: LaunchOptions, build: Build, beam_options: PipelineOpti
         with Board() as board, make_display(lambda: input_size(options.input)) as display:
             return run_to_end(lambda: _finished(pipeline.run()), board, display)
     # The board comes first, since an engine's processes inherit the way to it.
-    with Board() as board, loopback_workers(beam_options):
+    with Board() as board, loopback_workers(beam_options, debug=options.debug):
         pipeline = _pipeline(beam_options)
         build(pipeline)
         result = pipeline.run()  # in this thread: Beam sets signal handlers when it starts an engine

@@ -29,7 +29,9 @@ _REPORTED_ELSEWHERE: Final = (
     "apache_beam.runners.common",
     "apache_beam.runners.worker",
     "apache_beam.runners.portability",
+    "PrismRunner",  # what Prism says, its workers' errors included
 )
+_FROM_WORKER: Final = "[SDK] "  # before what an engine passes on
 
 
 def say(message: str) -> None:
@@ -69,9 +71,10 @@ def configure(*, debug: bool = False, stream: TextIO | None = None) -> None:
 def _is_wanted(record: logging.LogRecord) -> bool:
     if record.name == EXPORT_LOGGER:
         return True
-    if record.levelno < logging.WARNING or record.getMessage().startswith(_NOISE):
+    if record.levelno < logging.WARNING or record.getMessage().removeprefix(_FROM_WORKER).startswith(_NOISE):
         return False
-    return not (record.levelno >= logging.ERROR and record.name.startswith(_REPORTED_ELSEWHERE))
+    elsewhere = record.name.startswith(_REPORTED_ELSEWHERE) or record.module == "portable_runner"
+    return not (record.levelno >= logging.ERROR and elsewhere)
 
 
 class _StderrHandler(logging.Handler):

@@ -13,7 +13,7 @@ from typing import Final
 import grpc
 from apache_beam.options.pipeline_options import DebugOptions, PipelineOptions, PortableOptions
 from apache_beam.portability.api import beam_fn_api_pb2_grpc
-from apache_beam.runners.worker import sdk_worker_main
+from apache_beam.runners.worker import sdk_worker, sdk_worker_main
 from apache_beam.runners.worker.worker_pool_main import BeamFnExternalWorkerPoolServicer
 from apache_beam.utils import thread_pool_executor
 
@@ -27,10 +27,14 @@ _NO_PIP_FREEZE: Final = "disable_logging_submission_environment"  # the workers'
 
 
 @contextlib.contextmanager
-def loopback_workers(options: PipelineOptions) -> Iterator[None]:
+def loopback_workers(options: PipelineOptions, *, debug: bool = False) -> Iterator[None]:
     """Within the block, a job with these options finds its workers in this process, if it asks for LOOPBACK.
 
     Changes the options to name the workers' address; other environments are left as they are.
+
+    Args:
+        options: of the job, before its pipeline is made.
+        debug: whether tracebacks of failed bundles are shown.
     """
     if environment_type(options) != "loopback":
         yield
@@ -43,9 +47,21 @@ def loopback_workers(options: PipelineOptions) -> Iterator[None]:
     portable.environment_type, portable.environment_config = "EXTERNAL", f"127.0.0.1:{port}"
     options.view_as(DebugOptions).add_experiment(_NO_PIP_FREEZE)
     try:
-        yield
+        with contextlib.nullcontext() if debug else _no_printing():
+            yield
     finally:
         server.stop(_STOP_SECS).wait()
+
+
+@contextlib.contextmanager
+def _no_printing() -> Iterator[None]:
+    """Beam's worker prints the traceback of a failed bundle to standard error, beside logging it and sending it."""
+    name = "print"
+    setattr(sdk_worker, name, lambda *_args, **_kwargs: None)
+    try:
+        yield
+    finally:
+        delattr(sdk_worker, name)
 
 
 def _worker_pool(options: PipelineOptions) -> BeamFnExternalWorkerPoolServicer:

@@ -1,75 +1,40 @@
-"""The whole corpus through the real configuration and the real drivers, compared with what Dovecot itself delivered.
-
-What no reader of exported events could know, and the comparisons therefore leave out: the unnamed events of the metric
-`imap_category`, which the files of all named events do not have; and, reading JSON, the bytes that JSON replaced.
-"""
+"""The whole corpus through the real configuration and the real drivers, compared with what Dovecot itself delivered."""
 
 from __future__ import annotations
 
-import base64
 import gzip
-import json
-import re
-from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import cache
+from collections.abc import Iterator
 from pathlib import Path
 
 import fastavro
 import pytest
 import zstandard
 
-from dovebeam.transforms import Config, ExportEvents, ReadBlocks, load_config
+from dovebeam.transforms import Config, ExportEvents, ReadBlocks
 from dovebeam.transforms.codecs import AVRO_SCHEMA, decode_tab, event_to_avro
 from support.corpus import CORPUS, corpus_lines
+from support.corpus_targets import (
+    EVENTS,
+    Targets,
+    check_all_events,
+    check_as_multisets,
+    check_collector,
+    check_files,
+    check_http,
+    check_log,
+    config_for,
+    run_targets,
+    shown_in_json,
+)
 from support.gcs_emulator import gcs_emulator
 from support.pipelines import Counters, pipeline
-from support.server_http import HttpServer, run_http_server
-from support.server_unix import UnixListener, run_unix_listener
-
-EVENTS = ["events.json.gz", "events-unix.json.gz", "events.tab.gz", "events-unix.tab.gz"]
-
-
-@dataclass
-class Targets:
-    """Everything that the drivers deliver to, on this machine and nowhere else."""
-
-    files: Path
-    http: HttpServer
-    collector: UnixListener
-    syslog: UnixListener
 
 
 @pytest.fixture
 def targets(tmp_path: Path) -> Iterator[Targets]:
     """Fresh targets."""
-    (tmp_path / "files").mkdir()
-    with (
-        run_http_server() as http,
-        run_unix_listener(tmp_path / "collector") as collector,
-        run_unix_listener(tmp_path / "log") as syslog,
-    ):
-        yield Targets(tmp_path / "files", http, collector, syslog)
-
-
-def config_for(targets: Targets, folder: Path) -> Config:
-    """The configuration of the run, with an overlay that sends each exporter's output to the targets."""
-    original = load_config([CORPUS / "dovecot.conf"])
-    blocks = []
-    for name, exporter in original.exporters.items():
-        url_path = exporter.settings.text("event_exporter_http_post_url").partition("://")[2].partition("/")[2]
-        setting = {
-            "file": f"file_path = {targets.files / name}",
-            "unix": f"unix_path = {folder / 'collector'}\n  unix_connect_timeout = 10s",
-            "http-post": f"http_post_url = {targets.http.url}/{url_path}\n"
-            "  http_client_request_absolute_timeout = 30s\n  http_client_max_parallel_connections = 4",
-            "log": f"log_target = syslog:{folder / 'log'}",
-        }[exporter.driver]
-        blocks.append(f"event_exporter {name} {{\n  {setting}\n}}\n")
-    overlay = folder / "overlay.conf"
-    overlay.write_text("".join(blocks))
-    return load_config([CORPUS / "dovecot.conf", overlay])
+    with run_targets(tmp_path) as fresh:
+        yield fresh
 
 
 def export(config: Config, source: Path | str, *options: str) -> Counters:
@@ -77,77 +42,6 @@ def export(config: Config, source: Path | str, *options: str) -> Counters:
     with pipeline(*options) as (p, counters):
         _ = p | ReadBlocks([str(source)]) | ExportEvents(config)
     return counters
-
-
-@cache
-def expected_lines(name: str) -> tuple[bytes, ...]:
-    """What the file exporter of a metric wrote, as far as it came from named events."""
-    path = next((CORPUS / "expected" / "metrics").glob(f"{name}.*.gz"))
-    lines = gzip.decompress(path.read_bytes()).removesuffix(b"\n").split(b"\n")
-    if name == "imap_category":
-        return tuple(line for line in lines if line.startswith(b'{"event":'))
-    return tuple(lines)
-
-
-def shown_in_json(line: bytes) -> bytes:
-    """The line with U+FFFD for each byte that is not UTF-8, which is all that a reader of JSON has."""
-    return re.sub("[\udc80-\udcff]", "\ufffd", line.decode("utf-8", "surrogateescape")).encode()
-
-
-def check_files(config: Config, targets: Targets, known: Callable[[bytes], bytes]) -> None:
-    """Every metric's file holds Dovecot's lines in Dovecot's order; files of all events are the corpus itself."""
-    compared = 0
-    for metric in config.metrics:
-        if not metric.exporter or config.exporters[metric.exporter].driver != "file":
-            continue
-        path = targets.files / metric.exporter
-        written = path.read_bytes().removesuffix(b"\n").split(b"\n")
-        if (list((CORPUS / "expected" / "metrics").glob(f"{metric.name}.*.gz"))) == []:
-            assert metric.name.startswith("all_events"), metric.name
-            continue
-        assert written == [known(line) for line in expected_lines(metric.name)], metric.name
-        assert path.stat().st_mode & 0o777 == 0o600
-        compared += 1
-    assert compared == len(list((CORPUS / "expected" / "metrics").iterdir()))
-
-
-def check_all_events(targets: Targets, known: Callable[[bytes], bytes]) -> None:
-    """The four exporters of all events write the four files of the corpus, whichever of them was read."""
-    names = ["file-all-events", "file-all-events-unix", "file-all-events-tab", "file-all-events-tab-unix"]
-    for exporter, source in zip(names, EVENTS, strict=True):
-        expected = gzip.decompress((CORPUS / source).read_bytes())
-        assert (targets.files / exporter).read_bytes() == known(expected), exporter
-
-
-def check_http(targets: Targets) -> None:
-    """Every request has Dovecot's method, path, media type and body."""
-    recorded = [json.loads(line) for line in (CORPUS / "http-post.jsonl").read_text().splitlines()]
-    expected = Counter(
-        (request["method"], request["path"], dict(request["headers"])["Content-Type"], request["body"].encode())
-        for request in recorded
-    )
-    arrived = Counter(
-        (*request.lines[0].split(" ")[:2], request.headers["content-type"], request.body)
-        for request in targets.http.requests
-    )
-    assert arrived == expected
-
-
-def check_collector(targets: Targets) -> None:
-    """The unix listener gets the bytes that Dovecot's listener got."""
-    connections = json.loads((CORPUS / "unix-frames.b64.json").read_text())["connections"]
-    expected = b"".join(base64.b64decode(read) for connection in connections for read in connection["reads"])
-    assert targets.collector.wait_for(len(expected)) == expected
-
-
-def check_log(targets: Targets, known: Callable[[bytes], bytes]) -> None:
-    """Each log exporter logs Dovecot's payloads, cut where Dovecot cuts them."""
-    recorded = (CORPUS / "log-lines.txt").read_bytes().removesuffix(b"\n").split(b"\n")
-    expected = Counter(known(line.partition(b"Info: ")[2]) for line in recorded)
-    messages = targets.syslog.data.removesuffix(b"\n").split(b"\n")
-    assert all(message.startswith(b"<22>1 ") for message in messages)  # facility mail, severity info
-    # The cut of tab-text may split a character, so what is known is asked of both sides.
-    assert Counter(known(message.split(b" ", 7)[7]) for message in messages) == expected
 
 
 @pytest.mark.parametrize("source", EVENTS)
@@ -191,10 +85,7 @@ def test_objects_of_a_bucket(targets: Targets, tmp_path: Path) -> None:
         bucket.put({"in/1.tab": parts[0], "in/2.tab.gz": gzip.compress(parts[1]), "in/3": zstandard.compress(parts[2])})
         counters = export(config, bucket.uri("in/*"), "--project=test", "--no_auth")
     assert counters["read"] == len(lines)
-    for metric in config.metrics:
-        if metric.exporter and list((CORPUS / "expected" / "metrics").glob(f"{metric.name}.*.gz")):
-            written = (targets.files / metric.exporter).read_bytes().removesuffix(b"\n").split(b"\n")
-            assert Counter(written) == Counter(expected_lines(metric.name)), metric.name
+    check_as_multisets(config, targets)
 
 
 def test_two_processes(targets: Targets, tmp_path: Path) -> None:
@@ -203,9 +94,6 @@ def test_two_processes(targets: Targets, tmp_path: Path) -> None:
     plain = tmp_path / "events.tab"
     plain.write_bytes(gzip.decompress((CORPUS / "events.tab.gz").read_bytes()))
     export(config, plain, "--direct_num_workers=2", "--direct_running_mode=multi_processing")
-    for metric in config.metrics:
-        if metric.exporter and list((CORPUS / "expected" / "metrics").glob(f"{metric.name}.*.gz")):
-            written = (targets.files / metric.exporter).read_bytes().removesuffix(b"\n").split(b"\n")
-            assert Counter(written) == Counter(expected_lines(metric.name)), metric.name
+    check_as_multisets(config, targets)
     check_http(targets)
     check_log(targets, bytes)

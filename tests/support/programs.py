@@ -14,9 +14,15 @@ from pathlib import Path
 import pytest
 
 
+def built_programs() -> Path:
+    """The folder of programs that scripts in .ci build from source."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return Path(os.environ.get("DOVEBEAM_TEST_PROGRAMS") or cache / "dovebeam" / "bin")
+
+
 def require_program(name: str) -> str:
     """The path of a program; skips the test if it is missing, or fails it where nothing may be skipped."""
-    path = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
+    path = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin:{built_programs()}")
     if path is None:
         reason = f"{name} is not installed; .ci/install-programs installs it"
         if os.environ.get("DOVEBEAM_NO_SKIP") == "1":

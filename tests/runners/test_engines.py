@@ -1,0 +1,192 @@
+"""`dovebeam export` on engines that others wrote."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from dovebeam.transforms import load_config
+from support.commands import Ran, dovebeam_process, exporter, metric, write_config, write_events
+from support.corpus import CORPUS, corpus_lines
+from support.corpus_targets import Targets, check_as_multisets, check_http, check_log, config_files, run_targets
+from support.engines import WAYS, children, listening_addresses, prism_options, prism_server, process_options
+from support.programs import wait_until
+
+REPEATS = 30
+LOOPBACK_IN_PROC = {"0100007F", "00000000000000000000000001000000", "0000000000000000FFFF00000100007F"}
+
+
+@pytest.fixture
+def targets(tmp_path: Path) -> Iterator[Targets]:
+    """Fresh targets."""
+    with run_targets(tmp_path) as fresh:
+        yield fresh
+
+
+def two_inputs(folder: Path) -> list[str]:
+    """The corpus in two files, so that two workers have something to do."""
+    lines = corpus_lines("events.tab.gz")
+    half = len(lines) // 2
+    paths = [write_events(folder, lines[:half], "1.tab"), write_events(folder, lines[half:], "2.tab")]
+    return [word for path in paths for word in ("--input", str(path))]
+
+
+def check_corpus(ran: Ran, targets: Targets, ledger: Path) -> None:
+    """Everything arrived, and the ledger knows."""
+    assert ran.code == 0, ran.err
+    check_as_multisets(load_config([CORPUS / "dovecot.conf"]), targets)
+    check_http(targets)
+    check_log(targets, bytes)
+    account = json.loads(ledger.read_text())
+    assert account["read"] == len(corpus_lines("events.tab.gz")) == account["matched"] + account["unmatched"]
+    assert all(each["formatted"] == each["delivered"] for each in account["exporters"])
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_the_corpus(way: str, targets: Targets, tmp_path: Path) -> None:
+    """All five kinds of targets get what they got from Dovecot, in whatever order; the ledger counts every event."""
+    configs = [word for path in config_files(targets, tmp_path) for word in ("--config", str(path))]
+    ledger = tmp_path / "ledger.json"
+    ran = dovebeam_process("export", *configs, *two_inputs(tmp_path), "--ledger", ledger, *WAYS[way](tmp_path))
+    check_corpus(ran, targets, ledger)
+
+
+@pytest.mark.parametrize("environment", ["loopback", "process"])
+def test_an_engine_that_runs_already(environment: str, tmp_path: Path) -> None:
+    """With --job_endpoint it is the same, whether the workers are here or the engine's; --wait brings the ledger."""
+    lines = corpus_lines("events.json.gz")[:2000]
+    config = write_config(
+        tmp_path, exporter("f", "file", "json", f"file_path = {tmp_path}/f"), metric("m", "event=*", "f")
+    )
+    job = ["export", "--config", config, "--input", write_events(tmp_path, lines), "--ledger", tmp_path / "ledger"]
+    with prism_server(tmp_path) as address:
+        where = ["--runner=PortableRunner", f"--job_endpoint={address}"]
+        where += ["--environment_type=LOOPBACK"] if environment == "loopback" else process_options(tmp_path)
+        ran = dovebeam_process(*job, "--wait", *where)
+    assert ran.code == 0, ran.err
+    assert Counter((tmp_path / "f").read_bytes().splitlines()) == Counter(lines)
+    assert json.loads((tmp_path / "ledger").read_text())["read"] == 2000
+    assert ("job job-001 is" in ran.err) == (environment == "process")  # named, as it could be left alone
+
+
+def test_rejects(tmp_path: Path) -> None:
+    """What is no event ends in the rejects of this machine; the job is done."""
+    events = write_events(tmp_path, [*corpus_lines("events.json.gz")[:1000], b'{"event": nonsense'])
+    config = write_config(
+        tmp_path, exporter("f", "file", "json", f"file_path = {tmp_path}/f"), metric("m", "event=*", "f")
+    )
+    rejects = tmp_path / "rejects.jsonl"
+    ran = dovebeam_process("export", "--config", config, "--input", events, "--rejects", rejects, *prism_options())
+    assert (ran.code, ran.err) == (0, "")
+    assert (tmp_path / "f").read_bytes().count(b"\n") == 1000
+    (reject,) = map(json.loads, rejects.read_text().splitlines())
+    assert (reject["payloadString"], reject["sourceUri"]) == ('{"event": nonsense', str(events))
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_failing_target(way: str, tmp_path: Path) -> None:
+    """The sentence about a full disk or a missing folder is the same as without an engine, with the exporter's place."""
+    events = write_events(tmp_path, corpus_lines("events.json.gz")[:100])
+    config = write_config(
+        tmp_path, exporter("f", "file", "json", f"file_path = {tmp_path}/no/f"), metric("m", "event=*", "f")
+    )
+    ran = dovebeam_process("export", "--config", config, "--input", events, *WAYS[way](tmp_path))
+    assert ran.code == 1
+    assert f"{config}:3:" in ran.err
+    assert f"open({tmp_path}/no/f) failed: No such file or directory" in ran.err
+    assert "Traceback" not in ran.err
+
+
+def start(arguments: Sequence[object]) -> subprocess.Popen[str]:
+    """The real command, running."""
+    command = [sys.executable, "-m", "dovebeam.pipelines.cli", *map(str, arguments)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+
+
+def end(process: subprocess.Popen[str]) -> str:
+    """What it said on standard error until its end; nothing of it outlives it."""
+    try:
+        return process.communicate(timeout=60)[1]
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+
+
+def long_job(folder: Path) -> tuple[list[object], Path]:
+    """An export that takes some seconds, of the same events many times: its command line and its one target."""
+    events = folder / "events.json.gz"
+    once = b"".join(line + b"\n" for line in corpus_lines("events.json.gz")[:20_000])
+    events.write_bytes(gzip.compress(once, 1) * REPEATS)
+    target = folder / "target"
+    config = write_config(
+        folder,
+        exporter("f", "file", "json", f"file_path = {target}"),
+        metric("m", "event=*", "f"),
+    )
+    return ["export", "--config", config, "--input", events], target
+
+
+def test_the_worker_is_killed(tmp_path: Path) -> None:
+    """The job fails at once instead of waiting; run again, the target has every event at least once, none torn."""
+    arguments, target = long_job(tmp_path)
+    arguments += prism_options()
+    process = start([*arguments, *process_options(tmp_path)])
+    wait_until(lambda: process.poll() is not None or (target.exists() and target.stat().st_size > 1 << 20), "work", 60)
+    (worker,) = [child for child in children(process.pid) if "dovebeam.pipelines.boot" in command_line(child)]
+    os.kill(worker, signal.SIGKILL)
+    said = end(process)
+    assert process.returncode == 1, said
+    assert "worker" in said
+    assert "Traceback" not in said
+    first = target.read_bytes()
+    assert first.count(b"\n") > 0
+    again = dovebeam_process(*arguments)
+    assert again.code == 0, again.err
+    expected = Counter(corpus_lines("events.json.gz")[:20_000])
+    arrived = Counter(target.read_bytes()[len(first) :].removeprefix(b"\n").splitlines())
+    assert all(arrived[line] >= REPEATS * count for line, count in expected.items())
+
+
+def command_line(pid: int) -> str:
+    """The words a process was started with; empty when it is gone."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+    except OSError:
+        return ""
+
+
+def test_interrupted(tmp_path: Path) -> None:
+    """Ctrl-C ends a job on an engine between two batches, with an account, and leaves no process behind."""
+    arguments, target = long_job(tmp_path)
+    process = start([*arguments, *prism_options()])
+    wait_until(lambda: process.poll() is not None or (target.exists() and target.stat().st_size > 1 << 20), "work", 60)
+    processes = children(process.pid)
+    os.killpg(process.pid, signal.SIGINT)
+    said = end(process)
+    assert process.returncode == 130, said
+    assert "events were read" in said
+    wait_until(lambda: not any(Path(f"/proc/{child}").exists() for child in processes), "processes to end")
+    assert target.read_bytes().endswith(b"\n")
+
+
+@pytest.mark.parametrize("way", list(WAYS)[:2])
+def test_nothing_listens_to_the_network(way: str, tmp_path: Path) -> None:
+    """Neither workers nor the engine of the tests can be reached from other machines."""
+    arguments, target = long_job(tmp_path)
+    process = start([*arguments, *WAYS[way](tmp_path)])
+    wait_until(lambda: process.poll() is not None or (target.exists() and target.stat().st_size > 1 << 20), "work", 60)
+    found = listening_addresses(process.pid)
+    os.killpg(process.pid, signal.SIGKILL)
+    end(process)
+    assert found
+    assert found <= LOOPBACK_IN_PROC
