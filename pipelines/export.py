@@ -80,8 +80,8 @@ def run_export(options: ExportOptions) -> int:
         _check_far(options)
     preview = None
     try:
-        drivers = _drivers(config) if options.preview is None else {}
-        if drivers is None or not _credentials_are_fine(config, drivers, here=here):
+        drivers = _drivers(config, here=here) if options.preview is None else {}
+        if drivers is None:
             return ExitCode.CONFIG
         _check_outputs(options)
         if options.preview is not None:
@@ -112,8 +112,9 @@ def _load(options: ExportOptions) -> Config | None:
     return config
 
 
-def _drivers(config: Config) -> dict[str, Driver] | None:
+def _drivers(config: Config, *, here: bool) -> dict[str, Driver] | None:
     """The drivers of all exporters in use; None after telling of every one that cannot work."""
+    from dovebeam.pipelines.credentials import credential_problems  # noqa: PLC0415
     from dovebeam.transforms.drivers import make_driver  # noqa: PLC0415
     from dovebeam.transforms.errors import DriverSettingError  # noqa: PLC0415
 
@@ -126,16 +127,9 @@ def _drivers(config: Config) -> dict[str, Driver] | None:
             for problem in (error, *error.others):
                 known = problem.setting in exporter.settings
                 problems.append(f"{exporter.settings.place(problem.setting) if known else exporter.place}: {problem}")
+    problems += credential_problems(config, drivers, here=here)
     _show_problems(problems, "error")
     return None if problems else drivers
-
-
-def _credentials_are_fine(config: Config, drivers: Mapping[str, Driver], *, here: bool) -> bool:
-    from dovebeam.pipelines.credentials import credential_problems  # noqa: PLC0415
-
-    problems = credential_problems(config, drivers, here=here)
-    _show_problems(problems, "error")
-    return not problems
 
 
 def _show_problems(problems: Iterable[str], kind: str) -> None:
