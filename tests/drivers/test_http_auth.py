@@ -85,6 +85,11 @@ def test_headers_and_query_by_reference(tmp_path: Path) -> None:
         ({"http_post_headers": {"X": ""}}, "headers", "it is empty"),
         ({"http_post_headers": {"X": "a", "x": "b"}}, "headers", "set twice"),
         ({"http_post_url": "http://u:p@h/", "http_post_headers": {"Authorization": "x"}}, "headers", "keep one"),
+        (
+            {"http_post_headers": {"X-Id": "1"}, "http_post_idempotency_header": "x-id"},
+            "headers",
+            "http_post_idempotency_header sends it",
+        ),
         ({"http_post_auth_password": "a\nb"}, "auth_password", "control character"),
         (
             {

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from dovebeam.transforms.drivers.http.auth_settings import setting_name
 from dovebeam.transforms.drivers.http.tokens import Token, TokenCache
 from dovebeam.transforms.drivers.http.url import HttpUrl
-from dovebeam.transforms.drivers.secrets import NOTHING, secrets_in
+from dovebeam.transforms.drivers.secrets import Secret, secrets_in
 from dovebeam.transforms.errors import DeliveryError
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ class Access:
         self._can_change = any(secret.can_change for secret in secrets_in(driver))
         self._looked_up = self._changed = 0.0
         self._tokens: TokenCache | None = None
+        self._seen: dict[Secret, str] = {}
         self._look_up()
         method = driver.http_post_auth
         if method in {"oauth2", "google-id-token"}:
@@ -93,6 +94,7 @@ class Access:
     def _look_up(self) -> None:
         driver = self._driver
         self._looked_up = time.monotonic()
+        self._seen.clear()
         self.url = self._url("http_post_url") or driver.url
         self.proxy = self._url("http_client_proxy_url")
         self.token_url = self._url("http_post_oauth2_token_url") or driver.url
@@ -108,7 +110,7 @@ class Access:
     def _fixed_headers(self) -> list[str]:
         setting = setting_name("http_post_headers")
         lines = [
-            f"{name}: {_checked(f'{setting}/{name}', secret.reveal(f'{setting}/{name}'))}"
+            f"{name}: {_checked(f'{setting}/{name}', self._reveal(secret, f'{setting}/{name}'))}"
             for name, secret in self._driver.header_secrets
         ]
         authorization = self.url.basic_authorization
@@ -142,11 +144,17 @@ class Access:
         return sorted((text for text in texts if len(text) > 1), key=len, reverse=True)
 
     def _text(self, name: str) -> str:
-        return self._driver.secret(name).reveal(setting_name(name))
+        return self._reveal(self._driver.secret(name), setting_name(name))
+
+    def _reveal(self, secret: Secret, setting: str) -> str:
+        """Asks for each secret once in a look-up, however often it is used."""
+        if secret not in self._seen:
+            self._seen[secret] = secret.reveal(setting)
+        return self._seen[secret]
 
     def _url(self, name: str) -> HttpUrl | None:
         url = self._driver.secret_url(name)
-        query = self._driver.secret("http_post_query") if name == "http_post_url" else NOTHING
+        query = self._text("http_post_query") if name == "http_post_url" else ""
         return url.reveal(setting_name(name), query) if url is not None else None
 
 

@@ -154,12 +154,17 @@ class AuthSettings(Driver):
                 problems.append(error)
         names = [name.lower() for name, _ in pairs]
         problems += [_header_error(n, "it is set twice; keep one") for n in sorted(set(names)) if names.count(n) > 1]
+        if self._key_header().lower() in names:
+            problems.append(_header_error(self._key_header(), "http_post_idempotency_header sends it; keep one"))
         if "authorization" in names and (self.http_post_auth != "none" or self._has_user()):
             problems.append(
                 _header_error("Authorization", "the URL's user or http_post_auth sends it already; keep one")
             )
         object.__setattr__(self, "http_post_headers", tuple(sealed))
         return problems
+
+    def _key_header(self) -> str:
+        return str(getattr(self, "http_post_idempotency_header", ""))
 
     def _wrong_auth(self) -> list[DriverSettingError]:
         if self.http_post_auth not in AUTH_METHODS:

@@ -56,7 +56,7 @@ class SecretUrl:
         """scheme://host:port."""
         return self.visible.endpoint
 
-    def reveal(self, setting: str, other_query: Secret = NOTHING) -> HttpUrl:
+    def reveal(self, setting: str, other_query: str = "") -> HttpUrl:
         """The whole URL, on the worker.
 
         Args:
@@ -70,7 +70,7 @@ class SecretUrl:
         query = self.query.reveal(setting)
         if other_query:
             setting = "event_exporter_http_post_query"
-            query = f"?{other_query.reveal(setting).removeprefix('?')}"
+            query = f"?{other_query.removeprefix('?')}"
             if forbidden_in_target(query) or "#" in query:
                 message = f"{setting}: it has a character that a URL cannot have (write it as %XX)"
                 raise DeliveryError(message, self.endpoint)
