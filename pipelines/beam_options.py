@@ -8,10 +8,12 @@ from functools import cache
 from typing import Any, Final, NoReturn
 
 from apache_beam.options.pipeline_options import (
+    DirectOptions,
     FlinkRunnerOptions,
     PipelineOptions,
     PortableOptions,
     StandardOptions,
+    WorkerOptions,
 )
 
 from dovebeam.pipelines.options import UsageError
@@ -24,6 +26,7 @@ __all__ = [
     "known_option_names",
     "make_beam_options",
     "runs_here",
+    "workers_of",
 ]
 
 IN_PROCESS_RUNNERS: Final = frozenset({"direct", "directrunner", "switchingdirectrunner", "fnapi", "fnapirunner"})
@@ -83,6 +86,16 @@ def _starts_engine(options: PipelineOptions) -> bool:
     runner = _runner(options)
     flink = runner.startswith("flink") and options.view_as(FlinkRunnerOptions).flink_master in _EMBEDDED_FLINK
     return flink or runner in _PRISM
+
+
+def workers_of(options: PipelineOptions) -> int:
+    """How many worker processes a job may have at the same time, as far as its options tell; at least 1."""
+    direct = options.view_as(DirectOptions)
+    far = options.view_as(WorkerOptions)
+    if is_in_process(options):
+        return max(1, direct.direct_num_workers) if direct.direct_running_mode == "multi_processing" else 1
+    parallelism = getattr(options.view_as(FlinkRunnerOptions), "parallelism", None)
+    return max(1, far.max_num_workers or far.num_workers or 1, parallelism or 1)
 
 
 @cache

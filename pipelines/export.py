@@ -8,11 +8,10 @@ is for runners and schedulers; `dovebeam export` is the same.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dovebeam.pipelines.exit_codes import ExitCode
 from dovebeam.pipelines.logs import configure, say
@@ -91,10 +90,16 @@ def run_export(options: ExportOptions) -> int:
     except UsageError:
         raise
     except Exception as error:
-        code = _report(error, options, config)
+        code = _failed(error, options, config)
     if preview is not None and code != ExitCode.DONE:
         preview.discard_empty()
     return code
+
+
+def _failed(error: Exception, options: ExportOptions, config: Config) -> int:
+    from dovebeam.pipelines.closing import report_failure  # noqa: PLC0415
+
+    return report_failure(error, config, debug=options.debug)
 
 
 def _load(options: ExportOptions) -> Config | None:
@@ -171,6 +176,7 @@ def _run(
     *,
     here: bool,
 ) -> int:
+    from dovebeam.pipelines.closing import close_job  # noqa: PLC0415
     from dovebeam.pipelines.credentials import lent_to_workers  # noqa: PLC0415
     from dovebeam.pipelines.graph import build_export  # noqa: PLC0415
     from dovebeam.pipelines.launch import launch_far, launch_here  # noqa: PLC0415
@@ -184,66 +190,14 @@ def _run(
     if result is None:
         return ExitCode.DONE
     targets = {name: driver.endpoint for name, driver in drivers.items()}
-    return _close(options, _ledger(result, config, targets))
+    return close_job(_ledger(result, config, targets), options)
 
 
-def _ledger(result: Any, config: Config, targets: Mapping[str, str]) -> Ledger:
+def _ledger(result: PipelineResult, config: Config, targets: Mapping[str, str]) -> Ledger:
+    from dovebeam.pipelines.closing import counters_of  # noqa: PLC0415
     from dovebeam.pipelines.ledger import make_ledger  # noqa: PLC0415
-    from dovebeam.transforms import counting  # noqa: PLC0415
 
-    counters = [
-        (counter.key.metric.name, counter.result)
-        for counter in result.metrics().query()["counters"]
-        if counter.key.metric.namespace == counting.NAMESPACE
-    ]
-    return make_ledger(counters, config, targets)
-
-
-def _close(options: ExportOptions, ledger: Ledger) -> int:
-    """Shows and writes the ledger, and says whether it is that of a job that may count as done."""
-    from dovebeam.pipelines.files import replace_file  # noqa: PLC0415
-    from dovebeam.pipelines.ledger_text import show_ledger  # noqa: PLC0415
-
-    if options.ledger is not None:
-        replace_file(options.ledger, json.dumps(ledger.as_dict(), indent=2, ensure_ascii=False).encode() + b"\n")
-    try:
-        show_ledger(ledger)
-    except BrokenPipeError:  # whoever read it has seen enough
-        sys.stdout = None
-    imbalances = ledger.imbalances()
-    for imbalance in imbalances:
-        say(f"lost count: {imbalance}; please report this, and do not rely on this run")
-    if ledger.rejected and options.rejects is None:
-        say(_account_of_rejects(ledger))
-        return ExitCode.FAILED
-    return ExitCode.FAILED if imbalances else ExitCode.DONE
-
-
-def _account_of_rejects(ledger: Ledger) -> str:
-    reasons = "".join(f"\n  {count:,} times: {reason}" for reason, count in list(ledger.reasons.items())[:10])
-    return (
-        f"{ledger.rejected:,} of what was read or formatted could not be decoded or delivered and is in no output; "
-        f"everything else is.{reasons}\nRepair the cause, or keep them with --rejects FILE, and run again."
-    )
-
-
-def _report(error: Exception, options: ExportOptions, config: Config) -> int:
-    from dovebeam.pipelines.failures import explain_failure  # noqa: PLC0415
-    from dovebeam.pipelines.running import InterruptedJobError  # noqa: PLC0415
-
-    if isinstance(error, InterruptedJobError):
-        done, how = error.totals, "in the middle of a batch" if error.torn else "between two batches"
-        say(
-            f"stopped {how}: {done.events:,} events were read, {done.delivered:,} payloads delivered and "
-            f"{done.rejected:,} rejected. What was delivered is complete; running again delivers it once more."
-        )
-        return error.exit_code
-    if options.debug:
-        import traceback  # noqa: PLC0415
-
-        traceback.print_exception(error)
-    say(explain_failure(error, config))
-    return ExitCode.FAILED
+    return make_ledger(counters_of(result), config, targets)
 
 
 if __name__ == "__main__":

@@ -2,10 +2,12 @@
 
 import hashlib
 from collections.abc import Mapping
+from typing import Any
 
 import apache_beam as beam
 from apache_beam.transforms.error_handling import ErrorHandler
 
+from dovebeam.pipelines.beam_options import workers_of
 from dovebeam.pipelines.options import ExportOptions
 from dovebeam.pipelines.reject_handler import FusedErrorHandler
 from dovebeam.pipelines.rejects import CountRejects, WriteRejects, is_local
@@ -17,8 +19,10 @@ from dovebeam.transforms.plan import TimeRange
 from dovebeam.transforms.reading import ReadBlocks, match_files
 from dovebeam.transforms.resend import ResendRejects
 from dovebeam.transforms.resending import max_record_bytes
+from dovebeam.transforms.sources import DEFAULT_BLOCK_BYTES
+from dovebeam.transforms.throttle import ThrottleBlocks, block_bytes_for
 
-__all__ = ["build_export"]
+__all__ = ["build_export", "read_blocks", "reject_handler"]
 
 
 def build_export(
@@ -36,11 +40,9 @@ def build_export(
         SourceError: a pattern matches nothing.
         DriverSettingError: an exporter that can never deliver.
     """
-    consumer = WriteRejects(options.rejects) if options.rejects else CountRejects()
     if options.input_format == "rejects":
-        _build_resend(pipeline, options, config, drivers, consumer)
+        _build_resend(pipeline, options, config, drivers)
         return
-    read = ReadBlocks(list(options.input), input_format=options.input_format, max_line_bytes=options.max_line_bytes)
     export = ExportEvents(
         config,
         time_range=TimeRange(options.start_time, options.end_time),
@@ -48,8 +50,26 @@ def build_export(
         max_line_bytes=options.max_line_bytes,
         run_id=run_id_of(options, config),
     )
-    with _error_handler(options, consumer) as handler:
-        _ = pipeline | "Read" >> read | "Export" >> export.with_error_handler(handler)
+    with reject_handler(options.rejects) as handler:
+        blocks = read_blocks(pipeline, options)
+        if options.rate is not None:
+            blocks = blocks | "Throttle" >> ThrottleBlocks(options.rate / workers_of(pipeline.options))
+        _ = blocks | "Export" >> export.with_error_handler(handler)
+
+
+def read_blocks(pipeline: beam.Pipeline, options: ExportOptions) -> Any:
+    """The input's blocks, small ones if few events a second are wanted.
+
+    Raises:
+        SourceError: a pattern matches nothing.
+    """
+    read = ReadBlocks(
+        list(options.input),
+        input_format=options.input_format,
+        max_line_bytes=options.max_line_bytes,
+        block_bytes=DEFAULT_BLOCK_BYTES if options.rate is None else block_bytes_for(options.rate),
+    )
+    return pipeline | "Read" >> read
 
 
 def _build_resend(
@@ -57,7 +77,6 @@ def _build_resend(
     options: ExportOptions,
     config: Config,
     drivers: Mapping[str, Driver] | None,
-    consumer: beam.PTransform,
 ) -> None:
     longest = max_record_bytes(options.max_line_bytes)
     read = ReadBlocks(list(options.input), input_format="rejects", max_line_bytes=longest)
@@ -68,7 +87,7 @@ def _build_resend(
         max_line_bytes=options.max_line_bytes,
         run_id=options.run_id or _resend_run_id(options, config),
     )
-    with _error_handler(options, consumer) as handler:
+    with reject_handler(options.rejects) as handler:
         _ = pipeline | "Read" >> read | "Resend" >> resend.with_error_handler(handler)
 
 
@@ -80,7 +99,14 @@ def _resend_run_id(options: ExportOptions, config: Config) -> str:
     ).hexdigest()[:12]
 
 
-def _error_handler(options: ExportOptions, consumer: beam.PTransform) -> ErrorHandler:
-    if options.rejects is not None and not is_local(options.rejects):
-        return ErrorHandler("Rejects" >> consumer)  # one object takes them all
-    return FusedErrorHandler("Rejects", consumer)
+def reject_handler(path: str | None) -> ErrorHandler:
+    """What takes the rejects of a job: a context manager for as long as its steps are added.
+
+    Args:
+        path: where they go; None only counts them.
+    """
+    if path is None:
+        return FusedErrorHandler("Rejects", CountRejects())
+    if is_local(path):
+        return FusedErrorHandler("Rejects", WriteRejects(path))
+    return ErrorHandler("Rejects" >> WriteRejects(path))  # one object takes them all

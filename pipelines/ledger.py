@@ -8,13 +8,16 @@ rejects that arrived at their output = all that were rejected
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from dovebeam.transforms.config import Config
 
-__all__ = ["ExporterAccount", "Ledger", "MetricAccount", "make_ledger"]
+__all__ = ["ALL_EVENTS", "ExporterAccount", "Ledger", "MetricAccount", "make_archive_ledger", "make_ledger"]
+
+ALL_EVENTS: Final = "(all events)"
+"""What stands for a metric in the ledger of an archive."""
 
 _REASON_PREFIX: Final = "reject_reason/"
 
@@ -161,23 +164,51 @@ class Ledger:
 
 
 def make_ledger(counters: Iterable[tuple[str, int]], config: Config, targets: Mapping[str, str]) -> Ledger:
-    """The ledger of a job.
+    """The ledger of a job that exports.
 
     Args:
         counters: names and values of the counters in dovebeam's namespace, one for each step that has it.
         config: the job's configuration.
         targets: where each exporter delivered to, in words without secrets.
     """
+    named = dict.fromkeys((metric.block_name, metric.exporter) for metric in config.metrics if metric.exporter)
+    drivers = {name: exporter.driver for name, exporter in config.exporters.items()}
+    return _ledger(_sums(counters), list(named), drivers, targets)
+
+
+def make_archive_ledger(counters: Iterable[tuple[str, int]], name: str, target: str) -> Ledger:
+    """The ledger of a job that archives: every event matches, and there is one place for all.
+
+    Args:
+        counters: see `make_ledger`.
+        name: what stands for an exporter in the counters.
+        target: the archive.
+    """
+    sums = _sums(counters)
+    sums["matched"] = sums[f"matched/{ALL_EVENTS}"] = sums.get(f"formatted/{name}", 0)
+    return _ledger(sums, [(ALL_EVENTS, name)], {name: "avro"}, {name: target})
+
+
+def _sums(counters: Iterable[tuple[str, int]]) -> dict[str, int]:
     sums: dict[str, int] = {}
     for name, value in counters:
         sums[name] = sums.get(name, 0) + value
+    return sums
+
+
+def _ledger(
+    sums: Mapping[str, int],
+    named: Sequence[tuple[str, str]],
+    drivers: Mapping[str, str],
+    targets: Mapping[str, str],
+) -> Ledger:
+    """The ledger of added counters; `named` are metrics and their exporters."""
     count = sums.get
-    named = dict.fromkeys((metric.block_name, metric.exporter) for metric in config.metrics if metric.exporter)
     metrics = tuple(MetricAccount(name, exporter, count(f"matched/{name}", 0)) for name, exporter in named)
     exporters = tuple(
         ExporterAccount(
             name,
-            config.exporters[name].driver,
+            drivers[name],
             targets.get(name, ""),
             formatted=count(f"formatted/{name}", 0),
             delivered=count(f"delivered/{name}", 0),

@@ -5,17 +5,15 @@ from pathlib import Path
 import apache_beam as beam
 from apache_beam.testing.util import assert_that, equal_to
 
+from dovebeam.transforms.archives import HourRouter
 from dovebeam.transforms.codecs import decode_json
 from dovebeam.transforms.config import load_config
-from dovebeam.transforms.dry_run import CountExports, ExportSum, HourRouter
-from dovebeam.transforms.event import make_event
+from dovebeam.transforms.dry_run import CountExports, ExportSum
 from dovebeam.transforms.plan import TimeRange, make_plan
 from dovebeam.transforms.sources import Block
 from support.commands import exporter, metric, write_config
 from support.corpus import corpus_lines
 from support.pipelines import pipeline
-
-HOUR = 3_600_000_000
 
 
 def offsets_of_lines(data: bytes) -> list[int]:
@@ -67,12 +65,3 @@ def test_nothing_matched_is_an_empty_list(tmp_path: Path) -> None:
     block = Block("f", 0, corpus_lines("events.json.gz")[0] + b"\n", "json")
     with pipeline() as (built, _):
         assert_that(built | beam.Create([block]) | CountExports(config, time_range=TimeRange(0, 1)), equal_to([[]]))
-
-
-def test_hours() -> None:
-    """The end time decides, else the start time; no time and impossible times have no hour."""
-    route = HourRouter().route
-    assert route(make_event("x", start_time=0, end_time=HOUR)) == "1970-01-01T01Z"
-    assert route(make_event("x", start_time=HOUR - 1)) == "1970-01-01T00Z"
-    assert route(make_event("x")) == ""
-    assert route(make_event("x", end_time=2**62)) == ""

@@ -5,23 +5,21 @@
 The events are matched and formatted exactly as an export does it, so its numbers are those of the export's ledger.
 """
 
-import datetime as dt
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import apache_beam as beam
 
 from dovebeam.transforms import progress
+from dovebeam.transforms.archives import HourRouter
 from dovebeam.transforms.codecs import DEFAULT_MAX_LINE_BYTES
 from dovebeam.transforms.config import Config
 from dovebeam.transforms.counting import count_outcome
-from dovebeam.transforms.event import Event
 from dovebeam.transforms.plan import ExportPlan, Outcome, TimeRange, make_plan
 
-__all__ = ["CountExports", "ExportSum", "HourRouter"]
+__all__ = ["CountExports", "ExportSum"]
 
 _ALWAYS = TimeRange()
-_EPOCH = dt.datetime(1970, 1, 1)  # noqa: DTZ001  only its difference to others is used, all in UTC
 
 
 class ExportSum(NamedTuple):
@@ -40,20 +38,6 @@ class ExportSum(NamedTuple):
     hour: str
     events: int
     bytes: int
-
-
-class HourRouter:
-    """Tells the hour of an event where an export tells its file."""
-
-    def route(self, event: Event) -> str:
-        """The hour, as in `ExportSum`."""
-        usec = event.start_time if event.end_time is None else event.end_time
-        if usec is None:
-            return ""
-        try:
-            return f"{_EPOCH + dt.timedelta(microseconds=usec):%Y-%m-%dT%HZ}"
-        except OverflowError:
-            return ""
 
 
 class CountExports(beam.PTransform):

@@ -5,7 +5,8 @@ never a guess. Encoding writes the whole event; what a metric and exporter selec
 """
 
 from dovebeam.transforms.codecs.avro import AVRO_SCHEMA, event_from_avro, event_to_avro
-from dovebeam.transforms.codecs.avro_binary import encode_avro
+from dovebeam.transforms.codecs.avro_binary import encode_avro, time_of_avro
+from dovebeam.transforms.codecs.avro_container import AVRO_CODECS, AvroCodec, container_block, container_head
 from dovebeam.transforms.codecs.block import BadLine, DecodedBlock
 from dovebeam.transforms.codecs.json_block import decode_json_block
 from dovebeam.transforms.codecs.json_line import decode_json, encode_json
@@ -13,10 +14,14 @@ from dovebeam.transforms.codecs.limits import DEFAULT_MAX_LINE_BYTES
 from dovebeam.transforms.codecs.tab_line import decode_tab, decode_tab_block, encode_tab
 
 __all__ = [
+    "AVRO_CODECS",
     "AVRO_SCHEMA",
     "DEFAULT_MAX_LINE_BYTES",
+    "AvroCodec",
     "BadLine",
     "DecodedBlock",
+    "container_block",
+    "container_head",
     "decode_json",
     "decode_json_block",
     "decode_tab",
@@ -26,4 +31,5 @@ __all__ = [
     "encode_tab",
     "event_from_avro",
     "event_to_avro",
+    "time_of_avro",
 ]

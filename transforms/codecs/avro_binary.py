@@ -16,7 +16,7 @@ from dovebeam.transforms.event import Event
 from dovebeam.transforms.values import IPAddress, Timestamp
 from dovebeam.transforms.values.catalogue import Value
 
-__all__ = ["encode_avro", "encode_long"]
+__all__ = ["encode_avro", "encode_long", "time_of_avro"]
 
 _NULL: Final = b"\x00"
 _SECOND: Final = b"\x02"
@@ -60,6 +60,36 @@ def encode_avro(event: Event) -> bytes:
         _NULL if event.source_line is UNSET else _SECOND + encode_long(int(event.source_line)),
     ]
     return b"".join(parts)
+
+
+def time_of_avro(record: bytes) -> int | None:
+    """The end time of an event out of its record, or else the start time; microseconds since 1970, None if neither."""
+    position = 0
+    for _ in range(2):  # name and hostname: null, string or bytes
+        branch = record[position]
+        position += 1
+        if branch:
+            size, position = _decode_long(record, position)
+            position += size
+    times = []
+    for _ in range(2):
+        branch = record[position]
+        position += 1
+        if branch:
+            time, position = _decode_long(record, position)
+            times.append(time)
+    return times[-1] if times else None
+
+
+def _decode_long(data: bytes, position: int) -> tuple[int, int]:
+    number = shift = 0
+    while True:
+        byte = data[position]
+        position += 1
+        number |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return (number >> 1) ^ -(number & 1), position
+        shift += 7
 
 
 def encode_long(number: int) -> bytes:

@@ -170,7 +170,7 @@ class CommitFn(beam.DoFn):
         files = [each for each in found if isinstance(each, WrittenFile)]
         [total] = [each for each in found if isinstance(each, Total)]
         _check_total(files, total)
-        manifest = commit(self._settings.store(), self._settings.layout, files, {})
+        manifest = commit(self._settings.store(), self._settings.layout, files)
         counting.add("files", len(files), self._settings.layout.exporter)
         yield manifest
 

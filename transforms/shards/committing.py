@@ -29,14 +29,13 @@ _MAX_MANIFEST_BYTES: Final = 256 * 1024 * 1024
 _Own = Mapping[str, set[tuple[int, str]]]
 
 
-def commit(store: Store, layout: Layout, files: Sequence[WrittenFile], about: Mapping[str, ManifestFile]) -> Manifest:
+def commit(store: Store, layout: Layout, files: Sequence[WrittenFile]) -> Manifest:
     """Puts the files of a run in place.
 
     Args:
         store: where they are.
         layout: of the run.
         files: all of them.
-        about: what the manifest says of a file beyond its size and checksum, by its name; may be empty.
 
     Raises:
         DeliveryError: a final name is taken by somebody else, or the place refuses something. The job fails; running it
@@ -45,7 +44,7 @@ def commit(store: Store, layout: Layout, files: Sequence[WrittenFile], about: Ma
     earlier = _earlier(store, layout)
     own = earlier.own() if earlier else {}
     _check_names(store, [file.name for file in files], own, layout)
-    described = sorted_files(_describe(file, about.get(file.name)) for file in files)
+    described = sorted_files(_describe(file) for file in files)
     manifest = Manifest(
         exporter=layout.exporter,
         run_id=layout.run_id,
@@ -122,12 +121,6 @@ def _remove_others(store: Store, own: _Own, new: set[str]) -> None:
             store.delete(name)
 
 
-def _describe(file: WrittenFile, about: ManifestFile | None) -> ManifestFile:
-    return ManifestFile(
-        file.name,
-        file.events,
-        file.bytes,
-        file.sha256,
-        about.first_time_usec if about else None,
-        about.last_time_usec if about else None,
-    )
+def _describe(file: WrittenFile) -> ManifestFile:
+    first, last = file.span or (None, None)
+    return ManifestFile(file.name, file.events, file.bytes, file.sha256, first, last)

@@ -43,7 +43,7 @@ def compose(store: Store, plan: FilePlan, temporary: str, framing: Framing, comp
     if found != written:
         message = f"{plan.name}: {written.bytes} bytes were written, and other {found.bytes} came back (check the disk)"
         raise DeliveryError(message, plan.name)
-    return WrittenFile(plan.name, temporary, plan.events, found.bytes, found.sha256)
+    return WrittenFile(plan.name, temporary, plan.events, found.bytes, found.sha256, plan.span)
 
 
 def _write(store: Store, plan: FilePlan, temporary: str, framing: Framing, compression: str) -> Fingerprint:

@@ -19,6 +19,10 @@ class Framing(Protocol):
         """What every file begins with."""
         ...  # pragma: no cover
 
+    def span(self, payloads: Sequence[bytes]) -> tuple[int, int] | None:
+        """The earliest and the latest time of the events, microseconds since 1970; None if a manifest needs none."""
+        ...  # pragma: no cover
+
 
 class Lines:
     """Each payload and a newline, as Dovecot's `file` driver writes it."""
@@ -30,3 +34,6 @@ class Lines:
     def head(self) -> bytes:
         """Nothing."""
         return b""
+
+    def span(self, payloads: Sequence[bytes]) -> None:
+        """Not asked for: lines are not looked into."""

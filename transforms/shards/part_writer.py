@@ -120,7 +120,8 @@ class PartWriter:
         self._file.write(data)
         source, offset = held.origin
         order = self._order(held)
-        piece = Piece(path, source, offset, order, self._name, self._end, len(data), len(held.payloads))
+        span = self._framing.span(held.payloads)
+        piece = Piece(path, source, offset, order, self._name, self._end, len(data), len(held.payloads), span)
         self._pieces.append(piece)
         self._end += len(data)
         self._held_bytes -= held.size

@@ -19,6 +19,7 @@ class Piece(msgspec.Struct, frozen=True, array_like=True, order=True):
         begin: first byte in the part.
         size: how many bytes.
         events: how many payloads.
+        span: earliest and latest time of the events, microseconds since 1970; None if nobody asked.
     """
 
     path: str
@@ -29,6 +30,7 @@ class Piece(msgspec.Struct, frozen=True, array_like=True, order=True):
     begin: int
     size: int
     events: int
+    span: tuple[int, int] | None = None
 
 
 class Part(msgspec.Struct, frozen=True, array_like=True):
@@ -57,6 +59,12 @@ class FilePlan(msgspec.Struct, frozen=True, array_like=True):
         """How many payloads it will hold."""
         return sum(piece.events for piece in self.pieces)
 
+    @property
+    def span(self) -> tuple[int, int] | None:
+        """Earliest and latest time of its events, as far as they are known."""
+        spans = [piece.span for piece in self.pieces if piece.span is not None]
+        return (min(first for first, _ in spans), max(last for _, last in spans)) if spans else None
+
 
 class WrittenFile(msgspec.Struct, frozen=True, array_like=True):
     """A file that was written under a temporary name and read back.
@@ -67,6 +75,7 @@ class WrittenFile(msgspec.Struct, frozen=True, array_like=True):
         events: how many payloads it holds.
         bytes: its size.
         sha256: of its bytes, in hex.
+        span: earliest and latest time of its events, microseconds since 1970; None if unknown.
     """
 
     name: str
@@ -74,3 +83,4 @@ class WrittenFile(msgspec.Struct, frozen=True, array_like=True):
     events: int
     bytes: int
     sha256: str
+    span: tuple[int, int] | None = None

@@ -1,0 +1,215 @@
+"""The job `archive`: events from files into Avro files by the hour, from which replays are made.
+
+    python -m dovebeam.pipelines.archive --input PATTERN --output DIR [Beam's options]
+
+is for runners and schedulers; `dovebeam archive` is the same.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from dovebeam.pipelines.arguments import (
+    DEFAULT_MAX_LINE_BYTES,
+    UsageError,
+    add_job_arguments,
+    parse_arguments,
+    values_of,
+)
+from dovebeam.pipelines.exit_codes import ExitCode
+from dovebeam.pipelines.logs import configure, say
+
+if TYPE_CHECKING:
+    import apache_beam as beam
+    from apache_beam.runners.runner import PipelineResult
+
+    from dovebeam.pipelines.ledger import Ledger
+
+__all__ = ["DESCRIPTION", "ArchiveOptions", "add_arguments", "main", "run_command"]
+
+DESCRIPTION = "Write events into an archive: Avro files by the hour, with the types of all fields."
+
+_FORMATS: Final = ("auto", "json", "tab-text", "avro")
+_CODECS: Final = ("deflate", "zstandard", "null")
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveOptions:
+    """What `dovebeam archive` is asked to do.
+
+    Attributes:
+        input: patterns of input files.
+        output: the archive: an existing directory, or a folder in an object store.
+        input_format: what the input is, or "auto".
+        codec: how blocks are compressed.
+        rejects: see `ExportOptions`, also for the following.
+        ledger: see there.
+        start_time: see there.
+        end_time: see there.
+        max_line_bytes: see there.
+        run_id: see there.
+        wait: see there.
+        debug: see there.
+        beam: see there.
+    """
+
+    input: tuple[str, ...]
+    output: str
+    input_format: str = "auto"
+    codec: str = "deflate"
+    rejects: str | None = None
+    ledger: str | None = None
+    start_time: int | None = None
+    end_time: int | None = None
+    max_line_bytes: int = DEFAULT_MAX_LINE_BYTES
+    run_id: str = ""
+    wait: bool = False
+    debug: bool = False
+    beam: tuple[str, ...] = ()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the job with the options in `argv`, by default those of the process; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m dovebeam.pipelines.archive", description=DESCRIPTION, allow_abbrev=False
+    )
+    add_arguments(parser)
+    return run_command(parser, sys.argv[1:] if argv is None else argv)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of an archive."""
+    add_job_arguments(parser, _FORMATS, "what the input is (default: told by content)")
+    parser.add_argument("--output", metavar="DIR", help="the archive: an existing directory, or gs://BUCKET/FOLDER")
+    parser.add_argument("--codec", choices=_CODECS, default="deflate", help="compression (default: deflate)")
+
+
+def run_command(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> int:
+    """Parses an archive's options and runs it; every error becomes a message and an exit code."""
+    configure(debug="--debug" in arguments)
+    try:
+        return run_archive(_parse(parser, arguments))
+    except UsageError as error:
+        say(str(error))
+        return ExitCode.USAGE
+    except SystemExit as end:  # argparse printed help or an error
+        return end.code if isinstance(end.code, int) else ExitCode.USAGE
+    except KeyboardInterrupt:
+        say("stopped before anything was done")
+        return ExitCode.INTERRUPTED
+
+
+def _parse(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> ArchiveOptions:
+    known, beam = parse_arguments(parser, arguments)
+    if not known.output:
+        raise UsageError("--output is missing; name a directory for the archive, as in --output /srv/archive")
+    return ArchiveOptions(**values_of(known, ArchiveOptions.__slots__), beam=beam)
+
+
+def run_archive(options: ArchiveOptions) -> int:
+    """Runs an archive and returns its exit code.
+
+    Raises:
+        UsageError: options that fit neither Beam nor each other.
+    """
+    from dovebeam.pipelines.beam_options import make_beam_options, runs_here  # noqa: PLC0415  loads Beam
+    from dovebeam.pipelines.closing import close_job, report_failure  # noqa: PLC0415
+    from dovebeam.pipelines.launch import launch_far, launch_here  # noqa: PLC0415
+    from dovebeam.transforms.config import Config  # noqa: PLC0415
+
+    beam_options = make_beam_options(options.beam)
+    here = runs_here(beam_options)
+    if not here:
+        _check_far(options)
+    try:
+        _check_outputs(options)
+        launch = launch_here if here else launch_far
+        result: PipelineResult | None = launch(options, lambda pipeline: build_archive(pipeline, options), beam_options)
+        return ExitCode.DONE if result is None else close_job(_ledger(result, options), options)
+    except UsageError:
+        raise
+    except Exception as error:
+        return report_failure(error, Config({}, ()), debug=options.debug)
+
+
+def build_archive(pipeline: beam.Pipeline, options: ArchiveOptions) -> None:
+    """Adds the steps of an archive to a pipeline.
+
+    Raises:
+        SourceError: a pattern matches nothing.
+    """
+    from dovebeam.pipelines.graph import reject_handler  # noqa: PLC0415
+    from dovebeam.transforms.archive import ArchiveEvents  # noqa: PLC0415
+    from dovebeam.transforms.plan import TimeRange  # noqa: PLC0415
+    from dovebeam.transforms.reading import ReadBlocks  # noqa: PLC0415
+
+    read = ReadBlocks(
+        list(options.input),
+        input_format=options.input_format,  # type: ignore[arg-type]  # argparse checked it
+        max_line_bytes=options.max_line_bytes,
+    )
+    archive = ArchiveEvents(
+        options.output if _is_url(options.output) else os.path.abspath(options.output),
+        run_id=_run_id(options),
+        time_range=TimeRange(options.start_time, options.end_time),
+        codec=options.codec,  # type: ignore[arg-type]  # argparse checked it
+        max_line_bytes=options.max_line_bytes,
+    )
+    with reject_handler(options.rejects) as handler:
+        _ = pipeline | "Read" >> read | "Archive" >> archive.with_error_handler(handler)
+
+
+def _ledger(result: PipelineResult, options: ArchiveOptions) -> Ledger:
+    from dovebeam.pipelines.closing import counters_of  # noqa: PLC0415
+    from dovebeam.pipelines.ledger import make_archive_ledger  # noqa: PLC0415
+    from dovebeam.transforms.archive import ARCHIVE  # noqa: PLC0415
+
+    return make_archive_ledger(counters_of(result), ARCHIVE, options.output)
+
+
+def _check_far(options: ArchiveOptions) -> None:
+    """Refuses paths that mean nothing where the job runs."""
+    if options.rejects is not None and not _is_url(options.rejects):
+        raise UsageError("--rejects names a file of this machine, but the job runs elsewhere; give it as gs://...")
+    if options.ledger is not None and not options.wait:
+        raise UsageError("--ledger needs the end of the job, which runs elsewhere; add --wait")
+
+
+def _check_outputs(options: ArchiveOptions) -> None:
+    from dovebeam.pipelines.files import check_replaceable  # noqa: PLC0415
+    from dovebeam.pipelines.rejects import check_rejects_path  # noqa: PLC0415
+
+    if not _is_url(options.output) and not os.path.isdir(options.output):
+        raise UsageError(f"--output: {options.output} is no directory; create it, or correct the path")
+    if options.ledger is not None:
+        check_replaceable(options.ledger)
+    if options.rejects is not None:
+        check_rejects_path(options.rejects)
+
+
+def _run_id(options: ArchiveOptions) -> str:
+    """The name that was given, or else a hash of what decides what is written."""
+    if options.run_id:
+        return options.run_id
+    inputs = [pattern if _is_url(pattern) else os.path.abspath(pattern) for pattern in options.input]
+    decisive = [inputs, options.input_format, options.codec, options.start_time, options.end_time]
+    text = json.dumps(decisive).encode("utf-8", "surrogateescape")
+    return hashlib.sha256(text).hexdigest()[:12]
+
+
+def _is_url(text: str) -> bool:
+    return "://" in text
+
+
+if __name__ == "__main__":
+    # Under its real name, since what is defined in __main__ does not survive the trip to a worker.
+    from dovebeam.pipelines.archive import main as _main
+
+    sys.exit(_main())

@@ -1,0 +1,96 @@
+"""The end of every job: its counters become a ledger, the ledger an exit code; a failure becomes a sentence."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Protocol
+
+from dovebeam.pipelines.exit_codes import ExitCode
+from dovebeam.pipelines.failures import explain_failure
+from dovebeam.pipelines.files import replace_file
+from dovebeam.pipelines.ledger import Ledger
+from dovebeam.pipelines.ledger_text import show_ledger
+from dovebeam.pipelines.logs import say
+from dovebeam.pipelines.running import InterruptedJobError
+from dovebeam.transforms import counting
+from dovebeam.transforms.config import Config
+
+if TYPE_CHECKING:
+    from apache_beam.runners.runner import PipelineResult
+
+__all__ = ["ClosingOptions", "close_job", "counters_of", "report_failure"]
+
+_SHOWN_REASONS = 10
+
+
+class ClosingOptions(Protocol):
+    """What the end of a job must know of its options."""
+
+    @property
+    def ledger(self) -> str | None:
+        """File for the ledger as JSON, None for none."""
+        ...  # pragma: no cover
+
+    @property
+    def rejects(self) -> str | None:
+        """Where rejects went; None if they are in no output."""
+        ...  # pragma: no cover
+
+
+def counters_of(result: PipelineResult) -> Iterator[tuple[str, int]]:
+    """Names and values of dovebeam's counters, one for each step that has it."""
+    for counter in result.metrics().query()["counters"]:
+        if counter.key.metric.namespace == counting.NAMESPACE:
+            yield counter.key.metric.name, counter.result
+
+
+def close_job(ledger: Ledger, options: ClosingOptions) -> int:
+    """Shows and writes the ledger, and says by the exit code whether it is that of a job that may count as done."""
+    if options.ledger is not None:
+        replace_file(options.ledger, json.dumps(ledger.as_dict(), indent=2, ensure_ascii=False).encode() + b"\n")
+    try:
+        show_ledger(ledger)
+    except BrokenPipeError:  # whoever read it has seen enough
+        sys.stdout = None
+    imbalances = ledger.imbalances()
+    for imbalance in imbalances:
+        say(f"lost count: {imbalance}; please report this, and do not rely on this run")
+    if ledger.rejected and options.rejects is None:
+        say(_account_of_rejects(ledger))
+        return ExitCode.FAILED
+    return ExitCode.FAILED if imbalances else ExitCode.DONE
+
+
+def report_failure(error: Exception, config: Config, *, debug: bool) -> int:
+    """Says why a job ended, and returns the exit code for that.
+
+    Args:
+        error: what the launch raised.
+        config: of the job; an exporter that failed is named with its place.
+        debug: whether to show the traceback.
+    """
+    if isinstance(error, InterruptedJobError):
+        done, how = error.totals, "in the middle of a batch" if error.torn else "between two batches"
+        say(
+            f"stopped {how}: {done.events:,} events were read, {done.delivered:,} payloads delivered and "
+            f"{done.rejected:,} rejected. What was delivered is complete; running again delivers it once more."
+        )
+        return error.exit_code
+    if debug:
+        import traceback  # noqa: PLC0415
+
+        traceback.print_exception(error)
+    say(explain_failure(error, config))
+    return ExitCode.FAILED
+
+
+def _account_of_rejects(ledger: Ledger) -> str:
+    reasons = "".join(
+        f"\n  {count:,} times: {reason}" for reason, count in list(ledger.reasons.items())[:_SHOWN_REASONS]
+    )
+    return (
+        f"{ledger.rejected:,} of what was read or formatted could not be decoded or delivered and is in no output; "
+        f"everything else is.{reasons}\nRepair the cause, or keep them with --rejects FILE, and run again."
+    )

@@ -1,0 +1,96 @@
+"""`ArchiveEvents`: events into Avro files by the hour, from which a replay can take any span of time again.
+
+blocks --> Decode --> Encode --+--> files by hour, exactly once, with a manifest
++--> rejects
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import apache_beam as beam
+
+from dovebeam.transforms import counting, progress
+from dovebeam.transforms.archives import AvroFraming, HourPartition
+from dovebeam.transforms.codecs import DEFAULT_MAX_LINE_BYTES, AvroCodec, encode_avro
+from dovebeam.transforms.decoding import decode_block
+from dovebeam.transforms.plan import PayloadBatch, TimeRange
+from dovebeam.transforms.rejecting import REJECTED, RejectingTransform
+from dovebeam.transforms.sharding import WriteShards
+from dovebeam.transforms.sharding.steps import ShardSettings
+from dovebeam.transforms.shards.layout import Layout, check_run_id
+
+__all__ = ["ARCHIVE", "ArchiveEvents"]
+
+ARCHIVE = "archive"
+"""What stands for an exporter's name in counters and manifests."""
+
+_FILE_BYTES = 256 * 1024 * 1024
+_MODE = 0o600
+_DIRECTORY_MODE = 0o700
+_ALWAYS = TimeRange()
+
+
+class ArchiveEvents(RejectingTransform):
+    """Writes all events into an archive, with the types of their fields.
+
+    Args:
+        output: an existing directory, or the URL of a folder in an object store.
+        run_id: what the run is called; running the same job again under the same name replaces its own files.
+        time_range: only events of these times; others are counted as out of range.
+        codec: how blocks are compressed: "deflate", "zstandard" or "null".
+        max_line_bytes: longer lines are rejected.
+
+    Rejects: what is no event.
+
+    Guarantee: each event of the input is in exactly one file of a run that ended well, in the partition of its hour.
+    """
+
+    def __init__(
+        self,
+        output: str,
+        *,
+        run_id: str,
+        time_range: TimeRange = _ALWAYS,
+        codec: AvroCodec = "deflate",
+        max_line_bytes: int = DEFAULT_MAX_LINE_BYTES,
+    ) -> None:
+        super().__init__()
+        layout = Layout(ARCHIVE, check_run_id(run_id))
+        framing = AvroFraming(codec)
+        self._settings = ShardSettings(output, "", layout, framing, _FILE_BYTES, _MODE, _DIRECTORY_MODE)
+        self._encode = _EncodeFn(time_range, max_line_bytes)
+
+    def expand(self, blocks: Any) -> Any:
+        """PCollection of Block to one `Manifest`."""
+        encoded = blocks | "Encode" >> beam.ParDo(self._encode).with_outputs(REJECTED, main="payloads")
+        self.route_rejects(encoded[REJECTED])
+        return encoded.payloads | "Write" >> WriteShards(self._settings)
+
+
+@beam.typehints.with_output_types(Any)
+class _EncodeFn(beam.DoFn):
+    """The events of a block in Avro's encoding, with the hour of each."""
+
+    def __init__(self, time_range: TimeRange, max_line_bytes: int) -> None:
+        self._range = time_range
+        self._max_line_bytes = max_line_bytes
+        self._partition = HourPartition()
+
+    def process(self, block: Any) -> Iterable[Any]:
+        found = decode_block(block, self._max_line_bytes)
+        events = found.decoded.events
+        batch = PayloadBatch(source_uri=block.uri)
+        for event, offset in zip(events, found.decoded.offsets(), strict=True):
+            if self._range == _ALWAYS or self._range.holds(event):
+                batch.payloads.append(encode_avro(event))
+                batch.offsets.append(block.offset + offset)
+                batch.paths.append(self._partition.route(event))
+        counting.add("read", found.read)
+        counting.add("undecodable", len(found.rejects))
+        counting.add("out_of_range", len(events) - len(batch))
+        counting.add("formatted", len(batch), ARCHIVE)
+        if batch.payloads:
+            yield batch
+        for reject in found.rejects:
+            yield beam.pvalue.TaggedOutput(REJECTED, reject)
+        progress.advance(read_bytes=len(block.data), events=found.read, rejected=len(found.rejects))
