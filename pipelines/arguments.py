@@ -22,6 +22,7 @@ __all__ = [
     "checked",
     "parse_arguments",
     "read_count",
+    "read_size",
     "values_of",
 ]
 
@@ -58,7 +59,7 @@ def add_job_arguments(parser: argparse.ArgumentParser, input_formats: Sequence[s
     add(
         "--max_line_bytes",
         metavar="SIZE",
-        type=checked(_size),
+        type=checked(read_size),
         default=DEFAULT_MAX_LINE_BYTES,
         help="reject longer lines (default: 16M)",
     )
@@ -183,7 +184,7 @@ def _time(text: str) -> int:
     return (moment - _EPOCH) // dt.timedelta(microseconds=1)
 
 
-def _size(text: str) -> int:
+def read_size(text: str) -> int:
     """Bytes; Dovecot's units, K being 1024."""
     match = _SIZE.fullmatch(text)
     size = int(match[1]) * _FACTORS[match[2].lower()] if match else 0
