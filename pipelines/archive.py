@@ -75,11 +75,9 @@ class ArchiveOptions:
     beam: tuple[str, ...] = ()
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None, prog: str = "python -m dovebeam.pipelines.archive") -> int:
     """Runs the job with the options in `argv`, by default those of the process; returns the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m dovebeam.pipelines.archive", description=DESCRIPTION, allow_abbrev=False
-    )
+    parser = argparse.ArgumentParser(prog=prog, description=DESCRIPTION, allow_abbrev=False)
     add_arguments(parser)
     return run_command(parser, sys.argv[1:] if argv is None else argv)
 

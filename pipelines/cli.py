@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import Any, Final
 
 from dovebeam.pipelines.exit_codes import ExitCode
-from dovebeam.pipelines.export import DESCRIPTION, EPILOG, run_command
-from dovebeam.pipelines.options import add_arguments
 
 __all__ = ["main"]
+
+
+_COMMANDS: Final = {
+    "export": ("export", "Export events as the metric and event_exporter blocks of a dovecot.conf say."),
+    "archive": ("archive", "Write events into an archive: Avro files by the hour."),
+    "replay": ("replay", "Export the events of a span of time out of an archive, once more."),
+    "demo": ("demo", "Run an export on sample events and show what it did."),
+}
+"""Each command: its module here, whose `main` it is, and what it does."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -21,17 +29,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     command, rest = (arguments[0], arguments[1:]) if arguments else ("", [])
-    if command == "export":
-        parser = argparse.ArgumentParser(
-            prog="dovebeam export", description=DESCRIPTION, epilog=EPILOG, allow_abbrev=False
-        )
-        add_arguments(parser)
-        return run_command(parser, rest)
-    if command == "demo":
-        from dovebeam.pipelines.demo import main as demo  # noqa: PLC0415
-
-        return demo(rest)
-    return _without_command(arguments)
+    if command not in _COMMANDS:
+        return _without_command(arguments)
+    run: Callable[[Sequence[str], str], int] = import_module(f"dovebeam.pipelines.{_COMMANDS[command][0]}").main
+    return run(rest, f"dovebeam {command}")
 
 
 def _without_command(arguments: Sequence[str]) -> int:
@@ -39,8 +40,8 @@ def _without_command(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="dovebeam", description="Dovecot's Event Export for Apache Beam.")
     parser.add_argument("--version", action=_ShowVersion, nargs=0, help="show the version and exit")
     commands = parser.add_subparsers(title="commands", dest="command", required=True, metavar="COMMAND")
-    commands.add_parser("export", help=DESCRIPTION)
-    commands.add_parser("demo", help="Run an export on sample events and show what it did.")
+    for name, (_, text) in _COMMANDS.items():
+        commands.add_parser(name, help=text)
     try:
         parser.parse_args(arguments)
     except SystemExit as end:

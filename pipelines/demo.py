@@ -30,10 +30,10 @@ _SHOWN_LINES: Final = 2
 _SHOWN_CHARS: Final = 150
 
 
-def main(argv: Sequence[str]) -> int:
+def main(argv: Sequence[str], prog: str = "dovebeam demo") -> int:
     """Runs the demo; returns an exit code."""
     parser = argparse.ArgumentParser(
-        prog="dovebeam demo", description="Run an export on sample events and show what it did.", allow_abbrev=False
+        prog=prog, description="Run an export on sample events and show what it did.", allow_abbrev=False
     )
     parser.add_argument("directory", nargs="?", default="demo", help="where it takes place (default: demo)")
     try:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from dovebeam.transforms.config import Config
     from dovebeam.transforms.drivers import Driver
 
-__all__ = ["DESCRIPTION", "EPILOG", "main", "run_command", "run_export"]
+__all__ = ["DESCRIPTION", "EPILOG", "load", "main", "run_command", "run_export"]
 
 DESCRIPTION = "Export Dovecot events as the metric and event_exporter blocks of a dovecot.conf say."
 EPILOG = (
@@ -36,11 +36,9 @@ EPILOG = (
 )
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None, prog: str = "python -m dovebeam.pipelines.export") -> int:
     """Runs the job with the options in `argv`, by default those of the process; returns the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m dovebeam.pipelines.export", description=DESCRIPTION, epilog=EPILOG, allow_abbrev=False
-    )
+    parser = argparse.ArgumentParser(prog=prog, description=DESCRIPTION, epilog=EPILOG, allow_abbrev=False)
     add_arguments(parser)
     return run_command(parser, sys.argv[1:] if argv is None else argv)
 
@@ -61,13 +59,17 @@ def run_command(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> in
         return ExitCode.INTERRUPTED
 
 
-def run_export(options: ExportOptions) -> int:
+def run_export(options: ExportOptions, *, quiet: bool = False) -> int:
     """Runs an export and returns its exit code.
+
+    Args:
+        options: what it does.
+        quiet: whether the configuration's warnings were shown before.
 
     Raises:
         UsageError: options that fit neither Beam nor each other.
     """
-    config = _load(options)
+    config = load(options, quiet=quiet)
     if config is None:
         return ExitCode.CONFIG
 
@@ -102,8 +104,18 @@ def _failed(error: Exception, options: ExportOptions, config: Config) -> int:
     return report_failure(error, config, debug=options.debug)
 
 
-def _load(options: ExportOptions) -> Config | None:
-    from dovebeam.transforms.config import load_config  # noqa: PLC0415  not for --help
+def load(options: ExportOptions, *, quiet: bool = False) -> Config | None:
+    """The configuration of a job, with only the exporters that it is about; None after telling of every problem.
+
+    Args:
+        options: of the job.
+        quiet: whether to say nothing about what is only probably not meant; for reading it once more.
+
+    Raises:
+        UsageError: an exporter that was asked for does not exist.
+    """
+    from dovebeam.pipelines.scope import restrict  # noqa: PLC0415  not for --help
+    from dovebeam.transforms.config import load_config  # noqa: PLC0415
     from dovebeam.transforms.errors import ConfigError  # noqa: PLC0415
 
     try:
@@ -111,10 +123,11 @@ def _load(options: ExportOptions) -> Config | None:
     except ConfigError as error:
         _show_problems(map(str, error.problems), "error")
         return None
-    _show_problems(map(str, config.warnings), "warning")
-    if not any(metric.exporter for metric in config.metrics):
-        say("warning: no metric of the configuration names an exporter, so nothing will be exported")
-    return config
+    if not quiet:
+        _show_problems(map(str, config.warnings), "warning")
+        if not any(metric.exporter for metric in config.metrics):
+            say("warning: no metric of the configuration names an exporter, so nothing will be exported")
+    return restrict(config, options.only_exporter) if options.only_exporter else config
 
 
 def _drivers(config: Config, *, here: bool) -> dict[str, Driver] | None:

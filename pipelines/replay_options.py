@@ -55,6 +55,10 @@ def parse_replay(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> R
         raise UsageError("--only_exporter and --only_failed both say which exporters; give one of them")
     if known.only_failed == "" or not all(only):
         raise UsageError("--only_exporter or --only_failed is empty; give it a value or leave it out")
+    if export.input_format == "rejects":
+        raise UsageError(
+            "--input_format rejects is for `dovebeam export`, which sends rejects again; a replay takes events"
+        )
     if known.dry_run and (export.preview is not None or export.rejects is not None):
         raise UsageError("--dry_run writes nothing; leave out --preview and --rejects")
     return ReplayOptions(
