@@ -67,8 +67,7 @@ def test_errors_for_longer_than_the_budget_are_rejects(job: FaultJob, tmp_path: 
         assert all(reject["attempts"] >= 2 for reject in job.rejects())
 
 
-@pytest.mark.parametrize("form", ["seconds", "date"])
-@pytest.mark.parametrize("connections", [1, 8])
+@pytest.mark.parametrize(("form", "connections"), [("seconds", 1), ("seconds", 8), ("date", 8)])
 def test_retry_after_is_kept(job: FaultJob, tmp_path: Path, form: str, connections: int) -> None:
     """After 429 nobody asks the target again before its Retry-After is over; then everything arrives."""
     refusal = {"requests": 1, "status": 429, "retry_after_secs": 2, "retry_after_as": form}
@@ -123,8 +122,7 @@ def test_an_event_that_is_too_large_alone_is_a_reject(job: FaultJob, tmp_path: P
         assert job.rejects()[0]["httpStatus"] == 413
 
 
-@pytest.mark.parametrize("place", [0, 250, 499])
-@pytest.mark.parametrize("framing", ["lines", "array"])
+@pytest.mark.parametrize(("place", "framing"), [(0, "lines"), (250, "array"), (499, "lines")])
 def test_one_poison_event_is_found(job: FaultJob, tmp_path: Path, place: int, framing: str) -> None:
     """Of 500 events in a batch exactly the one that the target answers with 400 is rejected, in 20 requests at most."""
     with fault_server(tmp_path, {"poison": f"e{place:07}"}) as server:
