@@ -17,6 +17,7 @@ _COMMANDS: Final = {
     "export": ("export", "Export events as the metric and event_exporter blocks of a dovecot.conf say."),
     "archive": ("archive", "Write events into an archive: Avro files by the hour."),
     "replay": ("replay", "Export the events of a span of time out of an archive, once more."),
+    "collect": ("collect", "Take events from Dovecot's own drivers and keep them in files for a streaming job."),
     "demo": ("demo", "Run an export on sample events and show what it did."),
 }
 """Each command: its module here, whose `main` it is, and what it does."""

@@ -1,0 +1,208 @@
+"""The options of `dovebeam collect`, read and checked."""
+
+from __future__ import annotations
+
+import argparse
+import ipaddress
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal, get_args
+from urllib.parse import urlsplit
+
+from dovebeam.pipelines.arguments import UsageError, checked, read_count, read_size
+
+__all__ = ["Address", "CollectOptions", "Fsync", "add_arguments", "parse_collect"]
+
+Fsync = Literal["none", "batch", "always"]
+
+_DURATION: Final = re.compile(r"([0-9]{1,9})(s|m|h|d)")
+_SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_MODE: Final = re.compile(r"0?[0-7]{3}")
+_MIB: Final = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where to listen.
+
+    Attributes:
+        path: of a unix socket, or empty.
+        host: IP address or name of an http listener.
+        port: its port.
+        location: the one path that it accepts, such as `/`.
+        tls: whether it speaks TLS.
+    """
+
+    path: str = ""
+    host: str = ""
+    port: int = 0
+    location: str = "/"
+    tls: bool = False
+
+    def __str__(self) -> str:
+        if self.path:
+            return f"unix:{self.path}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http{'s' * self.tls}://{host}:{self.port}{self.location}"
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only programs of this machine can reach it."""
+        if self.path or self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+
+@dataclass(frozen=True, slots=True)
+class CollectOptions:
+    """What `dovebeam collect` is asked to do.
+
+    Attributes:
+        listen: where Dovecot connects to.
+        spool: the directory of files that `dovebeam stream` follows.
+        fsync: when data is forced to the disk: never, at least once a second, or before it is answered.
+        rotate_size: a file gets no more lines once it has so many bytes.
+        rotate_interval: nor once it is so many seconds old.
+        keep: seconds after which a finished file is deleted, 0 for never.
+        token: reference to the password that http clients must send, None for none.
+        tls_cert: file with the certificate chain of https listeners, None without.
+        tls_key: file with its key, None if it is in the same file.
+        max_line_bytes: longer lines are kept aside.
+        max_body_bytes: larger requests are refused with 413.
+        max_connections: that one listener has at a time; others wait.
+        request_timeout: seconds within which a request, once begun, must be complete.
+        socket_mode: permission bits of a unix socket.
+        file_mode: permission bits of the spool's files.
+    """
+
+    listen: tuple[Address, ...]
+    spool: str
+    fsync: Fsync = "batch"
+    rotate_size: int = 64 * _MIB
+    rotate_interval: int = 600
+    keep: int = 0
+    token: str | None = None
+    tls_cert: str | None = None
+    tls_key: str | None = None
+    max_line_bytes: int = 16 * _MIB
+    max_body_bytes: int = 16 * _MIB
+    max_connections: int = 100
+    request_timeout: int = 30
+    socket_mode: int = 0o600
+    file_mode: int = 0o600
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of a collector."""
+    add = parser.add_argument
+    add("--listen", metavar="ADDRESS", action="append", default=[], help="unix:/PATH or http://HOST:PORT/PATH; again")
+    add("--spool", metavar="DIR", default="", help="directory for the lines; dovebeam stream --follow reads it")
+    add("--fsync", choices=get_args(Fsync), default="batch", help="force data to disk: never, each second, each answer")
+    add("--token", metavar="REF", help="env:NAME or file:/PATH of a password that http clients must send")
+    add("--tls_cert", metavar="FILE", help="certificate chain (PEM) for https addresses")
+    add("--tls_key", metavar="FILE", help="its key, if not in the same file")
+    for name, read, default, text in _VALUES:
+        add(
+            f"--{name}",
+            metavar=read.__name__.removeprefix("read_").upper(),
+            type=checked(read),
+            default=default,
+            help=text,
+        )
+
+
+def parse_collect(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> CollectOptions:
+    """The options in `arguments`.
+
+    Raises:
+        UsageError: they cannot be meant, or contradict each other.
+        SystemExit: argparse found an error, or printed the help.
+    """
+    known = parser.parse_args(list(arguments))
+    if not known.listen:
+        raise UsageError("--listen is missing; write for example --listen unix:/run/dovebeam/collect")
+    if not known.spool:
+        raise UsageError("--spool is missing; name a directory for the lines, as in --spool /var/spool/dovebeam")
+    values = {name: getattr(known, name) for name in CollectOptions.__slots__}
+    values["listen"] = tuple(_address(text) for text in dict.fromkeys(known.listen))
+    options = CollectOptions(**values)
+    _check(options)
+    return options
+
+
+def _check(options: CollectOptions) -> None:
+    tls = [str(address) for address in options.listen if address.tls]
+    if tls and options.tls_cert is None:
+        raise UsageError(f"{tls[0]} needs a certificate; add --tls_cert FILE")
+    if options.tls_cert is not None and not tls:
+        raise UsageError("--tls_cert is of no use without an https:// address; write --listen https://...")
+    if options.tls_key is not None and options.tls_cert is None:
+        raise UsageError("--tls_key is of no use without --tls_cert")
+    for address in options.listen:
+        if not address.is_local and options.token is None:
+            raise UsageError(f"anybody could send to {address}; add --token, or listen on 127.0.0.1")
+
+
+def _address(text: str) -> Address:
+    if text.startswith("unix:"):
+        path = text.removeprefix("unix:")
+        if not path.startswith("/") or "\0" in path:
+            raise UsageError(f"--listen {text}: write an absolute path, as in unix:/run/dovebeam/collect")
+        return Address(path=path)
+    try:
+        url = urlsplit(text)
+        port, host = url.port, url.hostname
+    except ValueError:
+        port = host = None
+    if (
+        url.scheme not in {"http", "https"}
+        or not host
+        or port is None
+        or "@" in url.netloc
+        or url.query
+        or url.fragment
+    ):
+        raise UsageError(
+            f"--listen {text!r} is no address; write unix:/PATH, http://HOST:PORT/ or https://HOST:PORT/PATH"
+        )
+    return Address(host=host, port=port, location=url.path or "/", tls=url.scheme == "https")
+
+
+def read_duration(text: str) -> int:
+    """Seconds."""
+    match = _DURATION.fullmatch(text)
+    if not match:
+        raise ValueError(f"{text!r} is no duration; write such as 30s, 10m, 12h or 7d")
+    return int(match[1]) * _SECONDS[match[2]]
+
+
+def read_period(text: str) -> int:
+    """Seconds, at least one."""
+    seconds = read_duration(text)
+    if not seconds:
+        raise ValueError(f"{text!r} is too short; write 1s or more")
+    return seconds
+
+
+def read_mode(text: str) -> int:
+    """Permission bits."""
+    if not _MODE.fullmatch(text):
+        raise ValueError(f"{text!r} are no permission bits; write such as 0600 or 0660")
+    return int(text, 8)
+
+
+_VALUES: Final[tuple[tuple[str, Callable[[str], int], int, str], ...]] = (
+    ("rotate_size", read_size, 64 * _MIB, "begin a new file after so many bytes (default: 64M)"),
+    ("rotate_interval", read_period, 600, "begin a new file after so much time (default: 10m)"),
+    ("keep", read_duration, 0, "delete finished files that are older, read or not (default: 0s, never)"),
+    ("max_line_bytes", read_size, 16 * _MIB, "keep longer lines aside (default: 16M)"),
+    ("max_body_bytes", read_size, 16 * _MIB, "refuse larger requests with 413 (default: 16M)"),
+    ("max_connections", read_count, 100, "of one listener at a time; others wait (default: 100)"),
+    ("request_timeout", read_period, 30, "for a request that has begun to be complete (default: 30s)"),
+    ("socket_mode", read_mode, 0o600, "permission bits of unix sockets (default: 0600)"),
+    ("file_mode", read_mode, 0o600, "permission bits of the spool's files (default: 0600)"),
+)

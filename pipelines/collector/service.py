@@ -1,0 +1,107 @@
+"""A collector from its start to its end."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import ssl
+from collections.abc import Callable
+from typing import Final
+
+from dovebeam.pipelines.collector.counts import Counts
+from dovebeam.pipelines.collector.listeners import Listener, Peers, bind
+from dovebeam.pipelines.collector.options import Address, CollectOptions
+from dovebeam.pipelines.collector.spool import Spool, SpoolSettings
+from dovebeam.pipelines.collector.unix_lines import UnixLines
+from dovebeam.pipelines.collector.writer import SpoolWriter
+from dovebeam.pipelines.logs import say
+from dovebeam.transforms.drivers.secrets import Secret
+from dovebeam.transforms.errors import DeliveryError
+
+__all__ = ["serve"]
+
+_STOP_SECS: Final = 10.0
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+
+
+async def serve(options: CollectOptions, ready: Callable[[], None] = lambda: None) -> Counts:
+    """Collects until a signal comes, then takes what has been sent by then, and ends.
+
+    Args:
+        options: what to do.
+        ready: called once all addresses are listened to.
+
+    Returns:
+        What was done.
+
+    Raises:
+        DeliveryError: the spool, an address, the certificate or the token cannot be had.
+    """
+    counts = Counts()
+    token = _token(options)
+    tls = _tls(options)
+    settings = SpoolSettings(
+        options.fsync, options.rotate_size, options.rotate_interval, options.keep, options.file_mode
+    )
+    async with SpoolWriter(Spool(options.spool, settings), counts) as writer:
+        listeners: list[Listener] = []
+        try:
+            for address in options.listen:
+                peers = _peers(address, options, token, writer, counts)
+                bound = bind(address, options.socket_mode)
+                context = tls if address.tls else None
+                listeners += [Listener(address, each, peers, options.max_connections, context) for each in bound]
+            ready()
+            await _signal()
+            say("stopping; what was sent by now is still taken")
+        finally:
+            await asyncio.gather(*(listener.stop(_STOP_SECS) for listener in listeners))
+    return counts
+
+
+def _peers(address: Address, options: CollectOptions, token: str, writer: SpoolWriter, counts: Counts) -> Peers:
+    if address.path:
+        return UnixLines(writer, counts, options.max_line_bytes)
+    from dovebeam.pipelines.collector.http_posts import HttpPosts, HttpSettings  # noqa: PLC0415  an extra
+
+    settings = HttpSettings(address.location, token, options.max_body_bytes, options.request_timeout)
+    return HttpPosts(writer, counts, settings)
+
+
+def _token(options: CollectOptions) -> str:
+    """Looked up once; it must be a reference, since everybody can read the command lines of processes."""
+    if options.token is None:
+        return ""
+    secret = Secret.parse("--token", options.token)
+    if not secret.is_local:
+        raise DeliveryError("--token: name where it is, as env:NAME or file:/PATH, not the token itself")
+    text = secret.reveal("--token")
+    if not text:
+        raise DeliveryError(f"--token: there is nothing at {options.token}")
+    return text
+
+
+def _tls(options: CollectOptions) -> ssl.SSLContext | None:
+    if options.tls_cert is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        context.load_cert_chain(options.tls_cert, options.tls_key)
+    except (OSError, ssl.SSLError) as error:
+        raise DeliveryError(f"--tls_cert {options.tls_cert}: {error.strerror or error}") from error
+    return context
+
+
+async def _signal() -> None:
+    """Returns at the first SIGINT or SIGTERM; a second one ends the process as if nobody handled it."""
+    loop = asyncio.get_running_loop()
+    came = asyncio.Event()
+
+    def handle() -> None:
+        came.set()
+        for number in _SIGNALS:
+            loop.remove_signal_handler(number)
+
+    for number in _SIGNALS:
+        loop.add_signal_handler(number, handle)
+    await came.wait()

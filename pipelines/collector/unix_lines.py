@@ -1,0 +1,151 @@
+"""Dovecot's `unix` driver as a peer: a stream of lines, of which some have lost their end.
+
+Dovecot writes an event and a line feed, reads nothing, and notices a peer that is gone only by losing the next event.
+When its buffer of 8 KiB is full it cuts an event anywhere and glues the next one to it; such a line is passed on as it
+came, for the reader of the spool to reject. A connection that ends within a line leaves a piece that no event can be
+made of; it is kept aside. So is a line that is longer than allowed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Callable
+from typing import Final
+
+from dovebeam.pipelines.collector.counts import Counts
+from dovebeam.pipelines.collector.writer import SpoolWriter
+
+__all__ = ["LineAssembler", "UnixLines"]
+
+_READ_BYTES: Final = 256 * 1024
+
+
+class UnixLines:
+    """The connections of a unix listener.
+
+    Args:
+        writer: gets the lines.
+        counts: counts what is torn.
+        max_line_bytes: longer lines are kept aside.
+    """
+
+    def __init__(self, writer: SpoolWriter, counts: Counts, max_line_bytes: int) -> None:
+        self._writer = writer
+        self._counts = counts
+        self._max_line_bytes = max_line_bytes
+        self._connections: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
+
+    def protocol(self, ended: Callable[[], None]) -> asyncio.Protocol:
+        """The protocol of a new connection; `ended` is called once it is over."""
+
+        def connected(reader: asyncio.StreamReader, stream: asyncio.StreamWriter) -> None:
+            task = asyncio.create_task(self._collect(reader, stream))
+            self._connections[task] = stream
+            task.add_done_callback(self._connections.pop)
+            task.add_done_callback(lambda _: ended())
+
+        return asyncio.StreamReaderProtocol(asyncio.StreamReader(limit=_READ_BYTES), connected)
+
+    async def stop(self, seconds: float) -> None:
+        """Takes what Dovecot has sent by now, and lets it go; what cannot be written in time is counted as lost."""
+        for stream in self._connections.values():
+            with contextlib.suppress(OSError):  # gone by itself
+                # From now on Dovecot's writes fail, while what it wrote before can still be read.
+                stream.get_extra_info("socket").shutdown(socket.SHUT_RD)
+        if self._connections:
+            _, late = await asyncio.wait(self._connections, timeout=seconds)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+    async def _collect(self, reader: asyncio.StreamReader, stream: asyncio.StreamWriter) -> None:
+        lines = LineAssembler(self._max_line_bytes)
+        in_hand = 0
+        try:
+            with contextlib.suppress(ConnectionError):  # ends a connection as well as an orderly end
+                while data := await reader.read(_READ_BYTES):
+                    in_hand = len(data)
+                    whole = lines.feed(data)
+                    await self._put_aside(lines)
+                    if whole:
+                        await self._writer.append_patiently(whole)
+                    in_hand = 0
+            in_hand = lines.end()
+            await self._put_aside(lines)
+        except asyncio.CancelledError:
+            self._counts.lost += in_hand
+        finally:
+            stream.close()
+
+    async def _put_aside(self, lines: LineAssembler) -> None:
+        pieces, torn = lines.take_aside()
+        if pieces:
+            await self._writer.put_aside(pieces)
+        self._counts.torn += torn
+
+
+class LineAssembler:
+    """Puts lines together from what arrives, whatever its pieces.
+
+    Args:
+        max_bytes: of a line with its end; a longer one is put aside, in pieces of its own lines.
+    """
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._begun: list[bytes] = []
+        self._size = 0
+        self._within_long = False
+        self._aside: list[bytes] = []
+        self._torn = 0
+
+    def feed(self, data: bytes) -> bytes:
+        """The whole lines that are complete with these bytes."""
+        if self._within_long:
+            end = data.find(b"\n") + 1
+            self._put_aside(data[:end] if end else data)
+            data = data[end:] if end else b""
+            self._within_long = not end
+            self._torn += not self._within_long
+        cut = data.rfind(b"\n") + 1
+        whole = b""
+        if cut:
+            whole = self._without_long(b"".join([*self._begun, data[:cut]]))
+            self._begun, self._size = [], 0
+        if data[cut:]:
+            self._begun.append(data[cut:])
+            self._size += len(data) - cut
+        if self._size >= self._max_bytes:  # with its end it is longer
+            self._put_aside(b"".join(self._begun))
+            self._begun, self._size, self._within_long = [], 0, True
+        return whole
+
+    def end(self) -> int:
+        """Puts aside what came after the last end of a line; its bytes."""
+        size = self._size
+        self._torn += bool(size) or self._within_long
+        if size:
+            self._put_aside(b"".join(self._begun))
+        self._begun, self._size, self._within_long = [], 0, False
+        return size
+
+    def take_aside(self) -> tuple[list[bytes], int]:
+        """What was put aside since the last call, each piece with a line's end, and how many lines have ended there."""
+        taken = self._aside, self._torn
+        self._aside, self._torn = [], 0
+        return taken
+
+    def _put_aside(self, piece: bytes) -> None:
+        self._aside.append(piece.removesuffix(b"\n") + b"\n")
+
+    def _without_long(self, whole: bytes) -> bytes:
+        if len(whole) <= self._max_bytes:
+            return whole
+        lines = [line + b"\n" for line in whole.split(b"\n")[:-1]]
+        for line in lines:
+            if len(line) > self._max_bytes:
+                self._put_aside(line)
+                self._torn += 1
+        return b"".join(line for line in lines if len(line) <= self._max_bytes)
