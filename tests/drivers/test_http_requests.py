@@ -51,7 +51,7 @@ def test_keys_are_of_what_is_in_a_request() -> None:
 def test_order_of_the_backlog() -> None:
     """With one connection a waiting retry holds back all else; halves go before the rest of the batch."""
     backlog = Backlog([b"x"] * 6, 2, None, ordered=True)
-    (first,) = backlog.take_new(1)
+    first = backlog.take_new()
     backlog.split(first)
     left = backlog.take(0.0)
     assert (left.first, left.end) == (0, 1)
@@ -69,7 +69,7 @@ def test_order_of_the_backlog() -> None:
 def test_retries_of_several_connections_do_not_hold_back() -> None:
     """With several connections other requests go on while one waits."""
     backlog = Backlog([b"x"] * 2, 1, None, ordered=False)
-    (first,) = backlog.take_new(1)
+    first = backlog.take_new()
     backlog.retry(first, 5.0)
     assert backlog.due_secs(1.0) == 0.0
     assert backlog.take(1.0).first == 1
@@ -80,7 +80,7 @@ def test_retries_of_several_connections_do_not_hold_back() -> None:
 def test_an_attempt_counts_for_all() -> None:
     """An attempt that decides about all is counted by waiting, split and unsent requests; who has none left is given up."""
     backlog = Backlog([b"x"] * 10, 2, None, ordered=False)
-    one, two = backlog.take_new(2)
+    one, two = backlog.take_new(), backlog.take_new()
     one.tries = 2
     backlog.retry(one, 5.0)
     backlog.split(two)

@@ -18,36 +18,34 @@ class Backlog:
 
     Attributes:
         undisturbed: whether nothing but the rest of the batch is left, with all its attempts before it.
+        unsent: how many payloads were never sent.
     """
 
     def __init__(self, payloads: Sequence[bytes], max_events: int, max_bytes: int | None, *, ordered: bool) -> None:
         self.undisturbed = True
+        self.unsent = len(payloads)
         self._payloads = payloads
         self._count = len(payloads)
         self._max_events = max_events
         self._max_bytes = max_bytes
         self._ordered = ordered
-        self._next = 0
         self._tries = 0  # attempts that count for all that were never sent
         self._since = 0.0
         self._waiting: list[tuple[float, int, Request]] = []  # a heap: when due, first payload
         self._halves: list[Request] = []  # a stack, the first of the batch on top
 
     def __bool__(self) -> bool:
-        return self._next < self._count or bool(self._waiting or self._halves)
+        return self.unsent > 0 or bool(self._waiting or self._halves)
 
-    def take_new(self, most: int) -> list[Request]:
-        """Takes up to so many requests that were never sent."""
+    def take_new(self) -> Request:
+        """Takes a request that was never sent; `unsent` must not be 0."""
+        first = self._count - self.unsent
         if self._max_events == 1:
-            first = self._next
-            self._next = end = min(first + most, self._count)
-            return [Request(index, index + 1) for index in range(first, end)]
-        requests: list[Request] = []
-        while len(requests) < most and self._next < self._count:
-            first = self._next
-            self._next = end_of_request(self._payloads, first, self._max_events, self._max_bytes)
-            requests.append(Request(first, self._next))
-        return requests
+            self.unsent -= 1
+            return Request(first, first + 1)
+        end = end_of_request(self._payloads, first, self._max_events, self._max_bytes)
+        self.unsent = self._count - end
+        return Request(first, end)
 
     def due_secs(self, now: float) -> float | None:
         """After how many seconds `take` has something; 0 for now, None if everything is on its way."""
@@ -55,7 +53,7 @@ class Backlog:
             seconds = max(0.0, self._waiting[0][0] - now)
             if self._ordered or not seconds:
                 return seconds
-        if self._halves or self._next < self._count:
+        if self._halves or self.unsent:
             return 0.0
         return max(0.0, self._waiting[0][0] - now) if self._waiting else None
 
@@ -66,7 +64,7 @@ class Backlog:
         elif self._halves:
             request = self._halves.pop()
         else:
-            (request,) = self.take_new(1)
+            request = self.take_new()
             request.tries, request.since = self._tries, self._since
         self._note()
         return request
@@ -101,9 +99,9 @@ class Backlog:
         self._halves = [request for request in self._halves if id(request) not in lost]
         self._tries += 1
         self._since = self._since or began
-        if self._next < self._count and is_last(self._tries, self._since):
-            rest = Request(self._next, self._count)
-            rest.tries, self._next = self._tries, self._count
+        if self.unsent and is_last(self._tries, self._since):
+            rest = Request(self._count - self.unsent, self._count)
+            rest.tries, self.unsent = self._tries, 0
             given_up.append(rest)
         self._note()
         return given_up

@@ -121,7 +121,16 @@ class _Delivery:
         multi, idle, on_way, endpoint = self._pool.multi, self._pool.idle, self._on_way, self._endpoint
         perform, info_read, remove = multi.perform, multi.info_read, multi.remove_handle
         response_code, success = pycurl.RESPONSE_CODE, self._rules.success
-        while self._start():
+        backlog, size = self._backlog, self._pool.size
+        while True:
+            # The common case is written out here, because it happens for every answer of a single connection.
+            if endpoint.calm and backlog.undisturbed and self._bucket is None:
+                if backlog.unsent and len(on_way) < size:
+                    self._start_new(size - len(on_way))
+                elif not on_way:
+                    return
+            elif not self._start_with_care():
+                return
             perform()
             _, answered, failed = info_read()
             if not answered and not failed:
@@ -143,20 +152,20 @@ class _Delivery:
             if delivered and not endpoint.calm:
                 endpoint.succeeded(delivered)
 
-    def _start(self) -> bool:
-        """Starts as many requests as there are free connections; whether any is on its way or waiting."""
-        backlog, on_way, size = self._backlog, self._on_way, self._pool.size
-        if not (self._endpoint.calm and backlog.undisturbed and self._bucket is None):
-            return self._start_with_care()
-        free = size - len(on_way)
-        if free and backlog:
-            self._pool.keep_time()
-            for request in backlog.take_new(free):
-                self._launch(request)
-        return bool(on_way)
+    def _start_new(self, most: int) -> None:
+        """Starts up to so many requests that were never sent."""
+        backlog = self._backlog
+        self._pool.keep_time()
+        while most and backlog.unsent:
+            self._launch(backlog.take_new())
+            most -= 1
 
     def _start_with_care(self) -> bool:
-        """`_start` when retries wait, or the endpoint may not be able to take a request, or the rate is limited."""
+        """Starts what may be started when something waits, the endpoint is in trouble or the rate is limited.
+
+        Returns:
+            Whether anything is on its way or waiting.
+        """
         self._nap_secs = _MAX_WAIT_SECS
         while len(self._on_way) < self._pool.size:
             now = time.monotonic()
