@@ -90,11 +90,12 @@ def test_bundle_is_done_when_the_daemon_has_read_it() -> None:
 
 @pytest.mark.parametrize("way", ["tcp", "tls"])
 @pytest.mark.parametrize("limit", [1, 700, 65536, 2_000_001])
-def test_reset_in_the_middle_loses_nothing(authority: Authority, way: str, limit: int) -> None:
-    """A daemon that dies in the midst of a record gets all that it is not known to have read, in whole records."""
+@pytest.mark.parametrize("clean", [True, False], ids=["stopped", "killed"])
+def test_end_in_the_middle_loses_nothing(authority: Authority, way: str, limit: int, clean: bool) -> None:
+    """A daemon that ends in the midst of a record gets all that it is not known to have read, in whole records."""
     context = server_context(authority) if way == "tls" else None
     driver = {"ssl_client_ca_file": str(authority.certificate)} if way == "tls" else {}
-    with run_syslog_server(context, read_limit=limit) as server:
+    with run_syslog_server(context, read_limit=limit, clean=clean) as server:
         with LogDriver(f"syslog+{way}:127.0.0.1:{server.port}", **driver).open() as connection:  # type: ignore[arg-type]
             for start in range(0, len(SENT), 500):
                 assert connection.send(SENT[start : start + 500]) == []
@@ -106,6 +107,17 @@ def test_reset_in_the_middle_loses_nothing(authority: Authority, way: str, limit
     assert set(texts) == set(SENT)
     after = texts[len(split_frames(bytes(server.received[0]))[0]) :]
     assert after == SENT[SENT.index(after[0]) :]
+
+
+def test_daemon_that_stops_before_the_last_record() -> None:
+    """It has closed before what is sent last comes, and that is noticed: nothing acknowledged it."""
+    for _ in range(20):
+        with run_syslog_server(read_limit=5, clean=True) as server:
+            with LogDriver(f"syslog+tcp:127.0.0.1:{server.port}").open() as connection:
+                connection.send([b"one"])
+                connection.send([b"two"])
+                connection.flush()
+            assert set(server.texts()) == {b"one", b"two"}
 
 
 def test_daemon_that_is_away_is_waited_for() -> None:

@@ -12,6 +12,7 @@ from dovebeam.pipelines.rejects import CountRejects, WriteRejects, check_rejects
 from dovebeam.transforms.errors import DeliveryError
 from dovebeam.transforms.reject import Reject, make_reject, reject_from_json
 from support.gcs_emulator import PIPELINE_OPTIONS, gcs_emulator
+from support.gcs_faults import gcs_faults
 from support.pipelines import pipeline
 
 REJECTS = [
@@ -95,6 +96,16 @@ def test_object(tmp_path: Path) -> None:
         assert counters["rejects_accounted"] == 3
         with pytest.raises(DeliveryError, match="exists; name another object"):
             check_rejects_path(uri)
+
+
+@pytest.mark.parametrize("step", ["upload", "batch"])
+def test_store_that_refuses_fails_the_job(step: str) -> None:
+    """Neither an upload that is refused, nor a rename that is refused within a batch, ends as a job that is done."""
+    with gcs_emulator() as bucket, gcs_faults(bucket, lambda _method, path: path.startswith(f"/{step}/")) as faults:
+        with pytest.raises(Exception, match=r"403|[Rr]efused|Forbidden"), pipeline(*PIPELINE_OPTIONS) as (p, _):
+            _ = p | beam.Create(REJECTS) | WriteRejects(bucket.uri("rejects.json"))
+        assert faults.refused
+        assert "rejects.json" not in bucket.names()
 
 
 def test_check(tmp_path: Path) -> None:

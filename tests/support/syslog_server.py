@@ -57,17 +57,25 @@ class SyslogServer:
     Args:
         context: for TLS.
         read_limit: close the first connection after so many bytes were read, with what else came unread; 0: never.
+        clean: close it without a reset, as a daemon that stops.
         paused: read nothing until `resume`.
         deaf: never close, whatever the other side does.
     """
 
     def __init__(
-        self, context: ssl.SSLContext | None = None, *, read_limit: int = 0, paused: bool = False, deaf: bool = False
+        self,
+        context: ssl.SSLContext | None = None,
+        *,
+        read_limit: int = 0,
+        clean: bool = False,
+        paused: bool = False,
+        deaf: bool = False,
     ) -> None:
         self.received: list[bytearray] = []
         self.errors: list[Exception] = []
         self._context = context
         self._read_limit = read_limit
+        self._clean = clean
         self._deaf = deaf
         self._go = threading.Event()
         self._stop = threading.Event()
@@ -134,16 +142,21 @@ class SyslogServer:
                     self._stop.wait(30)
                 return
             into += data
-        # As a process that is killed: the kernel resets the connection.
-        peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        if not self._clean:  # as a process that is killed: the kernel resets the connection
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 @contextlib.contextmanager
 def run_syslog_server(
-    context: ssl.SSLContext | None = None, *, read_limit: int = 0, paused: bool = False, deaf: bool = False
+    context: ssl.SSLContext | None = None,
+    *,
+    read_limit: int = 0,
+    clean: bool = False,
+    paused: bool = False,
+    deaf: bool = False,
 ) -> Iterator[SyslogServer]:
     """A `SyslogServer` for one test."""
-    server = SyslogServer(context, read_limit=read_limit, paused=paused, deaf=deaf)
+    server = SyslogServer(context, read_limit=read_limit, clean=clean, paused=paused, deaf=deaf)
     try:
         yield server
     finally:

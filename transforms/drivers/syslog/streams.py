@@ -8,6 +8,7 @@ has read that end and so all before it, closes its own. A daemon that dies befor
 from __future__ import annotations
 
 import errno
+import math
 import os
 import select
 import socket
@@ -27,7 +28,8 @@ __all__ = ["TcpWire", "TlsWire", "open_tcp", "open_tls"]
 _CONNECT_TIMEOUT_MSEC: Final = 10_000
 _READ_BYTES: Final = 16 * 1024
 _MAX_ANSWER_BYTES: Final = 64 * 1024  # of a daemon's last words, read for a TLS alert; the rest is passed over
-_LOOK_MSEC: Final = 500
+_LOOK_SECS: Final = 0.5
+_ACKNOWLEDGED_SECS: Final = 0.001
 
 
 class TcpWire(Wire):
@@ -55,23 +57,38 @@ class TcpWire(Wire):
         """What the daemon said last says nothing over plain TCP."""
 
     def _read_to_end(self) -> bytes:
-        """Waits for the daemon to close its side; patient as long as it takes what lies before it."""
+        """Waits for the daemon to close its side; patient as long as it takes what lies before it.
+
+        A daemon that stops may have closed before it saw all of it. What it did not see is then never acknowledged,
+        but answered with a reset, which the kernel keeps as the socket's error.
+        """
         answer = bytearray()
-        patience = None if self._timeout_msec is None else self._timeout_msec / 1000
+        patience = math.inf if self._timeout_msec is None else self._timeout_msec / 1000
         since, left = time.monotonic(), unread_bytes(self._socket)
-        poll = select.poll()
-        poll.register(self._socket, select.POLLIN)
-        while True:
-            if poll.poll(_LOOK_MSEC if patience is None else min(_LOOK_MSEC, int(patience * 1000) + 1)):
-                data = self._socket.recv(_READ_BYTES)
-                if not data:
-                    return bytes(answer)
-                answer += data[: _MAX_ANSWER_BYTES - len(answer)]
+        closed = False
+        while not closed or left:
+            closed = closed or self._read_some(answer, min(patience, _LOOK_SECS))
+            error = pending_error(self._socket) if closed else None
+            if error is not None:
+                raise error
             before, left = left, unread_bytes(self._socket)
             if left < before:
                 since = time.monotonic()
-            if patience is not None and time.monotonic() - since > patience:
+            elif time.monotonic() - since > patience:
                 raise self._unconfirmed()
+            if closed and left:
+                time.sleep(_ACKNOWLEDGED_SECS)
+        return bytes(answer)
+
+    def _read_some(self, answer: bytearray, seconds: float) -> bool:
+        """Whether the daemon has closed its side; waits for that, or for words of it, for a while."""
+        poll = select.poll()
+        poll.register(self._socket, select.POLLIN)
+        if not poll.poll(seconds * 1000 + 1):
+            return False
+        data = self._socket.recv(_READ_BYTES)
+        answer += data[: _MAX_ANSWER_BYTES - len(answer)]
+        return not data
 
     def _unconfirmed(self) -> DeliveryError:
         message = (
