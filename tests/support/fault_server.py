@@ -4,8 +4,9 @@
 
 It prints one line of JSON when it listens. Each line of JSON on standard input is a list of rules that replaces the ones
 in force, and is answered by the line `ok`; the process ends with its standard input. The first rule that has something
-left is used; see `Rule`. Every request becomes a line of the log before its answer leaves, by one write(2), so that
-what was acknowledged is in the log whatever kills this process. `fault_target` starts it and reads the log.
+left is used; see `fault_server_rules.Rule`. Every request becomes a line of the log before its answer leaves, by one
+write(2), so that what was acknowledged is in the log whatever kills this process. `fault_server_control` starts it and
+reads the log.
 
 Events are recognised by their field `"id":"..."`, in bodies that are plain, gzip or zstd.
 """
@@ -15,85 +16,21 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import email.utils
-import gzip
-import io
 import json
 import os
-import re
 import socket
 import ssl
 import struct
 import sys
 import time
-from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, cast
 
-_ID = re.compile(rb'"id":"([^"]{1,40})"')
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from support.fault_server_rules import BROKEN, Rule, event_ids
+
 _MAX_HEAD_BYTES = 65_536
 _ENDLESS = b"x" * 65_536
-
-
-@dataclass
-class Rule:
-    """What to do with requests.
-
-    Attributes:
-        requests: for how many requests; None for any number.
-        secs: for how long after its first request; None for ever.
-        delay_secs: how long the answer takes.
-        status: of the answer.
-        headers: lines of the answer.
-        retry_after_secs: adds Retry-After, if not 0.
-        retry_after_as: "seconds", or "date".
-        max_body: a longer body is answered with 413, if not 0.
-        max_at_once: while so many requests are being served a further one is answered with 429 at once, if not 0.
-        poison: a body with an event of this id is answered with 400.
-        bytes_per_sec: how fast bodies are read, over all connections together; 0 for as fast as they come.
-        action: "answer", or: "never" answer, "reset_early" (before the body is read), "reset_late" (after it),
-            "reset_acknowledged" (after it was taken for delivered), "half_head", "half_body", "garbage", "close",
-            "endless" (a body), "refuse_early" (the answer comes and the connection is closed before the body is read).
-    """
-
-    requests: int | None = None
-    secs: float | None = None
-    delay_secs: float = 0.0
-    status: int = 204
-    headers: tuple[str, ...] = ()
-    retry_after_secs: int = 0
-    retry_after_as: str = "seconds"
-    max_body: int = 0
-    max_at_once: int = 0
-    poison: str = ""
-    bytes_per_sec: int = 0
-    action: str = "answer"
-    until: float | None = None
-
-    def use(self) -> bool:
-        """Whether it still holds, for one request more."""
-        if self.secs is not None:
-            self.until = self.until or time.monotonic() + self.secs
-            if time.monotonic() > self.until:
-                return False
-        if self.requests is not None:
-            if self.requests == 0:
-                return False
-            self.requests -= 1
-        return True
-
-    def answer(self, status: int) -> bytes:
-        """A whole answer."""
-        lines = [f"HTTP/1.1 {status} Whatever", *self.headers]
-        if self.retry_after_secs and self.retry_after_as == "date":
-            # A date has whole seconds: the next one, so that no less than the asked time is meant.
-            lines.append(
-                f"Retry-After: {email.utils.formatdate(int(time.time()) + 1 + self.retry_after_secs, usegmt=True)}"
-            )
-        elif self.retry_after_secs:
-            lines.append(f"Retry-After: {self.retry_after_secs}")
-        if status != 204:
-            lines.append("Content-Length: 0")
-        return "\r\n".join([*lines, "", ""]).encode()
 
 
 class Target:
@@ -226,7 +163,7 @@ class Peer(asyncio.Protocol):
 
     def _serve(self, head: dict[str, str], body: bytes) -> None:
         rule, action = self._rule, self._rule.action
-        ids = [found.decode() for found in _ID.findall(_decoded(body, head.get("content-encoding", "")))]
+        ids = event_ids(body, head.get("content-encoding", ""))
         status = rule.status
         if rule.max_body and len(body) > rule.max_body:
             status = 413
@@ -241,7 +178,7 @@ class Peer(asyncio.Protocol):
         elif action in {"reset_late", "reset_acknowledged"}:
             self._reset()
         elif action != "never":
-            self.transport.write(_BROKEN[action] if action != "endless" else b"HTTP/1.1 %d Endless\r\n\r\n" % status)
+            self.transport.write(BROKEN[action] if action != "endless" else b"HTTP/1.1 %d Endless\r\n\r\n" % status)
             if action != "endless":
                 self.transport.close()
 
@@ -263,25 +200,6 @@ class Peer(asyncio.Protocol):
         with contextlib.suppress(OSError):
             peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.transport.abort()
-
-
-_BROKEN = {
-    "half_head": b"HTTP/1.1 2",
-    "half_body": b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf",
-    "garbage": bytes(range(128, 256)) * 8,
-    "close": b"",
-}
-
-
-def _decoded(body: bytes, encoding: str) -> bytes:
-    if encoding == "gzip":
-        return gzip.decompress(body)
-    if encoding == "zstd":
-        import zstandard
-
-        with zstandard.ZstdDecompressor().stream_reader(io.BytesIO(body)) as stream:
-            return cast("bytes", stream.read())
-    return body
 
 
 def _obey(target: Target) -> None:

@@ -56,7 +56,7 @@ class FaultServer:
         return f"{'https' if self._certificate else 'http'}://{self._host}:{self.port}/events"
 
     def start(self, *rules: dict[str, Any]) -> None:
-        """Starts it with these rules in force; see `fault_server.Rule`."""
+        """Starts it with these rules in force; see `fault_server_rules.Rule`."""
         certificate, key = self._certificate or ("", "")
         self._process = subprocess.Popen(
             [
