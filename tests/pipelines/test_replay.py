@@ -1,0 +1,248 @@
+"""`dovebeam replay`: an export of exactly the events of a span of time, out of an archive."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from dovebeam.transforms.codecs import encode_json
+from dovebeam.transforms.event import make_event
+from support.commands import Ran, dovebeam, exporter, metric, write_config, write_events
+from support.corpus import CORPUS
+from support.server_http import run_http_server
+
+MINUTE = ("--start_time", "2026-11-22T08:19:10Z", "--end_time", "2026-11-22T08:20:10Z")
+HOUR = 3_600_000_000
+DAY = 20_000 * 24 * HOUR  # 2024-10-04
+
+
+@pytest.fixture(scope="module")
+def corpus_archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The corpus as an archive."""
+    folder = tmp_path_factory.mktemp("archive")
+    ran = dovebeam("archive", "--input", CORPUS / "events.json.gz", "--output", folder)
+    assert ran.code == 0, ran.err
+    return folder
+
+
+def archive_of(folder: Path, lines: list[bytes], *arguments: object) -> Path:
+    """An archive of some events."""
+    archive = folder / "archive"
+    archive.mkdir(exist_ok=True)
+    ran = dovebeam("archive", "--input", write_events(folder, lines), "--output", archive, *arguments)
+    assert ran.code == 0, ran.err
+    return archive
+
+
+def hours(*counts: int) -> list[bytes]:
+    """So many events in each hour of a day."""
+    return [
+        encode_json(make_event("x", fields={"n": number, "hour": hour}, end_time=DAY + hour * HOUR + number))
+        for hour, count in enumerate(counts)
+        for number in range(count)
+    ]
+
+
+def to_file(folder: Path, name: str = "out.json") -> Path:
+    """A configuration that writes two metrics to one file and one to nowhere."""
+    target = exporter("file", "file", "json", f"file_path = {folder / name}")
+    blocks = [
+        metric("imap", "category=imap", "file"),
+        metric("x", "event=x", "file"),
+        metric("auth", "event=auth_*", "nil"),
+    ]
+    return write_config(folder, target, exporter("nil", "drop"), *blocks)
+
+
+def test_a_minute_equals_the_export_of_exactly_those_events(tmp_path: Path, corpus_archive: Path) -> None:
+    """The same bytes in the same order as an export of the original lines, and a dry run with the ledger's numbers."""
+    config = to_file(tmp_path)
+    dry = dovebeam(
+        "replay", "--config", config, "--input", corpus_archive, *MINUTE, "--dry_run", "--ledger", tmp_path / "dry"
+    )
+    assert dry.code == 0, dry.err
+    assert not (tmp_path / "out.json").exists()
+    ran = dovebeam("replay", "--config", config, "--input", corpus_archive, *MINUTE, "--ledger", tmp_path / "ledger")
+    assert ran.code == 0, ran.err
+    replayed = (tmp_path / "out.json").read_bytes()
+    (tmp_path / "out.json").unlink()
+    assert dovebeam("export", "--config", config, "--input", CORPUS / "events.json.gz", *MINUTE).code == 0
+    assert replayed == (tmp_path / "out.json").read_bytes() != b""
+
+    counted, ledger = (json.loads((tmp_path / name).read_text()) for name in ("dry", "ledger"))
+    assert [counted[name] for name in ("read", "matched", "unmatched", "out_of_range")] == [
+        ledger[name] for name in ("read", "matched", "unmatched", "out_of_range")
+    ]
+    assert ledger["out_of_range"] > 0
+    by_metric: dict[str, int] = {}
+    for row in counted["sums"]:
+        by_metric[row["metric"]] = by_metric.get(row["metric"], 0) + row["events"]
+    assert by_metric == {row["name"]: row["matched"] for row in ledger["metrics"] if row["matched"]}
+    assert counted["exporters"] == [
+        {"name": row["name"], "formatted": row["formatted"], "bytes": row["delivered_bytes"]}
+        for row in ledger["exporters"]
+    ]
+    assert "2026-11-22T08Z" in dry.out
+
+
+def test_twice_has_the_same_keys(tmp_path: Path, corpus_archive: Path) -> None:
+    """A target that keeps idempotency keys sees each event once, though the replay ran twice."""
+    kept: dict[str, bytes] = {}
+    with run_http_server() as server:
+        settings = (f"http_post_url = {server.url}/", "http_post_idempotency_header = Idempotency-Key")
+        settings += ("http_client_request_absolute_timeout = 10s", "http_client_max_parallel_connections = 8")
+        blocks = exporter("http", "http-post", "json", *settings), metric("m", "event=auth_request_finished", "http")
+        arguments = ("replay", "--config", write_config(tmp_path, *blocks), "--input", corpus_archive, *MINUTE)
+        first, second = dovebeam(*arguments), dovebeam(*arguments)
+    assert (first.code, second.code) == (0, 0), first.err
+    for request in server.requests:
+        assert kept.setdefault(request.headers["idempotency-key"], request.body) == request.body
+    assert len(server.requests) == 2 * len(kept) > 0
+    assert run_id_of(first) == run_id_of(second)
+
+
+def run_id_of(ran: Ran) -> str:
+    """What a replay called itself."""
+    found = re.search(r"replay ([0-9a-zA-Z]+):", ran.err)
+    assert found is not None
+    return found[1]
+
+
+def test_twice_writes_the_same_files(tmp_path: Path) -> None:
+    """As shards: the second run replaces the first one's files; a replay keeps its name when the archive grows."""
+    archive = archive_of(tmp_path, hours(5, 5))
+    settings = (f"file_path = {tmp_path / 'out.json'}", "file_writing = shards")
+    config = write_config(tmp_path, exporter("file", "file", "json", *settings), metric("m", "event=x", "file"))
+    times = ("--start_time", "2024-10-04T01:00:00Z", "--end_time", "2024-10-04T02:00:00Z")
+    arguments = ("replay", "--config", config, "--input", archive, *times)
+    assert dovebeam(*arguments).code == 0
+    before = {path.name: path.read_bytes() for path in tmp_path.glob("out-*")}
+    assert [content.count(b"\n") for content in before.values()] == [5]
+    assert dovebeam(*arguments).code == 0
+    assert {path.name: path.read_bytes() for path in tmp_path.glob("out-*")} == before
+    archive_of(tmp_path, hours(0, 2), "--run_id", "more")
+    assert dovebeam(*arguments).code == 0
+    assert {path.name: path.read_bytes().count(b"\n") for path in tmp_path.glob("out-*")} == dict.fromkeys(before, 7)
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "files", "events"),
+    [
+        ("2024-10-04T00:00:00Z", "2024-10-04T01:00:00Z", "1 of 4", 3),
+        ("2024-10-04T00:30:00Z", "2024-10-04T03:00:00Z", "2 of 4", 9),
+        ("2024-10-04T01:00:00.000003Z", "2024-10-04T01:00:00.000005Z", "1 of 4", 1),
+        ("2024-10-05T00:00:00Z", "2024-10-06T00:00:00Z", "0 of 4", 0),
+    ],
+)
+def test_files_of_other_times_are_not_read(tmp_path: Path, start: str, end: str, files: str, events: int) -> None:
+    """By manifest and partition; a file that is skipped could not even be read."""
+    archive = archive_of(tmp_path, hours(3, 4, 5, 6))
+    for path in archive.rglob("hour=03/*.avro"):
+        path.write_bytes(b"not an Avro file")
+    ledger = tmp_path / "ledger"
+    arguments = ("--start_time", start, "--end_time", end, "--ledger", ledger)
+    ran = dovebeam("replay", "--config", to_file(tmp_path), "--input", archive, *arguments)
+    assert ran.code == 0, ran.err
+    assert f"{files} files may hold" in ran.err
+    assert json.loads(ledger.read_text())["delivered"] == events
+
+
+def test_without_a_manifest_partitions_decide(tmp_path: Path) -> None:
+    """A pattern works, too, and Avro files of other writers are read whole."""
+    archive = archive_of(tmp_path, hours(3, 4))
+    for path in archive.glob("*.manifest.json"):
+        path.unlink()
+    times = ("--start_time", "2024-10-04T01:00:00Z")
+    for given in (archive, f"{archive}/**.avro"):
+        ran = dovebeam("replay", "--config", to_file(tmp_path), "--input", given, *times)
+        assert ran.code == 0, ran.err
+        assert "1 of 2 files" in ran.err
+    assert (tmp_path / "out.json").read_bytes().count(b"\n") == 8
+
+
+def test_only_what_failed(tmp_path: Path) -> None:
+    """By the ledger of a run that one exporter did not finish: the others get nothing a second time."""
+    archive = archive_of(tmp_path, hours(4))
+    good = exporter("good", "file", "json", f"file_path = {tmp_path / 'good.json'}")
+    failing = [True]
+
+    def answer(_number: int, _request: object) -> object:
+        from support.server_http import Answer, status
+
+        return status(403) if failing[0] else Answer()
+
+    with run_http_server(answer) as server:  # type: ignore[arg-type]
+        bad = exporter(
+            "bad", "http-post", "json", f"http_post_url = {server.url}/", "http_client_request_absolute_timeout = 5s"
+        )
+        config = write_config(tmp_path, good, bad, metric("m", "event=x", "good"), metric("n", "event=x", "bad"))
+        arguments = ("replay", "--config", config, "--input", archive)
+        kept = ("--rejects", tmp_path / "rejects", "--ledger", tmp_path / "ledger")
+        assert dovebeam(*arguments, *kept).code == 0
+        assert (tmp_path / "good.json").read_bytes().count(b"\n") == 4
+        failing[0] = False
+        ran = dovebeam(*arguments, "--only_failed", tmp_path / "ledger", "--ledger", tmp_path / "second")
+        assert ran.code == 0, ran.err
+        again = dovebeam(*arguments, "--only_failed", tmp_path / "second")
+    assert (tmp_path / "good.json").read_bytes().count(b"\n") == 4
+    assert [row["name"] for row in json.loads((tmp_path / "second").read_text())["exporters"]] == ["bad"]
+    assert (again.code, "nothing is left to do" in again.err) == (2, True)
+
+
+def test_only_one_exporter(tmp_path: Path) -> None:
+    """Named; an unknown name is a usage error with the nearest one."""
+    archive = archive_of(tmp_path, hours(4))
+    config = to_file(tmp_path)
+    assert dovebeam("replay", "--config", config, "--input", archive, "--only_exporter", "nil").code == 0
+    assert not (tmp_path / "out.json").exists()
+    ran = dovebeam("replay", "--config", config, "--input", archive, "--only_exporter", "fiel")
+    assert ran.code == 2
+    assert "did you mean 'file'" in ran.err
+
+
+def test_a_rate_changes_nothing_but_the_time(tmp_path: Path) -> None:
+    """All events arrive; that the rate is kept is the throttle's test."""
+    archive = archive_of(tmp_path, hours(30, 30))
+    ran = dovebeam("replay", "--config", to_file(tmp_path), "--input", archive, "--rate", "100")
+    assert ran.code == 0, ran.err
+    assert (tmp_path / "out.json").read_bytes().count(b"\n") == 60
+
+
+def test_an_archive_that_is_not_whole(tmp_path: Path) -> None:
+    """A file that is missing, a run that was interrupted, a damaged manifest: said before anything is sent."""
+    archive = archive_of(tmp_path, hours(3, 3))
+    config, [manifest] = to_file(tmp_path), list(archive.glob("*.manifest.json"))
+    arguments = ("replay", "--config", config, "--input", archive)
+    whole = manifest.read_text()
+    manifest.write_text(whole.replace('"done"', '"committing"'))
+    assert "has not finished writing 2 files" in dovebeam(*arguments).err
+    later = ("--start_time", "2024-10-05T00:00:00Z")
+    assert dovebeam(*arguments, *later).code == 0
+    manifest.write_text(whole[:-20])
+    assert "is no manifest of dovebeam" in dovebeam(*arguments).err
+    manifest.write_text(whole)
+    next(archive.rglob("hour=00/*.avro")).unlink()
+    ran = dovebeam(*arguments)
+    assert (ran.code, "1 files that run" in ran.err) == (1, True)
+    assert not (tmp_path / "out.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--dry_run", "--preview", "x"), "--dry_run writes nothing"),
+        (("--only_exporter", "a", "--only_failed", "b"), "give one of them"),
+        (("--only_failed", ""), "is empty"),
+        (("--rate", "fast"), "is no rate"),
+        (("--input_format", "rejects"), "is for `dovebeam export`"),
+        (("--only_failed", "/nonexistent"), "name the ledger of a run"),
+    ],
+)
+def test_usage(arguments: tuple[str, ...], words: str) -> None:
+    """What is wrong, and what to write instead; exit code 2."""
+    ran = dovebeam("replay", "--config", "c", "--input", "i", *arguments)
+    assert ran.code == 2
+    assert words in ran.err
