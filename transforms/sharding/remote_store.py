@@ -8,7 +8,8 @@ from apache_beam.io.filesystem import BeamIOError, CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
 from dovebeam.transforms.errors import DeliveryError
-from dovebeam.transforms.shards.store import LocalStore, Store
+from dovebeam.transforms.shards.local_store import LocalStore
+from dovebeam.transforms.shards.store import Store
 
 __all__ = ["RemoteStore", "make_store"]
 
@@ -31,7 +32,7 @@ class RemoteStore:
     def create(self, name: str, *, is_part: bool) -> BinaryIO:  # noqa: ARG002  objects have no modes
         """See `Store`."""
         uri = self._uri(name)
-        if self.exists(name):
+        if self.stamp(name):
             raise DeliveryError(f"{uri} exists, and a temporary object must be new (remove it, or wait)", uri)
         return cast(BinaryIO, self._called(uri, lambda: _uncompressed(FileSystems.create, uri)))
 
@@ -40,14 +41,18 @@ class RemoteStore:
         uri = self._uri(name)
         return cast(BinaryIO, self._called(uri, lambda: _uncompressed(FileSystems.open, uri)))
 
-    def exists(self, name: str) -> bool:
+    def stamp(self, name: str) -> str:
         """See `Store`."""
         uri = self._uri(name)
-        return bool(self._called(uri, lambda: FileSystems.exists(uri)))
+        if not self._called(uri, lambda: FileSystems.exists(uri)):
+            return ""
+        return f"={self._called(uri, lambda: FileSystems.checksum(uri))}"
 
-    def publish(self, temporary: str, final: str) -> None:
+    def publish(self, temporary: str, final: str, *, replaces: bool) -> None:
         """See `Store`: a copy, whose failure is an error, and then the temporary object is removed."""
         source, target = self._uri(temporary), self._uri(final)
+        if not replaces and self.stamp(final):
+            raise DeliveryError(f"{target} has appeared while the job ran; nothing was replaced", target)
         self._called(target, lambda: FileSystems.rename([source], [target]))
 
     def write(self, name: str, content: bytes) -> None:
@@ -62,7 +67,7 @@ class RemoteStore:
 
     def delete(self, name: str) -> None:
         """See `Store`."""
-        if self.exists(name):
+        if self.stamp(name):
             uri = self._uri(name)
             self._called(uri, lambda: FileSystems.delete([uri]))
 
@@ -70,7 +75,7 @@ class RemoteStore:
         """See `Store`."""
         uri = self._uri(directory)
         found = self._called(uri, lambda: FileSystems.match([f"{uri}/**"])[0].metadata_list)
-        names = [each.path for each in found]
+        names = [each.path for each in found if each.path.startswith(f"{uri}/")]  # a bracket in it is a pattern
         if names:
             self._called(uri, lambda: FileSystems.delete(names))
 

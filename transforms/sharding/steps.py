@@ -1,7 +1,7 @@
 """The steps of `WriteShards`: parts by bundles, files by plan, and one commit."""
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import apache_beam as beam
@@ -18,13 +18,14 @@ from dovebeam.transforms.shards.composing import compose
 from dovebeam.transforms.shards.framing import Framing
 from dovebeam.transforms.shards.layout import Layout
 from dovebeam.transforms.shards.part_writer import PartWriter, by_path
-from dovebeam.transforms.shards.pieces import FilePlan, Part, WrittenFile
+from dovebeam.transforms.shards.pieces import UNKNOWN_OFFSET, FilePlan, Piece, WrittenFile
 from dovebeam.transforms.shards.planning import plan_files
 from dovebeam.transforms.shards.store import Store
 
-__all__ = ["CommitFn", "ComposeFn", "PartsFn", "PlanFn", "ShardSettings", "Total"]
+__all__ = ["ACCOUNT", "Account", "CommitFn", "ComposeFn", "PartsFn", "PlanFn", "ShardSettings"]
 
-_UNKNOWN = -1
+ACCOUNT = "account"
+"""The tag of what a step says it has done, for the commit to compare."""
 
 
 class ShardSettings(NamedTuple):
@@ -32,7 +33,7 @@ class ShardSettings(NamedTuple):
 
     Attributes:
         base: a directory, or the URL of a folder in an object store.
-        default_path: the file of payloads without a path, relative to the base.
+        default_path: the file of payloads without a path, relative to the base; empty if all must have one.
         layout: names of the run.
         framing: how payloads lie in files.
         max_bytes: where files end, 0 for a default.
@@ -53,21 +54,26 @@ class ShardSettings(NamedTuple):
         return make_store(self.base, self.mode, self.directory_mode)
 
 
-class Total(NamedTuple):
-    """What the commit must find: so many files with so many events."""
+class Account(NamedTuple):
+    """A part of what the commit must find.
 
-    files: int
-    events: int
+    Attributes:
+        events: payloads that were written into parts.
+        files: files that were planned.
+    """
+
+    events: int = 0
+    files: int = 0
 
 
-@beam.typehints.with_output_types(Part)
 class PartsFn(beam.DoFn):
-    """Writes the payloads of a bundle into a part."""
+    """Writes the payloads of a bundle into a part; pieces by their paths, and tagged an `Account`."""
 
     def __init__(self, settings: ShardSettings) -> None:
         self._settings = settings
         self._writer: PartWriter | None = None
-        self._told = (0, 0)
+        self._events = 0
+        self._bytes = 0
 
     def setup(self) -> None:
         """Beam's hook: finds the place."""
@@ -76,39 +82,45 @@ class PartsFn(beam.DoFn):
     def start_bundle(self) -> None:
         """A bundle that failed leaves a part behind, which nobody names."""
         self._abandon()
-        layout = self._settings.layout
-        name = layout.part(uuid.uuid4().hex)
+        name = self._settings.layout.part(uuid.uuid4().hex)
         self._writer = PartWriter(self._store, name, self._settings.framing, self._settings.max_bytes)
-        self._told = (0, 0)
+        self._events = self._bytes = 0
 
-    def process(self, element: Any) -> None:
+    def process(self, element: Any) -> Iterable[Any]:
         """Takes payloads."""
         batch = element if isinstance(element, PayloadBatch) else PayloadBatch([element])
         if self._writer is None:
             raise RuntimeError("payloads before the bundle began")
-        for path, payloads, first in by_path(batch.paths, batch.payloads, self._settings.default_path):
+        for path, payloads, first in by_path(batch.paths, batch.payloads, self._default_path(batch)):
             offset = batch.offsets[first] if batch.offsets else None
-            origin = (batch.source_uri, _UNKNOWN if offset is None else offset)
-            self._writer.add(path, payloads, origin)
-        events, size = self._told
-        self._told = events + len(batch), size + sum(map(len, batch.payloads))
+            origin = (batch.source_uri, UNKNOWN_OFFSET if offset is None else offset)
+            yield from map(_keyed, self._writer.add(path, payloads, origin))
+        self._events += len(batch)
+        self._bytes += sum(map(len, batch.payloads))
         progress.advance(delivered=len(batch))
 
     def finish_bundle(self) -> Iterable[Any]:
-        """Gives the account of the bundle's part."""
+        """Gives the rest, now that the part is complete."""
         if self._writer is None:
             return
         writer, self._writer = self._writer, None
-        part = writer.finish()
+        pieces = writer.finish()
         exporter = self._settings.layout.exporter
-        counting.add("delivered", self._told[0], exporter)
-        counting.add("delivered_bytes", self._told[1], exporter)
-        if part.pieces:
-            yield WindowedValue(part, MIN_TIMESTAMP, (GlobalWindow(),))
+        counting.add("delivered", self._events, exporter)
+        counting.add("delivered_bytes", self._bytes, exporter)
+        yield from (_in_batch(_keyed(piece)) for piece in pieces)
+        yield beam.pvalue.TaggedOutput(ACCOUNT, _in_batch(Account(events=self._events)))
 
     def teardown(self) -> None:
         """Beam's hook."""
         self._abandon()
+
+    def _default_path(self, batch: PayloadBatch) -> str:
+        path = self._settings.default_path
+        if not path and not batch.paths:
+            message = "file_path_template and file_rotate_interval need the events; export them with ExportEvents"
+            raise DeliveryError(f"{message}, or write formatted payloads to one file", self._settings.base)
+        return path
 
     def _abandon(self) -> None:
         if self._writer is not None:
@@ -116,24 +128,30 @@ class PartsFn(beam.DoFn):
             self._writer = None
 
 
-class PlanFn(beam.DoFn):
-    """Makes the plan of all files out of the accounts of all parts; the main output is plans, tagged their total."""
+def _keyed(piece: Piece) -> tuple[bytes, Piece]:
+    """As bytes: Beam's coder of strings refuses what is not UTF-8."""
+    return piece.path.encode("utf-8", "surrogateescape"), piece
 
-    TOTAL = "total"
+
+def _in_batch(value: Any) -> WindowedValue:
+    """An element when a bundle ends. `WriteShards` sees to it that all are in the global window."""
+    return WindowedValue(value, MIN_TIMESTAMP, (GlobalWindow(),))
+
+
+class PlanFn(beam.DoFn):
+    """Makes the plans of all files of a path, and tagged an `Account`."""
 
     def __init__(self, settings: ShardSettings) -> None:
         self._settings = settings
 
-    def process(self, element: Any) -> Iterable[Any]:
-        """All accounts to all plans."""
-        _, parts = element
-        known = [part for part in parts if isinstance(part, Part)]
+    def process(self, element: Any) -> Iterator[Any]:
+        """A path and all its pieces to plans."""
+        path = element[0].decode("utf-8", "surrogateescape")
         try:
-            plans = plan_files(known, self._settings.layout, self._settings.max_bytes)
+            plans = plan_files(path, element[1], self._settings.layout, self._settings.max_bytes)
         except ValueError as error:
             raise DeliveryError(str(error), self._settings.base) from error
-        events = sum(piece.events for part in known for piece in part.pieces)
-        yield beam.pvalue.TaggedOutput(self.TOTAL, Total(len(plans), events))
+        yield beam.pvalue.TaggedOutput(ACCOUNT, Account(files=len(plans)))
         yield from plans
 
 
@@ -164,19 +182,23 @@ class CommitFn(beam.DoFn):
         self._settings = settings
 
     def process(self, element: Any) -> Iterable[Any]:
-        """All files and their total to a `Manifest`."""
-        _, found = element
-        found = list(found)
+        """All files and accounts to a `Manifest`."""
+        found = list(element[1])
         files = [each for each in found if isinstance(each, WrittenFile)]
-        [total] = [each for each in found if isinstance(each, Total)]
-        _check_total(files, total)
+        _check_account(files, [each for each in found if isinstance(each, Account)])
         manifest = commit(self._settings.store(), self._settings.layout, files)
         counting.add("files", len(files), self._settings.layout.exporter)
         yield manifest
 
 
-def _check_total(files: Sequence[WrittenFile], total: Total) -> None:
-    """A runner that lost a file, or brought one twice, must not end as done."""
-    written = Total(len(files), sum(file.events for file in files))
-    if written != total:
-        raise DeliveryError(f"{total.files} files with {total.events} events were planned, {written} were written")
+def _check_account(files: Iterable[WrittenFile], accounts: Iterable[Account]) -> None:
+    """A runner that lost something on the way, or brought it twice, must not end as done."""
+    accounts = list(accounts)
+    events = [file.events for file in files]
+    promised = Account(sum(each.events for each in accounts), sum(each.files for each in accounts))
+    found = Account(sum(events), len(events))
+    if found != promised:
+        raise DeliveryError(
+            f"{promised.events} events in {promised.files} files were expected, {found.events} in {found.files} found; "
+            "nothing was put in place (run the job again)"
+        )

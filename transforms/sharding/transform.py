@@ -1,14 +1,15 @@
 """`WriteShards`: payloads into files that are complete and named when the job ends.
 
-payloads --> Parts --> all accounts together --> Plan --> Compose (in parallel) --> all files together --> Commit
+payloads --> Parts --> pieces by path --> Plan --> Compose --> all files together --> Commit
 """
 
 from typing import Any
 
 import apache_beam as beam
+from apache_beam.transforms.window import GlobalWindows
 
 from dovebeam.transforms.drivers import FileDriver
-from dovebeam.transforms.sharding.steps import CommitFn, ComposeFn, PartsFn, PlanFn, ShardSettings
+from dovebeam.transforms.sharding.steps import ACCOUNT, Account, CommitFn, ComposeFn, PartsFn, PlanFn, ShardSettings
 from dovebeam.transforms.shards.framing import Framing, Lines
 from dovebeam.transforms.shards.layout import Layout, check_run_id
 
@@ -41,20 +42,27 @@ class WriteShards(beam.PTransform):
         return f"WriteShards({self._settings.layout.exporter})"
 
     def expand(self, payloads: Any) -> Any:
-        """PCollection of bytes or PayloadBatch to one `Manifest`."""
+        """PCollection of bytes or PayloadBatch to one `Manifest`.
+
+        Raises:
+            ValueError: the input never ends, so the job would never name a file.
+        """
+        if not payloads.is_bounded:
+            raise ValueError("file_writing = shards names its files when all is read, and this input has no end")
         settings = self._settings
-        parts = payloads | "Parts" >> beam.ParDo(PartsFn(settings))
-        # The commit happens even if there is nothing, since files of an earlier run may have to go.
-        nothing = payloads.pipeline | "Nothing" >> beam.Create([None], reshuffle=False)
-        planned = (
-            (parts, nothing)
-            | "Accounts" >> beam.Flatten()
-            | "Together" >> _ToOne()
-            | "Plan" >> beam.ParDo(PlanFn(settings)).with_outputs(PlanFn.TOTAL, main="plans")
+        if not payloads.windowing.is_default():
+            payloads = payloads | "Whole run" >> beam.WindowInto(GlobalWindows())
+        parts = payloads | "Parts" >> beam.ParDo(PartsFn(settings)).with_outputs(ACCOUNT, main="pieces")
+        plans = (
+            parts.pieces
+            | "By path" >> beam.GroupByKey()
+            | "Plan" >> beam.ParDo(PlanFn(settings)).with_outputs(ACCOUNT, main="plans")
         )
-        files = planned.plans | "Spread" >> beam.Reshuffle() | "Compose" >> beam.ParDo(ComposeFn(settings))
+        files = plans.plans | "Spread" >> beam.Reshuffle() | "Compose" >> beam.ParDo(ComposeFn(settings))
+        # The commit happens even if there is nothing, since files of an earlier run may have to go.
+        nothing = payloads.pipeline | "Nothing" >> beam.Create([Account()], reshuffle=False)
         return (
-            (files, planned[PlanFn.TOTAL])
+            (files, parts[ACCOUNT], plans[ACCOUNT], nothing)
             | "Files" >> beam.Flatten()
             | "All together" >> _ToOne()
             | "Commit" >> beam.ParDo(CommitFn(settings))
@@ -81,6 +89,5 @@ def shard_settings(driver: FileDriver, exporter: str, run_id: str, framing: Fram
         DriverSettingError: `run_id` cannot be a part of file names.
     """
     layout = Layout(exporter, check_run_id(run_id), driver.file_compression)
-    return ShardSettings(
-        driver.base, driver.default_path, layout, framing, driver.rotate_size, driver.mode, driver.directory_mode
-    )
+    path = "" if driver.router() else driver.default_path
+    return ShardSettings(driver.base, path, layout, framing, driver.rotate_size, driver.mode, driver.directory_mode)

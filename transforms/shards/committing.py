@@ -7,10 +7,12 @@ interrupted, or is run twice, finds out what is its own.
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from dovebeam.transforms.errors import DeliveryError
+from dovebeam.transforms.shards.fingerprints import Fingerprint
 from dovebeam.transforms.shards.layout import Layout
 from dovebeam.transforms.shards.manifest import (
     Manifest,
@@ -20,13 +22,13 @@ from dovebeam.transforms.shards.manifest import (
     manifest_to_json,
     sorted_files,
 )
-from dovebeam.transforms.shards.pieces import WrittenFile
+from dovebeam.transforms.shards.pieces import Existing, WrittenFile
 from dovebeam.transforms.shards.store import Store, fingerprint
 
 __all__ = ["commit"]
 
 _MAX_MANIFEST_BYTES: Final = 256 * 1024 * 1024
-_Own = Mapping[str, set[tuple[int, str]]]
+_Own = Mapping[str, set[Fingerprint]]
 
 
 def commit(store: Store, layout: Layout, files: Sequence[WrittenFile]) -> Manifest:
@@ -43,31 +45,29 @@ def commit(store: Store, layout: Layout, files: Sequence[WrittenFile]) -> Manife
     """
     earlier = _earlier(store, layout)
     own = earlier.own() if earlier else {}
-    _check_names(store, [file.name for file in files], own, layout)
-    described = sorted_files(_describe(file) for file in files)
-    manifest = Manifest(
-        exporter=layout.exporter,
-        run_id=layout.run_id,
-        state="committing",
-        events=sum(file.events for file in files),
-        files=described,
-        replaces=_every(earlier, {(each.name, each.sha256) for each in described}),
-    )
-    store.write(layout.manifest, manifest_to_json(manifest))
+    taken = _own_names(store, files, own, layout)
+    intent = _intent(layout, files, earlier)
+    store.write(layout.manifest, manifest_to_json(intent))
     for file in files:
-        _publish(store, file)
+        _publish(store, file, taken)
+    _check_alone(store, layout, intent)
     _remove_others(store, own, {file.name for file in files})
-    done = Manifest(
-        exporter=layout.exporter, run_id=layout.run_id, state="done", events=manifest.events, files=described
-    )
+    done = Manifest(layout.exporter, layout.run_id, "done", intent.events, intent.files)
     store.write(layout.manifest, manifest_to_json(done))
     store.delete_tree(layout.temporary)
     return done
 
 
+def _intent(layout: Layout, files: Sequence[WrittenFile], earlier: Manifest | None) -> Manifest:
+    described = sorted_files(map(_describe, files))
+    replaces = _every(earlier, {(each.name, each.sha256) for each in described})
+    events = sum(file.events for file in files)
+    return Manifest(layout.exporter, layout.run_id, "committing", events, described, replaces, uuid.uuid4().hex)
+
+
 def _earlier(store: Store, layout: Layout) -> Manifest | None:
     """The manifest that an earlier or interrupted run of this name left."""
-    if not store.exists(layout.manifest):
+    if not store.stamp(layout.manifest):
         return None
     with store.open(layout.manifest) as file:
         data = file.read(_MAX_MANIFEST_BYTES)
@@ -89,35 +89,56 @@ def _every(earlier: Manifest | None, new: set[tuple[str, str]]) -> tuple[Manifes
     return sorted_files(each for key, each in found.items() if key not in new)
 
 
-def _check_names(store: Store, names: Iterable[str], own: _Own, layout: Layout) -> None:
-    """Refuses to replace what the run did not make; before anything is renamed."""
-    for name in names:
-        if store.exists(name) and not _is_own(store, name, own):
-            raise DeliveryError(
-                f"{name} exists, and run {layout.run_id!r} has not made it, or it was changed since; nothing was "
-                "replaced (move it away, or give another --run_id)",
-                name,
-            )
+def _own_names(store: Store, files: Iterable[WrittenFile], own: _Own, layout: Layout) -> set[str]:
+    """The names that are taken, by what the run itself has made; before anything is renamed.
+
+    Raises:
+        DeliveryError: one is taken by something else.
+    """
+    taken = set()
+    for file in files:
+        stamp = store.stamp(file.name)
+        if stamp:
+            if file.name not in own or _content(store, file, stamp) not in own[file.name]:
+                raise DeliveryError(
+                    f"{file.name} exists, and run {layout.run_id!r} has not made it, or it was changed since; nothing "
+                    "was replaced (move it away, or give another --run_id)",
+                    file.name,
+                )
+            taken.add(file.name)
+    return taken
 
 
-def _is_own(store: Store, name: str, own: _Own) -> bool:
-    known = own.get(name)
-    return known is not None and tuple(fingerprint(store, name)) in known
+def _content(store: Store, file: WrittenFile, stamp: str) -> Fingerprint:
+    """What has the final name of a file; read again only if it is not what had it when the file was written."""
+    known: Existing | None = file.existing
+    return known.fingerprint if known and known.stamp == stamp else fingerprint(store, file.name)
 
 
-def _publish(store: Store, file: WrittenFile) -> None:
+def _publish(store: Store, file: WrittenFile, taken: set[str]) -> None:
     """Gives a file its name; if a commit that was interrupted has already done so, that is seen by its checksum."""
-    if store.exists(file.temporary):
-        store.publish(file.temporary, file.name)
-    elif not store.exists(file.name) or tuple(fingerprint(store, file.name)) != (file.bytes, file.sha256):
-        message = f"{file.temporary} is gone before it became {file.name}; is the same run going on elsewhere?"
-        raise DeliveryError(f"{message} (run the job again when it is alone)", file.name)
+    if store.stamp(file.temporary):
+        store.publish(file.temporary, file.name, replaces=file.name in taken)
+    elif file.name not in taken or fingerprint(store, file.name) != file.fingerprint:
+        raise _not_alone(f"{file.temporary} is gone before it became {file.name}", file.name)
+
+
+def _check_alone(store: Store, layout: Layout, intent: Manifest) -> None:
+    """Two runs of one name that commit at the same time could mix their files; the one that wrote first notices."""
+    now = _earlier(store, layout)
+    if now is None or now.attempt != intent.attempt:
+        raise _not_alone(f"{layout.manifest} was written by somebody else meanwhile", layout.manifest)
+
+
+def _not_alone(message: str, name: str) -> DeliveryError:
+    advice = "is the same run going on elsewhere? (run the job again when it is alone)"
+    return DeliveryError(f"{message}; {advice}", name)
 
 
 def _remove_others(store: Store, own: _Own, new: set[str]) -> None:
     """Removes files of an earlier run of this name that the new one does not have; changed ones are left alone."""
-    for name in own:
-        if name not in new and store.exists(name) and _is_own(store, name, own):
+    for name, contents in own.items():
+        if name not in new and store.stamp(name) and fingerprint(store, name) in contents:
             store.delete(name)
 
 

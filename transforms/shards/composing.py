@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO, Final, cast
 
 from dovebeam.transforms.errors import DeliveryError
+from dovebeam.transforms.shards.fingerprints import COPY_BYTES, Fingerprint
 from dovebeam.transforms.shards.framing import Framing
-from dovebeam.transforms.shards.pieces import FilePlan, Piece, WrittenFile
-from dovebeam.transforms.shards.store import COPY_BYTES, Fingerprint, Store, fingerprint
+from dovebeam.transforms.shards.pieces import Existing, Extent, FilePlan, WrittenFile
+from dovebeam.transforms.shards.store import Store, fingerprint
 
 __all__ = ["compose"]
 
@@ -20,21 +21,22 @@ _GZIP_LEVEL: Final = 6
 
 
 def compose(store: Store, plan: FilePlan, temporary: str, framing: Framing, compression: str) -> WrittenFile:
-    """Writes a file under a temporary name.
+    """Writes a file under a temporary name, and looks what has the final one.
 
     Args:
         store: where its pieces are and where it goes.
-        plan: which pieces.
+        plan: what is in it.
         temporary: a name that nobody else has.
         framing: says what the file begins with.
         compression: "none", "gzip" or "zstd".
 
     Raises:
-        DeliveryError: a piece is missing or cut off, the file cannot be written, or is not what was written.
+        DeliveryError: a part is missing or cut off, the file cannot be written, or is not what was written.
     """
     try:
         written = _write(store, plan, temporary, framing, compression)
         found = fingerprint(store, temporary)
+        existing = _existing(store, plan.name)
     except DeliveryError:
         raise
     except OSError as error:
@@ -43,7 +45,13 @@ def compose(store: Store, plan: FilePlan, temporary: str, framing: Framing, comp
     if found != written:
         message = f"{plan.name}: {written.bytes} bytes were written, and other {found.bytes} came back (check the disk)"
         raise DeliveryError(message, plan.name)
-    return WrittenFile(plan.name, temporary, plan.events, found.bytes, found.sha256, plan.span)
+    return WrittenFile(plan.name, temporary, plan.events, found.bytes, found.sha256, plan.span, existing)
+
+
+def _existing(store: Store, name: str) -> Existing | None:
+    """Read here, where many files are at a time, so that the commit need not read it unless it changes meanwhile."""
+    stamp = store.stamp(name)
+    return Existing(stamp, *fingerprint(store, name)) if stamp else None
 
 
 def _write(store: Store, plan: FilePlan, temporary: str, framing: Framing, compression: str) -> Fingerprint:
@@ -51,29 +59,29 @@ def _write(store: Store, plan: FilePlan, temporary: str, framing: Framing, compr
         measured = _Measured(file)
         with _compressed(measured, compression) as out:
             out.write(framing.head())
-            for data in _content(store, plan.pieces):
+            for data in _content(store, plan.extents):
                 out.write(data)
     return measured.fingerprint()
 
 
-def _content(store: Store, pieces: tuple[Piece, ...]) -> Iterator[bytes]:
+def _content(store: Store, extents: tuple[Extent, ...]) -> Iterator[bytes]:
     part, file = "", contextlib.ExitStack()
     source: BinaryIO | None = None
     with file:
-        for piece in pieces:
-            if source is None or piece.part != part:
+        for extent in extents:
+            if source is None or extent.part != part:
                 file.close()
-                part, source = piece.part, file.enter_context(store.open(piece.part))
-            source.seek(piece.begin)
-            yield from _bytes_of(source, piece)
+                part, source = extent.part, file.enter_context(store.open(extent.part))
+            source.seek(extent.begin)
+            yield from _bytes_of(source, extent)
 
 
-def _bytes_of(source: BinaryIO, piece: Piece) -> Iterator[bytes]:
-    left = piece.size
+def _bytes_of(source: BinaryIO, extent: Extent) -> Iterator[bytes]:
+    left = extent.size
     while left:
         data = source.read(min(left, COPY_BYTES))
         if not data:
-            raise DeliveryError(f"{piece.part} is cut off; run the job again", piece.part)
+            raise DeliveryError(f"{extent.part} is cut off; run the job again", extent.part)
         left -= len(data)
         yield data
 

@@ -8,6 +8,7 @@ from typing import Final, Literal
 import msgspec
 
 from dovebeam.transforms.errors import DovebeamError
+from dovebeam.transforms.shards.fingerprints import Fingerprint
 
 __all__ = ["Manifest", "ManifestError", "ManifestFile", "manifest_from_json", "manifest_to_json"]
 
@@ -38,7 +39,7 @@ class ManifestFile(msgspec.Struct, frozen=True, omit_defaults=True):
     last_time_usec: int | None = None
 
 
-class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Manifest(msgspec.Struct, frozen=True):
     """What a run of an exporter made.
 
     Attributes:
@@ -49,6 +50,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         events: in all files.
         files: in the order of their names.
         replaces: while committing, the files of an earlier run of the same name that may still be there.
+        attempt: while committing, what no other attempt to commit has.
     """
 
     exporter: str
@@ -57,13 +59,14 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     events: int
     files: tuple[ManifestFile, ...]
     replaces: tuple[ManifestFile, ...] = ()
+    attempt: str = ""
     version: int = _VERSION
 
-    def own(self) -> dict[str, set[tuple[int, str]]]:
+    def own(self) -> dict[str, set[Fingerprint]]:
         """Sizes and checksums by name of everything that the run may have put in place."""
-        found: dict[str, set[tuple[int, str]]] = {}
+        found: dict[str, set[Fingerprint]] = {}
         for file in self._all():
-            found.setdefault(file.name, set()).add((file.bytes, file.sha256))
+            found.setdefault(file.name, set()).add(Fingerprint(file.bytes, file.sha256))
         return found
 
     def _all(self) -> Iterator[ManifestFile]:
@@ -71,6 +74,11 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         yield from self.replaces
 
 
+class _Version(msgspec.Struct):
+    version: int
+
+
+_version_decoder: Final = msgspec.json.Decoder(_Version)
 _decoder: Final = msgspec.json.Decoder(Manifest)
 
 
@@ -86,15 +94,14 @@ def manifest_from_json(data: bytes, name: str) -> Manifest:
         ManifestError: it is none, or one of a later version.
     """
     try:
-        manifest = _decoder.decode(data)
+        version = _version_decoder.decode(data).version
+        manifest = _decoder.decode(data) if version == _VERSION else None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ManifestError(
             f"{name} is no manifest of dovebeam ({error}); move it away, or choose another place"
         ) from None
-    if manifest.version != _VERSION:
-        raise ManifestError(
-            f"{name} has version {manifest.version}, and this dovebeam knows {_VERSION}; use a newer one"
-        )
+    if manifest is None:
+        raise ManifestError(f"{name} has version {version}, and this dovebeam knows {_VERSION}; use a newer one")
     return manifest
 
 

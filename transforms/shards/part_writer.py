@@ -3,36 +3,33 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
-from collections.abc import Iterator, Sequence
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
 from typing import BinaryIO, Final
 
 from dovebeam.transforms.shards.framing import Framing
-from dovebeam.transforms.shards.pieces import Part, Piece
+from dovebeam.transforms.shards.pieces import UNKNOWN_OFFSET, Frame, Piece
 from dovebeam.transforms.shards.store import Store
 
-__all__ = ["Origin", "PartWriter"]
+__all__ = ["Origin", "PartWriter", "by_path"]
 
-# Payloads of one path and source are collected, so that a part has few pieces; that much is in memory at most.
+# What goes to one path is collected, so that it lies together in the part; that much is in memory at most.
 _HELD_BYTES: Final = 8 * 1024 * 1024
-_PIECE_BYTES: Final = 1024 * 1024
-# A source is split among bundles only at multiples of whole blocks; pieces do not reach over such borders (and never
-# over 64 MiB, the shards of a large file), so that pieces of other bundles never belong into the middle of one.
-_RANGE_BYTES: Final = 64 * 1024 * 1024
-_NOWHERE: Final = -1
+_FRAME_BYTES: Final = 1024 * 1024
+_LOOSE_BYTES: Final = 64 * 1024
+_FRAMES_PER_FILE: Final = 8  # at least, so that a file comes close to its size
 
 Origin = tuple[str, int]
-"""A source and the offset in it; an empty one and -1 if unknown."""
+"""A source and the offset in it; an empty one and `UNKNOWN_OFFSET` if unknown."""
 
 
 class _Held:
-    """Payloads of one path and one range of a source."""
+    """What is not written yet of one path and source."""
 
-    def __init__(self, origin: Origin) -> None:
-        self.origin = origin
-        self.last = origin[1]
-        self.payloads: list[bytes] = []
-        self.size = 0
+    def __init__(self) -> None:
+        self.frames: list[tuple[Frame, bytes]] = []
+        self.loose: list[bytes] = []
+        self.loose_bytes = 0
 
 
 class PartWriter:
@@ -40,55 +37,53 @@ class PartWriter:
 
     Args:
         store: where.
-        name: of the part; it is created with the first payload.
-        framing: makes pieces of payloads.
-        piece_bytes: no piece is larger, unless a single payload is; 0 for a default.
+        name: of the part; it is created when there is something to write.
+        framing: makes bytes of payloads.
+        max_bytes: of the files; frames are smaller, unless a single payload is larger. 0 for a default.
     """
 
-    def __init__(self, store: Store, name: str, framing: Framing, piece_bytes: int = 0) -> None:
+    def __init__(self, store: Store, name: str, framing: Framing, max_bytes: int = 0) -> None:
         self._store = store
         self._name = name
         self._framing = framing
-        self._piece_bytes = min(piece_bytes, _PIECE_BYTES) if piece_bytes else _PIECE_BYTES
-        self._exact = bool(piece_bytes)
-        self._held: dict[str, _Held] = {}
+        self._max_bytes = min(max_bytes // _FRAMES_PER_FILE, _FRAME_BYTES) if max_bytes else _FRAME_BYTES
+        self._held: dict[tuple[str, str], _Held] = {}
         self._held_bytes = 0
         self._file: BinaryIO | None = None
         self._end = 0
-        self._pieces: list[Piece] = []
 
-    def add(self, path: str, payloads: Sequence[bytes], origin: Origin) -> None:
+    def add(self, path: str, payloads: Sequence[bytes], origin: Origin) -> Iterator[Piece]:
         """Takes payloads of one path that follow each other in the source, the first at `origin`.
+
+        What came together with a known origin is ordered as it came, and cut only where its own sizes demand it, so
+        that nothing depends on what else a bundle holds.
+
+        Returns:
+            The pieces that were written because so much is held.
 
         Raises:
             DeliveryError: the part cannot be written.
         """
-        held = self._held.get(path)
-        if held is None or not self._continues(held, origin):
-            self._flush(path)
-            held = self._held[path] = _Held(origin)
-        held.last = origin[1]
-        for payload in payloads:
-            if held.payloads and held.size + len(payload) + 1 > self._piece_bytes:
-                self._flush(path)
-                held = self._held[path] = _Held(origin)
-            held.payloads.append(payload)
-            held.size += len(payload) + 1
-            self._held_bytes += len(payload) + 1
-        if self._held_bytes > _HELD_BYTES:
-            self._flush_all()
+        source, offset = origin
+        held = self._held.setdefault((path, source), _Held())
+        if offset == UNKNOWN_OFFSET:
+            self._add_loose(held, payloads)
+        else:
+            for turn, cut in enumerate(_cut(payloads, self._max_bytes)):
+                self._add_frame(held, cut, offset, turn)
+        return iter(self._flush() if self._held_bytes > _HELD_BYTES else ())
 
-    def finish(self) -> Part:
-        """The account of the part, once all of it is in the store.
+    def finish(self) -> list[Piece]:
+        """The pieces that were not given yet, once all of the part is in the store.
 
         Raises:
             DeliveryError: it is not.
         """
-        self._flush_all()
+        pieces = self._flush()
         if self._file is not None:
             file, self._file = self._file, None
             file.close()
-        return Part(tuple(self._pieces))
+        return pieces
 
     def abandon(self) -> None:
         """Closes what a failed bundle left open; what it wrote is never named."""
@@ -97,40 +92,56 @@ class PartWriter:
             with contextlib.suppress(Exception):
                 file.close()
 
-    def _continues(self, held: _Held, origin: Origin) -> bool:
-        """Whether what begins at `origin` may be in one piece with what is held."""
-        source, offset = origin
-        if self._exact and offset != _NOWHERE:
-            return False  # cut points must not depend on what a bundle happened to hold before
-        if source != held.origin[0]:
-            return False
-        return offset >= held.last and offset // _RANGE_BYTES == held.origin[1] // _RANGE_BYTES
+    def _add_loose(self, held: _Held, payloads: Sequence[bytes]) -> None:
+        for payload in payloads:
+            held.loose.append(payload)
+            held.loose_bytes += len(payload) + 1
+            self._held_bytes += len(payload) + 1
+            if held.loose_bytes >= min(_LOOSE_BYTES, self._max_bytes):
+                self._frame_loose(held)
 
-    def _flush_all(self) -> None:
-        for path in list(self._held):
-            self._flush(path)
+    def _frame_loose(self, held: _Held) -> None:
+        self._held_bytes -= held.loose_bytes
+        loose, held.loose, held.loose_bytes = held.loose, [], 0
+        for cut in _cut(loose, self._max_bytes):
+            self._add_frame(held, cut, UNKNOWN_OFFSET, 0)
 
-    def _flush(self, path: str) -> None:
-        held = self._held.pop(path, None)
-        if held is None or not held.payloads:
-            return
+    def _add_frame(self, held: _Held, payloads: Sequence[bytes], offset: int, turn: int) -> None:
+        data = self._framing.frame(payloads)
+        frame = Frame(offset, turn, zlib.crc32(data), len(data), len(payloads), self._framing.span(payloads))
+        held.frames.append((frame, data))
+        self._held_bytes += len(data)
+
+    def _flush(self) -> list[Piece]:
+        """Writes all that is held."""
+        pieces = []
+        for (path, source), held in self._held.items():
+            self._frame_loose(held)
+            held.frames.sort(key=lambda each: each[0][:3])
+            if held.frames:
+                pieces.append(Piece.of(path, source, self._name, self._end, (frame for frame, _ in held.frames)))
+                self._write(data for _, data in held.frames)
+        self._held, self._held_bytes = {}, 0
+        return pieces
+
+    def _write(self, chunks: Iterable[bytes]) -> None:
         if self._file is None:
             self._file = self._store.create(self._name, is_part=True)
-        data = self._framing.frame(held.payloads)
-        self._file.write(data)
-        source, offset = held.origin
-        order = self._order(held)
-        span = self._framing.span(held.payloads)
-        piece = Piece(path, source, offset, order, self._name, self._end, len(data), len(held.payloads), span)
-        self._pieces.append(piece)
-        self._end += len(data)
-        self._held_bytes -= held.size
+        for data in chunks:
+            self._file.write(data)
+            self._end += len(data)
 
-    def _order(self, held: _Held) -> str:
-        """Pieces that were cut from payloads of one origin are numbered; without origin, the content decides."""
-        if held.origin[1] == _NOWHERE:
-            return hashlib.sha256(held.payloads[0]).hexdigest()
-        return f"{len(self._pieces):012}"
+
+def _cut(payloads: Sequence[bytes], max_bytes: int) -> Iterator[Sequence[bytes]]:
+    """The payloads in as few runs as their sizes, each with a newline, allow."""
+    begin, size = 0, 0
+    for index, payload in enumerate(payloads):
+        if index > begin and size + len(payload) + 1 > max_bytes:
+            yield payloads[begin:index]
+            begin, size = index, 0
+        size += len(payload) + 1
+    if payloads:
+        yield payloads[begin:]
 
 
 def by_path(paths: Sequence[str], payloads: Sequence[bytes], default: str) -> Iterator[tuple[str, list[bytes], int]]:

@@ -1,46 +1,121 @@
-"""What travels between the steps: pieces of parts, and files made of them."""
+"""What travels between the steps: pieces of parts, and files made of them.
+
+A frame is the smallest thing that is put in order: payloads of one path that came together, so never cut by a runner.
+Pieces have thousands of frames; what must be known of each is packed, since a large job has millions.
+"""
 
 from __future__ import annotations
 
+import struct
+from collections.abc import Iterable, Iterator
+from typing import Final, NamedTuple, Self
+
 import msgspec
 
-__all__ = ["FilePlan", "Part", "Piece", "WrittenFile"]
+from dovebeam.transforms.shards.fingerprints import Fingerprint
+
+__all__ = ["UNKNOWN_OFFSET", "Existing", "Extent", "FilePlan", "Frame", "Piece", "PlacedFrame", "WrittenFile"]
+
+UNKNOWN_OFFSET: Final = -1
+"""The offset of payloads that came from nowhere in particular."""
+
+# offset, turn, check, size, events; and the times
+_FRAME: Final = struct.Struct("<qIIQI")
+_TIMES: Final = struct.Struct("<qq")
 
 
-class Piece(msgspec.Struct, frozen=True, array_like=True, order=True):
-    """Payloads that lie together in a part and belong into one file. Its order is that of the events in the source.
+class Frame(NamedTuple):
+    """Payloads that stay together, in the order of the source.
 
     Attributes:
-        path: of the file, relative to the base, without marks of shards and compression.
-        source_uri: the file that the events were read from, empty if unknown.
-        source_offset: where in there the first of them was; -1 if unknown.
-        order: tells pieces of equal origin apart; of events without origin, a hash of the first.
-        part: the object that holds it, relative to the base.
-        begin: first byte in the part.
+        offset: where in the source the first of them was; `UNKNOWN_OFFSET` if nobody knows.
+        turn: tells frames apart that payloads of one offset were cut into.
+        check: CRC-32 of the bytes, which puts those of equal or unknown origin into some fixed order.
         size: how many bytes.
         events: how many payloads.
         span: earliest and latest time of the events, microseconds since 1970; None if nobody asked.
     """
 
-    path: str
-    source_uri: str
-    source_offset: int
-    order: str
-    part: str
-    begin: int
+    offset: int
+    turn: int
+    check: int
     size: int
     events: int
     span: tuple[int, int] | None = None
 
 
-class Part(msgspec.Struct, frozen=True, array_like=True):
-    """What a bundle wrote.
+class PlacedFrame(NamedTuple):
+    """A frame and where it is; the order of these is that of the events in a file.
 
     Attributes:
-        pieces: all of them, in the order in which they lie in the part.
+        source_uri: the file that the events were read from, empty if unknown.
+        offset: see `Frame`, also for `turn` and `check`.
+        part: the object that holds it, relative to the base.
+        begin: its first byte in the part.
+        frame: the rest.
     """
 
-    pieces: tuple[Piece, ...]
+    source_uri: str
+    offset: int
+    turn: int
+    check: int
+    part: str
+    begin: int
+    frame: Frame
+
+
+class Piece(msgspec.Struct, frozen=True, array_like=True):
+    """Frames of one path and source that lie together in a part, in their order.
+
+    Attributes:
+        path: of the file, relative to the base, without marks of shards and compression.
+        source_uri: the file that the events were read from, empty if unknown.
+        part: the object that holds them, relative to the base.
+        begin: first byte in the part.
+        index: the frames, packed.
+        times: their spans, packed; empty if nobody asked.
+    """
+
+    path: str
+    source_uri: str
+    part: str
+    begin: int
+    index: bytes
+    times: bytes = b""
+
+    @classmethod
+    def of(cls, path: str, source_uri: str, part: str, begin: int, frames: Iterable[Frame]) -> Self:
+        """A piece of frames in their order; spans are kept if all of them have one."""
+        frames = list(frames)
+        index = b"".join(_FRAME.pack(*frame[:5]) for frame in frames)
+        spans = [frame.span for frame in frames if frame.span is not None]
+        times = b"".join(_TIMES.pack(*span) for span in spans) if len(spans) == len(frames) else b""
+        return cls(path, source_uri, part, begin, index, times)
+
+    def frames(self) -> Iterator[PlacedFrame]:
+        """All frames, with their places."""
+        begin = self.begin
+        spans: Iterator[tuple[int, ...]] = _TIMES.iter_unpack(self.times)
+        for offset, turn, check, size, events in _FRAME.iter_unpack(self.index):
+            first, last = next(spans, (None, None))
+            span = None if first is None or last is None else (first, last)
+            frame = Frame(offset, turn, check, size, events, span)
+            yield PlacedFrame(self.source_uri, offset, turn, check, self.part, begin, frame)
+            begin += size
+
+
+class Extent(msgspec.Struct, frozen=True, array_like=True):
+    """Bytes of a part.
+
+    Attributes:
+        part: the object, relative to the base.
+        begin: the first byte.
+        size: how many.
+    """
+
+    part: str
+    begin: int
+    size: int
 
 
 class FilePlan(msgspec.Struct, frozen=True, array_like=True):
@@ -48,22 +123,34 @@ class FilePlan(msgspec.Struct, frozen=True, array_like=True):
 
     Attributes:
         name: its final name, relative to the base.
-        pieces: what is in it, in order.
+        extents: what is in it, in order.
+        events: how many payloads it will hold.
+        span: earliest and latest time of its events, microseconds since 1970; None if not known of all.
     """
 
     name: str
-    pieces: tuple[Piece, ...]
+    extents: tuple[Extent, ...]
+    events: int
+    span: tuple[int, int] | None = None
+
+
+class Existing(msgspec.Struct, frozen=True, array_like=True):
+    """What had the name of a file when that was written.
+
+    Attributes:
+        stamp: see `Store.stamp`.
+        bytes: its size.
+        sha256: of its bytes, in hex.
+    """
+
+    stamp: str
+    bytes: int
+    sha256: str
 
     @property
-    def events(self) -> int:
-        """How many payloads it will hold."""
-        return sum(piece.events for piece in self.pieces)
-
-    @property
-    def span(self) -> tuple[int, int] | None:
-        """Earliest and latest time of its events, as far as they are known."""
-        spans = [piece.span for piece in self.pieces if piece.span is not None]
-        return (min(first for first, _ in spans), max(last for _, last in spans)) if spans else None
+    def fingerprint(self) -> Fingerprint:
+        """Size and checksum."""
+        return Fingerprint(self.bytes, self.sha256)
 
 
 class WrittenFile(msgspec.Struct, frozen=True, array_like=True):
@@ -76,6 +163,7 @@ class WrittenFile(msgspec.Struct, frozen=True, array_like=True):
         bytes: its size.
         sha256: of its bytes, in hex.
         span: earliest and latest time of its events, microseconds since 1970; None if unknown.
+        existing: what had the final name then; None for nothing.
     """
 
     name: str
@@ -84,3 +172,9 @@ class WrittenFile(msgspec.Struct, frozen=True, array_like=True):
     bytes: int
     sha256: str
     span: tuple[int, int] | None = None
+    existing: Existing | None = None
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        """Size and checksum."""
+        return Fingerprint(self.bytes, self.sha256)

@@ -1,14 +1,13 @@
-"""Which pieces make which file: the order of the source, cut by size, the same for every way to make bundles."""
+"""Which frames make which file: the order of the source, cut by size, the same for every way to make bundles."""
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterable, Iterator
-from itertools import groupby
-from operator import attrgetter
 from typing import Final
 
 from dovebeam.transforms.shards.layout import Layout
-from dovebeam.transforms.shards.pieces import FilePlan, Part, Piece
+from dovebeam.transforms.shards.pieces import Extent, FilePlan, Piece, PlacedFrame
 
 __all__ = ["DEFAULT_FILE_BYTES", "plan_files"]
 
@@ -16,31 +15,63 @@ DEFAULT_FILE_BYTES: Final = 1024 * 1024 * 1024
 """Where a file ends if `file_rotate_size` says nothing; files are written in parallel, so they should not be larger."""
 
 
-def plan_files(parts: Iterable[Part], layout: Layout, max_bytes: int) -> list[FilePlan]:
-    """All files of a run.
+class _Draft:
+    """A file that gets its name when it is known how many there are."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._events = 0
+        self._extents: list[Extent] = []
+        self._spans: list[tuple[int, int]] = []
+        self._is_timed = True
+
+    def add(self, placed: PlacedFrame) -> None:
+        """The next frame; one that follows the last in the same part is read together with it."""
+        frame, last = placed.frame, self._extents[-1] if self._extents else None
+        if last is not None and last.part == placed.part and last.begin + last.size == placed.begin:
+            self._extents[-1] = Extent(last.part, last.begin, last.size + frame.size)
+        else:
+            self._extents.append(Extent(placed.part, placed.begin, frame.size))
+        self.size += frame.size
+        self._events += frame.events
+        self._is_timed = self._is_timed and frame.span is not None
+        if frame.span is not None:
+            self._spans = [_joined(self._spans, frame.span)]
+
+    def named(self, name: str) -> FilePlan:
+        """The plan."""
+        span = self._spans[0] if self._spans and self._is_timed else None
+        return FilePlan(name, tuple(self._extents), self._events, span)
+
+
+def plan_files(path: str, pieces: Iterable[Piece], layout: Layout, max_bytes: int) -> list[FilePlan]:
+    """All files of a path.
 
     Args:
-        parts: of all bundles that succeeded.
+        path: as routed.
+        pieces: all that bundles which succeeded wrote for it, in any order.
         layout: gives the names.
-        max_bytes: a file that has anything gets no further piece beyond it; sizes are those before compression. 0 is
+        max_bytes: a file that has anything gets no further frame beyond it; sizes are those before compression. 0 is
             the default.
+
+    Raises:
+        ValueError: there are more files than names.
     """
-    pieces = sorted(piece for part in parts for piece in part.pieces)
-    plans: list[FilePlan] = []
-    for path, of_path in groupby(pieces, key=attrgetter("path")):
-        cut = list(_cut(of_path, max_bytes or DEFAULT_FILE_BYTES))
-        plans.extend(FilePlan(layout.final(path, number, len(cut)), each) for number, each in enumerate(cut))
-    return plans
+    drafts = list(_cut(heapq.merge(*(piece.frames() for piece in pieces)), max_bytes or DEFAULT_FILE_BYTES))
+    return [draft.named(layout.final(path, number, len(drafts))) for number, draft in enumerate(drafts)]
 
 
-def _cut(pieces: Iterable[Piece], max_bytes: int) -> Iterator[tuple[Piece, ...]]:
-    held: list[Piece] = []
-    size = 0
-    for piece in pieces:
-        if held and size + piece.size > max_bytes:
-            yield tuple(held)
-            held, size = [], 0
-        held.append(piece)
-        size += piece.size
-    if held:
-        yield tuple(held)
+def _cut(frames: Iterable[PlacedFrame], max_bytes: int) -> Iterator[_Draft]:
+    draft: _Draft | None = None
+    for placed in frames:
+        if draft is not None and draft.size + placed.frame.size > max_bytes:
+            yield draft
+            draft = None
+        draft = draft or _Draft()
+        draft.add(placed)
+    if draft is not None:
+        yield draft
+
+
+def _joined(spans: list[tuple[int, int]], span: tuple[int, int]) -> tuple[int, int]:
+    return min(first for first, _ in [*spans, span]), max(last for _, last in [*spans, span])

@@ -20,13 +20,13 @@ _ENTER: Final = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEX
 
 
 @contextlib.contextmanager
-def entered(base: str, path: str, mode: int) -> Iterator[tuple[int, str]]:
-    """The descriptor of the directory of a file, and the file's name in it; missing directories are made.
+def entered(base: str, path: str, mode: int | None) -> Iterator[tuple[int, str]]:
+    """The descriptor of the directory of a file, and the file's name in it; missing directories may be made.
 
     Args:
         base: must exist.
         path: of the file, relative to the base.
-        mode: of directories that are made, lessened by the umask.
+        mode: of directories that are made, lessened by the umask; None makes none.
 
     Raises:
         OSError: a directory is missing, a link or no directory, or cannot be made or entered.
@@ -46,10 +46,12 @@ def entered(base: str, path: str, mode: int) -> Iterator[tuple[int, str]]:
         os.close(fd)
 
 
-def _enter(fd: int, name: str, mode: int) -> int:
+def _enter(fd: int, name: str, mode: int | None) -> int:
     try:
         return os.open(name, _ENTER | os.O_NOFOLLOW, dir_fd=fd)
     except FileNotFoundError:
+        if mode is None:
+            raise
         with contextlib.suppress(FileExistsError):  # another process was quicker
             os.mkdir(name, mode, dir_fd=fd)
         return os.open(name, _ENTER | os.O_NOFOLLOW, dir_fd=fd)

@@ -1,0 +1,196 @@
+"""Files of this machine, or of a directory that all workers mount.
+
+Every directory below the base is entered by its own name and never through a symbolic link, and no file is opened
+through one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import io
+import os
+import secrets
+from collections.abc import Iterator
+from typing import BinaryIO, Final, cast
+
+from dovebeam.transforms.drivers.files.folders import entered
+from dovebeam.transforms.drivers.system_errors import delivery_error
+from dovebeam.transforms.errors import DeliveryError
+
+__all__ = ["LocalStore"]
+
+_CREATE: Final = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+_READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+_LIST: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_PRIVATE_DIRECTORY: Final = 0o700
+_PRIVATE: Final = 0o600
+_NO_LINKS: Final = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
+
+
+class LocalStore:
+    """See `Store`.
+
+    Args:
+        base: an existing directory.
+        mode: of final files, lessened by the umask.
+        directory_mode: of directories that final files need, likewise.
+    """
+
+    def __init__(self, base: str, mode: int, directory_mode: int) -> None:
+        self._base = base
+        self._mode = mode
+        self._directory_mode = directory_mode
+
+    def create(self, name: str, *, is_part: bool) -> BinaryIO:
+        """See `Store`; closing a file that is to be published writes it to the disk."""
+        mode = _PRIVATE if is_part else self._mode
+        with self._entered("open", name, _PRIVATE_DIRECTORY) as (folder, last):
+            raw = io.FileIO(os.open(last, _CREATE, mode, dir_fd=folder), "w")
+        return cast(BinaryIO, (_PartFile if is_part else _SyncedFile)(raw, os.path.join(self._base, name)))
+
+    def open(self, name: str) -> BinaryIO:
+        """See `Store`."""
+        with self._entered("open", name) as (folder, last):
+            return open(last, "rb", opener=lambda path, _: os.open(path, _READ, dir_fd=folder))
+
+    def stamp(self, name: str) -> str:
+        """See `Store`; a link is there, wherever it leads."""
+        try:
+            with self._entered("stat", name) as (folder, last):
+                found = os.stat(last, dir_fd=folder, follow_symlinks=False)
+        except DeliveryError as error:
+            if isinstance(error.__cause__, FileNotFoundError) and os.path.isdir(self._base):
+                return ""
+            raise
+        return f"{found.st_dev}-{found.st_ino}-{found.st_size}-{found.st_mtime_ns}-{found.st_ctime_ns}"
+
+    def publish(self, temporary: str, final: str, *, replaces: bool) -> None:
+        """See `Store`; also after a power failure there is the old file or the whole new one."""
+        with (
+            self._entered("open", temporary) as (source, source_name),
+            self._entered("rename", final, self._directory_mode) as (target, target_name),
+        ):
+            if replaces:
+                os.rename(source_name, target_name, src_dir_fd=source, dst_dir_fd=target)
+            else:
+                _rename_to_new(source, source_name, target, target_name)
+            _sync(target)
+
+    def write(self, name: str, content: bytes) -> None:
+        """See `Store`."""
+        with self._entered("write", name, self._directory_mode) as (folder, last):
+            temporary = f".{last[:100]}.{secrets.token_hex(8)}"
+            fd = os.open(temporary, _CREATE, self._mode, dir_fd=folder)
+            try:
+                with os.fdopen(fd, "wb") as file:
+                    file.write(content)
+                    file.flush()
+                    os.fsync(fd)
+                os.rename(temporary, last, src_dir_fd=folder, dst_dir_fd=folder)
+            except BaseException:
+                with contextlib.suppress(OSError):
+                    os.unlink(temporary, dir_fd=folder)
+                raise
+            _sync(folder)
+
+    def delete(self, name: str) -> None:
+        """See `Store`."""
+        with self._entered("unlink", name) as (folder, last), contextlib.suppress(FileNotFoundError):
+            os.unlink(last, dir_fd=folder)
+
+    def delete_tree(self, directory: str) -> None:
+        """See `Store`; the directory above goes, too, when nobody else has anything in it."""
+        if not self.stamp(directory):
+            return
+        with self._entered("rmdir", directory) as (folder, last), contextlib.suppress(FileNotFoundError):
+            _empty(folder, last)
+            os.rmdir(last, dir_fd=folder)
+        above = directory.rpartition("/")[0]
+        if above:
+            with self._entered("rmdir", above) as (folder, last), contextlib.suppress(OSError):
+                os.rmdir(last, dir_fd=folder)
+
+    @contextlib.contextmanager
+    def _entered(self, call: str, name: str, mode: int | None = None) -> Iterator[tuple[int, str]]:
+        """The directory of a file, made if a mode for it is given; errors are said with the whole path."""
+        try:
+            with entered(self._base, name, mode) as place:
+                yield place
+        except DeliveryError:
+            raise
+        except OSError as error:
+            raise delivery_error(call, os.path.join(self._base, name), error) from error
+
+
+class _PartFile(io.BufferedWriter):
+    """A file whose errors name it, since a full disk is noticed late."""
+
+    def __init__(self, raw: io.FileIO, path: str) -> None:
+        super().__init__(raw)
+        self._path = path
+
+    def write(self, data: object) -> int:
+        """All of it."""
+        try:
+            return super().write(data)  # type: ignore[arg-type]
+        except OSError as error:
+            raise delivery_error("write", self._path, error) from error
+
+    def close(self) -> None:
+        """Raises if what was held cannot be written; the descriptor is closed all the same."""
+        if self.closed:
+            return
+        try:
+            self._settle()
+        except OSError as error:
+            raise delivery_error("write", self._path, error) from error
+        finally:
+            with contextlib.suppress(OSError):
+                super().close()
+
+    def _settle(self) -> None:
+        self.flush()
+
+
+class _SyncedFile(_PartFile):
+    """A file that is on the disk when it is closed."""
+
+    def _settle(self) -> None:
+        super()._settle()
+        os.fsync(self.fileno())
+
+
+def _rename_to_new(source: int, source_name: str, target: int, target_name: str) -> None:
+    """Like rename, but an error if the name is taken, even since just now; without hard links, nearly so."""
+    try:
+        os.link(source_name, target_name, src_dir_fd=source, dst_dir_fd=target, follow_symlinks=False)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        with contextlib.suppress(FileNotFoundError):
+            os.stat(target_name, dir_fd=target, follow_symlinks=False)
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST)) from None
+        os.rename(source_name, target_name, src_dir_fd=source, dst_dir_fd=target)
+    else:
+        os.unlink(source_name, dir_fd=source)
+
+
+def _empty(folder: int, name: str) -> None:
+    """Removes the files of a directory."""
+    inner = os.open(name, _LIST, dir_fd=folder)
+    try:
+        for each in os.listdir(inner):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(each, dir_fd=inner)
+    finally:
+        os.close(inner)
+
+
+def _sync(folder: int) -> None:
+    """Makes names in a directory last; `folder` may have been opened only to enter it."""
+    fd = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=folder)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
