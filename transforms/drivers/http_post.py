@@ -1,8 +1,8 @@
 """The `http-post` driver: POST requests, one for each event or for batches of them.
 
 Rules from Dovecot's section "Export drivers", "http-post", and "HTTP and TLS settings". This module holds the settings
-and what follows from them; `http.checks` knows what can be wrong with them, and `http.transfers`, which alone loads
-libcurl, does the work.
+and what follows from them; `http.checks` knows what can be wrong with them, and `http.connection`, which loads libcurl,
+does the work.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from dovebeam.transforms.drivers.http.statuses import DEFAULT_RETRY, DEFAULT_SUC
 from dovebeam.transforms.drivers.http.url import HttpUrl
 
 if TYPE_CHECKING:
-    from dovebeam.transforms.drivers.http.transfers import HttpPostConnection
+    from dovebeam.transforms.drivers.http.connection import HttpPostConnection
 
 __all__ = ["HttpPostDriver"]
 
@@ -246,6 +246,6 @@ class HttpPostDriver(AuthSettings):
         check_files(self)
 
         from dovebeam.transforms.drivers.http.access import Access  # noqa: PLC0415
-        from dovebeam.transforms.drivers.http.transfers import HttpPostConnection  # noqa: PLC0415  loads libcurl
+        from dovebeam.transforms.drivers.http.connection import HttpPostConnection  # noqa: PLC0415  loads libcurl
 
         return HttpPostConnection(self, Access(self))

@@ -1,4 +1,5 @@
 """The parts of the `http-post` driver; `drivers.http_post` describes it and is what others import.
 
-`url` and `outcome` are pure; `handles` and `transfers` load libcurl and are imported where a connection opens.
+`connection` keeps libcurl's `handles` with their `options` and sends each batch with `transfers`; `oauth2` gets tokens.
+These load libcurl and are imported where a connection opens; all others are pure.
 """

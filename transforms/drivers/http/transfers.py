@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Final
 
 import pycurl
 
-from dovebeam.transforms.drivers.base import Batch, Connection, Failure
+from dovebeam.transforms.drivers.base import Batch, Failure
 from dovebeam.transforms.drivers.http.backlog import Backlog
-from dovebeam.transforms.drivers.http.endpoint import Endpoint, Member, endpoint_of
+from dovebeam.transforms.drivers.http.endpoint import Endpoint, Member
 from dovebeam.transforms.drivers.http.handles import HandlePool
 from dovebeam.transforms.drivers.http.options import Easy
 from dovebeam.transforms.drivers.http.outcome import (
@@ -32,10 +32,9 @@ from dovebeam.transforms.drivers.http.statuses import Verdict
 from dovebeam.transforms.errors import DeliveryError
 
 if TYPE_CHECKING:
-    from dovebeam.transforms.drivers.http.access import Access
     from dovebeam.transforms.drivers.http_post import HttpPostDriver
 
-__all__ = ["HttpPostConnection"]
+__all__ = ["Delivery"]
 
 _MAX_WAIT_SECS: Final = 1.0
 _BLIND_WAIT_SECS: Final = 0.002
@@ -45,44 +44,8 @@ _LIFELESS: Final = frozenset({Trouble.UNREACHABLE, Trouble.SLOW, Trouble.LOST})
 _UNAUTHORIZED: Final = 401
 
 
-class HttpPostConnection(Connection):
-    """Kept-alive connections to one target."""
-
-    def __init__(self, driver: HttpPostDriver, access: Access) -> None:
-        super().__init__()
-        self._driver = driver
-        self._access = access
-        self._endpoint = endpoint_of(driver.endpoint, driver.proxy.endpoint if driver.proxy else "")
-        self._pool: HandlePool | None = None
-
-    def _deliver(self, batch: Batch) -> list[Failure]:
-        try:
-            if self._pool is None:
-                self._pool = HandlePool(self._driver, self._access)
-            failures = _Delivery(self._driver, self._pool, self._endpoint, batch).run()
-            self._pool.forget_bodies()
-        except pycurl.error as error:
-            self._drop_pool()
-            text = self._access.without_secrets(str(error.args[-1]))
-            message = f"libcurl refuses the settings of http-post: {text} (check the ssl_* and http_client_* settings)"
-            raise DeliveryError(message, self._driver.endpoint) from None
-        except BaseException:
-            # Requests may be on their way; they end with their connections.
-            self._drop_pool()
-            raise
-        return failures
-
-    def _drop_pool(self) -> None:
-        if self._pool is not None:
-            pool, self._pool = self._pool, None
-            pool.close()
-
-    def _release(self) -> None:
-        self._drop_pool()
-
-
-class _Delivery:
-    """One batch."""
+class Delivery:
+    """One batch on its way; made for it, run once."""
 
     def __init__(self, driver: HttpPostDriver, pool: HandlePool, endpoint: Endpoint, batch: Batch) -> None:
         self._driver = driver
@@ -107,7 +70,12 @@ class _Delivery:
         self._failures: list[Failure] = []
 
     def run(self) -> list[Failure]:
-        """Delivers the batch."""
+        """Delivers the batch; returns what failed, in its order.
+
+        Raises:
+            DeliveryError: no request can be made on this worker, or a credential cannot be had.
+            pycurl.error: libcurl refuses a setting.
+        """
         self._endpoint.join(self._member)
         try:
             self._loop()

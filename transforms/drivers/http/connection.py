@@ -1,0 +1,55 @@
+"""The connection of the `http-post` driver: libcurl's handles, kept from one batch to the next."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pycurl
+
+from dovebeam.transforms.drivers.base import Batch, Connection, Failure
+from dovebeam.transforms.drivers.http.endpoint import endpoint_of
+from dovebeam.transforms.drivers.http.handles import HandlePool
+from dovebeam.transforms.drivers.http.transfers import Delivery
+from dovebeam.transforms.errors import DeliveryError
+
+if TYPE_CHECKING:
+    from dovebeam.transforms.drivers.http.access import Access
+    from dovebeam.transforms.drivers.http_post import HttpPostDriver
+
+__all__ = ["HttpPostConnection"]
+
+
+class HttpPostConnection(Connection):
+    """Kept-alive connections to one target."""
+
+    def __init__(self, driver: HttpPostDriver, access: Access) -> None:
+        super().__init__()
+        self._driver = driver
+        self._access = access
+        self._endpoint = endpoint_of(driver.endpoint, driver.proxy.endpoint if driver.proxy else "")
+        self._pool: HandlePool | None = None
+
+    def _deliver(self, batch: Batch) -> list[Failure]:
+        try:
+            if self._pool is None:
+                self._pool = HandlePool(self._driver, self._access)
+            failures = Delivery(self._driver, self._pool, self._endpoint, batch).run()
+            self._pool.forget_bodies()
+        except pycurl.error as error:
+            self._drop_pool()
+            text = self._access.without_secrets(str(error.args[-1]))
+            message = f"libcurl refuses the settings of http-post: {text} (check the ssl_* and http_client_* settings)"
+            raise DeliveryError(message, self._driver.endpoint) from None
+        except BaseException:
+            # Requests may be on their way; they end with their connections.
+            self._drop_pool()
+            raise
+        return failures
+
+    def _drop_pool(self) -> None:
+        if self._pool is not None:
+            pool, self._pool = self._pool, None
+            pool.close()
+
+    def _release(self) -> None:
+        self._drop_pool()
