@@ -88,7 +88,7 @@ class HttpPostDriver(AuthSettings):
     its own to the target. With 1, the default, payloads arrive in order, and retries hold back what follows; with more
     there is no order. The connections of a worker process heed together what an endpoint asks for: `Retry-After`,
     pauses before retries, fewer requests at a time. One that shows no sign of life is asked by one request at a time,
-    whose failure counts as an attempt of all that waits.
+    whose failure counts as an attempt of all that waits in the batch: with one attempt, all of it fails then.
 
     Delivery: at least once. A payload counts as delivered when the target answered its request with success; whatever
     else comes of the last attempt is a `Failure` with status and number of attempts. A request that is too large (413)

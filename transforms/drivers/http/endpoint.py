@@ -24,9 +24,9 @@ from dovebeam.transforms.drivers.http.rate import TokenBucket
 
 __all__ = ["Endpoint", "Member", "endpoint_of"]
 
-_EVIDENCE: Final = {Trouble.UNREACHABLE: 8, Trouble.SLOW: 3, Trouble.LOST: 3}
+_EVIDENCE: Final = {Trouble.UNREACHABLE: 8, Trouble.SLOW: 2, Trouble.LOST: 2}
 _DEAD: Final = 24
-"""Three waves without a connection, or eight without an answer."""
+"""Three waves without a connection, or twelve without an answer: a server may be slow for a while."""
 
 _CROWDED_SECS: Final = 0.01
 _PROBED_SECS: Final = 0.05
