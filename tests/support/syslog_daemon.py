@@ -12,6 +12,7 @@ from support.programs import accepts, free_port, require_program, running, wait_
 
 _CONFIG = """
 global(workDirectory="{folder}" maxMessageSize="64k" parser.escapeControlCharactersOnReceive="off")
+main_queue(queue.type="Direct")
 module(load="imuxsock" SysSock.Use="off")
 input(type="imuxsock" Socket="{folder}/log" UseSpecialParser="off" ParseHostname="on" CreatePath="off"
       RateLimit.Interval="0")
