@@ -133,6 +133,7 @@ def load(options: ExportOptions, *, quiet: bool = False) -> Config | None:
 def _drivers(config: Config, *, here: bool) -> dict[str, Driver] | None:
     """The drivers of all exporters in use; None after telling of every one that cannot work."""
     from dovebeam.pipelines.credentials import credential_problems  # noqa: PLC0415
+    from dovebeam.pipelines.file_targets import file_problems, file_warnings  # noqa: PLC0415
     from dovebeam.transforms.drivers import make_driver  # noqa: PLC0415
     from dovebeam.transforms.errors import DriverSettingError  # noqa: PLC0415
 
@@ -145,7 +146,8 @@ def _drivers(config: Config, *, here: bool) -> dict[str, Driver] | None:
             for problem in (error, *error.others):
                 known = problem.setting in exporter.settings
                 problems.append(f"{exporter.settings.place(problem.setting) if known else exporter.place}: {problem}")
-    problems += credential_problems(config, drivers, here=here)
+    problems += credential_problems(config, drivers, here=here) + file_problems(config, drivers, here=here)
+    _show_problems(file_warnings(config, drivers, here=here), "warning")
     _show_problems(problems, "error")
     return None if problems else drivers
 

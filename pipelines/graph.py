@@ -1,6 +1,5 @@
 """From options and a configuration to Beam's graph: Read, Export, Rejects."""
 
-import hashlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,12 +10,12 @@ from dovebeam.pipelines.beam_options import workers_of
 from dovebeam.pipelines.options import ExportOptions
 from dovebeam.pipelines.reject_handler import FusedErrorHandler
 from dovebeam.pipelines.rejects import CountRejects, WriteRejects, is_local
-from dovebeam.pipelines.run_id import run_id_of
+from dovebeam.pipelines.run_id import run_id_of_input
 from dovebeam.transforms.config import Config
 from dovebeam.transforms.drivers import Driver
 from dovebeam.transforms.export import ExportEvents
 from dovebeam.transforms.plan import TimeRange
-from dovebeam.transforms.reading import ReadBlocks, match_files
+from dovebeam.transforms.reading import ReadBlocks
 from dovebeam.transforms.resend import ResendRejects
 from dovebeam.transforms.resending import max_record_bytes
 from dovebeam.transforms.sources import DEFAULT_BLOCK_BYTES
@@ -48,7 +47,7 @@ def build_export(
         time_range=TimeRange(options.start_time, options.end_time),
         drivers=drivers,
         max_line_bytes=options.max_line_bytes,
-        run_id=run_id_of(options, config),
+        run_id=run_id_of_input(options, config),
     )
     with reject_handler(options.rejects) as handler:
         blocks = read_blocks(pipeline, options)
@@ -85,18 +84,10 @@ def _build_resend(
         drivers=drivers,
         max_attempts=options.max_attempts,
         max_line_bytes=options.max_line_bytes,
-        run_id=options.run_id or _resend_run_id(options, config),
+        run_id=run_id_of_input(options, config),
     )
     with reject_handler(options.rejects) as handler:
         _ = pipeline | "Read" >> read | "Resend" >> resend.with_error_handler(handler)
-
-
-def _resend_run_id(options: ExportOptions, config: Config) -> str:
-    """Other rejects under the same pattern are another job, which must not replace the files of the one before."""
-    files = [f"{file.uri} {file.size}" for file in match_files(options.input)]
-    return hashlib.sha256(
-        "\n".join([run_id_of(options, config), *files]).encode("utf-8", "surrogateescape")
-    ).hexdigest()[:12]
 
 
 def reject_handler(path: str | None) -> ErrorHandler:

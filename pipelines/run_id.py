@@ -1,4 +1,4 @@
-"""What a run is called if nobody said so: the same command has the same name, another one another."""
+"""What a run is called if nobody said so: the same command on the same input has the same name, any other another."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from typing import Final
 
 from dovebeam.pipelines.options import ExportOptions
 from dovebeam.transforms.config import Config, Exporter
+from dovebeam.transforms.reading import match_files
+from dovebeam.transforms.sources import is_local
 
-__all__ = ["run_id_of"]
+__all__ = ["run_id_of", "run_id_of_input"]
 
 _DIGITS: Final = 12
 
@@ -35,6 +37,38 @@ def run_id_of(options: ExportOptions, config: Config) -> str:
         ],
         "exporters": {name: _shape(exporter) for name, exporter in config.exporters.items()},
     }
+    return _hash(decisive)
+
+
+def run_id_of_input(options: ExportOptions, config: Config) -> str:
+    """The name that was given, or else a hash of what decides and of the files that are there to be read.
+
+    A command that runs every day over files of the same names must not replace what it wrote the day before. A file is
+    told from a later one by its size and, on this machine, by when it was changed.
+
+    Raises:
+        SourceError: a pattern matches nothing.
+    """
+    if options.run_id or not _writes_shards(config):
+        return run_id_of(options, config)
+    files = [[file.uri, file.size, _changed(file.uri)] for file in match_files(options.input)]
+    return _hash([run_id_of(options, config), files])
+
+
+def _writes_shards(config: Config) -> bool:
+    used = {metric.exporter for metric in config.metrics}
+    return any(
+        exporter.settings.get("event_exporter_file_writing") == "shards"
+        for name, exporter in config.exporters.items()
+        if name in used
+    )
+
+
+def _changed(uri: str) -> int:
+    return os.stat(uri).st_mtime_ns if is_local(uri) else 0
+
+
+def _hash(decisive: object) -> str:
     text = json.dumps(decisive, sort_keys=True).encode("utf-8", "surrogateescape")
     return hashlib.sha256(text).hexdigest()[:_DIGITS]
 

@@ -17,6 +17,7 @@ from dovebeam.transforms.codecs import DEFAULT_MAX_LINE_BYTES
 from dovebeam.transforms.config import Config
 from dovebeam.transforms.deliver import DeliverEvents
 from dovebeam.transforms.drivers import Driver, make_driver
+from dovebeam.transforms.drivers.files.clashes import shard_clashes
 from dovebeam.transforms.event import Event
 from dovebeam.transforms.plan import ExportPlan, TimeRange, make_plan
 from dovebeam.transforms.rejecting import REJECTED, RejectingTransform
@@ -38,6 +39,9 @@ class ExportEvents(RejectingTransform):
         max_line_bytes: longer lines of blocks are rejected.
         run_id: see `DeliverEvents`.
 
+    Raises:
+        DriverSettingError: an exporter that can never deliver, or two whose shards would have the same names.
+
     Rejects: lines that are no events, and payloads that a target refused.
 
     Guarantee: every event of every bundle that succeeded was not matched, rejected, or delivered by each exporter that
@@ -57,6 +61,8 @@ class ExportEvents(RejectingTransform):
         used = dict.fromkeys(metric.exporter for metric in config.metrics if metric.exporter)
         replaced = drivers or {}
         chosen = {name: replaced.get(name) or make_driver(config.exporters[name]) for name in used}
+        for clash in shard_clashes(chosen).values():
+            raise clash
         routers = {name: router for name, driver in chosen.items() if (router := driver.router()) is not None}
         self._plan = make_plan(config, time_range, routers)
         self._deliveries = {name: DeliverEvents(driver, name=name, run_id=run_id) for name, driver in chosen.items()}

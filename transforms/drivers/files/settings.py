@@ -49,8 +49,18 @@ def _check_target(driver: FileDriver) -> None:
             f"{driver.file_path!r} is in an object store, where nothing can be appended; "
             "add file_writing = shards, or name a local file",
         )
+    if driver.file_writing == "shards" and not _is_unicode(f"{driver.file_path}{driver.file_path_template}"):
+        raise _wrong("file_path", "it is not UTF-8, which the names in the manifest of shards are; choose another name")
     if not driver.file_path_template and driver.default_path in {"", ".", ".."}:
         raise _wrong("file_path", "it is a directory; name a file in it, or add a file_path_template")
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _check_template(driver: FileDriver) -> None:
