@@ -8,6 +8,7 @@ from pathlib import Path
 
 from dovebeam.transforms.codecs import decode_json
 from support.collector import run_collector
+from support.commands import dovebeam, exporter, metric, write_config
 from support.dovecot import run_dovecot
 from support.programs import wait_until
 from support.server_http import run_http_server
@@ -29,6 +30,16 @@ def test_what_dovecot_sends_comes_out(tmp_path: Path) -> None:
     assert found["auth_request_finished"] >= 3
     assert all(decode_json(line).name for line in collector.lines)
     assert "refused" not in collector.said
+    check_export(tmp_path, collector.lines)
+
+
+def check_export(folder: Path, lines: list[bytes]) -> None:
+    """An export of the spool writes every event as Dovecot did."""
+    target = folder / "exported"
+    config = write_config(folder, exporter("f", "file", "json", f"file_path = {target}"), metric("m", "event=*", "f"))
+    ran = dovebeam("export", "--config", config, "--input", folder / "spool" / "*.lines")
+    assert ran.code == 0, ran.err
+    assert target.read_bytes().split(b"\n")[:-1] == lines
 
 
 def names(lines: list[bytes]) -> Counter[str]:
