@@ -23,8 +23,8 @@ from dovebeam.pipelines.arguments import (
     parse_arguments,
     values_of,
 )
+from dovebeam.pipelines.command import guarded
 from dovebeam.pipelines.exit_codes import ExitCode
-from dovebeam.pipelines.logs import configure, say
 
 if TYPE_CHECKING:
     import apache_beam as beam
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from dovebeam.pipelines.ledger import Ledger
 
-__all__ = ["DESCRIPTION", "ArchiveOptions", "add_arguments", "main", "run_command"]
+__all__ = ["DESCRIPTION", "ArchiveOptions", "build_archive", "main", "run_archive"]
 
 DESCRIPTION = "Write events into an archive: Avro files by the hour, with the types of all fields."
 
@@ -78,30 +78,16 @@ class ArchiveOptions:
 def main(argv: Sequence[str] | None = None, prog: str = "python -m dovebeam.pipelines.archive") -> int:
     """Runs the job with the options in `argv`, by default those of the process; returns the exit code."""
     parser = argparse.ArgumentParser(prog=prog, description=DESCRIPTION, allow_abbrev=False)
-    add_arguments(parser)
-    return run_command(parser, sys.argv[1:] if argv is None else argv)
+    _add_arguments(parser)
+    arguments = sys.argv[1:] if argv is None else argv
+    return guarded(arguments, lambda: run_archive(_parse(parser, arguments)))
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of an archive."""
     add_job_arguments(parser, _FORMATS, "what the input is (default: told by content)")
     parser.add_argument("--output", metavar="DIR", help="the archive: an existing directory, or gs://BUCKET/FOLDER")
     parser.add_argument("--codec", choices=_CODECS, default="deflate", help="compression (default: deflate)")
-
-
-def run_command(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> int:
-    """Parses an archive's options and runs it; every error becomes a message and an exit code."""
-    configure(debug="--debug" in arguments)
-    try:
-        return run_archive(_parse(parser, arguments))
-    except UsageError as error:
-        say(str(error))
-        return ExitCode.USAGE
-    except SystemExit as end:  # argparse printed help or an error
-        return end.code if isinstance(end.code, int) else ExitCode.USAGE
-    except KeyboardInterrupt:
-        say("stopped before anything was done")
-        return ExitCode.INTERRUPTED
 
 
 def _parse(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> ArchiveOptions:

@@ -13,8 +13,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
+from dovebeam.pipelines.command import guarded
 from dovebeam.pipelines.exit_codes import ExitCode
-from dovebeam.pipelines.logs import configure, say
+from dovebeam.pipelines.logs import say
 from dovebeam.pipelines.options import ExportOptions, UsageError, add_arguments, parse_export
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from dovebeam.transforms.config import Config
     from dovebeam.transforms.drivers import Driver
 
-__all__ = ["DESCRIPTION", "EPILOG", "load", "main", "run_command", "run_export"]
+__all__ = ["DESCRIPTION", "EPILOG", "load", "main", "run_export"]
 
 DESCRIPTION = "Export Dovecot events as the metric and event_exporter blocks of a dovecot.conf say."
 EPILOG = (
@@ -40,23 +41,8 @@ def main(argv: Sequence[str] | None = None, prog: str = "python -m dovebeam.pipe
     """Runs the job with the options in `argv`, by default those of the process; returns the exit code."""
     parser = argparse.ArgumentParser(prog=prog, description=DESCRIPTION, epilog=EPILOG, allow_abbrev=False)
     add_arguments(parser)
-    return run_command(parser, sys.argv[1:] if argv is None else argv)
-
-
-def run_command(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> int:
-    """Parses an export's options and runs it; every error becomes a message and an exit code."""
-    configure(debug="--debug" in arguments)  # first: what Beam logs when it is imported would set up another
-    try:
-        options = parse_export(parser, arguments)
-        return run_export(options)
-    except UsageError as error:
-        say(str(error))
-        return ExitCode.USAGE
-    except SystemExit as end:  # argparse printed help or an error
-        return end.code if isinstance(end.code, int) else ExitCode.USAGE
-    except KeyboardInterrupt:
-        say("stopped before anything was done")
-        return ExitCode.INTERRUPTED
+    arguments = sys.argv[1:] if argv is None else argv
+    return guarded(arguments, lambda: run_export(parse_export(parser, arguments)))
 
 
 def run_export(options: ExportOptions, *, quiet: bool = False) -> int:

@@ -15,9 +15,10 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
+from dovebeam.pipelines.command import guarded
 from dovebeam.pipelines.exit_codes import ExitCode
 from dovebeam.pipelines.export import load, run_export
-from dovebeam.pipelines.logs import configure, say
+from dovebeam.pipelines.logs import say
 from dovebeam.pipelines.options import ExportOptions, UsageError
 from dovebeam.pipelines.replay_options import ReplayOptions, add_replay_arguments, parse_replay
 
@@ -38,17 +39,7 @@ def main(argv: Sequence[str] | None = None, prog: str = "python -m dovebeam.pipe
     parser = argparse.ArgumentParser(prog=prog, description=DESCRIPTION, epilog=_EPILOG, allow_abbrev=False)
     add_replay_arguments(parser)
     arguments = sys.argv[1:] if argv is None else argv
-    configure(debug="--debug" in arguments)
-    try:
-        return run_replay(parse_replay(parser, arguments))
-    except UsageError as error:
-        say(str(error))
-        return ExitCode.USAGE
-    except SystemExit as end:  # argparse printed help or an error
-        return end.code if isinstance(end.code, int) else ExitCode.USAGE
-    except KeyboardInterrupt:
-        say("stopped before anything was done")
-        return ExitCode.INTERRUPTED
+    return guarded(arguments, lambda: run_replay(parse_replay(parser, arguments)))
 
 
 def run_replay(options: ReplayOptions) -> int:

@@ -1,0 +1,31 @@
+"""What all commands have in common: the log is set up, and every error becomes a message and an exit code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from dovebeam.pipelines.arguments import UsageError
+from dovebeam.pipelines.exit_codes import ExitCode
+from dovebeam.pipelines.logs import configure, say
+
+__all__ = ["guarded"]
+
+
+def guarded(arguments: Sequence[str], run: Callable[[], int]) -> int:
+    """Runs a command and returns its exit code.
+
+    Args:
+        arguments: the command line; `--debug` in it shows the whole log.
+        run: parses and does what the command is for. It may raise `UsageError`.
+    """
+    configure(debug="--debug" in arguments)  # first: what Beam logs when it is imported would set up another
+    try:
+        return run()
+    except UsageError as error:
+        say(str(error))
+        return ExitCode.USAGE
+    except SystemExit as end:  # argparse printed help or an error
+        return end.code if isinstance(end.code, int) else ExitCode.USAGE
+    except KeyboardInterrupt:
+        say("stopped before anything was done")
+        return ExitCode.INTERRUPTED
