@@ -26,8 +26,6 @@ __all__ = ["HttpPosts", "HttpSettings"]
 
 _IDLE_SECS: Final = 3600.0
 _RETRY_AFTER: Final = str(int(10 * RETRY_SECS))
-_NO_LOG: Final = logging.getLogger("dovebeam.collect.requests")
-_NO_LOG.disabled = True
 _ENCODINGS: Final = frozenset({"", "identity", "gzip", "deflate"})  # which aiohttp decodes
 
 
@@ -142,7 +140,7 @@ class _Connection(web.RequestHandler):
 
     def __init__(self, server: web.Server, ended: Callable[[], None], first_request_secs: float) -> None:
         loop = asyncio.get_running_loop()
-        super().__init__(server, loop=loop, access_log=_NO_LOG, keepalive_timeout=_IDLE_SECS)
+        super().__init__(server, loop=loop, logger=_LOG, access_log=_NO_LOG, keepalive_timeout=_IDLE_SECS)
         self.has_begun = False
         self._ended = ended
         self._patience = loop.call_later(first_request_secs, self._close_unused)
@@ -155,6 +153,17 @@ class _Connection(web.RequestHandler):
     def _close_unused(self) -> None:
         if not self.has_begun:
             self.force_close()
+
+
+def _is_about_us(record: logging.LogRecord) -> bool:
+    """Whether a message is about a fault of this program, not about a peer that speaks no HTTP, who was told so."""
+    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
+
+
+_LOG: Final = logging.getLogger("dovebeam.collect")
+_LOG.addFilter(_is_about_us)
+_NO_LOG: Final = logging.getLogger("dovebeam.collect.requests")
+_NO_LOG.disabled = True
 
 
 def _knows(token: bytes, header: str) -> bool:

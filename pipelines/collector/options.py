@@ -88,8 +88,8 @@ class CollectOptions:
     token: str | None = None
     tls_cert: str | None = None
     tls_key: str | None = None
-    max_line_bytes: int = 16 * _MIB
-    max_body_bytes: int = 16 * _MIB
+    max_line_bytes: int = 4 * _MIB
+    max_body_bytes: int = 4 * _MIB
     max_connections: int = 100
     request_timeout: int = 30
     socket_mode: int = 0o600
@@ -199,8 +199,8 @@ _VALUES: Final[tuple[tuple[str, Callable[[str], int], int, str], ...]] = (
     ("rotate_size", read_size, 64 * _MIB, "begin a new file after so many bytes (default: 64M)"),
     ("rotate_interval", read_period, 600, "begin a new file after so much time (default: 10m)"),
     ("keep", read_duration, 0, "delete finished files that are older, read or not (default: 0s, never)"),
-    ("max_line_bytes", read_size, 16 * _MIB, "keep longer lines aside (default: 16M)"),
-    ("max_body_bytes", read_size, 16 * _MIB, "refuse larger requests with 413 (default: 16M)"),
+    ("max_line_bytes", read_size, 4 * _MIB, "keep longer lines aside (default: 4M)"),
+    ("max_body_bytes", read_size, 4 * _MIB, "refuse larger requests with 413 (default: 4M)"),
     ("max_connections", read_count, 100, "of one listener at a time; others wait (default: 100)"),
     ("request_timeout", read_period, 30, "for a request that has begun to be complete (default: 30s)"),
     ("socket_mode", read_mode, 0o600, "permission bits of unix sockets (default: 0600)"),

@@ -9,8 +9,9 @@ from collections.abc import Callable
 from typing import Final
 
 from dovebeam.pipelines.collector.counts import Counts
-from dovebeam.pipelines.collector.listeners import Listener, Peers, bind
+from dovebeam.pipelines.collector.listeners import Listener, Peers
 from dovebeam.pipelines.collector.options import Address, CollectOptions
+from dovebeam.pipelines.collector.sockets import bind
 from dovebeam.pipelines.collector.spool import Spool, SpoolSettings
 from dovebeam.pipelines.collector.unix_lines import UnixLines
 from dovebeam.pipelines.collector.writer import SpoolWriter

@@ -9,6 +9,8 @@ import random
 import signal
 import socket
 import ssl
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
@@ -206,6 +208,63 @@ def test_stopping(collector: Collector) -> None:
     assert not collector.socket.exists()
     for peer in peers:
         peer.close()
+
+
+def test_stopping_with_waiting_connections(tmp_path: Path) -> None:
+    """Those that were never accepted have sent something, too."""
+    with run_collector(tmp_path, "--max_connections=1") as collector:
+        peers = [connect(collector) for _ in range(4)]
+        for number, peer in enumerate(peers):
+            peer.sendall(b"%d\n" % number)
+        assert collector.stop() == 0
+        assert set(collector.lines) == {b"0", b"1", b"2", b"3"}
+        for peer in peers:
+            peer.close()
+
+
+def test_a_socket_of_systemd(tmp_path: Path) -> None:
+    """While nobody collects, connections and lines wait at a socket that another process holds open."""
+    path = tmp_path / "held"
+    with socket.socket(socket.AF_UNIX) as held:
+        held.bind(str(path))
+        held.listen(8)
+        command = [sys.executable, "-m", "dovebeam.pipelines.cli", "collect", f"--listen=unix:{path}"]
+        command.append(f"--spool={tmp_path / 'spool'}")
+        script = 'LISTEN_FDS=1 LISTEN_PID=$$ exec "$@" 3<&0 0</dev/null'  # as systemd would
+        for start in range(3):
+            with socket.socket(socket.AF_UNIX) as peer:
+                peer.connect(str(path))
+                peer.sendall(b"%d\n" % start)
+                collect_from(held, ["sh", "-c", script, "-", *command], tmp_path / "spool", start + 1)
+        assert path.exists()
+    assert spooled(tmp_path / "spool") == [b"0", b"1", b"2"]
+
+
+def collect_from(held: socket.socket, command: list[str], spool: Path, count: int) -> None:
+    """Runs a collector until so many lines are there."""
+    with subprocess.Popen(command, stdin=held) as process:
+        wait_until(lambda: process.poll() is not None or len(spooled(spool)) >= count, "the line", 20)
+        process.terminate()
+        assert process.wait(20) == 0
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        b"\x16\x03\x01\x00garbage\r\n\r\n",
+        b"GET\r\n\r\n",
+        b"POST / HTTP/1.1\r\nContent-Length: x\r\n\r\n",
+        b"x" * 20_000,
+    ],
+)
+def test_garbage(garbage: bytes, collector: Collector) -> None:
+    """Who speaks no HTTP is told so, and fills neither spool nor log."""
+    with socket.create_connection(("127.0.0.1", collector.port), timeout=15) as peer:
+        peer.sendall(garbage)
+        assert peer.recv(65536).startswith(b"HTTP/1.0 400 ")
+    assert post(collector, b"fine") == 204
+    assert collector.lines == [b"fine"]
+    assert collector.said.count("\n") == 1
 
 
 def test_our_own_driver(collector: Collector) -> None:
