@@ -8,6 +8,7 @@ interrupted, or is run twice, finds out what is its own.
 from __future__ import annotations
 
 import uuid
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
@@ -43,6 +44,7 @@ def commit(store: Store, layout: Layout, files: Sequence[WrittenFile]) -> Manife
         DeliveryError: a final name is taken by somebody else, or the place refuses something. The job fails; running it
             again goes on.
     """
+    _check_distinct(files)
     earlier = _earlier(store, layout)
     own = earlier.own() if earlier else {}
     taken = _own_names(store, files, own, layout)
@@ -63,6 +65,15 @@ def _intent(layout: Layout, files: Sequence[WrittenFile], earlier: Manifest | No
     replaces = _every(earlier, {(each.name, each.sha256) for each in described})
     events = sum(file.events for file in files)
     return Manifest(layout.exporter, layout.run_id, "committing", events, described, replaces, uuid.uuid4().hex)
+
+
+def _check_distinct(files: Sequence[WrittenFile]) -> None:
+    """Two files of one name would be one file; names are made so that this cannot be, and nothing may be lost if it is."""
+    names = Counter(file.name for file in files)
+    name, count = max(names.items(), key=lambda item: item[1], default=("", 0))
+    if count > 1:
+        message = f"{count} different paths would become the one file {name}, so nothing was written"
+        raise DeliveryError(f"{message} (change file_path_template so that its names differ)", name)
 
 
 def _earlier(store: Store, layout: Layout) -> Manifest | None:

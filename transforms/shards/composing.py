@@ -71,9 +71,19 @@ def _content(store: Store, extents: tuple[Extent, ...]) -> Iterator[bytes]:
         for extent in extents:
             if source is None or extent.part != part:
                 file.close()
-                part, source = extent.part, file.enter_context(store.open(extent.part))
+                part, source = extent.part, file.enter_context(_opened(store, extent.part))
             source.seek(extent.begin)
             yield from _bytes_of(source, extent)
+
+
+def _opened(store: Store, part: str) -> BinaryIO:
+    try:
+        return store.open(part)
+    except DeliveryError as error:
+        if store.stamp(part):
+            raise
+        message = f"{part} is gone; is the same run going on elsewhere? (run the job again when it is alone)"
+        raise DeliveryError(message, part) from error
 
 
 def _bytes_of(source: BinaryIO, extent: Extent) -> Iterator[bytes]:

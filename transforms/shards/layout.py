@@ -20,7 +20,7 @@ __all__ = ["MANIFEST_SUFFIX", "Layout", "check_run_id"]
 
 MANIFEST_SUFFIX: Final = ".manifest.json"
 
-_RUN_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}\Z")
+_RUN_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}\Z")
 _TEMPORARY: Final = ".dovebeam"
 _MAX_SHARDS: Final = 100_000
 
@@ -32,7 +32,7 @@ def check_run_id(run_id: str) -> str:
         DriverSettingError: it cannot.
     """
     if not _RUN_ID.match(run_id):
-        message = "write up to 63 letters, digits, dots, hyphens and underscores, the first a letter or digit"
+        message = "write up to 32 letters, digits, dots, hyphens and underscores, the first a letter or digit"
         raise DriverSettingError("run_id", f"{run_id[:80]!r} cannot be a part of file names; {message}")
     return run_id
 

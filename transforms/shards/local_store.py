@@ -96,8 +96,9 @@ class LocalStore:
 
     def delete(self, name: str) -> None:
         """See `Store`."""
-        with self._entered("unlink", name) as (folder, last), contextlib.suppress(FileNotFoundError):
-            os.unlink(last, dir_fd=folder)
+        if self.stamp(name):
+            with self._entered("unlink", name) as (folder, last), contextlib.suppress(FileNotFoundError):
+                os.unlink(last, dir_fd=folder)
 
     def delete_tree(self, directory: str) -> None:
         """See `Store`; the directory above goes, too, when nobody else has anything in it."""
