@@ -118,3 +118,10 @@ def test_base(path: str, template: str, base: str, default: str) -> None:
 def test_batches(settings: dict[str, Any], events: int) -> None:
     """Batches are larger where they are compressed or spread over files."""
     assert FileDriver("/x", **settings).max_batch_events == events
+
+
+@pytest.mark.parametrize("path", ["gs://bucket", "gs://", "gs:///folder/events.json"])
+def test_a_url_without_a_place_in_a_bucket(path: str) -> None:
+    """Such a URL would otherwise become a local directory called `gs:`."""
+    with pytest.raises(DriverSettingError, match="names no place in a bucket; write it as gs://BUCKET/FOLDER"):
+        FileDriver(path, file_writing="shards")

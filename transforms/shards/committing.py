@@ -68,7 +68,7 @@ def _intent(layout: Layout, files: Sequence[WrittenFile], earlier: Manifest | No
 
 
 def _check_distinct(files: Sequence[WrittenFile]) -> None:
-    """Two files of one name would be one file; names are made so that this cannot be, and nothing may be lost if it is."""
+    """Two files of one name would be one; names are made so that this cannot be, and nothing may be lost if it is."""
     names = Counter(file.name for file in files)
     name, count = max(names.items(), key=lambda item: item[1], default=("", 0))
     if count > 1:

@@ -32,6 +32,7 @@ COMPRESSION_SUFFIXES: Final[Mapping[str, str]] = MappingProxyType({"none": "", "
 MAX_NAME_BYTES: Final = 200
 """Longest name before marks and suffixes are added; file systems end at 255."""
 
+_PACKED_SUFFIXES: Final = tuple(suffix for suffix in COMPRESSION_SUFFIXES.values() if suffix)
 _SAFE: Final = frozenset((string.ascii_letters + string.digits + "._-@+").encode())
 _ENCODED: Final = tuple(chr(byte) if byte in _SAFE else f"%{byte:02X}" for byte in range(256))
 _LEADING: Final = ".-"
@@ -43,13 +44,17 @@ def encode_value(value: str) -> str:
     """A value as part of a name; no two values have the same encoding.
 
     ASCII letters, digits, dot, underscore, hyphen, at sign and plus stay; all other bytes, and dots and hyphens at the
-    beginning, are percent-encoded. The empty value is a lone percent sign.
+    beginning, are percent-encoded. So is the dot of a compression's suffix at the end, or the file of `bob.gz` would be
+    taken for the compressed one of `bob`. The empty value is a lone percent sign.
     """
     encoded = "".join(map(_ENCODED.__getitem__, _raw(value)))
     if encoded[:1] in _LEADING:
         rest = encoded.lstrip(_LEADING)
         leading = encoded[: len(encoded) - len(rest)]
-        return "".join(f"%{ord(character):02X}" for character in leading) + rest or "%"
+        encoded = "".join(f"%{ord(character):02X}" for character in leading) + rest or "%"
+    for suffix in _PACKED_SUFFIXES:
+        if encoded.endswith(suffix):
+            return f"{encoded.removesuffix(suffix)}%2E{suffix[1:]}"
     return encoded
 
 

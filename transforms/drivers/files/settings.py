@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["check_file_settings"]
 
 _URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_IN_BUCKET: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/]+")
 _MODE: Final = re.compile(r"0?[0-7]{3}\Z")
 _WRITABLE_BY_OWNER: Final = 0o200
 _CHOICES: Final = (
@@ -49,6 +50,9 @@ def _check_target(driver: FileDriver) -> None:
             f"{driver.file_path!r} is in an object store, where nothing can be appended; "
             "add file_writing = shards, or name a local file",
         )
+    if _URL.match(driver.file_path) and not _IN_BUCKET.match(driver.base):
+        message = f"{driver.file_path!r} names no place in a bucket; write it as gs://BUCKET/FOLDER/NAME.json"
+        raise _wrong("file_path", message)
     if driver.file_writing == "shards" and not _is_unicode(f"{driver.file_path}{driver.file_path_template}"):
         raise _wrong("file_path", "it is not UTF-8, which the names in the manifest of shards are; choose another name")
     if not driver.file_path_template and driver.default_path in {"", ".", ".."}:
