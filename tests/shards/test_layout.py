@@ -56,13 +56,13 @@ def test_runs_and_exporters_do_not_meet() -> None:
     assert Layout("x", "r").final("e", 0, 1) != Layout("x", "s").final("e", 0, 1)
 
 
-@pytest.mark.parametrize("run_id", ["r", "2026-11-22", "a.b_c-d", "0" * 63])
+@pytest.mark.parametrize("run_id", ["r", "2026-11-22", "a.b_c-d", "0" * 32])
 def test_run_ids(run_id: str) -> None:
     """Letters, digits and a few marks can be in a name."""
     assert check_run_id(run_id) == run_id
 
 
-@pytest.mark.parametrize("run_id", ["", ".", "..", ".a", "-a", "a/b", "a b", "a\n", "ü", "0" * 64, "a\0", "%41", "a~1"])
+@pytest.mark.parametrize("run_id", ["", ".", "..", ".a", "-a", "a/b", "a b", "a\n", "ü", "0" * 33, "a\0", "%41", "a~1"])
 def test_names_that_no_run_can_have(run_id: str) -> None:
     """Anything that could lead elsewhere, or be taken for something else, is refused."""
     with pytest.raises(DriverSettingError, match="cannot be a part of file names"):
