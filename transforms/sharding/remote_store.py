@@ -71,6 +71,10 @@ class RemoteStore:
             uri = self._uri(name)
             self._called(uri, lambda: FileSystems.delete([uri]))
 
+    def alone(self, name: str) -> contextlib.AbstractContextManager[None]:  # noqa: ARG002  object stores have no locks
+        """See `Store`."""
+        return contextlib.nullcontext()
+
     def delete_tree(self, directory: str) -> None:
         """See `Store`."""
         uri = self._uri(directory)

@@ -45,6 +45,11 @@ def commit(store: Store, layout: Layout, files: Sequence[WrittenFile]) -> Manife
             again goes on.
     """
     _check_distinct(files)
+    with store.alone(layout.lock):
+        return _commit(store, layout, files)
+
+
+def _commit(store: Store, layout: Layout, files: Sequence[WrittenFile]) -> Manifest:
     earlier = _earlier(store, layout)
     own = earlier.own() if earlier else {}
     taken = _own_names(store, files, own, layout)
@@ -135,7 +140,10 @@ def _publish(store: Store, file: WrittenFile, taken: set[str]) -> None:
 
 
 def _check_alone(store: Store, layout: Layout, intent: Manifest) -> None:
-    """Two runs of one name that commit at the same time could mix their files; the one that wrote first notices."""
+    """Two runs of one name that commit at the same time could mix their files where a place has no locks.
+
+    Whoever has written the manifest first notices, unless the other begins at this very moment.
+    """
     now = _earlier(store, layout)
     if now is None or now.attempt != intent.attempt:
         raise _not_alone(f"{layout.manifest} was written by somebody else meanwhile", layout.manifest)

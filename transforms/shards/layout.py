@@ -69,6 +69,11 @@ class Layout:
         """A file that has not got its final name yet."""
         return f"{self.temporary}/{unique}.file"
 
+    @property
+    def lock(self) -> str:
+        """What whoever commits the run holds."""
+        return f"{self.temporary}/lock"
+
     def final(self, path: str, number: int, count: int) -> str:
         """The final name of one of the files that a path is cut into.
 

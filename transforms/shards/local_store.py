@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import io
 import os
 import secrets
@@ -23,9 +24,11 @@ __all__ = ["LocalStore"]
 _CREATE: Final = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _LIST: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_LOCK: Final = os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
 _PRIVATE_DIRECTORY: Final = 0o700
 _PRIVATE: Final = 0o600
 _NO_LINKS: Final = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
+_NO_LOCKS: Final = frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS})
 
 
 class LocalStore:
@@ -99,6 +102,28 @@ class LocalStore:
         if self.stamp(name):
             with self._entered("unlink", name) as (folder, last), contextlib.suppress(FileNotFoundError):
                 os.unlink(last, dir_fd=folder)
+
+    @contextlib.contextmanager
+    def alone(self, name: str) -> Iterator[None]:
+        """See `Store`; a lock ends with the process that has it."""
+        with self._entered("open", name, _PRIVATE_DIRECTORY) as (folder, last):
+            fd = os.open(last, _LOCK, _PRIVATE, dir_fd=folder)
+        try:
+            self._lock(fd, name)
+            yield
+        finally:
+            os.close(fd)
+
+    def _lock(self, fd: int, name: str) -> None:
+        path = os.path.join(self._base, name)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            message = f"{path} is locked: the same run is going on elsewhere; run the job again when it is alone"
+            raise DeliveryError(message, path) from error
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise delivery_error("lock", path, error) from error
 
     def delete_tree(self, directory: str) -> None:
         """See `Store`; the directory above goes, too, when nobody else has anything in it."""

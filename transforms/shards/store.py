@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from typing import BinaryIO, Protocol
 
 from dovebeam.transforms.shards.fingerprints import Fingerprint, fingerprint_of
@@ -43,6 +44,10 @@ class Store(Protocol):
 
     def delete(self, name: str) -> None:
         """Removes a file, if it is there."""
+        ...  # pragma: no cover
+
+    def alone(self, name: str) -> AbstractContextManager[None]:
+        """Holds a lock as long as the context lasts, where the place has such; an error if somebody else has it."""
         ...  # pragma: no cover
 
     def delete_tree(self, directory: str) -> None:
