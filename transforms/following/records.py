@@ -1,0 +1,149 @@
+"""What is remembered of each file: which one it is, and up to where its lines were handed on.
+
+A file is known by its inode, and by the begin of its content, since inodes are used again and files are copied.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable
+from typing import Final, Literal
+
+import msgspec
+
+from dovebeam.transforms.sources import SourceError
+
+__all__ = ["HEAD_BYTES", "FileRecord", "FollowState", "decode_state", "encode_state", "head_hash"]
+
+HEAD_BYTES: Final = 1024
+"""How much of a file's begin tells it from others; two Dovecot events, with their times in microseconds."""
+
+_VERSION: Final = 1
+
+
+class FileRecord(msgspec.Struct):
+    """One file, or one that is gone.
+
+    Attributes:
+        path: where it was seen last.
+        first_path: where it was seen first; of a file that was rotated before it was seen, what it was called before.
+        device: number of its file system; 0 with inode 0.
+        inode: 0 for content that was truncated and may still be found in a copy.
+        offset: all lines before it were handed on.
+        head_bytes: how much of the begin `head_hash` is of; 0 while nothing was seen of it.
+        head_hash: hex digits.
+        mark: hex digits of the first line, which tell files of one name apart in places of events; "" before one came.
+        format: of its lines; "" before that was decided.
+        gone_since: Unix seconds since when it is not found, 0 while it is.
+    """
+
+    path: str
+    first_path: str
+    device: int
+    inode: int
+    offset: int = 0
+    head_bytes: int = 0
+    head_hash: str = ""
+    mark: str = ""
+    format: Literal["", "json", "tab-text"] = ""
+    gone_since: float = 0
+
+    @property
+    def identity(self) -> tuple[int, int]:
+        """Device and inode."""
+        return self.device, self.inode
+
+    @property
+    def is_rotated(self) -> bool:
+        """Whether nobody should append to it any more."""
+        return self.path != self.first_path or self.gone_since > 0
+
+    def has_head(self, head: bytes) -> bool:
+        """Whether a file that begins with `head` may be this one, or a copy; unknown content is like no other."""
+        return 0 < self.head_bytes <= len(head) and head_hash(head[: self.head_bytes]) == self.head_hash
+
+    def is_still(self, fd: int, size: int) -> bool:
+        """Whether an open file still has the content of which the offset tells; learns more of its begin."""
+        if size < self.offset or size < self.head_bytes:
+            return False
+        head = os.pread(fd, HEAD_BYTES, 0)
+        if self.head_bytes and not self.has_head(head):
+            return False
+        if len(head) > self.head_bytes:
+            self.head_bytes, self.head_hash = len(head), head_hash(head)
+        return True
+
+    def begin_again(self) -> None:
+        """The same file with other content."""
+        self.offset = self.head_bytes = 0
+        self.head_hash = self.mark = self.format = ""
+
+
+class FollowState(msgspec.Struct):
+    """All that is remembered.
+
+    Attributes:
+        version: of this shape.
+        targets: those that were looked at before; whatever is new in them came later.
+        files: in the order in which they were found.
+    """
+
+    version: int = _VERSION
+    targets: list[str] = msgspec.field(default_factory=list)
+    files: list[FileRecord] = msgspec.field(default_factory=list)
+
+
+_decoder: Final = msgspec.json.Decoder(FollowState)
+_encoder: Final = msgspec.json.Encoder()
+
+
+def head_hash(head: bytes) -> str:
+    """32 hex digits of the begin of a file."""
+    return hashlib.blake2b(head, digest_size=16).hexdigest()
+
+
+def encode_state(targets: Iterable[str], files: Iterable[FileRecord]) -> bytes:
+    """The state as a JSON text; names that are not UTF-8 are kept as they are."""
+    copies = [_with_names(each, _to_text) for each in files]
+    return _encoder.encode(FollowState(_VERSION, sorted(map(_to_text, targets)), copies)) + b"\n"
+
+
+def decode_state(content: bytes, path: str) -> FollowState:
+    """The state that was encoded; that of nothing if `content` is empty.
+
+    Raises:
+        SourceError: it is none, or of another version; `path` is named.
+    """
+    if not content:
+        return FollowState()
+    try:
+        state = _decoder.decode(content)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise SourceError(
+            f"is no state of dovebeam stream ({error}); put a copy of it back, or remove it to read everything again",
+            path,
+        ) from None
+    if state.version != _VERSION:
+        raise SourceError(
+            f"has version {state.version}, this dovebeam knows {_VERSION}; use the one that wrote it", path
+        )
+    state.targets = list(map(_from_text, state.targets))
+    state.files = [_with_names(each, _from_text) for each in state.files]
+    return state
+
+
+def _with_names(record: FileRecord, convert: Callable[[str], str]) -> FileRecord:
+    return msgspec.structs.replace(record, path=convert(record.path), first_path=convert(record.first_path))
+
+
+def _to_text(name: str) -> str:
+    """Without lone surrogates, which JSON cannot have; a per cent sign begins the bytes that stand for them."""
+    if name.isascii() and "%" not in name:
+        return name
+    return "".join(c if c != "%" and not "\ud800" <= c <= "\udfff" else f"%{ord(c):04x}" for c in name)
+
+
+def _from_text(text: str) -> str:
+    first, *others = text.split("%")
+    return first + "".join(chr(int(each[:4], 16)) + each[4:] for each in others)

@@ -1,0 +1,109 @@
+"""The directory in which a stream remembers how far it has come; one process at a time may use it."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from types import TracebackType
+from typing import Final, Self
+
+from dovebeam.transforms.sources import SourceError
+
+__all__ = ["STATE_NAME", "StateStore"]
+
+STATE_NAME: Final = "follow.json"
+_LOCK: Final = "lock"
+_MAX_STATE_BYTES: Final = 64 * 1024 * 1024
+_READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+_WRITE: Final = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+_LOCKED: Final = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class StateStore:
+    """Keeps one state, locked for as long as it is open. A context manager.
+
+    Guarantee: at any moment, and after a power failure, there is the last state that `save` returned from, or the one
+    that it was about to write.
+
+    Args:
+        directory: created with mode 0700 if it is missing, its parents are not.
+
+    Raises:
+        SourceError: it cannot be used, or another process uses it.
+    """
+
+    def __init__(self, directory: str) -> None:
+        self.path: Final = os.path.join(directory, STATE_NAME)
+        self._directory = directory
+        self._lock = -1
+        try:
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(directory, 0o700)
+            self._lock = os.open(os.path.join(directory, _LOCK), _LOCKED, 0o600)
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self.close()
+            raise SourceError("another dovebeam stream uses this state; give each its own --state", directory) from None
+        except OSError as error:
+            self.close()
+            raise self._error("cannot hold the state", error) from error
+
+    def load(self) -> bytes:
+        """The state that was saved last; empty if there is none.
+
+        Raises:
+            SourceError: it cannot be read.
+        """
+        try:
+            fd = os.open(self.path, _READ)
+            with open(fd, "rb") as file:
+                return file.read(_MAX_STATE_BYTES)
+        except FileNotFoundError:
+            return b""
+        except OSError as error:
+            raise self._error("the state cannot be read", error) from error
+
+    def save(self, state: bytes) -> None:
+        """Puts `state` in place of the one before.
+
+        Raises:
+            SourceError: it cannot be written; the one before is as it was.
+        """
+        temporary = f"{self.path}.new"
+        try:
+            fd = os.open(temporary, _WRITE, 0o600)
+            with open(fd, "wb") as file:
+                file.write(state)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, self.path)
+            self._sync_directory()
+        except OSError as error:
+            raise self._error("the state cannot be written", error) from error
+
+    def close(self) -> None:
+        """Gives the directory free; a second call does nothing."""
+        lock, self._lock = self._lock, -1
+        if lock >= 0:
+            os.close(lock)
+
+    def _sync_directory(self) -> None:
+        fd = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+    def _error(self, what: str, error: OSError) -> SourceError:
+        return SourceError(
+            f"{what}: {error.strerror}; repair it, or name another directory with --state", self._directory
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, _type: type[BaseException] | None, _error: BaseException | None, _tb: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,143 @@
+"""Which files one `--follow` means: a file with what it is rotated to, all files of a directory, or those of a pattern.
+
+Rotated files are told by their names, as logrotate and its kin make them: `events.json.1`, `events.json-20261122`,
+`events-20261122.json`, `events~1.json`, `events.json.old`. Compressed files are never followed: what they hold was read
+before it was compressed.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+import stat
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from dovebeam.transforms.sources import SourceError
+
+__all__ = ["Found", "Target", "find_files", "make_target", "rotated_from"]
+
+_PASSED_OVER: Final = (".gz", ".zst", ".bz2", ".xz", ".lz4", ".lzma", ".Z", ".zip", ".br", ".new", ".tmp", ".swp")
+_BORDERS: Final = ".~_-"
+_ROTATED: Final = re.compile(r"[.~_-](?:[0-9][0-9TZ:._-]{0,60}|old|bak|prev)")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What one `--follow` asks for.
+
+    Attributes:
+        path: absolute; of a pattern with its wildcards.
+        kind: what it is.
+    """
+
+    path: str
+    kind: Literal["file", "directory", "pattern"]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A file that was found.
+
+    Attributes:
+        path: where it is.
+        base: the path of the file that it seems to have been rotated from; "" if it is not rotated.
+        status: what the system says of it.
+    """
+
+    path: str
+    base: str
+    status: os.stat_result
+
+    @property
+    def identity(self) -> tuple[int, int]:
+        """Device and inode."""
+        return self.status.st_dev, self.status.st_ino
+
+
+def make_target(text: str) -> Target:
+    """The target that `text` names; a file may come later, its directory must be there.
+
+    Raises:
+        SourceError: it can never be followed.
+    """
+    path = os.path.abspath(text)
+    if os.path.isdir(path):
+        return Target(path, "directory")
+    if os.path.islink(path):
+        raise SourceError("is a symbolic link, which could come to lead anywhere; name the file itself", path)
+    if glob.has_magic(text) and not os.path.exists(path):
+        return Target(path, "pattern")
+    if not os.path.isdir(os.path.dirname(path)):
+        raise SourceError("its directory does not exist; create it or correct the path", path)
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise SourceError("is no regular file, and only those can be read again from where a job stopped", path)
+    if path.endswith(_PASSED_OVER):
+        raise SourceError("is named as a compressed file; those do not grow, export it with `dovebeam export`", path)
+    return Target(path, "file")
+
+
+def find_files(target: Target, known: Collection[str]) -> list[Found]:
+    """The files that a target means now; of paths that were `known` also what they were rotated to.
+
+    Raises:
+        SourceError: a directory cannot be read.
+    """
+    names: dict[str, set[str]] = {}
+    for path in _primaries(target, known):
+        names.setdefault(os.path.dirname(path), set()).add(os.path.basename(path))
+    if target.kind == "directory":
+        before = {os.path.basename(path) for path in known if os.path.dirname(path) == target.path}
+        names = {target.path: before.union(each.name for each in _entries(target.path))}
+    found: list[Found] = []
+    for directory, primaries in names.items():
+        for entry in _entries(directory):
+            base = rotated_from(entry.name, primaries)
+            if entry.name in primaries or base:
+                found += _found(entry, os.path.join(directory, base) if base else "")
+    return found
+
+
+def rotated_from(name: str, primaries: Collection[str]) -> str:
+    """Which of the names was rotated to `name`; "" for none."""
+    dot = name.rfind(".")
+    for index in range(1, len(name)):
+        if name[index] not in _BORDERS:
+            continue
+        if name[:index] in primaries and _ROTATED.fullmatch(name, index):
+            return name[:index]
+        if index < dot and name[:index] + name[dot:] in primaries and _ROTATED.fullmatch(name, index, dot):
+            return name[:index] + name[dot:]
+    return ""
+
+
+def _primaries(target: Target, known: Collection[str]) -> Iterator[str]:
+    if target.kind == "file":
+        yield target.path
+    elif target.kind == "pattern":
+        yield from glob.iglob(target.path, recursive=True)
+        yield from known
+
+
+def _entries(directory: str) -> list[os.DirEntry[str]]:
+    """What may be a file of events; hidden files are somebody's work in progress."""
+    try:
+        with os.scandir(directory) as entries:
+            return [each for each in entries if not each.name.startswith(".") and not each.name.endswith(_PASSED_OVER)]
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise SourceError(
+            f"cannot be listed: {error.strerror}; give the user of the job the right to", directory
+        ) from error
+
+
+def _found(entry: os.DirEntry[str], base: str) -> Iterator[Found]:
+    try:
+        status = entry.stat(follow_symlinks=False)
+    except FileNotFoundError:
+        return
+    if stat.S_ISREG(status.st_mode):
+        yield Found(entry.path, base, status)
