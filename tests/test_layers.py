@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 # No Beam: the core, and what puts it together.
 CORE = ["errors", "values", "event", "filters", "formats", "codecs", "drivers", "config"]
-PURE = [*CORE, "progress", "reject", "identity", "sources", "decoding", "plan", "resending", "shards", "archives", "following"]
+PURE = [*CORE, "progress", "reject", "identity", "sources", "decoding", "plan", "resending", "shards", "archives", "tailing"]
 WIRING = ["sharding"]
 
 # Each layer and those it may import, apart from itself.
@@ -33,7 +33,7 @@ ALLOWED = {
     "resending": {"errors", "event", "formats", "codecs", "config", "drivers", "reject", "sources", "decoding", "plan"},
     "shards": {"errors", "drivers"},
     "archives": {"event", "codecs", "plan", "shards"},
-    "following": {"errors", "sources"},
+    "tailing": {"errors", "sources"},
 }
 
 

@@ -1,22 +1,8 @@
-"""Following files while they are written: which ones, from where, through which rotations; knows nothing of Beam.
+"""Following files that others write to: every line once, through renaming, copying, emptying and restarts; no Beam."""
 
-`Follower` gives blocks of whole lines and, at any moment, a snapshot of how far it has come. `StateStore` keeps the
-snapshot whose lines were delivered.
-"""
+from dovebeam.transforms.following.follower import Follower
+from dovebeam.transforms.following.inputs import Inputs
+from dovebeam.transforms.following.marks import FileMark, Fingerprint, Position, decode_position, encode_position
+from dovebeam.transforms.following.state import FollowState
 
-from dovebeam.transforms.following.follower import Follower, FollowSettings
-from dovebeam.transforms.following.session import FollowRequest, Session, close_session, session_of
-from dovebeam.transforms.following.store import StateStore
-from dovebeam.transforms.following.targets import Target, make_target
-
-__all__ = [
-    "FollowRequest",
-    "FollowSettings",
-    "Follower",
-    "Session",
-    "StateStore",
-    "Target",
-    "close_session",
-    "make_target",
-    "session_of",
-]
+__all__ = ["FileMark", "Fingerprint", "FollowState", "Follower", "Inputs", "Position", "decode_position", "encode_position"]

@@ -8,7 +8,7 @@ import stat
 import time
 from typing import Final
 
-from dovebeam.transforms.following.records import HEAD_BYTES, FileRecord, head_hash
+from dovebeam.transforms.tailing.records import HEAD_BYTES, FileRecord, head_hash
 from dovebeam.transforms.sources import (
     DEFAULT_BLOCK_BYTES,
     OVERLONG_HEAD_BYTES,

@@ -20,10 +20,10 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from dovebeam.transforms.codecs import DEFAULT_MAX_LINE_BYTES
-from dovebeam.transforms.following.inputs import Inputs, Seen
-from dovebeam.transforms.following.marks import Position
-from dovebeam.transforms.following.stock import Stock
-from dovebeam.transforms.following.tail import Tail, TailSettings
+from dovebeam.transforms.tailing.inputs import Inputs, Seen
+from dovebeam.transforms.tailing.marks import Position
+from dovebeam.transforms.tailing.stock import Stock
+from dovebeam.transforms.tailing.tail import Tail, TailSettings
 from dovebeam.transforms.sources import Block, InputFormat
 
 __all__ = ["Follower"]

@@ -1,0 +1,22 @@
+"""Following files while they are written: which ones, from where, through which rotations; knows nothing of Beam.
+
+`Follower` gives blocks of whole lines and, at any moment, a snapshot of how far it has come. `StateStore` keeps the
+snapshot whose lines were delivered.
+"""
+
+from dovebeam.transforms.tailing.follower import Follower, FollowSettings
+from dovebeam.transforms.tailing.session import FollowRequest, Session, close_session, session_of
+from dovebeam.transforms.tailing.store import StateStore
+from dovebeam.transforms.tailing.targets import Target, make_target
+
+__all__ = [
+    "FollowRequest",
+    "FollowSettings",
+    "Follower",
+    "Session",
+    "StateStore",
+    "Target",
+    "close_session",
+    "make_target",
+    "session_of",
+]
