@@ -1,114 +1,183 @@
-"""Follows files: what is there, what is new, what was renamed, copied, emptied or removed, and the lines that came.
+"""Reads all files of some targets while they grow, are rotated, truncated and removed, each line once.
 
-The rules, in the order in which they apply to a file:
-
-- A file whose inode is known goes on where it was read up to, whatever it is called now. If its end was cut off, it
-  goes on at the new end; if something else is in its place, that is read from its start, and a copy of what was there
-  is read on from where the original was read up to.
-- A copy of a file that is still there waits: its lines come from the original. Once that was read as far as the copy
-  reaches, the copy counts as read; if the original is emptied before, the rest comes from the copy.
-- Any other file is new and read from its start.
-
-A piece of a line waits for the rest. It is a line by itself only after the file lost its name and was quiet for
-a while. A file that is gone is read to its end as long as it is open.
+Rotation by rename: the file keeps its inode, is read on under its new name, and then the new one. Rotation by copy and
+truncation: a file whose begin changed or that shrank is read from its start, and what was not read of its old content
+is looked for in a copy, which begins with the same bytes and has a name as rotated files have. Generations that came
+and went while nobody looked are read from their start, if they still have such a name.
 """
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Final
 
-from dovebeam.transforms.codecs import DEFAULT_MAX_LINE_BYTES
-from dovebeam.transforms.tailing.inputs import Inputs, Seen
-from dovebeam.transforms.tailing.marks import Position
-from dovebeam.transforms.tailing.stock import Stock
-from dovebeam.transforms.tailing.tail import Tail, TailSettings
 from dovebeam.transforms.sources import Block, InputFormat
+from dovebeam.transforms.tailing.records import FileRecord, FollowState, encode_state
+from dovebeam.transforms.tailing.scanning import Scanner
+from dovebeam.transforms.tailing.tail import ReplacedError, Tail, UnreadableFormatError
+from dovebeam.transforms.tailing.targets import Target
 
-__all__ = ["Follower"]
+__all__ = ["FollowSettings", "Follower"]
 
-_PIECE_BYTES: Final = 256 * 1024  # of one file, before it is another one's turn
-_SURVEY_SECS: Final = 0.5
-_GRACE_SECS: Final = 3.0
-_MAX_OPEN: Final = 128
+_SCAN_SECS: Final = 1.0
+_IDLE_SECS: Final = 60.0
+_TURN_BYTES: Final = 1024 * 1024
+_MAX_TOLD: Final = 1000
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class FollowSettings:
+    """How files are followed.
+
+    Attributes:
+        input_format: of all files, or "auto".
+        max_line_bytes: of a longer line only the head is read.
+        grace_msec: how long the last piece of a rotated file waits for its line's end.
+        max_open: how many files are kept open at the most.
+    """
+
+    input_format: InputFormat = "auto"
+    max_line_bytes: int = 16 * 1024 * 1024
+    grace_msec: int = 5000
+    max_open: int = 200
 
 
 class Follower:
-    """Reads what is appended to files.
+    """Follows files from a state on.
 
     Args:
-        names: files, patterns and directories, see `Inputs`.
-        input_format: what the lines are, or "auto" to tell it for each file.
-        max_line_bytes: the longest line that is read whole.
-        survey_secs: how often to look for new and renamed files.
-        grace_secs: how long a renamed file must be quiet until a last line without an end is taken for a whole one.
-
-    Raises:
-        SourceError: a name that cannot be followed.
+        targets: which files.
+        settings: how.
+        state: what was handed on before.
     """
 
-    def __init__(
-        self,
-        names: Sequence[str],
-        *,
-        input_format: InputFormat = "auto",
-        max_line_bytes: int = DEFAULT_MAX_LINE_BYTES,
-        survey_secs: float = _SURVEY_SECS,
-        grace_secs: float = _GRACE_SECS,
-    ) -> None:
-        self._inputs: Final = Inputs(names)
-        self._settings: Final = TailSettings(input_format, max_line_bytes, _PIECE_BYTES)
-        self._survey_secs: Final = survey_secs
-        self._grace_secs: Final = grace_secs
-        self._stock = Stock(self._settings, Position(), time.monotonic())
-        self._next_survey = 0.0
-        self._served = 0
+    def __init__(self, targets: Sequence[Target], settings: FollowSettings, state: FollowState) -> None:
+        self._settings = settings
+        self._scanner = Scanner(targets, state)
+        self._tails: dict[tuple[int, int], Tail] = {}
+        self._scanned_at = -_SCAN_SECS
+        self._told: set[tuple[str, str]] = set()
 
-    def position(self) -> Position:
-        """How far everything was read."""
-        return self._stock.position()
+    def restore(self, state: FollowState) -> None:
+        """Goes back, or forth, to another state; files that are open stay open."""
+        self._scanner.restore(state)
+        records = {record.identity: record for record in self._scanner.records}
+        for identity, tail in list(self._tails.items()):
+            if identity in records:
+                tail.replace(records[identity])
+            else:
+                self._close(identity)
+        self._scanned_at = -_SCAN_SECS
 
-    def seek(self, position: Position) -> None:
-        """Goes on at a position, which need not be its own."""
-        if position != self.position():
-            self.close()
-            self._stock = Stock(self._settings, position, time.monotonic())
-            self._next_survey = 0.0
+    def snapshot(self) -> bytes:
+        """How far all files have been handed on."""
+        return encode_state(self._scanner.targets_begun, self._scanner.records)
+
+    def read(self, max_bytes: int, deadline: float) -> Iterator[Block]:
+        """What is there to be read, from every file in turn.
+
+        Args:
+            max_bytes: after about so many there is no more.
+            deadline: time (of the monotonic clock) after which there is no more.
+
+        Raises:
+            SourceError: the system cannot read a file on.
+        """
+        if time.monotonic() - self._scanned_at >= _SCAN_SECS or self._scanner.has_changes():
+            self._scan()
+        left, busy = max_bytes, True
+        while busy:
+            busy = False
+            for block in self._round():
+                busy = True
+                left -= len(block.data)
+                yield block
+                if left <= 0 or time.monotonic() >= deadline:
+                    return
 
     def close(self) -> None:
         """Closes all files."""
-        for tail in self._stock.tails.values():
-            tail.close()
+        for identity in list(self._tails):
+            self._close(identity)
 
-    def read(self) -> Iterator[list[Block]]:
-        """One round: of each file that has new lines some of them, after which `position` is behind them.
+    def _scan(self) -> None:
+        self._scanned_at = time.monotonic()
+        for error in self._scanner.scan(set(self._tails)):
+            self._tell_once(error.uri, error.message)
+        for record in self._scanner.records:
+            if record.identity not in self._tails and self._scanner.size_of(record) > record.offset:
+                self._open(record)
+        for identity, tail in list(self._tails.items()):
+            if self._is_idle(tail):
+                self._close(identity)
 
-        Raises:
-            SourceError: a file or a directory cannot be read.
-        """
-        now = time.monotonic()
-        if now >= self._next_survey:
-            self._stock.take(self._inputs.survey(), now)
-            self._next_survey = now + self._survey_secs
-        for tail in sorted(self._stock.tails.values(), key=self._turn):
-            if self._stock.is_readable(tail, self._inputs.survey, now):
-                final = tail.mark.moved and now - tail.quiet_since >= self._grace_secs
-                blocks = tail.read(final=final)
-                if blocks:
-                    self._served += 1
-                    tail.served = self._served
-                    yield blocks
-        self._close_some()
+    def _is_idle(self, tail: Tail) -> bool:
+        """Whether a file need not stay open; what waits for its line's end keeps it so."""
+        idle_secs = time.monotonic() - tail.grown_at
+        if tail.is_deleted:
+            return idle_secs >= self._settings.grace_msec / 1000 + _SCAN_SECS
+        return idle_secs >= _IDLE_SECS and tail.record.offset >= self._scanner.size_of(tail.record)
 
-    def _turn(self, tail: Tail) -> tuple[int, bool, int]:
-        """Who waited longest comes first; at the start, files without their names, then older ones."""
-        seen: Seen | None = self._stock.seen.get(tail.mark.key)
-        return tail.served, not tail.mark.moved, seen.changed if seen else 0
+    def _open(self, record: FileRecord) -> None:
+        if len(self._tails) >= self._settings.max_open:
+            self._close(min(self._tails, key=lambda identity: self._tails[identity].grown_at))
+        try:
+            self._tails[record.identity] = Tail(record, self._settings.input_format, self._settings.max_line_bytes)
+        except FileNotFoundError:  # the next look finds out what became of it
+            return
+        except OSError as error:
+            self._tell_once(record.path, f"cannot be opened, and is tried again: {error.strerror}")
 
-    def _close_some(self) -> None:
-        """Keeps no more files open than it may: those that grew last."""
-        opened = [tail for tail in self._stock.tails.values() if tail.is_open]
-        if len(opened) > _MAX_OPEN:
-            for tail in sorted(opened, key=lambda tail: tail.quiet_since)[:-_MAX_OPEN]:
-                tail.close()
+    def _close(self, identity: tuple[int, int]) -> None:
+        self._tails.pop(identity).close()
+
+    def _round(self) -> Iterator[Block]:
+        """A turn for each file that is open; of one name the older content comes first."""
+        order = sorted(
+            self._tails.values(),
+            key=lambda tail: (not tail.record.is_rotated, self._scanner.last_written(tail.record)),
+        )
+        older: set[str] = set()
+        for tail in order:
+            if tail.record.first_path in older:
+                continue
+            for block in self._turn(tail):
+                older.add(tail.record.first_path)
+                yield block
+
+    def _turn(self, tail: Tail) -> Iterator[Block]:
+        left = _TURN_BYTES
+        while left > 0:
+            block = self._next_block(tail)
+            if block is None:
+                return
+            left -= len(block.data)
+            yield block
+
+    def _next_block(self, tail: Tail) -> Block | None:
+        try:
+            return tail.next_block() or self._last_piece(tail)
+        except ReplacedError:
+            self._scanner.replaced(tail.record)
+            self._scanned_at = -_SCAN_SECS
+        except UnreadableFormatError as error:
+            self._tell_once(tail.record.path, f"is passed over: it {error}")
+            self._scanner.pass_over(tail.record)
+        self._close(tail.record.identity)
+        return None
+
+    def _last_piece(self, tail: Tail) -> Block | None:
+        waited = time.monotonic() - tail.grown_at
+        if (tail.record.is_rotated or tail.is_deleted) and waited * 1000 >= self._settings.grace_msec:
+            return tail.last_piece()
+        return None
+
+    def _tell_once(self, path: str, text: str) -> None:
+        if (path, text) not in self._told and len(self._told) < _MAX_TOLD:
+            self._told.add((path, text))
+            _logger.warning("%s: %s", path, text)

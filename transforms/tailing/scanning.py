@@ -10,9 +10,9 @@ from typing import Final
 
 import msgspec
 
+from dovebeam.transforms.sources import SourceError
 from dovebeam.transforms.tailing.records import HEAD_BYTES, FileRecord, FollowState
 from dovebeam.transforms.tailing.targets import Found, Target, find_files
-from dovebeam.transforms.sources import SourceError
 
 __all__ = ["Scanner"]
 

@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from dovebeam.transforms.sources import Block, SourceError
 from dovebeam.transforms.tailing.follower import Follower, FollowSettings
 from dovebeam.transforms.tailing.records import decode_state
 from dovebeam.transforms.tailing.store import StateStore
 from dovebeam.transforms.tailing.targets import Target
-from dovebeam.transforms.sources import Block, SourceError
 
 __all__ = ["FollowRequest", "Session", "close_session", "session_of"]
 

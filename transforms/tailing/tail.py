@@ -8,7 +8,6 @@ import stat
 import time
 from typing import Final
 
-from dovebeam.transforms.tailing.records import HEAD_BYTES, FileRecord, head_hash
 from dovebeam.transforms.sources import (
     DEFAULT_BLOCK_BYTES,
     OVERLONG_HEAD_BYTES,
@@ -19,6 +18,7 @@ from dovebeam.transforms.sources import (
 )
 from dovebeam.transforms.sources.formats import HEAD_BYTES as FORMAT_BYTES
 from dovebeam.transforms.sources.formats import InputFormat
+from dovebeam.transforms.tailing.records import HEAD_BYTES, FileRecord, head_hash
 
 __all__ = ["ReplacedError", "Tail", "UnreadableFormatError"]
 
