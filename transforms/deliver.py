@@ -58,6 +58,9 @@ class DeliverEvents(RejectingTransform):
         """PCollection of bytes to nothing."""
         if isinstance(self._driver, FileDriver) and self._driver.file_writing == "shards":
             _ = payloads | "Write" >> WriteShards(shard_settings(self._driver, self._exporter, self._run_id))
+            # Nothing is refused, but an error handler that gets no collection at all cannot be closed.
+            nothing = beam.Create([], reshuffle=False).with_output_types(Reject)
+            self.route_rejects(payloads.pipeline | "No rejects" >> nothing)
             return
         rejects = payloads | "Deliver" >> beam.ParDo(_DeliverFn(self._driver, self._exporter))
         self.route_rejects(rejects)

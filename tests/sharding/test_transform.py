@@ -11,6 +11,7 @@ import pytest
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.testing import test_stream
 from apache_beam.testing.util import assert_that
+from apache_beam.transforms.error_handling import ErrorHandler
 from apache_beam.transforms.window import FixedWindows, TimestampedValue
 
 from dovebeam.transforms.deliver import DeliverEvents
@@ -168,3 +169,11 @@ def test_what_a_runner_lost_or_repeated(tmp_path: Path, found: list[Any], words:
     with pytest.raises(DeliveryError, match=f"{words}; nothing was put in place"):
         list(commit.process(("", found)))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_error_handler(tmp_path: Path) -> None:
+    """It can be given, as to every driver, though nothing is rejected."""
+    with pipeline() as (built, _), ErrorHandler(beam.Map(lambda reject: reject)) as handler:
+        shards = DeliverEvents(driver(tmp_path), name="file", run_id="r").with_error_handler(handler)
+        _ = built | beam.Create(batches(100)) | shards
+    assert len(files(tmp_path)) == 1
