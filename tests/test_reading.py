@@ -437,7 +437,7 @@ def test_file_that_shrinks_while_it_is_read(tmp_path: Path) -> None:
 def test_bad_settings() -> None:
     """An unknown format lists those that exist; sizes are positive."""
     with pytest.raises(
-        UnknownNameError, match="unknown input format 'jsn'; supported: auto, avro, json, tab-text; did"
+        UnknownNameError, match="unknown input format 'jsn'; supported: auto, avro, json, rejects, tab-text; did"
     ):
         ReadBlocks("x", input_format="jsn")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="block_bytes is a number of bytes, at least 1; found 0"):

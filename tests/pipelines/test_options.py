@@ -47,6 +47,12 @@ def test_every_option() -> None:
     )
 
 
+def test_rejects_as_input() -> None:
+    """They are asked for by name, with a maximum of attempts."""
+    assert parse("--input_format", "rejects").max_attempts == 10
+    assert parse("--input_format", "rejects", "--max_attempts", "3").max_attempts == 3
+
+
 def test_beams_options_pass() -> None:
     """What is not ours is left for Beam, values included, wherever it stands."""
     options = parse("--direct_num_workers=2", "--temp_location", "gs://b/t", "--rejects", "r", "--streaming")
