@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from dovebeam.transforms.sources import Block
 from dovebeam.transforms.tailing import Follower, FollowSettings, make_target
 from dovebeam.transforms.tailing import follower as follower_module
