@@ -47,6 +47,13 @@ class Backlog:
         self.unsent = self._count - end
         return Request(first, end)
 
+    def take_singles(self, most: int) -> range:
+        """Takes up to so many payloads that were never sent, each for a request of its own; returns their indices."""
+        first = self._count - self.unsent
+        end = min(first + most, self._count)
+        self.unsent = self._count - end
+        return range(first, end)
+
     def due_secs(self, now: float) -> float | None:
         """After how many seconds `take` has something; 0 for now, None if everything is on its way."""
         if self._waiting:

@@ -60,6 +60,10 @@ class HandlePool:
             self._second = second
             self._stale.update(self._all)
 
+    def is_fresh(self) -> bool:
+        """Whether idle handles have the newest headers and URL, so that they can be used as they are."""
+        return not self._stale and not self._elsewhere
+
     def take(self, key: str = "") -> Easy:
         """A handle with the newest headers; made if none is idle, so the caller must know that one is free.
 
