@@ -109,6 +109,8 @@ class Follower:
         self._scanned_at = time.monotonic()
         for error in self._scanner.scan(set(self._tails)):
             self._tell_once(error.uri, error.message)
+        for identity in self._scanner.begun_again & self._tails.keys():
+            self._close(identity)
         for record in self._scanner.records:
             if record.identity not in self._tails and self._scanner.size_of(record) > record.offset:
                 self._open(record)

@@ -33,10 +33,12 @@ class Scanner:
     Attributes:
         records: of files that are there or gone; they are changed in place.
         targets_begun: targets that were looked at at least once.
+        begun_again: files whose content was found to be another at the last look.
     """
 
     def __init__(self, targets: Sequence[Target], state: FollowState) -> None:
         self._targets = targets
+        self.begun_again: set[tuple[int, int]] = set()
         self._sizes: dict[tuple[int, int], tuple[int, int]] = {}
         self._passed_over: set[tuple[int, int]] = set()
         self._directories: dict[str, int] = {}
@@ -65,6 +67,7 @@ class Scanner:
             ghost = msgspec.structs.replace(record, device=0, inode=0, gone_since=time.time())
             self.records.append(ghost)
         record.begin_again()
+        self.begun_again.add(record.identity)
 
     def scan(self, opened: Collection[tuple[int, int]]) -> list[SourceError]:
         """Looks at all targets; returns what could not be looked at.
@@ -74,6 +77,7 @@ class Scanner:
         """
         found, errors, old = self._find()
         self._passed_over &= found.keys()
+        self.begun_again = set()
         self._update_known(dict(found))
         self._sizes = {identity: (each.status.st_size, each.status.st_mtime_ns) for identity, each in found.items()}
         known = {record.identity for record in self.records}
