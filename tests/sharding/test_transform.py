@@ -19,7 +19,7 @@ from dovebeam.transforms.drivers import FileDriver
 from dovebeam.transforms.errors import DeliveryError, DriverSettingError
 from dovebeam.transforms.plan import PayloadBatch
 from dovebeam.transforms.sharding import WriteShards
-from dovebeam.transforms.sharding.steps import Account, CommitFn
+from dovebeam.transforms.sharding.steps import Account, ClearFn, CommitFn
 from dovebeam.transforms.sharding.transform import shard_settings
 from dovebeam.transforms.shards.manifest import Manifest, manifest_from_json
 from dovebeam.transforms.shards.pieces import WrittenFile
@@ -140,9 +140,34 @@ def test_manifest_as_output(tmp_path: Path) -> None:
 
 def test_template_without_events(tmp_path: Path) -> None:
     """Formatted payloads do not say where they belong: an error that says what does."""
+    routed = FileDriver(str(tmp_path), file_writing="shards", file_path_template="{user}.json")
+    built = beam.Pipeline(runner=FnApiRunner())
+    _ = built | beam.Create(LINES[:3]) | DeliverEvents(routed)
     with pytest.raises(DeliveryError, match="need the events; export them with ExportEvents"):
-        deliver(tmp_path, LINES[:3], file_path_template="{user}.json")
+        built.run()
     assert not list(tmp_path.glob("*.json"))
+
+
+def test_missing_directory(tmp_path: Path) -> None:
+    """It is told before anything is written."""
+    with pytest.raises(DeliveryError, match=r"no/.dovebeam/r-file\) failed: .*directories are not created"):
+        deliver(tmp_path / "no", batches(10))
+
+
+def test_what_a_failed_run_left(tmp_path: Path) -> None:
+    """It goes when the run is tried again, before there is more of it; what other runs have does not."""
+    left = [tmp_path / ".dovebeam" / run / "a.part" for run in ("r-file", "s-file")]
+    for path in left:
+        path.parent.mkdir(parents=True)
+        path.write_bytes(b"left")
+    settings = shard_settings(driver(tmp_path), "file", "r")
+    [cleared] = ClearFn(settings).process(settings.layout.temporary)
+    assert cleared == settings.layout.temporary
+    assert [path.exists() for path in left] == [False, True]
+    left[0].parent.mkdir()
+    left[0].write_bytes(b"left")
+    deliver(tmp_path, batches(100))
+    assert [path.exists() for path in left] == [False, True]
 
 
 def test_bad_run_id(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from dovebeam.transforms.shards.pieces import UNKNOWN_OFFSET, FilePlan, Piece, W
 from dovebeam.transforms.shards.planning import plan_files
 from dovebeam.transforms.shards.store import Store
 
-__all__ = ["ACCOUNT", "Account", "CommitFn", "ComposeFn", "PartsFn", "PlanFn", "ShardSettings"]
+__all__ = ["ACCOUNT", "Account", "ClearFn", "CommitFn", "ComposeFn", "PartsFn", "PlanFn", "ShardSettings"]
 
 ACCOUNT = "account"
 """The tag of what a step says it has done, for the commit to compare."""
@@ -66,6 +66,18 @@ class Account(NamedTuple):
     files: int = 0
 
 
+class ClearFn(beam.DoFn):
+    """Removes what a run of the same name has left that did not come to its end."""
+
+    def __init__(self, settings: ShardSettings) -> None:
+        self._settings = settings
+
+    def process(self, element: str) -> Iterable[str]:
+        """A directory to itself, when it is gone."""
+        self._settings.store().delete_tree(element)
+        yield element
+
+
 class PartsFn(beam.DoFn):
     """Writes the payloads of a bundle into a part; pieces by their paths, and tagged an `Account`."""
 
@@ -86,7 +98,7 @@ class PartsFn(beam.DoFn):
         self._writer = PartWriter(self._store, name, self._settings.framing, self._settings.max_bytes)
         self._events = self._bytes = 0
 
-    def process(self, element: Any) -> Iterable[Any]:
+    def process(self, element: Any, cleared: str) -> Iterable[Any]:  # noqa: ARG002  asked for to be later than it
         """Takes payloads."""
         batch = element if isinstance(element, PayloadBatch) else PayloadBatch([element])
         if self._writer is None:

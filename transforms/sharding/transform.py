@@ -1,6 +1,6 @@
 """`WriteShards`: payloads into files that are complete and named when the job ends.
 
-payloads --> Parts --> pieces by path --> Plan --> Compose --> all files together --> Commit
+Clear --> payloads --> Parts --> pieces by path --> Plan --> Compose --> all files together --> Commit
 """
 
 from typing import Any
@@ -9,7 +9,16 @@ import apache_beam as beam
 from apache_beam.transforms.window import GlobalWindows
 
 from dovebeam.transforms.drivers import FileDriver
-from dovebeam.transforms.sharding.steps import ACCOUNT, Account, CommitFn, ComposeFn, PartsFn, PlanFn, ShardSettings
+from dovebeam.transforms.sharding.steps import (
+    ACCOUNT,
+    Account,
+    ClearFn,
+    CommitFn,
+    ComposeFn,
+    PartsFn,
+    PlanFn,
+    ShardSettings,
+)
 from dovebeam.transforms.shards.framing import Framing, Lines
 from dovebeam.transforms.shards.layout import Layout, check_run_id
 
@@ -52,7 +61,10 @@ class WriteShards(beam.PTransform):
         settings = self._settings
         if not payloads.windowing.is_default():
             payloads = payloads | "Whole run" >> beam.WindowInto(GlobalWindows())
-        parts = payloads | "Parts" >> beam.ParDo(PartsFn(settings)).with_outputs(ACCOUNT, main="pieces")
+        # What a failed run of the same name has left goes before anything is written, not when the disk is full of it.
+        once = payloads.pipeline | "Once" >> beam.Create([settings.layout.temporary], reshuffle=False)
+        cleared = beam.pvalue.AsSingleton(once | "Clear" >> beam.ParDo(ClearFn(settings)))
+        parts = payloads | "Parts" >> beam.ParDo(PartsFn(settings), cleared).with_outputs(ACCOUNT, main="pieces")
         plans = (
             parts.pieces
             | "By path" >> beam.GroupByKey()
