@@ -9,9 +9,12 @@ from pathlib import Path
 import fastavro
 import pytest
 import zstandard
+from apache_beam.options.pipeline_options import PipelineOptions
 
+from dovebeam.pipelines.credentials import lent_to_workers
 from dovebeam.transforms import Config, ExportEvents, ReadBlocks
 from dovebeam.transforms.codecs import AVRO_SCHEMA, decode_tab, event_to_avro
+from dovebeam.transforms.drivers import make_driver
 from support.corpus import CORPUS, corpus_lines
 from support.corpus_targets import (
     EVENTS,
@@ -39,8 +42,9 @@ def targets(tmp_path: Path) -> Iterator[Targets]:
 
 def export(config: Config, source: Path | str, *options: str) -> Counters:
     """Runs the export; a reject fails it."""
-    with pipeline(*options) as (p, counters):
-        _ = p | ReadBlocks([str(source)]) | ExportEvents(config)
+    drivers = {name: make_driver(exporter) for name, exporter in config.exporters.items()}
+    with lent_to_workers(drivers, PipelineOptions(list(options))), pipeline(*options) as (p, counters):
+        _ = p | ReadBlocks([str(source)]) | ExportEvents(config, drivers=drivers)
     return counters
 
 
