@@ -21,6 +21,7 @@ __all__ = [
     "add_job_arguments",
     "checked",
     "parse_arguments",
+    "parse_known",
     "read_count",
     "read_size",
     "values_of",
@@ -77,17 +78,30 @@ def parse_arguments(
         UsageError: a misspelt option, an argument that belongs to no option, or a value that cannot be meant.
         SystemExit: argparse itself found an error, or printed the help.
     """
-    known, beam = parser.parse_known_args(_with_values_joined(arguments))
-    _check_unknown(beam, [option for action in parser._actions for option in action.option_strings])
+    known, beam = parse_known(parser, arguments)
     known.input = tuple(known.input)
     if not known.input:
         raise UsageError("--input is missing; name files of events, as in --input 'events*.json'")
     if known.start_time is not None and known.end_time is not None and known.start_time >= known.end_time:
         raise UsageError("--end_time must be after --start_time, since no event could be in between")
+    _check_run_id(known.run_id)
+    return known, beam
+
+
+def parse_known(
+    parser: argparse.ArgumentParser, arguments: Sequence[str]
+) -> tuple[argparse.Namespace, tuple[str, ...]]:
+    """Our options in `arguments`, whatever they are, and what is left for Beam.
+
+    Raises:
+        UsageError: a misspelt option, an argument that belongs to no option, or an empty value.
+        SystemExit: argparse itself found an error, or printed the help.
+    """
+    known, beam = parser.parse_known_args(_with_values_joined(arguments))
+    _check_unknown(beam, [option for action in parser._actions for option in action.option_strings])
     for name, value in vars(known).items():
         if name != "run_id" and (value == "" or (isinstance(value, list | tuple) and not all(value))):
             raise UsageError(f"--{name} is empty; give it a value or leave it out")
-    _check_run_id(known.run_id)
     return known, tuple(beam)
 
 

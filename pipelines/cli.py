@@ -15,6 +15,7 @@ __all__ = ["main"]
 
 _COMMANDS: Final = {
     "export": ("export", "Export events as the metric and event_exporter blocks of a dovecot.conf say."),
+    "stream": ("stream", "Export events as they come: follow files that grow."),
     "archive": ("archive", "Write events into an archive: Avro files by the hour."),
     "replay": ("replay", "Export the events of a span of time out of an archive, once more."),
     "collect": ("collect", "Take events from Dovecot's own drivers and keep them in files for a streaming job."),

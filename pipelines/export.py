@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from dovebeam.transforms.config import Config
     from dovebeam.transforms.drivers import Driver
 
-__all__ = ["DESCRIPTION", "EPILOG", "load", "main", "run_export"]
+__all__ = ["DESCRIPTION", "EPILOG", "load", "main", "make_drivers", "run_export"]
 
 DESCRIPTION = "Export Dovecot events as the metric and event_exporter blocks of a dovecot.conf say."
 EPILOG = (
@@ -67,7 +67,7 @@ def run_export(options: ExportOptions, *, quiet: bool = False) -> int:
         _check_far(options)
     preview = None
     try:
-        drivers = _drivers(config, here=here) if options.preview is None else {}
+        drivers = make_drivers(config, here=here) if options.preview is None else {}
         if drivers is None:
             return ExitCode.CONFIG
         _check_outputs(options)
@@ -116,8 +116,13 @@ def load(options: ExportOptions, *, quiet: bool = False) -> Config | None:
     return restrict(config, options.only_exporter) if options.only_exporter else config
 
 
-def _drivers(config: Config, *, here: bool) -> dict[str, Driver] | None:
-    """The drivers of all exporters in use; None after telling of every one that cannot work."""
+def make_drivers(config: Config, *, here: bool) -> dict[str, Driver] | None:
+    """The drivers of all exporters in use; None after telling of every one that cannot work.
+
+    Args:
+        config: whose exporters they are.
+        here: whether the job runs on this machine.
+    """
     from dovebeam.pipelines.credentials import credential_problems  # noqa: PLC0415
     from dovebeam.pipelines.file_targets import file_problems, file_warnings  # noqa: PLC0415
     from dovebeam.transforms.drivers import make_driver  # noqa: PLC0415

@@ -74,8 +74,14 @@ class _TerminatedError(KeyboardInterrupt):
     """SIGTERM, treated as Ctrl-C."""
 
 
-def run_to_end(run: Callable[[], _T], board: Board, display: Display) -> _T:
+def run_to_end(run: Callable[[], _T], board: Board, display: Display, *, drain: bool = False) -> _T:
     """Calls `run` in another thread, shows progress meanwhile, and returns or raises what it does.
+
+    Args:
+        run: the job.
+        board: tells what its workers do, and tells them to stop.
+        display: shows that.
+        drain: whether the first signal lets the job finish what it has read, however long that takes, and return.
 
     Raises:
         InterruptedJobError: Ctrl-C or SIGTERM ended it.
@@ -87,6 +93,8 @@ def run_to_end(run: Callable[[], _T], board: Board, display: Display) -> _T:
             job.start()
             _wait(job, board, display, lost)
         except KeyboardInterrupt as interrupt:
+            if drain and _drained(job, board):
+                return job.result()
             code = ExitCode.TERMINATED if isinstance(interrupt, _TerminatedError) else ExitCode.INTERRUPTED
             torn = not _stop(job, board)
             raise InterruptedJobError(code, board.totals(), torn=torn) from None
@@ -130,6 +138,17 @@ def _wait(job: _Job[Any], board: Board, display: Display, lost: Sequence[int]) -
             board.abandon()
             raise WorkerLostError(lost[0])
     display.show(board.totals())
+
+
+def _drained(job: _Job[Any], board: Board) -> bool:
+    """Whether the job has ended, and no second signal came before it had."""
+    board.drain()
+    try:
+        say("finishing what was read; again to stop at once")
+        job.ended.wait()
+    except KeyboardInterrupt:
+        return False
+    return True
 
 
 def _stop(job: _Job[Any], board: Board) -> bool:

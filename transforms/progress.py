@@ -21,13 +21,14 @@ from typing import Final, NamedTuple, Self
 
 from dovebeam.transforms.errors import DovebeamError
 
-__all__ = ["ENVIRONMENT", "Board", "StoppedError", "Totals", "advance", "configured", "is_abandoned"]
+__all__ = ["ENVIRONMENT", "Board", "StoppedError", "Totals", "advance", "configured", "is_abandoned", "is_draining"]
 
 ENVIRONMENT: Final = "DOVEBEAM_PROGRESS_DIR"
 """The environment variable that leads workers, which inherit it, to the directory."""
 
 _SUFFIX: Final = ".counts"
 _STOP: Final = "stop"
+_DRAIN: Final = "drain"
 _ABANDON: Final = "abandon"
 _NUMBER_BYTES: Final = 8
 
@@ -122,6 +123,12 @@ def configured() -> bool:
     return bool(os.environ.get(ENVIRONMENT))
 
 
+def is_draining() -> bool:
+    """Whether the launcher wants a stream to end: nothing more is to be read, what was read is to be delivered."""
+    directory = os.environ.get(ENVIRONMENT, "")
+    return bool(directory) and os.path.exists(os.path.join(directory, _DRAIN))
+
+
 def is_abandoned(directory: str) -> bool:
     """Whether the launcher gave this directory's job up, or is gone without a word; its workers should end at once."""
     return os.path.exists(os.path.join(directory, _ABANDON)) or not os.path.isdir(directory)
@@ -151,6 +158,10 @@ class Board:
                 if len(numbers) == len(sums) * _NUMBER_BYTES:
                     sums = [total + number for total, number in zip(sums, memoryview(numbers).cast("q"), strict=True)]
         return Totals(*sums)
+
+    def drain(self) -> None:
+        """Asks the sources of a stream to read no more; see `is_draining`."""
+        self._mark(_DRAIN)
 
     def stop(self) -> None:
         """Asks the workers to stop after the block that they have in hand."""

@@ -7,7 +7,7 @@ snapshot whose lines were delivered.
 from dovebeam.transforms.tailing.follower import Follower, FollowSettings
 from dovebeam.transforms.tailing.session import FollowRequest, Session, close_session, session_of
 from dovebeam.transforms.tailing.store import StateStore
-from dovebeam.transforms.tailing.targets import Target, make_target
+from dovebeam.transforms.tailing.targets import Target, includes, make_target
 
 __all__ = [
     "FollowRequest",
@@ -17,6 +17,7 @@ __all__ = [
     "StateStore",
     "Target",
     "close_session",
+    "includes",
     "make_target",
     "session_of",
 ]

@@ -17,7 +17,7 @@ from typing import Final, Literal
 
 from dovebeam.transforms.sources import SourceError
 
-__all__ = ["Found", "Target", "find_files", "make_target", "rotated_from"]
+__all__ = ["Found", "Target", "find_files", "includes", "make_target", "rotated_from"]
 
 _PASSED_OVER: Final = (".gz", ".zst", ".bz2", ".xz", ".lz4", ".lzma", ".Z", ".zip", ".br", ".new", ".tmp", ".swp")
 _BORDERS: Final = ".~_-"
@@ -77,6 +77,20 @@ def make_target(text: str) -> Target:
     if path.endswith(_PASSED_OVER):
         raise SourceError("is named as a compressed file; those do not grow, export it with `dovebeam export`", path)
     return Target(path, "file")
+
+
+def includes(target: Target, path: str) -> bool:
+    """Whether a file of this absolute path would be read if it were there."""
+    directory, name = os.path.split(path)
+    if name.startswith(".") or name.endswith(_PASSED_OVER):
+        return False
+    if target.kind == "directory":
+        return directory == target.path
+    if target.kind == "pattern":
+        return path in glob.glob(target.path, recursive=True)
+    return directory == os.path.dirname(target.path) and (
+        path == target.path or bool(rotated_from(name, [os.path.basename(target.path)]))
+    )
 
 
 def find_files(target: Target, known: Collection[str]) -> list[Found]:

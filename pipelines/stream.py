@@ -1,0 +1,96 @@
+"""The job `stream`: events through a configuration to its exporters as they come, until it is told to end.
+
+    python -m dovebeam.pipelines.stream --config FILE --follow DIR --state DIR --rejects FILE [Beam's options]
+
+is for runners and schedulers; `dovebeam stream` is the same. Ctrl-C or SIGTERM drains it: what was read is delivered,
+and the job ends with code 0. A second signal ends it at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Final
+
+from dovebeam.pipelines.arguments import UsageError
+from dovebeam.pipelines.command import guarded
+from dovebeam.pipelines.exit_codes import ExitCode
+from dovebeam.pipelines.export import load, make_drivers
+from dovebeam.pipelines.logs import say
+from dovebeam.pipelines.options import ExportOptions
+from dovebeam.pipelines.stream_options import StreamOptions, add_stream_arguments, parse_stream
+
+if TYPE_CHECKING:
+    from dovebeam.transforms.config import Config
+    from dovebeam.transforms.drivers import Driver
+
+__all__ = ["DESCRIPTION", "main", "run_stream"]
+
+DESCRIPTION: Final = (
+    "Export Dovecot events as they come, as the metric and event_exporter blocks of a dovecot.conf say."
+)
+_EPILOG: Final = (
+    "Ctrl-C or SIGTERM ends it: what was read is delivered first; again to end at once. "
+    "Options of Apache Beam follow. Exit codes: 0 done, 1 failed, 2 usage, 78 configuration."
+)
+
+
+def main(argv: Sequence[str] | None = None, prog: str = "python -m dovebeam.pipelines.stream") -> int:
+    """Runs the job with the options in `argv`, by default those of the process; returns the exit code."""
+    parser = argparse.ArgumentParser(prog=prog, description=DESCRIPTION, epilog=_EPILOG, allow_abbrev=False)
+    add_stream_arguments(parser)
+    arguments = sys.argv[1:] if argv is None else argv
+    return guarded(arguments, lambda: run_stream(parse_stream(parser, arguments)))
+
+
+def run_stream(options: StreamOptions) -> int:
+    """Runs a stream until a signal ends it, and returns its exit code.
+
+    Raises:
+        UsageError: options that fit neither Beam nor each other.
+    """
+    config = load(ExportOptions(options.config, options.follow))
+    if config is None:
+        return ExitCode.CONFIG
+
+    from dovebeam.pipelines.beam_options import make_beam_options, runs_here  # noqa: PLC0415  loads Beam
+    from dovebeam.pipelines.closing import report_failure  # noqa: PLC0415
+    from dovebeam.pipelines.stream_run import run_here  # noqa: PLC0415
+
+    beam_options = make_beam_options(options.beam)
+    if not runs_here(beam_options):
+        raise UsageError("--follow reads files of this machine, but the job would run elsewhere; leave --runner out")
+    try:
+        drivers = make_drivers(config, here=True)
+        if drivers is None or _has_shards(config, drivers):
+            return ExitCode.CONFIG
+        return run_here(options, config, drivers, beam_options)
+    except UsageError:
+        raise
+    except Exception as error:
+        return report_failure(error, config, debug=options.debug)
+
+
+def _has_shards(config: Config, drivers: Mapping[str, Driver]) -> bool:
+    """Says of every exporter that writes shards that a stream cannot."""
+    from dovebeam.transforms.drivers import FileDriver  # noqa: PLC0415
+
+    found = False
+    for name, driver in drivers.items():
+        if isinstance(driver, FileDriver) and driver.file_writing == "shards":
+            found = True
+            exporter = config.exporters[name]
+            say(
+                f"error: {exporter.settings.place('event_exporter_file_writing')}: event_exporter {name}: shards are "
+                "complete when a job ends, and a stream has no end; write file_writing = append, with "
+                "file_rotate_interval for a file for each span of time"
+            )
+    return found
+
+
+if __name__ == "__main__":
+    # Under its real name, since what is defined in __main__ does not survive the trip to a worker.
+    from dovebeam.pipelines.stream import main as _main
+
+    sys.exit(_main())

@@ -1,0 +1,97 @@
+"""The options of `dovebeam stream`, read and checked; light, since `--help` must answer at once."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Literal, get_args
+
+from dovebeam.pipelines.arguments import (
+    DEFAULT_MAX_LINE_BYTES,
+    UsageError,
+    checked,
+    parse_known,
+    read_size,
+    values_of,
+)
+
+__all__ = ["STREAM_FORMATS", "StreamFormat", "StreamOptions", "add_stream_arguments", "parse_stream"]
+
+StreamFormat = Literal["auto", "json", "tab-text"]
+STREAM_FORMATS: Final[tuple[StreamFormat, ...]] = get_args(StreamFormat)
+
+
+@dataclass(frozen=True, slots=True)
+class StreamOptions:
+    """What `dovebeam stream` is asked to do.
+
+    Attributes:
+        config: configuration files, in their order.
+        follow: files, directories and patterns that are followed.
+        state: directory that remembers how far the stream has come.
+        rejects: file that rejects are appended to.
+        ledger: file for the ledger as JSON, None for none.
+        input_format: of the lines.
+        max_line_bytes: longer lines are rejected.
+        debug: whether errors show tracebacks, and the log everything.
+        beam: the options that are Beam's.
+    """
+
+    config: tuple[str, ...]
+    follow: tuple[str, ...]
+    state: str
+    rejects: str
+    ledger: str | None = None
+    input_format: StreamFormat = "auto"
+    max_line_bytes: int = DEFAULT_MAX_LINE_BYTES
+    debug: bool = False
+    beam: tuple[str, ...] = ()
+
+
+def add_stream_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of a stream."""
+    add = parser.add_argument
+    add("--config", metavar="FILE", action="append", default=[], help="Dovecot's configuration; again to add one")
+    add(
+        "--follow",
+        metavar="PATH",
+        action="append",
+        default=[],
+        help="a file that grows, a directory of such files, or a pattern in quotes; again to add one",
+    )
+    add("--state", metavar="DIR", help="directory that remembers how far the stream has come; made if it is missing")
+    add("--rejects", metavar="FILE", help="JSON lines of what was rejected are appended to it")
+    add("--ledger", metavar="FILE", help="keep the account of all events as JSON there, up to date")
+    add("--input_format", choices=STREAM_FORMATS, default="auto", help="of the lines (default: told by content)")
+    add(
+        "--max_line_bytes",
+        metavar="SIZE",
+        type=checked(read_size),
+        default=DEFAULT_MAX_LINE_BYTES,
+        help="reject longer lines (default: 16M)",
+    )
+    add("--debug", action="store_true", help="show tracebacks and the whole log")
+
+
+def parse_stream(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> StreamOptions:
+    """The options in `arguments`, by a parser that has those of `add_stream_arguments`.
+
+    Raises:
+        UsageError: a misspelt option, one that is missing, or an argument that belongs to no option.
+        SystemExit: argparse itself found an error, or printed the help.
+    """
+    known, beam = parse_known(parser, arguments)
+    for name, example in _NEEDED.items():
+        if not getattr(known, name):
+            raise UsageError(f"--{name} is missing; {example}")
+    return StreamOptions(**values_of(known, StreamOptions.__slots__), beam=beam)
+
+
+_NEEDED: Final = {
+    "config": "name Dovecot's configuration, as in --config /etc/dovecot/dovecot.conf",
+    "follow": "name files of events that grow, as in --follow /var/spool/dovebeam",
+    "state": "name a directory to remember how far the stream has come, as in --state /var/lib/dovebeam",
+    "rejects": "a stream has no end at which it could fail, so it needs a place for what cannot be delivered, "
+    "as in --rejects rejects.jsonl",
+}

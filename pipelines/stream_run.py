@@ -1,0 +1,190 @@
+"""Runs a stream on this machine: its source, its graph, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from collections.abc import Mapping
+from functools import partial
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, StandardOptions
+from apache_beam.runners.runner import PipelineResult
+
+from dovebeam.pipelines.beam_options import is_in_process
+from dovebeam.pipelines.closing import close_job, counters_of
+from dovebeam.pipelines.credentials import lent_to_workers
+from dovebeam.pipelines.failures import explain_failure
+from dovebeam.pipelines.files import check_replaceable, replace_file
+from dovebeam.pipelines.graph import reject_handler
+from dovebeam.pipelines.in_process import make_in_process_runner
+from dovebeam.pipelines.ledger import Ledger, make_ledger
+from dovebeam.pipelines.logs import say
+from dovebeam.pipelines.loopback import loopback_workers
+from dovebeam.pipelines.options import UsageError
+from dovebeam.pipelines.progress_bar import make_display
+from dovebeam.pipelines.rejects import check_rejects_path, is_local
+from dovebeam.pipelines.running import run_to_end
+from dovebeam.pipelines.segments import Counters, run_segments
+from dovebeam.pipelines.stream_options import StreamOptions
+from dovebeam.transforms.config import Config
+from dovebeam.transforms.drivers import Driver, FileDriver
+from dovebeam.transforms.export import ExportEvents
+from dovebeam.transforms.progress import Board
+from dovebeam.transforms.sources import SourceError
+from dovebeam.transforms.streaming import ENDLESS, FollowBlocks, Segment
+from dovebeam.transforms.tailing import (
+    FollowRequest,
+    FollowSettings,
+    StateStore,
+    Target,
+    close_session,
+    includes,
+    make_target,
+)
+
+__all__ = ["run_here"]
+
+
+def run_here(
+    options: StreamOptions, config: Config, drivers: Mapping[str, Driver], beam_options: PipelineOptions
+) -> int:
+    """Runs a stream until it was drained, and returns its exit code.
+
+    Args:
+        options: of the stream.
+        config: its metrics and exporters.
+        drivers: those of its exporters.
+        beam_options: where it runs; on this machine.
+
+    Raises:
+        UsageError: options that contradict each other.
+        InterruptedJobError: it was ended at once.
+        Exception: what made it fail.
+    """
+    _check_workers(beam_options)
+    request = _request(options)
+    _check_outputs(options, request, drivers)
+    with StateStore(request.directory):  # an error at once, if another stream uses it
+        pass
+    say(f"following {', '.join(target.path for target in request.targets)}")
+    with lent_to_workers(drivers, beam_options):
+        if is_in_process(beam_options):
+            counters = _run_in_process(options, config, drivers, beam_options, request)
+        else:
+            counters = _run_on_engine(options, config, drivers, beam_options, request)
+    close_session(request.directory)
+    return close_job(_ledger(counters, config, drivers), options)
+
+
+def build_stream(
+    pipeline: beam.Pipeline,
+    options: StreamOptions,
+    config: Config,
+    drivers: Mapping[str, Driver],
+    source: beam.PTransform,
+) -> None:
+    """Adds the steps of a stream to a pipeline.
+
+    Args:
+        pipeline: an empty pipeline.
+        options: of the stream.
+        config: its metrics and exporters.
+        drivers: those of its exporters.
+        source: gives blocks, and acknowledges them when their bundle has succeeded. All steps up to the deliveries and
+            the rejects are in that bundle.
+    """
+    export = ExportEvents(config, drivers=drivers, max_line_bytes=options.max_line_bytes)
+    with reject_handler(options.rejects) as handler:
+        _ = pipeline | "Read" >> source | "Export" >> export.with_error_handler(handler)
+
+
+def _run_in_process(
+    options: StreamOptions,
+    config: Config,
+    drivers: Mapping[str, Driver],
+    beam_options: PipelineOptions,
+    request: FollowRequest,
+) -> Counters:
+    def run(segment: Segment) -> PipelineResult:
+        runner = make_in_process_runner(beam_options, debug=options.debug)
+        pipeline = beam.Pipeline(runner=runner, options=beam_options)
+        build_stream(pipeline, options, config, drivers, FollowBlocks(request, segment))
+        return pipeline.run()
+
+    def report(error: Exception, pause_secs: float) -> None:
+        say(f"{explain_failure(error, config)}; nothing is lost, trying again in {pause_secs:.0f} s")
+
+    account = partial(_keep_ledger, options, config, drivers)
+    with Board() as board, make_display(lambda: None) as display:
+        return run_to_end(lambda: run_segments(run, account, report), board, display, drain=True)
+
+
+def _run_on_engine(
+    options: StreamOptions,
+    config: Config,
+    drivers: Mapping[str, Driver],
+    beam_options: PipelineOptions,
+    request: FollowRequest,
+) -> Counters:
+    """One endless pipeline; the engine tries failed bundles again."""
+    beam_options.view_as(StandardOptions).streaming = True
+    with Board() as board, loopback_workers(beam_options, debug=options.debug):
+        pipeline = beam.Pipeline(options=beam_options)
+        build_stream(pipeline, options, config, drivers, FollowBlocks(request, ENDLESS))
+        result = pipeline.run()
+        with make_display(lambda: None) as display:
+            run_to_end(result.wait_until_finish, board, display, drain=True)
+    return dict(counters_of(result))
+
+
+def _request(options: StreamOptions) -> FollowRequest:
+    settings = FollowSettings(options.input_format, options.max_line_bytes)
+    targets = tuple(make_target(text) for text in options.follow)
+    return FollowRequest(uuid.uuid4().hex, os.path.abspath(options.state), targets, settings)
+
+
+def _check_workers(beam_options: PipelineOptions) -> None:
+    direct = beam_options.view_as(DirectOptions)
+    if is_in_process(beam_options) and (direct.direct_num_workers != 1 or direct.direct_running_mode != "in_memory"):
+        raise UsageError(
+            "a stream is read by one worker, and Beam's in-process runner forgets what several have not finished; "
+            "leave out --direct_num_workers and --direct_running_mode"
+        )
+
+
+def _check_outputs(options: StreamOptions, request: FollowRequest, drivers: Mapping[str, Driver]) -> None:
+    """Refuses outputs that cannot be written, or that the stream would read again."""
+    if not is_local(options.rejects):
+        raise UsageError(
+            "--rejects of a stream names a file of this machine; an object would only be written at its end"
+        )
+    check_rejects_path(options.rejects)
+    written = {"--rejects": options.rejects}
+    if options.ledger is not None:
+        check_replaceable(options.ledger)
+        written["--ledger"] = options.ledger
+    for name, driver in drivers.items():
+        if isinstance(driver, FileDriver):
+            written[f"event_exporter {name}"] = driver.file_path
+    for what, path in written.items():
+        _check_apart(what, os.path.abspath(path), request.targets)
+
+
+def _check_apart(what: str, path: str, targets: tuple[Target, ...]) -> None:
+    for target in targets:
+        if includes(target, path):
+            raise SourceError(f"{what} writes {path}, which would be read again; put it elsewhere", target.path)
+
+
+def _keep_ledger(
+    options: StreamOptions, config: Config, drivers: Mapping[str, Driver], counters: Mapping[str, int]
+) -> None:
+    if options.ledger is not None:
+        ledger = _ledger(counters, config, drivers)
+        replace_file(options.ledger, json.dumps(ledger.as_dict(), indent=2, ensure_ascii=False).encode() + b"\n")
+
+
+def _ledger(counters: Mapping[str, int], config: Config, drivers: Mapping[str, Driver]) -> Ledger:
+    return make_ledger(counters.items(), config, {name: driver.endpoint for name, driver in drivers.items()})
