@@ -18,6 +18,7 @@ from typing import Any, Final
 from dovebeam.pipelines import logs
 from dovebeam.pipelines.exit_codes import ExitCode
 from dovebeam.pipelines.logs import say
+from dovebeam.transforms import progress
 
 __all__ = ["main", "worker_environment"]
 
@@ -44,6 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         say(str(error))
         return ExitCode.FAILED
 
+    progress.advance()  # registers this process, if its launcher looks after its workers
     from apache_beam.runners.worker import sdk_worker_main  # noqa: PLC0415  takes a second; errors come without it
 
     # Beam prints the traceback of every failed bundle, which the engine gets, too, and reports.

@@ -17,6 +17,7 @@ from dovebeam.pipelines.loopback import loopback_workers
 from dovebeam.pipelines.options import UsageError
 from dovebeam.pipelines.progress_bar import make_display
 from dovebeam.pipelines.running import run_to_end
+from dovebeam.pipelines.worker_watch import WatchedDisplay
 from dovebeam.transforms.errors import DovebeamError
 from dovebeam.transforms.progress import Board
 
@@ -79,7 +80,7 @@ def launch_here(options: LaunchOptions, build: Build, beam_options: PipelineOpti
         build(pipeline)
         result = pipeline.run()  # in this thread: Beam sets signal handlers when it starts an engine
         with make_display(lambda: input_size(options.input)) as display:
-            return run_to_end(lambda: _finished(result), board, display)
+            return run_to_end(lambda: _finished(result), board, WatchedDisplay(display, board))
 
 
 def launch_far(options: LaunchOptions, build: Build, beam_options: PipelineOptions) -> PipelineResult | None:

@@ -159,6 +159,10 @@ class Board:
                     sums = [total + number for total, number in zip(sums, memoryview(numbers).cast("q"), strict=True)]
         return Totals(*sums)
 
+    def workers(self) -> list[int]:
+        """The process ids of all workers that have counted, whether they live or not."""
+        return [int(path.stem) for path in self.directory.glob(f"*{_SUFFIX}") if path.stem.isdecimal()]
+
     def drain(self) -> None:
         """Asks the sources of a stream to read no more; see `is_draining`."""
         self._mark(_DRAIN)

@@ -21,7 +21,7 @@ from support.corpus_targets import Targets, check_as_multisets, check_http, chec
 from support.engines import WAYS, children, listening_addresses, prism_options, prism_server, process_options
 from support.programs import wait_until
 
-REPEATS = 30
+REPEATS = 15
 LOOPBACK_IN_PROC = {"0100007F", "00000000000000000000000001000000", "0000000000000000FFFF00000100007F"}
 
 
@@ -64,18 +64,27 @@ def test_the_corpus(way: str, targets: Targets, tmp_path: Path) -> None:
 def test_an_engine_that_runs_already(environment: str, tmp_path: Path) -> None:
     """With --job_endpoint it is the same, whether the workers are here or the engine's; --wait brings the ledger."""
     lines = corpus_lines("events.json.gz")[:2000]
-    config = write_config(
-        tmp_path, exporter("f", "file", "json", f"file_path = {tmp_path}/f"), metric("m", "event=*", "f")
-    )
+    config = file_config(tmp_path, "file_writing = shards")
     job = ["export", "--config", config, "--input", write_events(tmp_path, lines), "--ledger", tmp_path / "ledger"]
     with prism_server(tmp_path) as address:
         where = ["--runner=PortableRunner", f"--job_endpoint={address}"]
         where += ["--environment_type=LOOPBACK"] if environment == "loopback" else process_options(tmp_path)
         ran = dovebeam_process(*job, "--wait", *where)
     assert ran.code == 0, ran.err
-    assert Counter((tmp_path / "f").read_bytes().splitlines()) == Counter(lines)
+    assert Counter(written(tmp_path)) == Counter(lines)
     assert json.loads((tmp_path / "ledger").read_text())["read"] == 2000
     assert ("job job-001 is" in ran.err) == (environment == "process")  # named, as it could be left alone
+
+
+def file_config(folder: Path, *settings: str) -> Path:
+    """One exporter, to the file `target` or files whose names begin so."""
+    target = f"file_path = {folder}/target"
+    return write_config(folder, exporter("f", "file", "json", target, *settings), metric("m", "event=*", "f"))
+
+
+def written(folder: Path) -> list[bytes]:
+    """The lines of the target."""
+    return [line for path in folder.glob("target*") for line in path.read_bytes().splitlines()]
 
 
 def test_rejects(tmp_path: Path) -> None:
@@ -122,39 +131,47 @@ def end(process: subprocess.Popen[str]) -> str:
             process.communicate()
 
 
-def long_job(folder: Path) -> tuple[list[object], Path]:
-    """An export that takes some seconds, of the same events many times: its command line and its one target."""
+def long_job(folder: Path, *settings: str) -> list[object]:
+    """The command line of an export of the same events many times, which takes some seconds."""
     events = folder / "events.json.gz"
     once = b"".join(line + b"\n" for line in corpus_lines("events.json.gz")[:20_000])
     events.write_bytes(gzip.compress(once, 1) * REPEATS)
-    target = folder / "target"
-    config = write_config(
-        folder,
-        exporter("f", "file", "json", f"file_path = {target}"),
-        metric("m", "event=*", "f"),
-    )
-    return ["export", "--config", config, "--input", events], target
+    return ["export", "--config", file_config(folder, *settings), "--input", events]
 
 
-def test_the_worker_is_killed(tmp_path: Path) -> None:
-    """The job fails at once instead of waiting; run again, the target has every event at least once, none torn."""
-    arguments, target = long_job(tmp_path)
-    arguments += prism_options()
+def wait_for_work(process: subprocess.Popen[str], folder: Path) -> None:
+    """Returns when a job is in the middle of its work."""
+
+    def has_written() -> bool:
+        return any(path.stat().st_size > 1 << 20 for path in folder.rglob("*") if path.suffix not in {".gz", ".log"})
+
+    wait_until(lambda: process.poll() is not None or has_written(), "the job to work", 60)
+
+
+@pytest.mark.parametrize("writing", ["append", "shards"])
+def test_the_worker_is_killed(writing: str, tmp_path: Path) -> None:
+    """The job fails at once instead of waiting; run again, every event is there at least once, in shards exactly once."""
+    arguments = [*long_job(tmp_path, f"file_writing = {writing}"), *prism_options()]
     process = start([*arguments, *process_options(tmp_path)])
-    wait_until(lambda: process.poll() is not None or (target.exists() and target.stat().st_size > 1 << 20), "work", 60)
+    wait_for_work(process, tmp_path)
     (worker,) = [child for child in children(process.pid) if "dovebeam.pipelines.boot" in command_line(child)]
     os.kill(worker, signal.SIGKILL)
     said = end(process)
     assert process.returncode == 1, said
     assert "worker" in said
     assert "Traceback" not in said
-    first = target.read_bytes()
-    assert first.count(b"\n") > 0
+    before = Counter(written(tmp_path))
     again = dovebeam_process(*arguments)
     assert again.code == 0, again.err
-    expected = Counter(corpus_lines("events.json.gz")[:20_000])
-    arrived = Counter(target.read_bytes()[len(first) :].removeprefix(b"\n").splitlines())
-    assert all(arrived[line] >= REPEATS * count for line, count in expected.items())
+    expected = Counter(
+        {line: REPEATS * count for line, count in Counter(corpus_lines("events.json.gz")[:20_000]).items()}
+    )
+    after = Counter(written(tmp_path))
+    if writing == "shards":
+        assert (before, after) == (Counter(), expected)
+    else:
+        assert before
+        assert after - before >= expected
 
 
 def command_line(pid: int) -> str:
@@ -167,24 +184,22 @@ def command_line(pid: int) -> str:
 
 def test_interrupted(tmp_path: Path) -> None:
     """Ctrl-C ends a job on an engine between two batches, with an account, and leaves no process behind."""
-    arguments, target = long_job(tmp_path)
-    process = start([*arguments, *prism_options()])
-    wait_until(lambda: process.poll() is not None or (target.exists() and target.stat().st_size > 1 << 20), "work", 60)
+    process = start([*long_job(tmp_path), *prism_options()])
+    wait_for_work(process, tmp_path)
     processes = children(process.pid)
     os.killpg(process.pid, signal.SIGINT)
     said = end(process)
     assert process.returncode == 130, said
     assert "events were read" in said
     wait_until(lambda: not any(Path(f"/proc/{child}").exists() for child in processes), "processes to end")
-    assert target.read_bytes().endswith(b"\n")
+    assert (tmp_path / "target").read_bytes().endswith(b"\n")
 
 
 @pytest.mark.parametrize("way", list(WAYS)[:2])
 def test_nothing_listens_to_the_network(way: str, tmp_path: Path) -> None:
     """Neither workers nor the engine of the tests can be reached from other machines."""
-    arguments, target = long_job(tmp_path)
-    process = start([*arguments, *WAYS[way](tmp_path)])
-    wait_until(lambda: process.poll() is not None or (target.exists() and target.stat().st_size > 1 << 20), "work", 60)
+    process = start([*long_job(tmp_path), *WAYS[way](tmp_path)])
+    wait_for_work(process, tmp_path)
     found = listening_addresses(process.pid)
     os.killpg(process.pid, signal.SIGKILL)
     end(process)
