@@ -112,7 +112,7 @@ class Follower:
         for identity in self._scanner.begun_again & self._tails.keys():
             self._close(identity)
         for record in self._scanner.records:
-            if record.identity not in self._tails and self._scanner.size_of(record) > record.offset:
+            if record.identity not in self._tails and self._scanner.is_worth_opening(record, _IDLE_SECS):
                 self._open(record)
         for identity, tail in list(self._tails.items()):
             if self._is_idle(tail):
@@ -123,17 +123,25 @@ class Follower:
         idle_secs = time.monotonic() - tail.grown_at
         if tail.is_deleted:
             return idle_secs >= self._settings.grace_msec / 1000 + _SCAN_SECS
-        return idle_secs >= _IDLE_SECS and tail.record.offset >= self._scanner.size_of(tail.record)
+        return idle_secs >= _IDLE_SECS and tail.is_read
 
     def _open(self, record: FileRecord) -> None:
-        if len(self._tails) >= self._settings.max_open:
-            self._close(min(self._tails, key=lambda identity: self._tails[identity].grown_at))
+        if len(self._tails) >= self._settings.max_open and not self._close_one():
+            self._scanned_at = -_SCAN_SECS  # its turn comes when others were read
+            return
         try:
             self._tails[record.identity] = Tail(record, self._settings.input_format, self._settings.max_line_bytes)
         except FileNotFoundError:  # the next look finds out what became of it
             return
         except OSError as error:
             self._tell_once(record.path, f"cannot be opened, and is tried again: {error.strerror}")
+
+    def _close_one(self) -> bool:
+        """Closes the file that did not grow for the longest time, of those that were read to their end, if any."""
+        read = [identity for identity, tail in self._tails.items() if tail.is_read]
+        if read:
+            self._close(min(read, key=lambda identity: self._tails[identity].grown_at))
+        return bool(read)
 
     def _close(self, identity: tuple[int, int]) -> None:
         self._tails.pop(identity).close()

@@ -53,6 +53,18 @@ class Scanner:
         """How large the file was at the last look; 0 for one that is gone or of no use."""
         return 0 if record.identity in self._passed_over else self._sizes.get(record.identity, (0, 0))[0]
 
+    def is_worth_opening(self, record: FileRecord, recent_secs: float) -> bool:
+        """Whether the file has something to be read, or may soon have.
+
+        Args:
+            record: of the file.
+            recent_secs: a file that was written to within that time may be written to again.
+        """
+        if record.identity in self._passed_over or record.identity not in self._sizes:
+            return False
+        size, written_nsec = self._sizes[record.identity]
+        return size > record.offset or (not record.is_rotated and time.time() - written_nsec / 1e9 < recent_secs)
+
     def has_changes(self) -> bool:
         """Whether files came, went or were renamed since the last look, as far as directories tell."""
         return any(_mtime(directory) != mtime for directory, mtime in self._directories.items())

@@ -85,6 +85,11 @@ class Tail:
         """Whether the file has no name any more."""
         return os.fstat(self._fd).st_nlink == 0
 
+    @property
+    def is_read(self) -> bool:
+        """Whether nothing is left in it, not even a piece of a line."""
+        return self.record.offset >= os.fstat(self._fd).st_size
+
     def replace(self, record: FileRecord) -> None:
         """Goes on at the offset of another record of the same file."""
         self.record, self._searched = record, record.offset
