@@ -15,8 +15,6 @@ from dovebeam.transforms.drivers.log_rate import rate_limit
 from dovebeam.transforms.drivers.secrets import NOTHING, Secret
 from dovebeam.transforms.drivers.syslog import (
     FACILITIES,
-    SyslogConnection,
-    SyslogSettings,
     TlsSettings,
     check_tls_settings,
     parse_target,
@@ -111,6 +109,11 @@ class LogDriver(Driver):
         """A connection to the logger or to the syslog."""
         if not self.log_target:
             return LoggerConnection(self.log_rate_limit)
+        from dovebeam.transforms.drivers.syslog.connection import (  # noqa: PLC0415  brings the TLS library
+            SyslogConnection,
+            SyslogSettings,
+        )
+
         settings = SyslogSettings(
             parse_target(self.log_target),
             self.log_facility,

@@ -21,7 +21,8 @@ from dovebeam.transforms.drivers.log_rate import rate_limit
 from dovebeam.transforms.drivers.patience import Patience
 from dovebeam.transforms.drivers.syslog.streams import open_tcp, open_tls
 from dovebeam.transforms.drivers.syslog.target import FACILITIES, SyslogTarget
-from dovebeam.transforms.drivers.syslog.tls import TlsSettings, make_context
+from dovebeam.transforms.drivers.syslog.tls import make_context
+from dovebeam.transforms.drivers.syslog.tls_settings import TlsSettings
 from dovebeam.transforms.drivers.syslog.wires import Wire, open_local, open_udp
 from dovebeam.transforms.drivers.system_errors import delivery_error, error_number
 from dovebeam.transforms.errors import DeliveryError
