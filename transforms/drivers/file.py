@@ -30,7 +30,7 @@ _BATCH_EVENTS: Final = 10_000
 
 @dataclass(frozen=True, slots=True)
 class FileDriver(Driver):
-    r"""Appends each payload and a newline to a file.
+    r"""Appends each payload and a newline to a file, or writes complete files of such lines.
 
     Attributes:
         file_path: `event_exporter_file_path`; relative to the worker's directory. With a template it is the directory
@@ -48,14 +48,14 @@ class FileDriver(Driver):
     Parallelism: any number of connections and processes may append to one file on one machine; what a batch has for a
     file is one `write` in append mode, and connections of dovebeam take turns by an advisory lock (`flock`), so lines
     stay whole and the lines of a batch stay together and in order. Over NFS, where appends can overwrite each other,
-    use one process.
+    use one process. Shards are written by any number of workers on any number of machines that see the place.
 
-    Delivery: at least once into the kernel's hands; not flushed to the disk, as in Dovecot. A batch that cannot be
-    written whole raises `DeliveryError` and is taken back out of the file, so that sending it again makes no
-    duplicates; if another program appended meanwhile, nothing is taken back, and the next batch begins on a fresh line.
-    The same holds for a torn line that a killed process left at the end of the file; the torn end of a compressed file
-    is removed. What a batch had for other files, or for files that are full now, stays, and is there twice when the
-    batch is sent again.
+    Delivery: shards exactly once, also over retries and when a job is run again; `WriteShards` says how. Appending at
+    least once into the kernel's hands; not flushed to the disk, as in Dovecot. A batch that cannot be written whole
+    raises `DeliveryError` and is taken back out of the file, so that sending it again makes no duplicates; if another
+    program appended meanwhile, nothing is taken back, and the next batch begins on a fresh line. The same holds for a
+    torn line that a killed process left at the end of the file; the torn end of a compressed file is removed. What a
+    batch had for other files, or for files that are full now, stays, and is there twice when the batch is sent again.
     """
 
     file_path: str
