@@ -27,12 +27,13 @@ test: clean
 	.build/venv/bin/mypy --strict -p dovebeam.transforms -p dovebeam.pipelines
 	.build/venv/bin/python -m pytest $(PYTEST_ARGS)
 
-# Everything beside its rivals, after `make test`; half an hour, on a machine that does nothing else.
+# Everything beside its rivals, after `make test`; an hour, on a machine that does nothing else.
 bench:
 	.build/venv/bin/python -m pip install --quiet aiohttp
 	.build/venv/bin/python tests/bench/core.py
 	.build/venv/bin/python tests/bench/export.py
 	.build/venv/bin/python tests/bench/http_post.py
+	.build/venv/bin/python tests/bench/scale.py
 
 # How close an export comes to what a slow target allows, and its memory over a gibibyte at 1 MB/s; half an hour.
 soak:

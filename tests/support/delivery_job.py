@@ -76,7 +76,7 @@ def listener_process(path: Path, folder: Path, *arguments: str) -> Iterator[subp
     path.unlink(missing_ok=True)
     process = subprocess.Popen([sys.executable, str(program), str(path), str(folder), *arguments])
     try:
-        wait_until(lambda: path.exists(), "the listener to listen")
+        wait_until(path.exists, "the listener to listen")
         yield process
     finally:
         process.kill()
