@@ -63,6 +63,10 @@ class Follower:
         self._scanned_at = -_SCAN_SECS
         self._told: set[tuple[str, str]] = set()
 
+    def look(self) -> None:
+        """Finds out which files there are, without reading them."""
+        self._scan()
+
     def restore(self, state: FollowState) -> None:
         """Goes back, or forth, to another state; files that are open stay open."""
         self._scanner.restore(state)

@@ -33,6 +33,8 @@ class FileRecord(msgspec.Struct):
         offset: all lines before it were handed on.
         head_bytes: how much of the begin `head_hash` is of; 0 while nothing was seen of it.
         head_hash: hex digits.
+        tail_bytes: how much of what stands before the offset `tail_hash` is of; 0 if it is not known.
+        tail_hash: hex digits.
         mark: hex digits of the first line, which tell files of one name apart in places of events; "" before one came.
         format: of its lines; "" before that was decided.
         gone_since: Unix seconds since when it is not found, 0 while it is.
@@ -45,6 +47,8 @@ class FileRecord(msgspec.Struct):
     offset: int = 0
     head_bytes: int = 0
     head_hash: str = ""
+    tail_bytes: int = 0
+    tail_hash: str = ""
     mark: str = ""
     format: Literal["", "json", "tab-text"] = ""
     gone_since: float = 0
@@ -76,8 +80,13 @@ class FileRecord(msgspec.Struct):
 
     def begin_again(self) -> None:
         """The same file with other content."""
-        self.offset = self.head_bytes = 0
-        self.head_hash = self.mark = self.format = ""
+        self.offset = self.head_bytes = self.tail_bytes = 0
+        self.head_hash = self.tail_hash = self.mark = self.format = ""
+
+    def advance(self, data: bytes, stop: int) -> None:
+        """What ends with `data` was handed on up to the offset `stop`."""
+        tail = data[-HEAD_BYTES:]
+        self.offset, self.tail_bytes, self.tail_hash = stop, len(tail), head_hash(tail)
 
 
 class FollowState(msgspec.Struct):

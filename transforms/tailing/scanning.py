@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from dovebeam.transforms.sources import SourceError
-from dovebeam.transforms.tailing.records import HEAD_BYTES, FileRecord, FollowState
+from dovebeam.transforms.tailing.records import HEAD_BYTES, FileRecord, FollowState, head_hash
 from dovebeam.transforms.tailing.targets import Found, Target, find_files
 
 __all__ = ["Scanner"]
@@ -148,14 +148,16 @@ class Scanner:
         if old:
             self._add(each, each.base, offset=each.status.st_size)
             return
-        originals = [record for record in self.records if record.first_path == each.base and record.has_head(head)]
-        left = [record for record in originals if record.gone_since and record.identity not in opened]
-        if len(left) < len(originals):
+        alike = [record for record in self.records if record.first_path == each.base and record.has_head(head)]
+        gone = [record for record in alike if record.gone_since and record.identity not in opened]
+        if any(_is_part_of(each, record) for record in alike if record not in gone):
             return  # a copy of what is still there, perhaps in the making
-        left = [record for record in left if record.offset <= each.status.st_size]
+        if any(each.status.st_size < record.offset for record in gone):
+            return  # an earlier copy of what is gone, all of which was read
+        left = [record for record in gone if _goes_on(each, record)]
         if left:
             self._take_over(each, max(left, key=lambda record: record.offset))
-        elif not originals and not _may_be_in_the_making(each):
+        elif not _may_be_in_the_making(each):
             self._add(each, each.base)
 
     def _take_over(self, each: Found, original: FileRecord) -> None:
@@ -205,13 +207,31 @@ def _learn(record: FileRecord, path: str) -> bool:
 
 
 def _head(path: str) -> bytes:
+    return _part(path, 0, HEAD_BYTES)
+
+
+def _part(path: str, offset: int, size: int) -> bytes:
+    """Some bytes of a file; none if it cannot be read."""
     with contextlib.suppress(OSError):
         fd = os.open(path, _READ)
         try:
-            return os.pread(fd, HEAD_BYTES, 0)
+            return os.pread(fd, size, offset)
         finally:
             os.close(fd)
     return b""
+
+
+def _is_part_of(each: Found, original: FileRecord) -> bool:
+    """Whether a file that begins as one that is still there may be a copy of it: it ends as that does at this place."""
+    size = each.status.st_size
+    begin = max(0, size - HEAD_BYTES)
+    return _part(each.path, begin, size - begin) == _part(original.path, begin, size - begin)
+
+
+def _goes_on(each: Found, original: FileRecord) -> bool:
+    """Whether a file that begins as one that is gone also has what was read of it last, and so goes on there."""
+    tail = _part(each.path, original.offset - original.tail_bytes, original.tail_bytes)
+    return not original.tail_bytes or head_hash(tail) == original.tail_hash
 
 
 def _may_be_in_the_making(each: Found) -> bool:

@@ -59,6 +59,10 @@ class Session:
             self._store.close()
             raise
         self._follower = Follower(request.targets, request.settings, state)
+        if not self._saved:  # what is rotated from now on is to be read, also if nothing is ever acknowledged
+            self._follower.look()
+            self._saved = self._follower.snapshot()
+            self._store.save(self._saved)
         self._place: int | None = None
         self._snapshots: dict[int, bytes] = {}
         self._lock = threading.Lock()

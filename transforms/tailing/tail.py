@@ -139,7 +139,8 @@ class Tail:
             raise ReplacedError
         uri = f"{record.first_path}#{record.mark}"
         block = Block(uri, record.offset, data, record.format or "json", overlong_bytes)
-        record.offset = self._searched = stop
+        record.advance(b"" if overlong_bytes else data, stop)
+        self._searched = stop
         return block
 
     def _identify(self) -> None:
