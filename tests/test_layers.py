@@ -11,7 +11,19 @@ import pytest
 ROOT = Path(__file__).parents[1]
 # No Beam: the core, and what puts it together.
 CORE = ["errors", "values", "event", "filters", "formats", "codecs", "drivers", "config"]
-PURE = [*CORE, "progress", "reject", "identity", "sources", "decoding", "plan", "resending", "shards", "archives", "tailing"]
+PURE = [
+    *CORE,
+    "progress",
+    "reject",
+    "identity",
+    "sources",
+    "decoding",
+    "plan",
+    "resending",
+    "shards",
+    "archives",
+    "tailing",
+]
 WIRING = ["sharding", "streaming"]
 
 # Each layer and those it may import, apart from itself.
