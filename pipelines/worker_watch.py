@@ -6,6 +6,7 @@ Prism 2.77 mostly does, but was seen to wait for ever, and busily, after its onl
 from __future__ import annotations
 
 import os
+import threading
 import time
 from typing import Final
 
@@ -59,7 +60,12 @@ class WatchedDisplay:
         if self._gone_since is None:
             self._gone_since = now
         elif now - self._gone_since > self._patience_secs:
+            threading.excepthook = _ignore  # the threads that listen to the engine would complain of its end
             raise WorkersGoneError
+
+
+def _ignore(_: threading.ExceptHookArgs) -> None:
+    pass
 
 
 def _is_alive(pid: int) -> bool:

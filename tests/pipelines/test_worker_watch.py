@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -33,8 +34,9 @@ def start_worker() -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, "-c", code])
 
 
-def test_a_job_without_workers_ends() -> None:
+def test_a_job_without_workers_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     """After all were killed the job fails, with what to do; a job that ends in time is not disturbed."""
+    monkeypatch.setattr(threading, "excepthook", threading.excepthook)  # is changed, and restored by this
     shown = Shown()
     with Board() as board, start_worker() as worker:
         wait_until(lambda: board.workers() == [worker.pid], "the worker")

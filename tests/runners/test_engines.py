@@ -146,6 +146,7 @@ def wait_for_work(process: subprocess.Popen[str], folder: Path) -> None:
         return any(path.stat().st_size > 1 << 20 for path in folder.rglob("*") if path.suffix not in {".gz", ".log"})
 
     wait_until(lambda: process.poll() is not None or has_written(), "the job to work", 60)
+    assert process.poll() is None, end(process)
 
 
 @pytest.mark.parametrize("writing", ["append", "shards"])
