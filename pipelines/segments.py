@@ -1,7 +1,7 @@
 """A stream on Beam's in-process runner: one pipeline after the other, each for some time.
 
 That runner keeps memory for every bundle of a pipeline, and tells counters only at its end. So a stream runs as
-segments of at most some hundred bundles or a minute. A segment that fails, because a target is down, say, is tried
+segments of at most two thousand bundles or a minute. A segment that fails, because a target is down, say, is tried
 again from the last state that was acknowledged, after growing pauses.
 """
 
@@ -21,7 +21,9 @@ from dovebeam.transforms.streaming import Segment
 
 __all__ = ["Counters", "run_segments"]
 
-MAX_PIECES: Final = 300
+MAX_PIECES: Final = 2000
+"""Some 40 MB of the runner's memory; a new pipeline takes half a second, in which nothing is read."""
+
 MAX_SECS: Final = 60.0
 MAX_FAILURES: Final = 10
 """In a row; with the pauses between them they last about five minutes."""
@@ -38,6 +40,7 @@ def run_segments(
     run: Callable[[Segment], PipelineResult],
     account: Callable[[Counters], None],
     report: Callable[[Exception, float], None],
+    delivered: Callable[[], int],
 ) -> Counters:
     """Runs a stream until it is drained, and returns its counters.
 
@@ -45,17 +48,22 @@ def run_segments(
         run: runs a pipeline with this segment of the source to its end.
         account: is given the counters of all segments so far whenever one has ended.
         report: is given what made a segment fail, and after how many seconds it is tried again.
+        delivered: how many payloads were delivered so far, also by a segment that is not at its end.
 
     Raises:
-        Exception: the first segment failed, or so many in a row, or the stream was stopped.
+        Exception: the stream failed before it delivered anything, or so often in a row without delivering anything in
+            between, or it was stopped.
     """
     counters: Counters = {}
     failures, succeeded, number = 0, False, 0
-    while not (succeeded and progress.is_draining()):
+    while not (number and progress.is_draining()):
         number += 1
+        before = delivered()
         try:
             result = run(Segment(number * _PLACES_PER_SEGMENT, MAX_PIECES, MAX_SECS))
         except Exception as error:
+            if delivered() > before:  # it worked for some time
+                failures, succeeded = 0, True
             failures += 1
             if not succeeded or failures >= MAX_FAILURES or is_stop(error) or progress.is_draining():
                 raise

@@ -118,7 +118,8 @@ def _run_in_process(
 
     account = partial(_keep_ledger, options, config, drivers)
     with Board() as board, make_display(lambda: None) as display:
-        return run_to_end(lambda: run_segments(run, account, report), board, display, drain=True)
+        work = partial(run_segments, run, account, report, lambda: board.totals().delivered)
+        return run_to_end(work, board, display, drain=True)
 
 
 def _run_on_engine(
