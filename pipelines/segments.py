@@ -1,7 +1,7 @@
 """A stream on Beam's in-process runner: one pipeline after the other, each for some time.
 
 That runner keeps memory for every bundle of a pipeline, and tells counters only at its end. So a stream runs as
-segments of at most two thousand bundles or a minute. A segment that fails, because a target is down, say, is tried
+segments of at most some hundred bundles or a minute. A segment that fails, because a target is down, say, is tried
 again from the last state that was acknowledged, after growing pauses.
 """
 
@@ -21,8 +21,8 @@ from dovebeam.transforms.streaming import Segment
 
 __all__ = ["Counters", "run_segments"]
 
-MAX_PIECES: Final = 2000
-"""Some 40 MB of the runner's memory; a new pipeline takes half a second, in which nothing is read."""
+MAX_PIECES: Final = 600
+"""With a thousand bundles, adding up their counters exceeds Python's recursion limit (Beam 2.77)."""
 
 MAX_SECS: Final = 60.0
 MAX_FAILURES: Final = 10

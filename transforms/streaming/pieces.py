@@ -22,6 +22,8 @@ __all__ = ["ENDLESS", "LAST_PIECE", "PieceNumbers", "Segment", "first_filled"]
 
 LAST_PIECE: Final = 2**62
 POLL_SECS: Final = 0.05
+LINGER_SECS: Final = 0.2
+"""What comes so soon after the first lines is of the same piece: a bundle costs as much as some hundred lines."""
 
 
 class Segment(NamedTuple):
@@ -74,18 +76,18 @@ class PieceNumbers(RestrictionProvider):
 
 
 def first_filled(read: Callable[[], Iterator[Any]], wait_secs: float) -> Iterator[Any]:
-    """What `read` gives as soon as it gives something; nothing after some time, or when the job is to end.
+    """What `read` gives, soon after it gives something; nothing after some time, or when the job is to end.
 
     Args:
         read: looks once, without waiting.
         wait_secs: for how long to look again.
     """
-    give_up = time.monotonic() + wait_secs
+    give_up, found = time.monotonic() + wait_secs, False
     while True:
-        found = False
         for each in read():
-            found = True
+            if not found:
+                found, give_up = True, time.monotonic() + LINGER_SECS
             yield each
-        if found or progress.is_draining() or time.monotonic() >= give_up:
+        if progress.is_draining() or time.monotonic() >= give_up:
             return
         time.sleep(POLL_SECS)
