@@ -51,11 +51,19 @@ def test_nothing_makes_no_part(tmp_path: Path) -> None:
 def test_memory_is_bounded(tmp_path: Path) -> None:
     """After 8 MiB what is held is written, and its pieces are given away at once."""
     part = writer(tmp_path)
-    given = [list(part.add(f"p{number % 3}", [b"x" * (MIB - 1)], ("s", number))) for number in range(20)]
+    given = [list(part.add(f"p{number % 3}", [b"x" * (MIB - 600)], ("s", number))) for number in range(20)]
     assert [len(pieces) for pieces in given] == [0] * 8 + [3] + [0] * 8 + [3] + [0] * 2
-    assert (tmp_path / "t/a").stat().st_size == 18 * MIB
+    assert (tmp_path / "t/a").stat().st_size == 18 * (MIB - 599)
     part.finish()
-    assert (tmp_path / "t/a").stat().st_size == 20 * MIB
+    assert (tmp_path / "t/a").stat().st_size == 20 * (MIB - 599)
+
+
+def test_memory_of_many_paths(tmp_path: Path) -> None:
+    """What is held is little, too, if every payload goes to a path of its own and is small."""
+    part = writer(tmp_path)
+    given = [len(list(part.add(f"p{number}", [b"x"], ("s", number)))) for number in range(20_000)]
+    assert 16_000 < max(given) < 17_000
+    assert max(given) + len(part.finish()) == 20_000
 
 
 def test_payloads_without_origin_are_framed_together(tmp_path: Path) -> None:

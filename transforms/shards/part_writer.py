@@ -15,6 +15,7 @@ __all__ = ["Origin", "PartWriter", "by_path"]
 
 # What goes to one path is collected, so that it lies together in the part; that much is in memory at most.
 _HELD_BYTES: Final = 8 * 1024 * 1024
+_HELD_PER_FRAME: Final = 512  # of bookkeeping, which is more than the payloads where many paths get few
 _FRAME_BYTES: Final = 1024 * 1024
 _LOOSE_BYTES: Final = 64 * 1024
 _FRAMES_PER_FILE: Final = 8  # at least, so that a file comes close to its size
@@ -110,7 +111,7 @@ class PartWriter:
         data = self._framing.frame(payloads)
         frame = Frame(offset, turn, zlib.crc32(data), len(data), len(payloads), self._framing.span(payloads))
         held.frames.append((frame, data))
-        self._held_bytes += len(data)
+        self._held_bytes += len(data) + _HELD_PER_FRAME
 
     def _flush(self) -> list[Piece]:
         """Writes all that is held."""
