@@ -42,7 +42,8 @@ class FollowBlocks(beam.PTransform):
         """Adds the steps; see the class."""
         blocks: beam.PCollection[Block] = (
             pbegin
-            | "Segment" >> beam.Create([self._segment], reshuffle=False)
+            | "Begin" >> beam.Impulse()
+            | "Segment" >> beam.Map(lambda _, segment: segment, self._segment)
             | "Follow" >> beam.ParDo(_FollowFn(self._request))
         )
         return blocks

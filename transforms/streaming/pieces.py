@@ -18,7 +18,7 @@ from apache_beam.transforms.core import RestrictionProvider
 
 from dovebeam.transforms import progress
 
-__all__ = ["ENDLESS", "LAST_PIECE", "PieceNumbers", "Segment", "first_filled"]
+__all__ = ["ENDLESS", "LAST_PIECE", "PieceNumbers", "PieceTracker", "Segment", "first_filled"]
 
 LAST_PIECE: Final = 2**62
 POLL_SECS: Final = 0.05
@@ -56,6 +56,18 @@ class Segment(NamedTuple):
 ENDLESS: Final = Segment()
 
 
+class PieceTracker(OffsetRestrictionTracker):
+    """Pieces are done one after the other, so a runner that wants a share for another worker gets none.
+
+    Prism asks for one whenever a bundle takes longer than it likes; the second half of all numbers would be read at the
+    same time as the first.
+    """
+
+    def try_split(self, fraction_of_remainder: float) -> Any:
+        """Splits for the source itself, which asks for nothing to be left; else not at all."""
+        return super().try_split(0) if fraction_of_remainder == 0 else None
+
+
 class PieceNumbers(RestrictionProvider):
     """The numbers of the pieces of an element that is a `Segment`; a base class of DoFns that are sources."""
 
@@ -64,8 +76,8 @@ class PieceNumbers(RestrictionProvider):
         return OffsetRange(element.first, LAST_PIECE)
 
     def create_tracker(self, restriction: OffsetRange) -> OffsetRestrictionTracker:
-        """Beam's own, which lets itself be split only behind the piece in hand."""
-        return OffsetRestrictionTracker(restriction)
+        """One that gives pieces away only behind the one in hand, when that is done."""
+        return PieceTracker(restriction)
 
     def restriction_size(self, element: Any, restriction: OffsetRange) -> int:  # noqa: ARG002
         """One, since nobody knows how much will come."""

@@ -1,0 +1,35 @@
+"""Streams on engines that others wrote: delivered as lines come, acknowledged, drained, and gone on with."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+
+import pytest
+
+from support.engines import WAYS
+from support.programs import wait_until
+from support.stream_job import Job, line
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_stream(tmp_path: Path, way: str) -> None:
+    """One endless pipeline; its second start goes on where the first was drained."""
+    job, options = Job(tmp_path), WAYS[way](tmp_path)
+    for first in (0, 3):
+        with job.running(*options) as process:
+            for number in range(first, first + 3):
+                job.append(line(number))
+                job.wait_for(*range(number + 1))
+            wait_until(lambda: _saved_offset(tmp_path) == len(job.out.read_bytes()), "acknowledgement", seconds=30)
+            process.send_signal(signal.SIGTERM)
+            _, err = process.communicate(timeout=60)
+        assert process.returncode == 0, err
+    ledger = json.loads((tmp_path / "ledger.json").read_bytes())
+    assert (ledger["read"], ledger["delivered"], ledger["imbalances"]) == (3, 3, [])
+
+
+def _saved_offset(folder: Path) -> int:
+    state = json.loads((folder / "state" / "follow.json").read_bytes())
+    return sum(each["offset"] for each in state["files"])
