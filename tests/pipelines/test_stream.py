@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from support.commands import dovebeam
-from support.stream_job import Job, line
+from support.stream_command import Job, line
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -10,7 +10,7 @@ import pytest
 
 from support.engines import WAYS
 from support.programs import wait_until
-from support.stream_job import Job, line
+from support.stream_command import Job, line
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -1,61 +1,146 @@
-"""A stream as the real command, over a directory of its own."""
+"""`dovebeam stream` as the real command beside a log that grows, and targets that keep what arrives."""
 
 from __future__ import annotations
 
-import contextlib
+import os
+import re
+import signal
+import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from support.commands import exporter, metric, write_config
+from support.fault_server_job import event_line
 from support.programs import wait_until
 
-
-def line(number: int) -> bytes:
-    """An event that can be told from others."""
-    return b'{"event":"e","hostname":"h","categories":[],"fields":{"id":%d}}\n' % number
+_ID = re.compile(rb'"id":"e([0-9]{7})"[^\n]*\}\}\n')
 
 
-class Job:
-    """A stream over a directory in a folder of its own."""
+def numbered_events(begin: int, end: int, pad: int = 60) -> list[bytes]:
+    """Events that are told apart by their numbers, without line feeds."""
+    return [event_line(f"e{number:07}", pad).encode() for number in range(begin, end)]
 
-    def __init__(self, folder: Path, *settings: str, driver: str = "file") -> None:
-        self.folder, self.spool, self.out = folder, folder / "spool", folder / "out.json"
-        self.spool.mkdir()
-        settings = settings or (f"file_path = {self.out}",)
-        config = write_config(folder, exporter("x", driver, "json", *settings), metric("m", "event=*", "x"))
-        self.options = [
-            *("--config", str(config), "--follow", str(self.spool), "--state", str(folder / "state")),
-            *("--rejects", str(folder / "rejects.jsonl"), "--ledger", str(folder / "ledger.json")),
-        ]
 
-    def append(self, data: bytes, name: str = "a.json") -> None:
-        """Writes to a file of the directory."""
-        with open(self.spool / name, "ab") as file:
-            file.write(data)
+def numbers_in(path: Path) -> list[int]:
+    """The numbers of the events that are whole in a file, in their order."""
+    return [int(number) for number in _ID.findall(path.read_bytes())] if path.exists() else []
 
-    @contextlib.contextmanager
-    def running(self, *options: str) -> Iterator[subprocess.Popen[str]]:
-        """The real command, while it runs."""
+
+class StreamJob:
+    """`dovebeam stream` as a process, with its log, state and targets in one folder."""
+
+    def __init__(self, folder: Path, driver: str, *settings: str) -> None:
+        self.folder = folder
+        self.log = folder / "log" / "events.json"
+        self.log.parent.mkdir()
+        self.configure(driver, *settings)
+
+    def configure(self, driver: str, *settings: str) -> None:
+        """Sends all events to one exporter of this kind."""
+        blocks = exporter("target", driver, "json", *settings), metric("all", "event=fault_test", "target")
+        write_config(self.folder, *blocks)
+
+    @contextmanager
+    def running(self) -> Iterator[subprocess.Popen[str]]:
+        """The command, none of whose processes outlives the block."""
+        arguments = ["--config", "dovecot.conf", "--follow", "log/events.json", "--state", "state"]
         process = subprocess.Popen(
-            [sys.executable, "-m", "dovebeam.pipelines.cli", "stream", *self.options, *options],
-            stdout=subprocess.PIPE,
+            [sys.executable, "-m", "dovebeam.pipelines.cli", "stream", *arguments, "--rejects", "rejects.jsonl"],
+            cwd=self.folder,
+            stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
+            start_new_session=True,
         )
         try:
             yield process
         finally:
-            process.kill()
-            process.wait()
-            process.stdout.close()
-            process.stderr.close()
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+            if process.stderr is not None and not process.stderr.closed:
+                process.communicate()
 
-    def has(self, *numbers: int) -> bool:
-        """Whether exactly these events are in the output, in this order."""
-        return self.out.exists() and self.out.read_bytes() == b"".join(map(line, numbers))
+    def first_look(self) -> None:
+        """Runs the job until it has looked at the log once; what is rotated before that is none of its business."""
+        with self.running() as process:
+            self.wait_until(process, (self.folder / "state" / "follow.json").exists, "the first look")
+            self.drain(process)
 
-    def wait_for(self, *numbers: int) -> None:
-        """Until they are."""
-        wait_until(lambda: self.has(*numbers), f"{numbers} to be delivered", seconds=60)
+    @staticmethod
+    def wait_until(process: subprocess.Popen[str], done: Callable[[], bool], what: str, seconds: float = 30.0) -> None:
+        """Waits for a condition while the job runs; fails the test with what it said if it ends."""
+        wait_until(lambda: process.poll() is not None or done(), what, seconds)
+        assert process.poll() is None, process.communicate()[1]
+
+    @staticmethod
+    def drain(process: subprocess.Popen[str]) -> None:
+        """Stops it as an operator does; what was read is delivered, and it says that all is well."""
+        process.send_signal(signal.SIGTERM)
+        _, told = process.communicate(timeout=30)
+        assert process.returncode == 0, told
+
+    def rejected(self) -> bytes:
+        """What was rejected."""
+        path = self.folder / "rejects.jsonl"
+        return path.read_bytes() if path.exists() else b""
+
+
+class UnixListener:
+    """A unix socket listener that keeps when each event arrived first.
+
+    Args:
+        path: the socket.
+        deaf: whether it accepts connections and reads nothing from them.
+
+    Attributes:
+        arrived: the time of each event's number, by the monotonic clock.
+        connections: how many were accepted.
+    """
+
+    def __init__(self, path: Path, *, deaf: bool = False) -> None:
+        self.path = path
+        self.arrived: dict[int, float] = {}
+        self.connections = 0
+        self._deaf = deaf
+        self._held: list[socket.socket] = []
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.bind(str(path))
+        self._socket.listen(8)
+        self._thread = threading.Thread(target=self._accept, daemon=True)
+
+    def __enter__(self) -> UnixListener:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+        self._thread.join(10)
+        for connection in self._held:
+            connection.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                connection, _ = self._socket.accept()
+            except OSError:
+                return
+            self.connections += 1
+            if self._deaf:
+                self._held.append(connection)
+                continue
+            threading.Thread(target=self._read, args=(connection,), daemon=True).start()
+
+    def _read(self, connection: socket.socket) -> None:
+        rest = b""
+        with connection:
+            while data := connection.recv(256 * 1024):
+                now = time.monotonic()
+                whole, _, rest = (rest + data).rpartition(b"\n")
+                for number in _ID.findall(whole + b"\n"):
+                    self.arrived.setdefault(int(number), now)
