@@ -36,7 +36,7 @@ def documented() -> list[list[str]]:
     """The words of every command of the page."""
     blocks = PAGE.read_text().split("```sh\n")[1:]
     text = "\n".join(block.split("```")[0] for block in blocks).replace("\\\n", " ")
-    return [shlex.split(line) for line in text.splitlines() if line.strip()]
+    return [words for words in map(shlex.split, text.splitlines()) if words[1:2] == ["export"]]
 
 
 @pytest.mark.parametrize("number", range(len(HERE)))

@@ -18,7 +18,15 @@ from dovebeam.transforms import load_config
 from support.commands import Ran, dovebeam_process, exporter, metric, write_config, write_events
 from support.corpus import CORPUS, corpus_lines
 from support.corpus_targets import Targets, check_as_multisets, check_http, check_log, config_files, run_targets
-from support.engines import WAYS, children, listening_addresses, prism_options, prism_server, process_options
+from support.engines import (
+    WAYS,
+    children,
+    command_line,
+    listening_addresses,
+    prism_options,
+    prism_server,
+    process_options,
+)
 from support.programs import wait_until
 
 REPEATS = 15
@@ -173,14 +181,6 @@ def test_the_worker_is_killed(writing: str, tmp_path: Path) -> None:
     else:
         assert before
         assert after - before >= expected
-
-
-def command_line(pid: int) -> str:
-    """The words a process was started with; empty when it is gone."""
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
-    except OSError:
-        return ""
 
 
 def test_interrupted(tmp_path: Path) -> None:
