@@ -28,6 +28,7 @@ from dovebeam.pipelines.rejects import check_rejects_path, is_local
 from dovebeam.pipelines.running import run_to_end
 from dovebeam.pipelines.segments import Counters, run_segments
 from dovebeam.pipelines.stream_options import StreamOptions
+from dovebeam.pipelines.worker_watch import WatchedDisplay
 from dovebeam.transforms.config import Config
 from dovebeam.transforms.drivers import Driver, FileDriver
 from dovebeam.transforms.export import ExportEvents
@@ -136,7 +137,7 @@ def _run_on_engine(
         build_stream(pipeline, options, config, drivers, FollowBlocks(request, ENDLESS))
         result = pipeline.run()
         with make_display(lambda: None) as display:
-            run_to_end(result.wait_until_finish, board, display, drain=True)
+            run_to_end(result.wait_until_finish, board, WatchedDisplay(display, board), drain=True)
     return dict(counters_of(result))
 
 
