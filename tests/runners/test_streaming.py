@@ -109,7 +109,7 @@ def test_the_worker_is_killed(tmp_path: Path) -> None:
 def test_from_a_collector(tmp_path: Path) -> None:
     """What Dovecot's driver would send to a collector comes out at the stream's target, across a restart of both."""
     lines = list(dict.fromkeys(corpus_lines("events.json.gz")))[:4000]
-    command = stream_command(tmp_path, tmp_path / "spool" / "*.lines", *prism_options())
+    command = stream_command(tmp_path, tmp_path / "spool", *prism_options())
     (tmp_path / "spool").mkdir()
     for half in (lines[:2000], lines[2000:]):
         with run_collector(tmp_path) as collector, running_stream(command, tmp_path) as process:
@@ -117,11 +117,14 @@ def test_from_a_collector(tmp_path: Path) -> None:
                 peer.connect(str(collector.socket))
                 for line in half:
                     peer.sendall(line + b"\n")
+                peer.sendall(b"torn, and not followed")
             wait_for_all(tmp_path, half, process)
             process.send_signal(signal.SIGTERM)
             assert process.wait(30) == 0, said(tmp_path)
             assert collector.stop() == 0
     assert Counter(arrived(tmp_path)) == Counter(lines)
+    assert (tmp_path / "rejects").read_bytes() == b""
+    assert collector.torn.count(b"\n") == 2
 
 
 def test_latency(tmp_path: Path) -> None:
