@@ -10,9 +10,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 
 from support.commands import exporter, metric, write_config
 from support.fault_server_job import event_line
@@ -32,10 +33,27 @@ def numbers_in(path: Path) -> list[int]:
 
 
 class StreamJob:
-    """`dovebeam stream` as a process, with its log, state and targets in one folder."""
+    """`dovebeam stream` as a process, with its log, state and targets in one folder.
 
-    def __init__(self, folder: Path, driver: str, *settings: str) -> None:
+    Args:
+        folder: of all that.
+        driver: of the exporter that gets all events.
+        settings: of that exporter.
+        source: what to read, as options; by default the log.
+        environment: variables of the process beside those of the tests.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        driver: str,
+        *settings: str,
+        source: Sequence[str] = ("--follow", "log/events.json", "--state", "state"),
+        environment: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self.folder = folder
+        self._source = source
+        self._environment = environment
         self.log = folder / "log" / "events.json"
         self.log.parent.mkdir()
         self.configure(driver, *settings)
@@ -48,10 +66,11 @@ class StreamJob:
     @contextmanager
     def running(self) -> Iterator[subprocess.Popen[str]]:
         """The command, none of whose processes outlives the block."""
-        arguments = ["--config", "dovecot.conf", "--follow", "log/events.json", "--state", "state"]
+        arguments = ["--config", "dovecot.conf", *self._source]
         process = subprocess.Popen(
             [sys.executable, "-m", "dovebeam.pipelines.cli", "stream", *arguments, "--rejects", "rejects.jsonl"],
             cwd=self.folder,
+            env={**os.environ, **self._environment},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
