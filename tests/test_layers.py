@@ -23,6 +23,7 @@ PURE = [
     "shards",
     "archives",
     "tailing",
+    "pubsub",
 ]
 WIRING = ["sharding", "streaming"]
 
@@ -46,6 +47,7 @@ ALLOWED = {
     "shards": {"errors", "drivers"},
     "archives": {"event", "codecs", "plan", "shards"},
     "tailing": {"errors", "sources"},
+    "pubsub": {"sources"},
 }
 
 

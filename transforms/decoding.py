@@ -16,12 +16,14 @@ from dovebeam.transforms.codecs import (
 from dovebeam.transforms.errors import DecodeError
 from dovebeam.transforms.event import Event
 from dovebeam.transforms.reject import Reject, decode_reject
-from dovebeam.transforms.sources import Block, Message, avro_records, message_of, schema_kind
+from dovebeam.transforms.sources import Block, Message, avro_records, message_at, message_of, schema_kind
 
 __all__ = ["HEAD_WORDS", "BlockEvents", "decode_block"]
 
 HEAD_WORDS: Final = "this is its head"
 """In the reason of a reject whose payload is only the begin of a line."""
+
+_EMPTY: Final = "the message is empty, and so holds no event"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +61,28 @@ def decode_block(block: Block, max_line_bytes: int = DEFAULT_MAX_LINE_BYTES) -> 
         raise ValueError("blocks of rejects are for ResendRejects")
     decode_lines = decode_tab_block if block.format == "tab-text" else decode_json_block
     decoded = decode_lines(block.data, max_bytes=max_line_bytes)
+    if block.messages:
+        return BlockEvents(decoded, _rejects_of_messages(block, decoded))
     rejects = [decode_reject(bad.line, bad.error, block.uri, block.offset + bad.offset) for bad in decoded.bad_lines]
     return BlockEvents(decoded, rejects)
+
+
+def _rejects_of_messages(block: Block, decoded: DecodedBlock) -> list[Reject]:
+    """The bad lines with the attributes of their messages; of blank messages, which come by themselves, every one."""
+    if not decoded.events and not decoded.bad_lines:
+        return [_blank_message(block, index) for index in range(len(block.messages))]
+    rejects = []
+    for bad, place in zip(decoded.bad_lines, block.places(bad.offset for bad in decoded.bad_lines), strict=True):
+        message = message_at(block.messages, place)
+        attributes = message.described(block.uri) if message is not None else ()
+        rejects.append(decode_reject(bad.line, bad.error, block.uri, place, attributes))
+    return rejects
+
+
+def _blank_message(block: Block, index: int) -> Reject:
+    message, rest = block.messages[index], block.messages[index + 1 :]
+    payload = block.data[message.start : rest[0].start - 1 if rest else len(block.data) - 1]
+    return decode_reject(payload, DecodeError(_EMPTY), block.uri, message.place, message.described(block.uri))
 
 
 def _decode_avro(block: Block, max_line_bytes: int) -> BlockEvents:
@@ -105,7 +127,7 @@ class _Found:
     def add_message(self, message: Message, number: int) -> None:
         """The lines of a message; what is no event is rejected with the message's attributes."""
         if not message.data.strip():
-            error = DecodeError("the message is empty, and so holds no event")
+            error = DecodeError(_EMPTY)
             self.reject(message.data, error, number, message.attributes)
             return
         decode_lines = decode_json_block if message.data.lstrip()[:1] == b"{" else decode_tab_block

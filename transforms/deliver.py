@@ -13,7 +13,7 @@ from dovebeam.transforms import counting, progress
 from dovebeam.transforms.config import Exporter
 from dovebeam.transforms.drivers import Batch, Connection, Driver, Failure, FileDriver, make_driver
 from dovebeam.transforms.identity import payload_key
-from dovebeam.transforms.plan import PayloadBatch
+from dovebeam.transforms.plan import PayloadBatch, placed
 from dovebeam.transforms.reject import Reject, as_payload, make_reject, rejected_again
 from dovebeam.transforms.rejecting import RejectingTransform
 from dovebeam.transforms.sharding import WriteShards
@@ -147,9 +147,9 @@ class _DeliverFn(beam.DoFn):
             attempts=failure.attempts,
             http_status=failure.status,
             endpoint_host=failure.endpoint,
-            source_uri=origin.batch.source_uri,
             source_offset=origin.batch.offsets[index] if origin.batch.offsets else None,
         )
+        reject = placed(reject, origin.batch.source_uri, origin.batch.messages)
         return WindowedValue(reject, origin.timestamp, (origin.window,))
 
     def _reject_again(self, origin: "_Origin", index: int, failure: Failure) -> Reject:

@@ -26,10 +26,10 @@ from dovebeam.transforms.drivers import Router, RoutingError
 from dovebeam.transforms.event import Event
 from dovebeam.transforms.filters import Dispatcher, accepts_unnamed
 from dovebeam.transforms.formats import LOG_MAX_STRING_BYTES, Formatter, make_formatter
-from dovebeam.transforms.reject import Reject, make_reject
-from dovebeam.transforms.sources import Block
+from dovebeam.transforms.reject import Reject, make_reject, with_attributes
+from dovebeam.transforms.sources import Block, MessageOrigin, message_at
 
-__all__ = ["ExportPlan", "Outcome", "PayloadBatch", "TimeRange", "make_plan", "metric_formatter"]
+__all__ = ["ExportPlan", "Outcome", "PayloadBatch", "TimeRange", "make_plan", "metric_formatter", "placed"]
 
 
 # Above this share of matching lines it is faster to decode all of them at once.
@@ -65,6 +65,7 @@ class PayloadBatch:
         source_uri: the file that all were read from, empty if unknown.
         paths: what the exporter's router said of each; empty if it has none.
         records: the rejects that the payloads were before they were sent again; empty if they were none.
+        messages: those that the payloads came in, if they came from a topic.
     """
 
     payloads: list[bytes] = field(default_factory=list)
@@ -73,6 +74,7 @@ class PayloadBatch:
     source_uri: str = ""
     paths: list[str] = field(default_factory=list)
     records: list[Reject] = field(default_factory=list)
+    messages: tuple[MessageOrigin, ...] = ()
 
     def __len__(self) -> int:
         return len(self.payloads)
@@ -158,9 +160,9 @@ class ExportPlan:
         if outcome is None:
             outcome = self._export_whole(block, max_line_bytes)
         for batch in outcome.batches.values():
-            batch.source_uri = block.uri
+            batch.source_uri, batch.messages = block.uri, block.messages
         if outcome.unrouted:
-            outcome.unrouted = [msgspec.structs.replace(each, source_uri=block.uri) for each in outcome.unrouted]
+            outcome.unrouted = [placed(each, block.uri, block.messages) for each in outcome.unrouted]
         if self._glimpser is not None and outcome.read:
             self._glimpsing = outcome.matched < _GLIMPSE_UP_TO * outcome.read
         return outcome
@@ -177,7 +179,7 @@ class ExportPlan:
         events = found.decoded.events
         outcome = Outcome({}, {}, rejects=found.rejects, read=found.read)
         hits = self._match(events, outcome)
-        offsets = [block.offset + offset for offset in found.decoded.offsets()] if hits.events else []
+        offsets = block.places(found.decoded.offsets()) if hits.events else []
         self._write(hits, events, offsets, outcome)
         return outcome
 
@@ -186,7 +188,7 @@ class ExportPlan:
         if self._glimpser is None or block.format != "json" or block.overlong_bytes or len(block.data) > max_line_bytes:
             return None
         glimpses = self._glimpser.glimpse(with_line_feeds(block.data))
-        if glimpses is None:
+        if glimpses is None or (block.messages and not glimpses.events):  # blank messages are rejects
             return None
         outcome = Outcome({}, {}, read=len(glimpses.events))
         hits = self._match(glimpses.events, outcome)
@@ -197,7 +199,8 @@ class ExportPlan:
         if found.rejects:
             return None
         outcome_events = dict(zip(kept, found.decoded.events, strict=True))
-        self._write(hits, outcome_events, {index: block.offset + starts[index] for index in kept}, outcome)
+        places = block.places(starts[index] for index in kept)
+        self._write(hits, outcome_events, dict(zip(kept, places, strict=True)), outcome)
         return outcome
 
     def _match(self, events: Sequence[Event], outcome: Outcome) -> _Hits:
@@ -293,6 +296,15 @@ def _path_or_reject(step: _Step, router: Router, event: Event, offset: int | Non
         )
         outcome.unrouted.append(reject)
         return None
+
+
+def placed(reject: Reject, source_uri: str, messages: Sequence[MessageOrigin]) -> Reject:
+    """A reject with where its event came from, and with the attributes of its message if it came in one."""
+    reject = msgspec.structs.replace(reject, source_uri=source_uri)
+    if not messages or reject.source_offset is None:
+        return reject
+    message = message_at(messages, reject.source_offset)
+    return with_attributes(reject, message.described(source_uri)) if message is not None else reject
 
 
 def _whole_line(event: Event) -> bytes:

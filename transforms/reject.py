@@ -24,6 +24,7 @@ __all__ = [
     "reject_from_json",
     "reject_to_json",
     "rejected_again",
+    "with_attributes",
     "with_note",
 ]
 
@@ -166,6 +167,11 @@ def as_payload(record: Reject, payload: bytes, *, metric: str, exporter: str) ->
         exporter=exporter,
         content_hash=hashlib.sha256(payload).hexdigest(),
     )
+
+
+def with_attributes(record: Reject, attributes: Iterable[tuple[str, str]]) -> Reject:
+    """The same record with these attributes, in place of others."""
+    return msgspec.structs.replace(record, attributes=[Attribute(key, value) for key, value in attributes])
 
 
 def with_note(record: Reject, why: str) -> Reject:

@@ -14,6 +14,7 @@ from dovebeam.transforms.sources.errors import SourceError
 from dovebeam.transforms.sources.files import FoundFile, SourceFile, absolute_pattern, check_readable, is_local
 from dovebeam.transforms.sources.formats import INPUT_FORMATS, Format, InputFormat, detect_format
 from dovebeam.transforms.sources.lines import LineReader, Lines, read_lines, reader_from
+from dovebeam.transforms.sources.message_origin import MessageOrigin, message_at, message_place
 from dovebeam.transforms.sources.streams import ByteStream, FileStream
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "LineReader",
     "Lines",
     "Message",
+    "MessageOrigin",
     "SourceError",
     "SourceFile",
     "absolute_pattern",
@@ -40,7 +42,9 @@ __all__ = [
     "detect_compression",
     "detect_format",
     "is_local",
+    "message_at",
     "message_of",
+    "message_place",
     "read_avro_blocks",
     "read_lines",
     "reader_from",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 import msgspec
 
 from dovebeam.transforms.sources.formats import Format
+from dovebeam.transforms.sources.message_origin import MessageOrigin, places_in
 
 __all__ = ["DEFAULT_BLOCK_BYTES", "OVERLONG_HEAD_BYTES", "Block"]
 
@@ -20,7 +22,7 @@ class Block(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Whole lines, or the head of one over-long line, or the records of one Avro block.
 
     Attributes:
-        uri: the file as it was matched.
+        uri: the file as it was matched, or the subscription that the messages came from.
         offset: where `data` begins in the uncompressed content of the file; for Avro, where the Avro block begins in
             the container (its records are told apart by their number).
         data: for json and tab-text, whole lines with their ends as they are (LF or CRLF; that of the last line of the
@@ -30,6 +32,8 @@ class Block(msgspec.Struct, frozen=True, array_like=True, gc=False):
             because it is longer than the limit.
         records: how many records an Avro block has; 0 for text.
         schema: the JSON text of the Avro schema that wrote the records; empty for text.
+        messages: what `data` is made of if it came from a topic: the payloads of these messages, each with a LF behind
+            it. Either all hold something or none does.
     """
 
     uri: str
@@ -39,3 +43,11 @@ class Block(msgspec.Struct, frozen=True, array_like=True, gc=False):
     overlong_bytes: int = 0
     records: int = 0
     schema: bytes = b""
+    messages: tuple[MessageOrigin, ...] = ()
+
+    def places(self, offsets: Iterable[int]) -> list[int]:
+        """What tells the lines at these offsets of `data` from all others of `uri`: offsets in the file, say."""
+        if self.messages:
+            return places_in(self.messages, offsets)
+        base = self.offset
+        return [base + offset for offset in offsets]

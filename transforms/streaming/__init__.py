@@ -2,5 +2,6 @@
 
 from dovebeam.transforms.streaming.follow import FollowBlocks
 from dovebeam.transforms.streaming.pieces import ENDLESS, Segment
+from dovebeam.transforms.streaming.subscribe import SubscriptionBlocks
 
-__all__ = ["ENDLESS", "FollowBlocks", "Segment"]
+__all__ = ["ENDLESS", "FollowBlocks", "Segment", "SubscriptionBlocks"]
