@@ -396,3 +396,16 @@ def test_a_read_is_bounded(tmp_path: Path) -> None:
     assert sum(len(block.data) for block in follower.read(300_000, time.monotonic() + 60)) < 600_000
     assert len(list(follower.read(ALL, time.monotonic()))) == 1
     follower.close()
+
+
+def test_more_files_than_may_be_open(tmp_path: Path) -> None:
+    """Each gets its turn, at once, and what was read makes room for the others."""
+    for number in range(60):
+        append(tmp_path / f"log{number:02}", lines(number, number + 1))
+    follower = Follower([make_target(str(tmp_path))], FollowSettings(max_open=10), FollowState())
+    found: list[Block] = []
+    for _ in range(6):
+        found += follower.read(ALL, time.monotonic() + 60)
+        assert len(list(Path("/proc/self/fd").iterdir())) < 60
+    assert sorted(numbers([block.data.decode().strip() for block in found])) == list(range(60))
+    follower.close()

@@ -115,9 +115,7 @@ class Follower:
             self._tell_once(error.uri, error.message)
         for identity in self._scanner.begun_again & self._tails.keys():
             self._close(identity)
-        for record in self._scanner.records:
-            if record.identity not in self._tails and self._scanner.is_worth_opening(record, _IDLE_SECS):
-                self._open(record)
+        self._open_files()
         for identity, tail in list(self._tails.items()):
             if self._is_idle(tail):
                 self._close(identity)
@@ -129,23 +127,35 @@ class Follower:
             return idle_secs >= self._settings.grace_msec / 1000 + _SCAN_SECS
         return idle_secs >= _IDLE_SECS and tail.is_read
 
+    def _open_files(self) -> None:
+        """Opens what has something to be read, in turn for files that were read, then what may soon have."""
+        closed = [record for record in self._scanner.records if record.identity not in self._tails]
+        worth = [record for record in closed if self._scanner.is_worth_opening(record, _IDLE_SECS)]
+        unread = [record for record in worth if self._scanner.size_of(record) > record.offset]
+        self._make_room(len(unread))
+        for record in sorted(worth, key=lambda record: self._scanner.size_of(record) <= record.offset):
+            if len(self._tails) >= self._settings.max_open:
+                break
+            self._open(record)
+        is_full = len(self._tails) >= self._settings.max_open
+        if is_full and any(record.identity not in self._tails for record in unread):
+            self._scanned_at = -_SCAN_SECS  # their turn comes when others were read
+
+    def _make_room(self, count: int) -> None:
+        """Closes files that were read to their end, those first that did not grow for the longest time."""
+        excess = len(self._tails) + count - self._settings.max_open
+        if excess > 0:
+            read = [identity for identity, tail in self._tails.items() if tail.is_read]
+            for identity in sorted(read, key=lambda identity: self._tails[identity].grown_at)[:excess]:
+                self._close(identity)
+
     def _open(self, record: FileRecord) -> None:
-        if len(self._tails) >= self._settings.max_open and not self._close_one():
-            self._scanned_at = -_SCAN_SECS  # its turn comes when others were read
-            return
         try:
             self._tails[record.identity] = Tail(record, self._settings.input_format, self._settings.max_line_bytes)
         except FileNotFoundError:  # the next look finds out what became of it
             return
         except OSError as error:
             self._tell_once(record.path, f"cannot be opened, and is tried again: {error.strerror}")
-
-    def _close_one(self) -> bool:
-        """Closes the file that did not grow for the longest time, of those that were read to their end, if any."""
-        read = [identity for identity, tail in self._tails.items() if tail.is_read]
-        if read:
-            self._close(min(read, key=lambda identity: self._tails[identity].grown_at))
-        return bool(read)
 
     def _close(self, identity: tuple[int, int]) -> None:
         self._tails.pop(identity).close()
