@@ -1,8 +1,9 @@
 """The job `stream`: events through a configuration to its exporters as they come, until it is told to end.
 
     python -m dovebeam.pipelines.stream --config FILE --follow DIR --state DIR --rejects FILE [Beam's options]
+    python -m dovebeam.pipelines.stream --config FILE --input_subscription NAME --rejects FILE [Beam's options]
 
-is for runners and schedulers; `dovebeam stream` is the same. Ctrl-C or SIGTERM drains it: what was read is delivered,
+are for runners and schedulers; `dovebeam stream` is the same. Ctrl-C or SIGTERM drains it: what was read is delivered,
 and the job ends with code 0. A second signal ends it at once.
 """
 
@@ -60,7 +61,7 @@ def run_stream(options: StreamOptions) -> int:
 
     beam_options = make_beam_options(options.beam)
     if not runs_here(beam_options):
-        raise UsageError("--follow reads files of this machine, but the job would run elsewhere; leave --runner out")
+        raise UsageError("the stream would run elsewhere, but reads and writes on this machine; leave --runner out")
     try:
         drivers = make_drivers(config, here=True)
         if drivers is None or _has_shards(config, drivers):

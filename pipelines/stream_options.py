@@ -29,7 +29,9 @@ class StreamOptions:
     Attributes:
         config: configuration files, in their order.
         follow: files, directories and patterns that are followed.
-        state: directory that remembers how far the stream has come.
+        input_subscription: instead: full name of the Pub/Sub subscription that is read, empty for none.
+        input_topic: instead: full name of the Pub/Sub topic that is read, empty for none.
+        state: directory that remembers how far a stream of files has come.
         rejects: file that rejects are appended to.
         ledger: file for the ledger as JSON, None for none.
         input_format: of the lines.
@@ -42,6 +44,8 @@ class StreamOptions:
     follow: tuple[str, ...]
     state: str
     rejects: str
+    input_subscription: str = ""
+    input_topic: str = ""
     ledger: str | None = None
     input_format: StreamFormat = "auto"
     max_line_bytes: int = DEFAULT_MAX_LINE_BYTES
@@ -60,7 +64,19 @@ def add_stream_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="a file that grows, a directory of such files, or a pattern in quotes; again to add one",
     )
-    add("--state", metavar="DIR", help="directory that remembers how far the stream has come; made if it is missing")
+    add(
+        "--input_subscription",
+        metavar="NAME",
+        default="",
+        help="instead: a Pub/Sub subscription, as projects/PROJECT/subscriptions/NAME",
+    )
+    add(
+        "--input_topic",
+        metavar="NAME",
+        default="",
+        help="instead: what is published to a Pub/Sub topic while the job runs, as projects/PROJECT/topics/NAME",
+    )
+    add("--state", metavar="DIR", help="directory that remembers how far files were read; made if it is missing")
     add("--rejects", metavar="FILE", help="JSON lines of what was rejected are appended to it")
     add("--ledger", metavar="FILE", help="keep the account of all events as JSON there, up to date")
     add("--input_format", choices=STREAM_FORMATS, default="auto", help="of the lines (default: told by content)")
@@ -82,15 +98,32 @@ def parse_stream(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> S
         SystemExit: argparse itself found an error, or printed the help.
     """
     known, beam = parse_known(parser, arguments)
+    sources = [name for name in _SOURCES if getattr(known, name)]
+    if len(sources) > 1:
+        raise UsageError(f"--{sources[0]} and --{sources[1]} are two sources; run a stream for each")
     for name, example in _NEEDED.items():
-        if not getattr(known, name):
+        if not getattr(known, name) and (name not in _OF_FILES or not sources or sources == ["follow"]):
             raise UsageError(f"--{name} is missing; {example}")
+    if sources != ["follow"]:
+        _check_messages(known)
     return StreamOptions(**values_of(known, StreamOptions.__slots__), beam=beam)
 
 
+def _check_messages(known: argparse.Namespace) -> None:
+    """What means nothing for messages."""
+    known.state = known.state or ""
+    if known.state:
+        raise UsageError("--state is for --follow; of messages, Pub/Sub itself remembers which were delivered")
+    if known.input_format != "auto":
+        raise UsageError("--input_format is for --follow; each message tells by its first character what it is")
+
+
+_SOURCES: Final = ("follow", "input_subscription", "input_topic")
+_OF_FILES: Final = ("follow", "state")
 _NEEDED: Final = {
     "config": "name Dovecot's configuration, as in --config /etc/dovecot/dovecot.conf",
-    "follow": "name files of events that grow, as in --follow /var/spool/dovebeam",
+    "follow": "name files of events that grow, as in --follow /var/spool/dovebeam, or a Pub/Sub subscription with "
+    "--input_subscription",
     "state": "name a directory to remember how far the stream has come, as in --state /var/lib/dovebeam",
     "rejects": "a stream has no end at which it could fail, so it needs a place for what cannot be delivered, "
     "as in --rejects rejects.jsonl",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import uuid
 from collections.abc import Mapping
 from functools import partial
 
@@ -28,22 +27,13 @@ from dovebeam.pipelines.rejects import check_rejects_path, is_local
 from dovebeam.pipelines.running import run_to_end
 from dovebeam.pipelines.segments import Counters, run_segments
 from dovebeam.pipelines.stream_options import StreamOptions
+from dovebeam.pipelines.stream_sources import StreamSource, make_source
 from dovebeam.pipelines.worker_watch import WatchedDisplay
 from dovebeam.transforms.config import Config
 from dovebeam.transforms.drivers import Driver, FileDriver
 from dovebeam.transforms.export import ExportEvents
 from dovebeam.transforms.progress import Board
-from dovebeam.transforms.sources import SourceError
-from dovebeam.transforms.streaming import ENDLESS, FollowBlocks, Segment
-from dovebeam.transforms.tailing import (
-    FollowRequest,
-    FollowSettings,
-    StateStore,
-    Target,
-    close_session,
-    includes,
-    make_target,
-)
+from dovebeam.transforms.streaming import ENDLESS, Segment
 
 __all__ = ["run_here"]
 
@@ -65,17 +55,11 @@ def run_here(
         Exception: what made it fail.
     """
     _check_workers(beam_options)
-    request = _request(options)
-    _check_outputs(options, request, drivers)
-    with StateStore(request.directory):  # an error at once, if another stream uses it
-        pass
-    say(f"following {', '.join(target.path for target in request.targets)}")
-    with lent_to_workers(drivers, beam_options):
-        if is_in_process(beam_options):
-            counters = _run_in_process(options, config, drivers, beam_options, request)
-        else:
-            counters = _run_on_engine(options, config, drivers, beam_options, request)
-    close_session(request.directory)
+    source = make_source(options)
+    _check_outputs(options, source, drivers)
+    run = _run_in_process if is_in_process(beam_options) else _run_on_engine
+    with source, lent_to_workers(drivers, beam_options):
+        counters = run(options, config, drivers, beam_options, source)
     return close_job(_ledger(counters, config, drivers), options)
 
 
@@ -106,12 +90,12 @@ def _run_in_process(
     config: Config,
     drivers: Mapping[str, Driver],
     beam_options: PipelineOptions,
-    request: FollowRequest,
+    source: StreamSource,
 ) -> Counters:
     def run(segment: Segment) -> PipelineResult:
         runner = make_in_process_runner(beam_options, debug=options.debug)
         pipeline = beam.Pipeline(runner=runner, options=beam_options)
-        build_stream(pipeline, options, config, drivers, FollowBlocks(request, segment))
+        build_stream(pipeline, options, config, drivers, source.blocks(segment))
         return pipeline.run()
 
     def report(error: Exception, pause_secs: float) -> None:
@@ -128,23 +112,17 @@ def _run_on_engine(
     config: Config,
     drivers: Mapping[str, Driver],
     beam_options: PipelineOptions,
-    request: FollowRequest,
+    source: StreamSource,
 ) -> Counters:
     """One endless pipeline; the engine tries failed bundles again."""
     beam_options.view_as(StandardOptions).streaming = True
     with Board() as board, loopback_workers(beam_options, debug=options.debug):
         pipeline = beam.Pipeline(options=beam_options)
-        build_stream(pipeline, options, config, drivers, FollowBlocks(request, ENDLESS))
+        build_stream(pipeline, options, config, drivers, source.blocks(ENDLESS))
         result = pipeline.run()
         with make_display(lambda: None) as display:
             run_to_end(result.wait_until_finish, board, WatchedDisplay(display, board), drain=True)
     return dict(counters_of(result))
-
-
-def _request(options: StreamOptions) -> FollowRequest:
-    settings = FollowSettings(options.input_format, options.max_line_bytes)
-    targets = tuple(make_target(text) for text in options.follow)
-    return FollowRequest(uuid.uuid4().hex, os.path.abspath(options.state), targets, settings)
 
 
 def _check_workers(beam_options: PipelineOptions) -> None:
@@ -156,7 +134,7 @@ def _check_workers(beam_options: PipelineOptions) -> None:
         )
 
 
-def _check_outputs(options: StreamOptions, request: FollowRequest, drivers: Mapping[str, Driver]) -> None:
+def _check_outputs(options: StreamOptions, source: StreamSource, drivers: Mapping[str, Driver]) -> None:
     """Refuses outputs that cannot be written, or that the stream would read again."""
     if not is_local(options.rejects):
         raise UsageError(
@@ -171,13 +149,7 @@ def _check_outputs(options: StreamOptions, request: FollowRequest, drivers: Mapp
         if isinstance(driver, FileDriver):
             written[f"event_exporter {name}"] = driver.file_path
     for what, path in written.items():
-        _check_apart(what, os.path.abspath(path), request.targets)
-
-
-def _check_apart(what: str, path: str, targets: tuple[Target, ...]) -> None:
-    for target in targets:
-        if includes(target, path):
-            raise SourceError(f"{what} writes {path}, which would be read again; put it elsewhere", target.path)
+        source.check_apart(what, os.path.abspath(path))
 
 
 def _keep_ledger(

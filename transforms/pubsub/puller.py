@@ -65,6 +65,7 @@ class Puller:
         self._buffer: Final[deque[Pulled]] = deque()
         self._leases: Final = Leases(limits.max_taken_secs)
         self._acks: list[str] = []
+        self._sending = False
         self._error: Exception | None = None
         self._stopping = False
         self._closing = False
@@ -103,6 +104,11 @@ class Puller:
         with self._changed:
             self._acks.extend(message.ack_id for message in messages)
             self._changed.notify_all()
+
+    def flush(self) -> None:
+        """Waits until the service knows what was acknowledged; not long, since some of that may fail for long."""
+        with self._changed:
+            self._changed.wait_for(lambda: not (self._acks or self._sending), _CLOSE_SECS)
 
     def put_back(self, messages: Sequence[Pulled]) -> None:
         """They were not delivered, and are the next to be taken."""
@@ -179,13 +185,19 @@ class Puller:
         """Whether nothing is left to be acknowledged."""
         with self._changed:
             acks, self._acks = self._acks, []
-        if not acks or self._told("acknowledge", lambda: self._client.acknowledge(acks)):
-            self._forget(acks)
+            self._sending = bool(acks)
+        if not acks:
             return True
+        done = self._told("acknowledge", lambda: self._client.acknowledge(acks))
         with self._changed:
-            self._acks = acks + self._acks
-            self._changed.wait_for(lambda: self._closing, _FIRST_PAUSE_SECS)
-        return False
+            self._sending = False
+            if done:
+                self._leases.remove(acks)
+            else:
+                self._acks = acks + self._acks
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: done or self._closing, _FIRST_PAUSE_SECS)
+        return done
 
     def _extend_leases(self) -> None:
         now = time.monotonic()

@@ -53,6 +53,7 @@ class Session:
         self._lock: Final = threading.Lock()
         self._piece: list[Pulled] = []
         self._size = 0
+        self._resting = False
 
     def begin(self, place: int, first: int) -> None:
         """Begins the piece of this number.
@@ -87,6 +88,7 @@ class Session:
 
     def read_rest(self) -> Iterator[Block]:
         """All that was pulled, which has a bound of its own; nothing is pulled any more."""
+        self._resting = True
         self._puller.stop()
         return self.read(self._size + _ALL_BYTES)
 
@@ -105,6 +107,8 @@ class Session:
                 return
             del self._pieces[place]
         self._puller.acknowledge(piece)
+        if self._resting:  # the process may end any moment
+            self._puller.flush()
 
 
 _sessions: Final[dict[SubscribeRequest, Session]] = {}
