@@ -29,9 +29,9 @@ class StreamOptions:
     Attributes:
         config: configuration files, in their order.
         follow: files, directories and patterns that are followed.
-        input_subscription: instead: full name of the Pub/Sub subscription that is read, empty for none.
-        input_topic: instead: full name of the Pub/Sub topic that is read, empty for none.
-        state: directory that remembers how far a stream of files has come.
+        input_subscription: instead: full name of the Pub/Sub subscription that is read, None for none.
+        input_topic: instead: full name of the Pub/Sub topic that is read, None for none.
+        state: directory that remembers how far a stream of files has come; empty without files.
         rejects: file that rejects are appended to.
         ledger: file for the ledger as JSON, None for none.
         input_format: of the lines.
@@ -44,8 +44,8 @@ class StreamOptions:
     follow: tuple[str, ...]
     state: str
     rejects: str
-    input_subscription: str = ""
-    input_topic: str = ""
+    input_subscription: str | None = None
+    input_topic: str | None = None
     ledger: str | None = None
     input_format: StreamFormat = "auto"
     max_line_bytes: int = DEFAULT_MAX_LINE_BYTES
@@ -67,13 +67,11 @@ def add_stream_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--input_subscription",
         metavar="NAME",
-        default="",
         help="instead: a Pub/Sub subscription, as projects/PROJECT/subscriptions/NAME",
     )
     add(
         "--input_topic",
         metavar="NAME",
-        default="",
         help="instead: what is published to a Pub/Sub topic while the job runs, as projects/PROJECT/topics/NAME",
     )
     add("--state", metavar="DIR", help="directory that remembers how far files were read; made if it is missing")
@@ -111,11 +109,11 @@ def parse_stream(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> S
 
 def _check_messages(known: argparse.Namespace) -> None:
     """What means nothing for messages."""
-    known.state = known.state or ""
     if known.state:
         raise UsageError("--state is for --follow; of messages, Pub/Sub itself remembers which were delivered")
     if known.input_format != "auto":
         raise UsageError("--input_format is for --follow; each message tells by its first character what it is")
+    known.state = ""
 
 
 _SOURCES: Final = ("follow", "input_subscription", "input_topic")
