@@ -52,8 +52,9 @@ async def serve(options: CollectOptions, ready: Callable[[], None] = lambda: Non
                 bound = bind(address, options.socket_mode)
                 context = tls if address.tls else None
                 listeners += [Listener(address, each, peers, options.max_connections, context) for each in bound]
+            stopping = _heed_signals()  # first: whoever is told that this is ready may end it at once
             ready()
-            await _signal()
+            await stopping.wait()
             say("stopping; what was sent by now is still taken")
         finally:
             await asyncio.gather(*(listener.stop(_STOP_SECS) for listener in listeners))
@@ -93,8 +94,8 @@ def _tls(options: CollectOptions) -> ssl.SSLContext | None:
     return context
 
 
-async def _signal() -> None:
-    """Returns at the first SIGINT or SIGTERM; a second one ends the process as if nobody handled it."""
+def _heed_signals() -> asyncio.Event:
+    """Set at the first SIGINT or SIGTERM; a second one ends the process as if nobody handled it."""
     loop = asyncio.get_running_loop()
     came = asyncio.Event()
 
@@ -105,4 +106,4 @@ async def _signal() -> None:
 
     for number in _SIGNALS:
         loop.add_signal_handler(number, handle)
-    await came.wait()
+    return came
