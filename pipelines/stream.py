@@ -57,15 +57,21 @@ def run_stream(options: StreamOptions) -> int:
 
     from dovebeam.pipelines.beam_options import make_beam_options, runs_here  # noqa: PLC0415  loads Beam
     from dovebeam.pipelines.closing import report_failure  # noqa: PLC0415
-    from dovebeam.pipelines.stream_run import run_here  # noqa: PLC0415
 
     beam_options = make_beam_options(options.beam)
-    if not runs_here(beam_options):
-        raise UsageError("the stream would run elsewhere, but reads and writes on this machine; leave --runner out")
+    here = runs_here(beam_options)
     try:
-        drivers = make_drivers(config, here=True)
+        if not here:
+            from dovebeam.pipelines.stream_far import check_far_stream, run_far  # noqa: PLC0415
+
+            check_far_stream(options)
+        drivers = make_drivers(config, here=here)
         if drivers is None or _has_shards(config, drivers):
             return ExitCode.CONFIG
+        if not here:
+            return run_far(options, config, drivers, beam_options)
+        from dovebeam.pipelines.stream_run import run_here  # noqa: PLC0415
+
         return run_here(options, config, drivers, beam_options)
     except UsageError:
         raise

@@ -32,7 +32,7 @@ class StreamOptions:
         input_subscription: instead: full name of the Pub/Sub subscription that is read, None for none.
         input_topic: instead: full name of the Pub/Sub topic that is read, None for none.
         state: directory that remembers how far a stream of files has come; empty without files.
-        rejects: file that rejects are appended to.
+        rejects: file that rejects are appended to; of a stream elsewhere, the topic that they are published to.
         ledger: file for the ledger as JSON, None for none.
         input_format: of the lines.
         max_line_bytes: longer lines are rejected.
@@ -75,7 +75,11 @@ def add_stream_arguments(parser: argparse.ArgumentParser) -> None:
         help="instead: what is published to a Pub/Sub topic while the job runs, as projects/PROJECT/topics/NAME",
     )
     add("--state", metavar="DIR", help="directory that remembers how far files were read; made if it is missing")
-    add("--rejects", metavar="FILE", help="JSON lines of what was rejected are appended to it")
+    add(
+        "--rejects",
+        metavar="TARGET",
+        help="JSON lines of what was rejected are appended to it; elsewhere, a Pub/Sub topic",
+    )
     add("--ledger", metavar="FILE", help="keep the account of all events as JSON there, up to date")
     add("--input_format", choices=STREAM_FORMATS, default="auto", help="of the lines (default: told by content)")
     add(

@@ -117,6 +117,7 @@ def test_one_stream_for_a_state(tmp_path: Path) -> None:
         (["--follow", "a.gz"], 1, "compressed"),
         (["--direct_num_workers=2"], 2, "leave out --direct_num_workers"),
         (["--runner", "DataflowRunner"], 2, "--follow reads files of this machine"),
+        (["--input_subscription", "projects/project/subscriptions/s"], 2, "are two sources; run a stream for each"),
         (["--state", "no/state"], 1, "cannot hold the state: No such file or directory"),
     ],
     ids=lambda value: "_".join(value) if isinstance(value, list) else None,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
+from apache_beam.options.pipeline_options import StandardOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
-from apache_beam.runners.runner import PipelineResult, PipelineState
+from apache_beam.runners.runner import PipelineResult, PipelineRunner, PipelineState
 
 
 class FarResult(PipelineResult):
@@ -45,3 +46,18 @@ class FailingRunner(FarRunner):
     """Its jobs fail."""
 
     end = PipelineState.FAILED
+
+
+class TranslatingRunner(PipelineRunner):
+    """Translates a pipeline as runners elsewhere do, and sends it nowhere.
+
+    Attributes:
+        graphs: each pipeline as a proto, and whether it is a streaming job.
+    """
+
+    graphs: ClassVar[list[tuple[Any, bool]]] = []
+
+    def run_pipeline(self, pipeline: Any, options: Any) -> Any:
+        """The job, said to be running."""
+        self.graphs.append((pipeline.to_runner_api(), options.view_as(StandardOptions).streaming))
+        return FarResult(None, PipelineState.RUNNING)

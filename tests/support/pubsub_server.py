@@ -27,14 +27,18 @@ class PubSubServer:
 
     Attributes:
         environment: what leads Google's clients to it.
+        process: the server.
     """
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, process: subprocess.Popen[str]) -> None:
         import grpc
         from google.pubsub_v1 import PublisherClient, SubscriberClient
         from google.pubsub_v1.services.publisher.transports import PublisherGrpcTransport
         from google.pubsub_v1.services.subscriber.transports import SubscriberGrpcTransport
 
+        assert process.stdout is not None
+        address = process.stdout.readline().strip()
+        self.process = process
         self.environment = {"PUBSUB_EMULATOR_HOST": address}
         self._channel = grpc.insecure_channel(address)
         self._publisher: Any = PublisherClient(transport=PublisherGrpcTransport(channel=self._channel))
@@ -71,9 +75,8 @@ def pubsub_server() -> Iterator[PubSubServer]:
     if shutil.which("go") is None:
         pytest.skip("no Go on this machine to build Google's Pub/Sub server with")
     process = subprocess.Popen([require_program(PSTEST)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
     try:
-        server = PubSubServer(process.stdout.readline().strip())
+        server = PubSubServer(process)
         try:
             yield server
         finally:

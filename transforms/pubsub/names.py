@@ -9,7 +9,7 @@ from dovebeam.transforms.sources import SourceError
 
 __all__ = ["check_subscription", "check_topic", "project_of"]
 
-_PROJECT: Final = r"projects/(?P<project>[A-Za-z0-9.:_-]{1,100})"
+_PROJECT: Final = r"projects/[a-z][a-z0-9:.-]{4,61}[a-z0-9]"
 # By Pub/Sub's "Guidelines to name a topic or a subscription".
 _NAME: Final = r"(?!goog)[A-Za-z][A-Za-z0-9._~+%-]{2,254}"
 _SUBSCRIPTION: Final = re.compile(f"{_PROJECT}/subscriptions/{_NAME}")

@@ -1,0 +1,61 @@
+"""`NativeMessageBlocks`: messages by a runner's own Pub/Sub source, where a runner has one, as Dataflow does."""
+
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.io.gcp.pubsub import PubsubMessage, ReadFromPubSub
+
+from dovebeam.transforms.pubsub import Pulled, blocks_of, check_subscription, check_topic
+from dovebeam.transforms.sources import Block, SourceError
+
+__all__ = ["NativeMessageBlocks"]
+
+_USEC = 1_000_000
+
+
+class NativeMessageBlocks(beam.PTransform):
+    """Reads messages as Beam's `ReadFromPubSub` does and gives each as a block; give it to a pipeline.
+
+    The runner acknowledges a message when it has stored what became of it, reads with as many workers as it likes, and
+    gives each element its message's publish time. Origins of events are as those of `SubscriptionBlocks`.
+
+    Args:
+        subscription: its full name.
+        topic: instead: the full name of a topic, for which the runner makes a subscription that lasts as long as the
+            job.
+
+    Raises:
+        SourceError: a name that is none.
+    """
+
+    def __init__(self, *, subscription: str | None = None, topic: str | None = None) -> None:
+        super().__init__()
+        if (subscription is None) == (topic is None):
+            raise SourceError("name a subscription or a topic, and only one of them")
+        self._subscription = None if subscription is None else check_subscription(subscription)
+        self._topic = None if topic is None else check_topic(topic)
+
+    def expand(self, pbegin: beam.pvalue.PBegin) -> beam.PCollection[Block]:
+        """Adds the steps; see the class."""
+        read = ReadFromPubSub(subscription=self._subscription, topic=self._topic, with_attributes=True)
+        to_block = beam.Map(_block, self._subscription or self._topic).with_output_types(Block)
+        blocks: beam.PCollection[Block] = pbegin | "Receive" >> read | "To blocks" >> to_block
+        return blocks
+
+
+def _block(message: PubsubMessage, source: str) -> Block:
+    """One message as a block."""
+    pulled = Pulled(
+        "",
+        message.message_id or "",
+        message.data or b"",
+        _usec(message.publish_time),
+        message.ordering_key or "",
+        tuple((message.attributes or {}).items()),
+    )
+    return next(blocks_of([pulled], source))
+
+
+def _usec(time: Any) -> int:
+    """Microseconds since 1970 of a `datetime`, or of nothing."""
+    return 0 if time is None else round(time.timestamp() * _USEC)
