@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 
 import pytest
@@ -109,6 +110,13 @@ def test_no_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
     monkeypatch.delenv("PUBSUB_EMULATOR_HOST", raising=False)
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "none.json"))
     with pytest.raises(SourceError, match="gcloud auth application-default login"):
+        SubscriptionClient(SUBSCRIPTION)
+
+
+def test_no_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the extra it says what to install."""
+    monkeypatch.setitem(sys.modules, "google.cloud.pubsub_v1", None)
+    with pytest.raises(SourceError, match=r"install dovebeam\[gcp\]"):
         SubscriptionClient(SUBSCRIPTION)
 
 

@@ -20,10 +20,10 @@ def _parser() -> argparse.ArgumentParser:
 
 def test_commands() -> None:
     """Each is accepted as it stands, that of the unit file included."""
-    commands = re.findall(r"^(?:ExecStart=)?dovebeam stream (.*)$", _PAGE, re.MULTILINE)
-    assert len(commands) == 2
-    for command in commands:
-        assert parse_stream(_parser(), shlex.split(command)).follow == ("/var/spool/dovebeam",)
+    commands = re.findall(r"^(?:ExecStart=)?dovebeam stream (.*)$", _PAGE.replace("\\\n", ""), re.MULTILINE)
+    read = [parse_stream(_parser(), shlex.split(command)) for command in commands]
+    assert [each.follow for each in read if each.follow] == [("/var/spool/dovebeam",)] * 2
+    assert [bool(each.input_subscription) for each in read if not each.follow] == [True, True]
 
 
 def test_options() -> None:
