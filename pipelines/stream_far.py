@@ -117,8 +117,9 @@ class PublishRejects(beam.PTransform):
 
 
 def _message(reject: Reject) -> PubsubMessage:
+    message = reject.error_message.encode("utf-8", "replace")[:_MAX_ATTRIBUTE_BYTES]
     attributes = {
-        "errorMessage": reject.error_message.encode("utf-8", "replace")[:_MAX_ATTRIBUTE_BYTES].decode("utf-8", "ignore"),
+        "errorMessage": message.decode("utf-8", "ignore"),
         "timestamp": reject.timestamp,
         "stage": reject.stage,
         "exporter": reject.exporter,
