@@ -23,6 +23,7 @@ from dovebeam.pipelines.graph import read_blocks
 from dovebeam.pipelines.launch import launch_far, launch_here
 from dovebeam.pipelines.ledger import Ledger, make_ledger
 from dovebeam.pipelines.ledger_text import event_table
+from dovebeam.pipelines.logs import say
 from dovebeam.pipelines.options import ExportOptions, UsageError
 from dovebeam.pipelines.tables import Table, number, show_tables
 from dovebeam.transforms.config import Config
@@ -84,8 +85,19 @@ def _place(beam_options: PipelineOptions) -> Iterator[str]:
     if "://" not in folder:
         raise UsageError("--dry_run elsewhere needs a place for its result; add --temp_location gs://BUCKET/FOLDER")
     path = f"{folder.rstrip('/')}/dovebeam-dry-run-{uuid.uuid4().hex}.json"
-    yield path
-    FileSystems.delete([path])
+    try:
+        yield path
+    finally:
+        _remove(path)
+
+
+def _remove(path: str) -> None:
+    """Removes the result, if there is one; that it stays must not hide why a job failed, nor fail one that is done."""
+    try:
+        if FileSystems.exists(path):
+            FileSystems.delete([path])
+    except Exception as error:
+        say(f"warning: {path} could not be removed ({type(error).__name__}); delete it")
 
 
 class _WriteFn(beam.DoFn):
