@@ -5,16 +5,16 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from collections.abc import Iterator, Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
-
-from dovebeam.pipelines.beam_options import is_in_process
 from dovebeam.transforms.config import Config
 from dovebeam.transforms.drivers import Driver
 from dovebeam.transforms.drivers.secrets import HOW_TO_REFER, Secret, secrets_in
 from dovebeam.transforms.drivers.vault import Loan
-from dovebeam.transforms.errors import DeliveryError, DriverSettingError
+from dovebeam.transforms.errors import ConfigProblem, DeliveryError, DriverSettingError
+
+if TYPE_CHECKING:
+    from apache_beam.options.pipeline_options import PipelineOptions
 
 __all__ = ["credential_problems", "lent_to_workers"]
 
@@ -33,8 +33,8 @@ _INSTEAD: Final = {
 _REFER: Final = f"the value would travel with the job; write {HOW_TO_REFER} instead, or plain:TEXT if it is no secret"
 
 
-def credential_problems(config: Config, drivers: Mapping[str, Driver], *, here: bool) -> list[str]:
-    """Everything that is wrong with the secrets of a job, one text each with its place in the configuration.
+def credential_problems(config: Config, drivers: Mapping[str, Driver], *, here: bool) -> list[ConfigProblem]:
+    """Everything that is wrong with the secrets of a job.
 
     Args:
         config: where the settings stand.
@@ -48,13 +48,17 @@ def credential_problems(config: Config, drivers: Mapping[str, Driver], *, here: 
         for problem in _missing(driver) if here else _written_out(driver):
             known = problem.setting in exporter.settings
             place = exporter.settings.place(problem.setting) if known else exporter.place
-            found.append(f"{place}: {problem.of(name)}")
+            found.append(place.problem(str(problem.of(name))))
     return found
 
 
 @contextlib.contextmanager
 def lent_to_workers(drivers: Mapping[str, Driver], options: PipelineOptions) -> Iterator[None]:
     """Lends the secrets that were written out to the worker processes that are started meanwhile on this machine."""
+    from apache_beam.options.pipeline_options import DirectOptions  # noqa: PLC0415  `dovebeam check` needs no Beam
+
+    from dovebeam.pipelines.beam_options import is_in_process  # noqa: PLC0415
+
     alone = is_in_process(options) and options.view_as(DirectOptions).direct_running_mode != "multi_processing"
     literals = [s.name for driver in drivers.values() for s in secrets_in(driver) if s.is_literal]
     with Loan([] if alone else literals):

@@ -123,24 +123,13 @@ def make_drivers(config: Config, *, here: bool) -> dict[str, Driver] | None:
         config: whose exporters they are.
         here: whether the job runs on this machine.
     """
-    from dovebeam.pipelines.credentials import credential_problems  # noqa: PLC0415
-    from dovebeam.pipelines.file_targets import file_problems, file_warnings  # noqa: PLC0415
-    from dovebeam.transforms.drivers import make_driver  # noqa: PLC0415
-    from dovebeam.transforms.errors import DriverSettingError  # noqa: PLC0415
+    from dovebeam.pipelines.job_drivers import examine_drivers  # noqa: PLC0415
 
-    drivers, problems = {}, []
-    for name in dict.fromkeys(metric.exporter for metric in config.metrics if metric.exporter):
-        exporter = config.exporters[name]
-        try:
-            drivers[name] = make_driver(exporter)
-        except DriverSettingError as error:
-            for problem in (error, *error.others):
-                known = problem.setting in exporter.settings
-                problems.append(f"{exporter.settings.place(problem.setting) if known else exporter.place}: {problem}")
-    problems += credential_problems(config, drivers, here=here) + file_problems(config, drivers, here=here)
-    _show_problems(file_warnings(config, drivers, here=here), "warning")
-    _show_problems(problems, "error")
-    return None if problems else drivers
+    found = examine_drivers(config, here=here)
+    problems = found.errors + found.missing
+    _show_problems(map(str, found.warnings), "warning")
+    _show_problems(map(str, problems), "error")
+    return None if problems else found.drivers
 
 
 def _show_problems(problems: Iterable[str], kind: str) -> None:

@@ -47,6 +47,10 @@ class SourcePlace(NamedTuple):
     def __str__(self) -> str:
         return f"{self.path}:{self.line}" if self.line else self.path
 
+    def problem(self, message: str) -> ConfigProblem:
+        """A problem at this place."""
+        return ConfigProblem(self.path, self.line, 0, "", message)
+
 
 class SettingEntry(NamedTuple):
     """One setting: its typed value, its text as written (or the default's), where, and whether anybody set it."""
