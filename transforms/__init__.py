@@ -36,6 +36,15 @@ if TYPE_CHECKING:
     from dovebeam.transforms.match import MatchMetric as MatchMetric
     from dovebeam.transforms.reading import ReadBlocks as ReadBlocks
     from dovebeam.transforms.reject import Reject as Reject
+    from dovebeam.transforms.rows import EventRow as EventRow
+    from dovebeam.transforms.rows import EventsToRows as EventsToRows
+    from dovebeam.transforms.rows import FieldRow as FieldRow
+    from dovebeam.transforms.rows import RejectRow as RejectRow
+    from dovebeam.transforms.rows import RejectsToRows as RejectsToRows
+    from dovebeam.transforms.rows import RowsToEvents as RowsToEvents
+    from dovebeam.transforms.rows import event_from_row as event_from_row
+    from dovebeam.transforms.rows import event_to_row as event_to_row
+    from dovebeam.transforms.rows import reject_to_row as reject_to_row
     from dovebeam.transforms.values import IPAddress as IPAddress
     from dovebeam.transforms.values import Timestamp as Timestamp
 
@@ -53,6 +62,17 @@ _HOMES = {
     "match": ("MatchMetric",),
     "reading": ("ReadBlocks",),
     "reject": ("Reject",),
+    "rows": (
+        "EventRow",
+        "EventsToRows",
+        "FieldRow",
+        "RejectRow",
+        "RejectsToRows",
+        "RowsToEvents",
+        "event_from_row",
+        "event_to_row",
+        "reject_to_row",
+    ),
     "values": ("IPAddress", "Timestamp"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}

@@ -1,0 +1,235 @@
+"""Events and rejects as Beam rows: schemas for Beam YAML, SQL, BigQuery and other languages' transforms.
+
+`EventRow` has the columns of an archive (`AVRO_SCHEMA`), so that a table of rows and a table of archives are one. Times
+are microseconds since 1970 as integers: what Beam's own type for them becomes in another language varies with the
+transform, and an integer is everywhere the same. Fields are a list of keys and values, each with one typed column set,
+because a schema has no map of several types, and because their order is part of an event.
+
+`RejectRow` has the names of a reject in JSON, which begin with those of the dead-letter tables of Google's templates.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, NamedTuple, Optional
+
+import apache_beam as beam
+from apache_beam.coders import RowCoder, registry
+
+from dovebeam.transforms.codecs import event_from_avro, event_to_avro
+from dovebeam.transforms.errors import DecodeError
+from dovebeam.transforms.event import Event
+from dovebeam.transforms.reject import Reject, decode_reject
+from dovebeam.transforms.rejecting import REJECTED, RejectingTransform
+
+__all__ = [
+    "EventRow",
+    "EventsToRows",
+    "FieldRow",
+    "RejectRow",
+    "RejectsToRows",
+    "RowsToEvents",
+    "event_from_row",
+    "event_to_row",
+    "reject_to_row",
+]
+
+# ruff: noqa: UP045  Beam 2.77 takes `X | None` in a schema for Any
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+
+# Not as classes: some columns are named like the builtin types of their values.
+FieldRow = NamedTuple(  # noqa: UP014
+    "FieldRow",
+    [
+        ("key", str),
+        ("str", Optional[str]),
+        ("int", Optional[int]),
+        ("time_usec", Optional[int]),
+        ("ip", Optional[str]),
+        ("strlist", Optional[Sequence[str]]),
+    ],
+)
+FieldRow.__doc__ = """A field of an event: its key, and its value in the column of its type; the others are None."""
+
+
+class EventRow(NamedTuple):
+    """An event as a row.
+
+    Attributes:
+        name: None for an unnamed event.
+        hostname: None if it was not exported.
+        start_time_usec: microseconds since 1970, None if it was not exported.
+        end_time_usec: the same.
+        categories: ancestors included; None if they were not exported.
+        fields: in the event's order; None if they were not exported.
+        log_type: None for every exported event.
+        source_file: the same.
+        source_line: the same.
+    """
+
+    name: Optional[str] = None
+    hostname: Optional[str] = None
+    start_time_usec: Optional[int] = None
+    end_time_usec: Optional[int] = None
+    categories: Optional[Sequence[str]] = None
+    fields: Optional[Sequence[FieldRow]] = None
+    log_type: Optional[str] = None
+    source_file: Optional[str] = None
+    source_line: Optional[int] = None
+
+
+class AttributeRow(NamedTuple):
+    """One attribute of the message that a rejected payload came with."""
+
+    key: str
+    value: str
+
+
+class RejectRow(NamedTuple):
+    """A `Reject` as a row; its attributes are those, in the spelling of JSON."""
+
+    timestamp: str
+    payloadString: str  # noqa: N815  Google's names
+    payloadBytes: bytes  # noqa: N815
+    attributes: Sequence[AttributeRow]
+    errorMessage: str  # noqa: N815
+    stacktrace: str
+    stage: str
+    metric: str
+    exporter: str
+    attempts: int
+    httpStatus: Optional[int]  # noqa: N815
+    endpointHost: str  # noqa: N815
+    sourceUri: str  # noqa: N815
+    sourceOffset: Optional[int]  # noqa: N815
+    contentHash: str  # noqa: N815
+
+
+def event_to_row(event: Event) -> EventRow:
+    """The row of an event; like Dovecot's format `json`, it has U+FFFD for every byte that is not UTF-8."""
+    record = event_to_avro(event)
+    fields = record.pop("fields")
+    columns: dict[str, Any] = {
+        name: _text(value) if isinstance(value, str | bytes) else value for name, value in record.items()
+    }
+    columns["categories"] = _texts(record["categories"])
+    columns["fields"] = None if fields is None else [_field_row(field) for field in fields]
+    return EventRow(**columns)
+
+
+def event_from_row(row: Any) -> Event:
+    """The event of a row that has the columns of `EventRow`, or some of them; a column that is missing is None.
+
+    Args:
+        row: an `EventRow`, a `beam.Row`, or what another process or language made of one.
+
+    Raises:
+        DecodeError: a column holds what the schema does not allow; its offset is always 0.
+    """
+    record: dict[str, Any] = {name: _plain(getattr(row, name, None)) for name in EventRow._fields}
+    if record["categories"] is not None:
+        record["categories"] = _list("categories", record["categories"])
+    if record["fields"] is not None:
+        record["fields"] = [_field_record(field) for field in _list("fields", record["fields"])]
+    return event_from_avro(record)
+
+
+def reject_to_row(reject: Reject) -> RejectRow:
+    """The row of a reject."""
+    return RejectRow(
+        timestamp=reject.timestamp,
+        payloadString=reject.payload_string,
+        payloadBytes=reject.payload_bytes,
+        attributes=[AttributeRow(_text(each.key), _text(each.value)) for each in reject.attributes],
+        errorMessage=_text(reject.error_message),
+        stacktrace=reject.stacktrace,
+        stage=reject.stage,
+        metric=reject.metric,
+        exporter=reject.exporter,
+        attempts=reject.attempts,
+        httpStatus=reject.http_status,
+        endpointHost=reject.endpoint_host,
+        sourceUri=_text(reject.source_uri),
+        sourceOffset=reject.source_offset,
+        contentHash=reject.content_hash,
+    )
+
+
+class EventsToRows(beam.PTransform):
+    """Turns each event into an `EventRow`."""
+
+    def expand(self, events: Any) -> Any:
+        """PCollection of Event to PCollection of EventRow."""
+        return events | "To rows" >> beam.Map(event_to_row).with_output_types(EventRow)
+
+
+class RowsToEvents(RejectingTransform):
+    """Turns rows with the columns of `EventRow`, or some of them, into events.
+
+    Rejects: rows whose columns hold what is no event, as their text.
+    """
+
+    def expand(self, rows: Any) -> Any:
+        """PCollection of rows to PCollection of Event."""
+        outputs = rows | "From rows" >> beam.ParDo(_FromRowFn()).with_outputs(REJECTED, main="events")
+        self.route_rejects(outputs[REJECTED])
+        return outputs["events"]
+
+
+class RejectsToRows(beam.PTransform):
+    """Turns each reject into a `RejectRow`; a consumer for Beam's `ErrorHandler`, too."""
+
+    def expand(self, rejects: Any) -> Any:
+        """PCollection of Reject to PCollection of RejectRow."""
+        return rejects | "To rows" >> beam.Map(reject_to_row).with_output_types(RejectRow)
+
+
+@beam.typehints.with_output_types(Event)
+class _FromRowFn(beam.DoFn):
+    def process(self, row: Any) -> Iterable[Any]:
+        try:
+            yield event_from_row(row)
+        except DecodeError as error:
+            reject = decode_reject(repr(row).encode("utf-8", "surrogateescape"), error)
+            yield beam.pvalue.TaggedOutput(REJECTED, reject)
+
+
+def _field_row(record: dict[str, Any]) -> FieldRow:
+    return FieldRow(
+        _text(record["key"]),
+        None if record["str"] is None else _text(record["str"]),
+        record["int"],
+        record["time_usec"],
+        record["ip"],
+        _texts(record["strlist"]),
+    )
+
+
+def _field_record(row: Any) -> dict[str, Any]:
+    record = {name: _plain(getattr(row, name, None)) for name in FieldRow._fields}
+    if record["strlist"] is not None:
+        record["strlist"] = _list("strlist", record["strlist"])
+    return record
+
+
+def _list(name: str, value: Any) -> list[Any]:
+    if not isinstance(value, Iterable) or isinstance(value, str | bytes):
+        raise DecodeError(f"{name!r} is a list, found {type(value).__name__}")
+    return list(value)
+
+
+def _plain(value: Any) -> Any:
+    """Python's own integer for one of numpy, which is what Beam makes of a schema's integers."""
+    return value.item() if type(value).__module__ == "numpy" else value
+
+
+def _texts(values: Sequence[str | bytes] | None) -> list[str] | None:
+    return None if values is None else [_text(value) for value in values]
+
+
+def _text(value: str | bytes) -> str:
+    text = value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else value
+    return _SURROGATE.sub("\ufffd", text)
+
+
+for _row in (FieldRow, EventRow, AttributeRow, RejectRow):
+    registry.register_coder(_row, RowCoder)
