@@ -28,7 +28,23 @@ def test_defaults_are_valid() -> None:
     for row in SETTINGS.values():
         if row.kind is not Kind.NAME:
             convert(row, row.default)
-        assert row.text
+
+
+@pytest.mark.parametrize("row", SETTINGS.values(), ids=lambda row: row.name)
+def test_every_setting_explains_itself(row: Setting) -> None:
+    """The reference is made from these texts: each says something, and fits into a cell of a table."""
+    assert len(row.text.split()) >= 3
+    assert not row.text.endswith(".")
+    assert not set(row.text) & set("|\n<")
+    assert row.text.count("`") % 2 == 0
+
+
+def test_drivers_of_settings() -> None:
+    """A setting of one driver says so, TLS belongs to the two that speak it, and the rest to all."""
+    assert SETTINGS["event_exporter_file_rotate_size"].drivers == ("file",)
+    assert SETTINGS["event_exporter_http_post_auth"].drivers == ("http-post",)
+    assert SETTINGS["ssl_client_ca_file"].drivers == ("http-post", "log")
+    assert SETTINGS["event_exporter_format"].drivers == SETTINGS["metric_filter"].drivers == ()
 
 
 def test_blocks_share_no_setting() -> None:
