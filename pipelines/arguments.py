@@ -1,8 +1,8 @@
 """What the command lines of all jobs have in common: options about input and output, their types, and their errors.
 
-Light, since `--help` must answer at once. Names are Beam's snake_case. What is not ours is left for Beam, but a near
-miss of ours is an error: Beam ignores what it does not know, and a job without its `--rejects` is not what anybody
-meant.
+Light, since `--help` must answer at once. Names are Beam's snake_case; `spellings` knows others for them. What is not
+ours is left for Beam, but a near miss of ours is an error: Beam ignores what it does not know, and a job without its
+`--rejects` is not what anybody meant.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from dovebeam.pipelines.spellings import MixedSpellingsError, in_our_spelling, spellings_of
 from dovebeam.transforms.errors import closest_name
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "parse_known",
     "read_count",
     "read_size",
+    "respelt",
     "values_of",
 ]
 
@@ -97,12 +99,29 @@ def parse_known(
         UsageError: a misspelt option, an argument that belongs to no option, or an empty value.
         SystemExit: argparse itself found an error, or printed the help.
     """
-    known, beam = parser.parse_known_args(_with_values_joined(arguments))
-    _check_unknown(beam, [option for action in parser._actions for option in action.option_strings])
+    options = _options(parser)
+    known, beam = parser.parse_known_args(_with_values_joined(respelt(parser, arguments)))
+    _check_unknown(beam, [*options, *spellings_of(options)])
     for name, value in vars(known).items():
         if name != "run_id" and (value == "" or (isinstance(value, list | tuple) and not all(value))):
             raise UsageError(f"--{name} is empty; give it a value or leave it out")
     return known, tuple(beam)
+
+
+def respelt(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> list[str]:
+    """The command line in snake_case alone, see `spellings`.
+
+    Raises:
+        UsageError: an option in two spellings.
+    """
+    try:
+        return in_our_spelling(arguments, _options(parser))
+    except MixedSpellingsError as error:
+        raise UsageError(str(error)) from None
+
+
+def _options(parser: argparse.ArgumentParser) -> list[str]:
+    return [option for action in parser._actions for option in action.option_strings]
 
 
 def values_of(known: argparse.Namespace, names: Sequence[str]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 import apache_beam as beam
-from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions, SetupOptions
 from apache_beam.runners.runner import PipelineResult, PipelineState
 
 from dovebeam.pipelines.beam_options import is_in_process
@@ -93,10 +93,22 @@ def launch_far(options: LaunchOptions, build: Build, beam_options: PipelineOptio
 
     Returns:
         The result, if it was waited for.
+
+    Raises:
+        UsageError: to wait for a job that is only described, by `--template_location`; or what Beam asks for.
     """
+    template = beam_options.view_as(GoogleCloudOptions).template_location
+    if template and options.wait:
+        raise UsageError("--template_location only describes the job, for somebody else to start; leave out --wait")
+    setup = beam_options.view_as(SetupOptions)
+    if setup.save_main_session is None:
+        setup.save_main_session = False  # Dataflow's default is to send what the launching script defines: nothing
     pipeline = _pipeline(beam_options)
     build(pipeline)
     result = pipeline.run()
+    if template:
+        say(f"the job is described in {template}; who reads it starts it")
+        return None
     say(f"job {_job_id(result) or '(the runner gives no id)'} is {str(result.state).lower()}")
     return _finished(result) if options.wait else None
 

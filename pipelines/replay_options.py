@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from dovebeam.pipelines.arguments import respelt
 from dovebeam.pipelines.options import ExportOptions, UsageError, add_arguments, parse_export
 
 __all__ = ["ReplayOptions", "add_replay_arguments", "parse_replay"]
@@ -49,7 +50,7 @@ def parse_replay(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> R
         SystemExit: argparse itself found an error, or printed the help.
     """
     export = parse_export(parser, arguments)
-    known, _ = parser.parse_known_args(list(arguments))
+    known, _ = parser.parse_known_args(respelt(parser, arguments))
     only = tuple(known.only_exporter)
     if only and known.only_failed:
         raise UsageError("--only_exporter and --only_failed both say which exporters; give one of them")
