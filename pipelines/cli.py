@@ -19,6 +19,7 @@ _COMMANDS: Final = {
     "archive": ("archive", "Write events into an archive: Avro files by the hour."),
     "replay": ("replay", "Export the events of a span of time out of an archive, once more."),
     "collect": ("collect", "Take events from Dovecot's own drivers and keep them in files for a streaming job."),
+    "check": ("check", "Check configurations without touching a target, and try them on events."),
     "demo": ("demo", "Run an export on sample events and show what it did."),
 }
 """Each command: its module here, whose `main` it is, and what it does."""

@@ -9,6 +9,7 @@ from typing import Any, Final, Literal, NamedTuple, TypeVar
 from dovebeam.transforms.config.conversion import SettingValue
 from dovebeam.transforms.config.places import mask_urls
 from dovebeam.transforms.config.settings import SETTINGS
+from dovebeam.transforms.config.types import Kind
 from dovebeam.transforms.errors import ConfigProblem
 from dovebeam.transforms.filters import Filter
 from dovebeam.transforms.formats import FormatName, IncludePart, TimeFormat
@@ -114,6 +115,15 @@ class Settings(Mapping[str, SettingValue]):
     def written(self, name: str) -> str:
         """The text as written in the configuration, or Dovecot's default; not for display, it may be a secret."""
         return self._entries[name].written
+
+    def shown(self, name: str) -> str:
+        """The text for display: secrets are `***`, of URLs neither user information nor query is there."""
+        entry = self._entries[name]
+        if SETTINGS[name].kind is Kind.FILE:  # what was written may be the content of a key
+            return str(entry.value)
+        if isinstance(entry.value, tuple):
+            return ", ".join(f"{key} = {_HIDDEN if SETTINGS[name].secret else value}" for key, value in entry.value)
+        return _shown(name, entry)
 
     def is_explicit(self, name: str) -> bool:
         """Whether the configuration sets it, at any level that is honoured."""

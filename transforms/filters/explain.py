@@ -11,9 +11,11 @@ from dovebeam.transforms.filters.filter import Filter
 from dovebeam.transforms.filters.mismatches import FilterWarning, Mismatches
 from dovebeam.transforms.filters.nodes import SPECIAL_KEYS, Comparison
 from dovebeam.transforms.filters.values import Value, classify
+from dovebeam.transforms.values.addresses import IPAddress
 from dovebeam.transforms.values.catalogue import Value as FieldValue
+from dovebeam.transforms.values.timestamps import Timestamp, format_rfc3339
 
-__all__ = ["Explanation", "Finding", "Outcome", "explain"]
+__all__ = ["Explanation", "Finding", "Outcome", "explain", "found_value", "value_text"]
 
 Outcome = Literal["true", "false", "not evaluated"]
 
@@ -75,10 +77,11 @@ def explain(filter_: Filter, event: Event) -> Explanation:
 def _finding(step: Step, outcome: Outcome, event: Event, warning: FilterWarning | None) -> Finding:
     comparison = step.comparison
     wanted = None if comparison.key in SPECIAL_KEYS else classify(comparison.value)
-    return Finding(comparison, outcome, wanted, _found(comparison, event), warning)
+    return Finding(comparison, outcome, wanted, found_value(comparison, event), warning)
 
 
-def _found(comparison: Comparison, event: Event) -> FieldValue | None:
+def found_value(comparison: Comparison, event: Event) -> FieldValue | None:
+    """What an event has where a comparison looks; None if nothing."""
     match comparison.key:
         case "event":
             return event.name
@@ -90,3 +93,18 @@ def _found(comparison: Comparison, event: Event) -> FieldValue | None:
             return event.duration
         case key:
             return event.get(key)
+
+
+def value_text(value: FieldValue | None) -> str:
+    """What was found, for people."""
+    match value:
+        case None:
+            return "nothing"
+        case Timestamp(usec):
+            return format_rfc3339(usec)
+        case IPAddress(text):
+            return text
+        case list():
+            return ", ".join(value) or "none"
+        case _:
+            return str(value)

@@ -14,6 +14,7 @@ from dovebeam.transforms.sources.errors import SourceError
 from dovebeam.transforms.sources.files import FoundFile, SourceFile, absolute_pattern, check_readable, is_local
 from dovebeam.transforms.sources.formats import INPUT_FORMATS, Format, InputFormat, detect_format
 from dovebeam.transforms.sources.lines import LineReader, Lines, read_lines, reader_from
+from dovebeam.transforms.sources.local import read_local_blocks
 from dovebeam.transforms.sources.message_origin import MessageOrigin, message_at, message_place
 from dovebeam.transforms.sources.streams import ByteStream, FileStream
 
@@ -47,6 +48,7 @@ __all__ = [
     "message_place",
     "read_avro_blocks",
     "read_lines",
+    "read_local_blocks",
     "reader_from",
     "schema_kind",
 ]
