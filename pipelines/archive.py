@@ -167,15 +167,11 @@ def _check_far(options: ArchiveOptions) -> None:
 
 
 def _check_outputs(options: ArchiveOptions) -> None:
-    from dovebeam.pipelines.files import check_replaceable  # noqa: PLC0415
-    from dovebeam.pipelines.rejects import check_rejects_path  # noqa: PLC0415
+    from dovebeam.pipelines.outputs import check_outputs  # noqa: PLC0415
 
     if not _is_url(options.output) and not os.path.isdir(options.output):
         raise UsageError(f"--output: {options.output} is no directory; create it, or correct the path")
-    if options.ledger is not None:
-        check_replaceable(options.ledger)
-    if options.rejects is not None:
-        check_rejects_path(options.rejects)
+    check_outputs(options, {})
 
 
 def _run_id(options: ArchiveOptions) -> str:

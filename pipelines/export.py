@@ -60,6 +60,7 @@ def run_export(options: ExportOptions, *, quiet: bool = False) -> int:
         return ExitCode.CONFIG
 
     from dovebeam.pipelines.beam_options import make_beam_options, runs_here  # noqa: PLC0415  loads Beam
+    from dovebeam.pipelines.outputs import check_outputs  # noqa: PLC0415  loads Beam
 
     beam_options = make_beam_options(options.beam)
     here = runs_here(beam_options)
@@ -70,12 +71,14 @@ def run_export(options: ExportOptions, *, quiet: bool = False) -> int:
         drivers = make_drivers(config, here=here) if options.preview is None else {}
         if drivers is None:
             return ExitCode.CONFIG
-        _check_outputs(options)
         if options.preview is not None:
             preview = _prepare_preview(options.preview, config)
             drivers = dict(preview.drivers())
+        check_outputs(options, drivers)
         code = _run(options, config, drivers, beam_options, here=here)
     except UsageError:
+        if preview is not None:
+            preview.discard_empty()
         raise
     except Exception as error:
         code = _failed(error, options, config)
@@ -101,7 +104,7 @@ def load(options: ExportOptions, *, quiet: bool = False) -> Config | None:
         UsageError: an exporter that was asked for does not exist.
     """
     from dovebeam.pipelines.scope import restrict  # noqa: PLC0415  not for --help
-    from dovebeam.transforms.config import load_config  # noqa: PLC0415
+    from dovebeam.transforms.config_files import load_config  # noqa: PLC0415
     from dovebeam.transforms.errors import ConfigError  # noqa: PLC0415
 
     try:
@@ -141,20 +144,12 @@ def _check_far(options: ExportOptions) -> None:
     """Refuses paths that mean nothing where the job runs."""
     if options.preview is not None:
         raise UsageError("--preview writes files of this machine; leave --runner out to run the preview here")
+    if options.rejects is not None and options.rejects.startswith("projects/"):
+        raise UsageError("--rejects of a job that ends is an object, as gs://...; a topic is for `dovebeam stream`")
     if options.rejects is not None and "://" not in options.rejects:
         raise UsageError("--rejects names a file of this machine, but the job runs elsewhere; give it as gs://...")
     if options.ledger is not None and not options.wait:
         raise UsageError("--ledger needs the end of the job, which runs elsewhere; add --wait")
-
-
-def _check_outputs(options: ExportOptions) -> None:
-    from dovebeam.pipelines.files import check_replaceable  # noqa: PLC0415
-    from dovebeam.pipelines.rejects import check_rejects_path  # noqa: PLC0415
-
-    if options.ledger is not None:
-        check_replaceable(options.ledger)
-    if options.rejects is not None:
-        check_rejects_path(options.rejects, options.input)
 
 
 def _prepare_preview(directory: str, config: Config) -> Preview:

@@ -5,17 +5,23 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import secrets
+import stat
 from typing import Final
 
+from dovebeam.pipelines.arguments import UsageError
 from dovebeam.transforms.drivers.system_errors import delivery_error
 
-__all__ = ["check_appendable", "check_replaceable", "claim", "replace_file"]
+__all__ = ["check_appendable", "check_replaceable", "claim", "head_of", "replace_file"]
 
 _APPEND: Final = os.O_APPEND | os.O_CREAT | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
 _CLAIM: Final = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 _PRIVATE: Final = 0o600
 _BY_UMASK: Final = 0o666
+_READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
+_HEAD_BYTES: Final = 200
+_LEDGER: Final = re.compile(rb'\{\s{0,20}(?:"dry_run":\s{0,20}true,\s{0,20})?"read":')
 
 
 def check_appendable(path: str) -> None:
@@ -45,13 +51,29 @@ def claim(path: str) -> None:
         raise delivery_error("open", path, error) from error
 
 
+def head_of(path: str) -> bytes:
+    """The first bytes of a regular file; empty for one that is not there, not regular or not to be read."""
+    try:
+        with open(os.open(path, _READ), "rb") as file:
+            return file.read(_HEAD_BYTES) if stat.S_ISREG(os.fstat(file.fileno()).st_mode) else b""
+    except OSError:
+        return b""
+
+
 def check_replaceable(path: str) -> None:
-    """Makes sure that `replace_file` could write the file.
+    """Makes sure that `replace_file` could write a ledger, and that nothing but an older one would be lost by that.
 
     Raises:
+        UsageError: the path is a device or the like, or a file that holds something else.
         DeliveryError: its directory does not exist or cannot be written, or the path is a directory.
     """
+    head = head_of(path)
+    if head and not _LEDGER.match(head):
+        raise UsageError(f"--ledger {path} exists and is no ledger, so it is not replaced; name another file")
     try:
+        kind = stat.S_IFMT(os.lstat(path).st_mode) if os.path.lexists(path) else stat.S_IFREG
+        if kind not in {stat.S_IFREG, stat.S_IFLNK, stat.S_IFDIR}:
+            raise UsageError(f"--ledger {path} is no regular file, and would be replaced by one; name another file")
         if os.path.isdir(path):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         temporary = _temporary(path)

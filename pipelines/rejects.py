@@ -10,7 +10,7 @@ from apache_beam.coders import BytesCoder
 from apache_beam.io import WriteToText
 from apache_beam.io.filesystems import FileSystems
 
-from dovebeam.pipelines.files import check_appendable
+from dovebeam.pipelines.files import check_appendable, head_of
 from dovebeam.pipelines.options import UsageError
 from dovebeam.transforms import counting
 from dovebeam.transforms.drivers import Connection, FileDriver
@@ -28,6 +28,7 @@ REASON: Final = "reject_reason"
 
 OTHER_REASONS: Final = "other reasons"
 
+_FIRST_MEMBER: Final = b'{"timestamp":'
 _PLACE = re.compile(r" \(byte [0-9]+\)$")
 _MAX_REASONS: Final = 20  # of one worker: texts that quote data could be without number
 _MAX_REASON_CHARS: Final = 200
@@ -75,7 +76,7 @@ def check_rejects_path(path: str, inputs: Sequence[str] = ()) -> None:
 
     Raises:
         DeliveryError: the local file cannot be appended to, or the object exists.
-        UsageError: the local file is one of those that are read.
+        UsageError: the local file is one of those that are read, or holds something else than rejects.
         SourceError: a pattern matches nothing.
     """
     if is_local(path):
@@ -85,6 +86,9 @@ def check_rejects_path(path: str, inputs: Sequence[str] = ()) -> None:
             if not existed:
                 os.unlink(path)  # made a moment ago, and empty
             raise UsageError(f"--rejects {path} is one of the files that --input reads; name another file for them")
+        head = head_of(path)
+        if head and not head.startswith(_FIRST_MEMBER):
+            raise UsageError(f"--rejects {path} exists and holds no rejects; name another file for them")
     elif FileSystems.exists(path):
         raise DeliveryError(f"{path} exists; name another object for the rejects, or delete this one", path)
 

@@ -48,8 +48,10 @@ def run_replay(options: ReplayOptions) -> int:
     Raises:
         UsageError: options that fit neither Beam nor each other.
     """
+    from dovebeam.pipelines.files import check_replaceable  # noqa: PLC0415
     from dovebeam.pipelines.run_id import run_id_of  # noqa: PLC0415
     from dovebeam.pipelines.scope import failed_exporters  # noqa: PLC0415
+    from dovebeam.transforms.errors import DeliveryError  # noqa: PLC0415
     from dovebeam.transforms.sources import SourceError  # noqa: PLC0415
 
     export = options.export
@@ -61,8 +63,10 @@ def run_replay(options: ReplayOptions) -> int:
     # By what was asked for, not by the files that are found for it: a replay keeps its name when an archive grows.
     export = dataclasses.replace(export, run_id=run_id_of(export, config))
     try:
+        if export.ledger is not None:
+            check_replaceable(export.ledger)
         selection = _select(export)
-    except SourceError as error:
+    except (SourceError, DeliveryError) as error:
         say(str(error))
         return ExitCode.FAILED
     say(f"replay {export.run_id}: {len(selection.files)} of {selection.found} files may hold events of that time")
