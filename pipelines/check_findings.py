@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from dovebeam.pipelines.check_advice import advice
 from dovebeam.pipelines.job_drivers import examine_drivers
 from dovebeam.transforms.config import Config
-from dovebeam.transforms.config.loading import read_config
+from dovebeam.transforms.config_files import read_config
 from dovebeam.transforms.drivers import Driver
 from dovebeam.transforms.errors import ConfigProblem
 

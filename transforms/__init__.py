@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from dovebeam.transforms.config import Config as Config
     from dovebeam.transforms.config import Exporter as Exporter
     from dovebeam.transforms.config import Metric as Metric
-    from dovebeam.transforms.config import load_config as load_config
+    from dovebeam.transforms.config_files import load_config as load_config
     from dovebeam.transforms.decode import DecodeEvents as DecodeEvents
     from dovebeam.transforms.deliver import DeliverEvents as DeliverEvents
     from dovebeam.transforms.errors import ConfigError as ConfigError
@@ -50,7 +50,8 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "codecs": ("decode_json", "decode_tab", "encode_json", "encode_tab", "event_from_avro", "event_to_avro"),
-    "config": ("Config", "Exporter", "Metric", "load_config"),
+    "config": ("Config", "Exporter", "Metric"),
+    "config_files": ("load_config",),
     "decode": ("DecodeEvents",),
     "deliver": ("DeliverEvents",),
     "errors": ("ConfigError", "DecodeError", "DovebeamError", "FilterSyntaxError"),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from dovebeam.transforms.config.files import LOCAL_FILES
 from dovebeam.transforms.config.includes import (
     MAX_PATTERN_ALTERNATIVES,
     MAX_PATTERN_CHARS,
@@ -49,15 +50,15 @@ def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.usefixtures("folder")
 def test_match_files(pattern: str, expected: list[str]) -> None:
     """Patterns, their order, and characters that are not special."""
-    assert match_files(pattern) == expected
+    assert match_files(pattern, LOCAL_FILES) == expected
 
 
 def test_patterns_have_limits() -> None:
     """Braces multiply; nobody needs a thousand alternatives."""
     for pattern in ("{a,b}" * 30, "{" * (MAX_PATTERN_CHARS + 1), "{" + "a," * MAX_PATTERN_ALTERNATIVES + "}"):
         with pytest.raises(TooLargeError):
-            match_files(pattern)
-    assert match_files("{" * 1000) == []
+            match_files(pattern, LOCAL_FILES)
+    assert match_files("{" * 1000, LOCAL_FILES) == []
 
 
 @pytest.mark.parametrize(
@@ -68,6 +69,9 @@ def test_patterns_have_limits() -> None:
         ("d/x.conf", "/a", "/a"),
         ("/x.conf", "a", "/a"),
         ("./x.conf", "e/a", "./e/a"),
+        ("gs://b/d/x.conf", "e/a", "gs://b/d/e/a"),
+        ("gs://b/x.conf", "/a", "/a"),
+        ("/x.conf", "gs://b/a", "gs://b/a"),
     ],
 )
 def test_beside(path: str, name: str, expected: str) -> None:

@@ -191,7 +191,7 @@ def _append_to_itself(state: ParserState, context: Context, setting: Setting, va
 def _assign_list(state: ParserState, context: Context, setting: Setting, statement: Assignment, value: Value) -> None:
     state_of_list = context.lists.setdefault(setting.name, ListState(value.place))
     if value.kind is ValueKind.FILE:
-        value = value.with_text(file_text(state.report, statement.key, value) or "")
+        value = value.with_text(file_text(state.report, state.reader.files, statement.key, value) or "")
         if value.text.endswith("\n"):
             message = "the line end of the file becomes a part of the last element; remove it, or write the list here"
             state.report.warning(value.place, message)

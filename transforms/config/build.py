@@ -11,6 +11,7 @@ from typing import cast
 
 from dovebeam.transforms.config.blocks import Assigned, Context
 from dovebeam.transforms.config.conversion import SettingValue, convert
+from dovebeam.transforms.config.files import is_url
 from dovebeam.transforms.config.includes import beside
 from dovebeam.transforms.config.levels import Expander, active_parents, layers_of, lookup, merged_blocks
 from dovebeam.transforms.config.model import DriverName, Exporter, SettingEntry, Settings, SourcePlace
@@ -146,7 +147,13 @@ class EntryBuilder:
             self.report.error(value.place, f"{assigned.key}: write the path of a file, not its content")
             path = ""
         path = self.expanded(setting, assigned, path, "") or ""
-        return SettingEntry(os.path.abspath(beside(place.path, path)) if path else "", value.text or path, place, True)
+        if path and value.kind is not ValueKind.FILE:
+            path = beside(place.path, path)
+        if is_url(path):
+            message = f"{assigned.key} names a file of the workers; write its absolute path, no URL and none beside one"
+            self.report.error(value.place, message)
+            path = ""
+        return SettingEntry(os.path.abspath(path) if path else "", value.text or path, place, True)
 
 
 def build_exporters(root: Context, entries: EntryBuilder) -> dict[str, Exporter]:

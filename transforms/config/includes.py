@@ -8,12 +8,14 @@ its place; a directory reads as an empty file.
 from __future__ import annotations
 
 import errno
-import glob
 import os
 import re
 import stat
 from itertools import pairwise
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from dovebeam.transforms.config.files import ConfigFiles
 
 __all__ = [
     "MAX_FILE_BYTES",
@@ -65,18 +67,23 @@ def read_text(path: str, *, limit: int = MAX_FILE_BYTES, pipes: bool = False) ->
 
 
 def beside(path: str, name: str) -> str:
-    """`name` as the file `path` means it: relative names belong to the directory of `path`."""
+    """`name` as the file `path` means it: relative names belong to the directory of `path`, URLs to nobody."""
     folder = path.rpartition("/")[0]
-    if name.startswith("/") or ("/" not in path):
+    if name.startswith("/") or "://" in name or "/" not in path:
         return name
     return f"{folder}/{name}"
 
 
-def match_files(pattern: str) -> list[str]:
+def match_files(pattern: str, files: ConfigFiles) -> list[str]:
     """Existing files that match, in Dovecot's order.
+
+    Args:
+        pattern: relative to the working directory, or a URL.
+        files: where to look.
 
     Raises:
         TooLargeError: the pattern is too long or has more than `MAX_PATTERN_ALTERNATIVES` alternatives.
+        OSError: that cannot be found out.
     """
     if len(pattern) > MAX_PATTERN_CHARS:
         raise TooLargeError(f"the file name has more than {MAX_PATTERN_CHARS} characters")
@@ -84,8 +91,8 @@ def match_files(pattern: str) -> list[str]:
     for alternative in _expand_braces(pattern):
         plain = re.sub(r"\\(.)", _quote_magic, alternative).replace("[^", "[!")
         if _MAGIC.search(plain):
-            found += sorted(glob.glob(plain), key=os.fsencode)
-        elif os.path.lexists(plain):
+            found += sorted(files.glob(plain), key=os.fsencode)
+        elif files.exists(plain):
             found.append(plain)
     return found
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from dovebeam.transforms.config.blocks import Assigned, Context, ContextKind, is_list
+from dovebeam.transforms.config.files import ConfigFiles
 from dovebeam.transforms.config.foreign import is_other_part
 from dovebeam.transforms.config.places import Place, Report, Stage, at_line
 from dovebeam.transforms.config.settings import BLOCKS, NAME_SETTINGS, PLAIN_BLOCKS, SETTINGS
@@ -89,6 +90,7 @@ class Expander:
 
     report: Report
     main_path: str
+    files: ConfigFiles
     _done: dict[int, str] = field(default_factory=dict)
     _kept: list[Assigned] = field(default_factory=list)
     _active: list[int] = field(default_factory=list)
@@ -105,7 +107,7 @@ class Expander:
             return known
         value = assigned.value
         if value.kind is ValueKind.FILE:
-            content = file_text(self.report, assigned.key, value)
+            content = file_text(self.report, self.files, assigned.key, value)
             if content is None:
                 self._failed.add(id(assigned))
             text = content or ""

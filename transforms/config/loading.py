@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from dovebeam.transforms.config.build import EntryBuilder, build_exporters, check_targets
 from dovebeam.transforms.config.checks import Checker, format_problem
 from dovebeam.transforms.config.effects import warn_without_effect
+from dovebeam.transforms.config.files import LOCAL_FILES, ConfigFiles
 from dovebeam.transforms.config.levels import Expander, active_parents, layers_of, lookup, merged_blocks
 from dovebeam.transforms.config.metrics import build_metrics
 from dovebeam.transforms.config.model import Config, Exporter
@@ -33,7 +34,10 @@ class Reading:
 
 
 def load_config(
-    paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]], *, environ: Mapping[str, str] | None = None
+    paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    *,
+    environ: Mapping[str, str] | None = None,
+    files: ConfigFiles = LOCAL_FILES,
 ) -> Config:
     """Read a Dovecot configuration.
 
@@ -41,19 +45,23 @@ def load_config(
         paths: one file, or several that are read in order, where later ones override. The first must be complete; the
             others need not repeat the versions. Settings that only dovebeam has belong to a later one.
         environ: for `$ENV:` and `%{env:...}`; by default that of this process.
+        files: where the files are; by default on this machine.
 
     Raises:
         ConfigError: with every problem, in the order of the files.
         ValueError: no path at all.
     """
-    reading = read_config(paths, environ=environ)
+    reading = read_config(paths, environ=environ, files=files)
     if reading.report.errors:
         raise ConfigError(reading.report.problems(fatal=True))
     return reading.config
 
 
 def read_config(
-    paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]], *, environ: Mapping[str, str] | None = None
+    paths: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    *,
+    environ: Mapping[str, str] | None = None,
+    files: ConfigFiles = LOCAL_FILES,
 ) -> Reading:
     """Read a configuration and keep what is wrong in it, too. The arguments are those of `load_config`."""
     several = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
@@ -61,8 +69,8 @@ def read_config(
         raise ValueError("no configuration file is given")
     known = os.environ if environ is None else environ
     report = Report()
-    state = parse_files([os.fspath(path) for path in several], known, report)
-    expander = Expander(report, state.main_path)
+    state = parse_files([os.fspath(path) for path in several], known, report, files)
+    expander = Expander(report, state.main_path, files)
     Checker(state, expander).run()
     entries = EntryBuilder(report, expander, known)
     exporters = build_exporters(state.root, entries)

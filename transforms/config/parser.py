@@ -14,6 +14,7 @@ from dataclasses import replace
 from dovebeam.transforms.config.assignments import assign
 from dovebeam.transforms.config.blocks import Context, ContextKind, resolve_key
 from dovebeam.transforms.config.builtin import BUILT_IN_PATH, built_in_groups
+from dovebeam.transforms.config.files import ConfigFiles
 from dovebeam.transforms.config.includes import TooLargeError, beside, match_files
 from dovebeam.transforms.config.opening import close_block, open_block, open_group
 from dovebeam.transforms.config.places import Place, Report, Stage
@@ -36,21 +37,22 @@ from dovebeam.transforms.config.versions import VERSION_SETTINGS, check_first, c
 __all__ = ["parse_files"]
 
 
-def parse_files(paths: Sequence[str], environ: Mapping[str, str], report: Report) -> ParserState:
+def parse_files(paths: Sequence[str], environ: Mapping[str, str], report: Report, files: ConfigFiles) -> ParserState:
     """Read the files in order into one tree; later ones continue what earlier ones have begun.
 
     Args:
         paths: configuration files; only the first must state its versions.
         environ: for `$ENV:`.
         report: gets everything that is wrong.
+        files: where the files are.
 
     Returns:
         The parser's state at the end.
     """
     root = Context(ContextKind.ROOT, "", "", None, Place(paths[0], 0, 0, ""), 0)
-    state = ParserState(report, environ, LogicalReader(report), root, paths[0])
+    state = ParserState(report, environ, LogicalReader(report, files), root, paths[0])
     for number, path in enumerate(paths):
-        state.reader = LogicalReader(report)
+        state.reader = LogicalReader(report, files)
         state.frames.clear()
         report.files.setdefault(path, len(report.files))
         try:
@@ -121,9 +123,12 @@ def _include(state: ParserState, statement: Include) -> None:
     place = line.place(statement.pattern_at)
     pattern = beside(line.path, statement.pattern)
     try:
-        paths = match_files(pattern)
+        paths = match_files(pattern, state.reader.files)
     except TooLargeError as error:
         state.report.error(place, str(error))
+        return
+    except OSError as error:  # not even optional files may be missed for lack of an answer
+        state.report.error(place, f"can't look for '{pattern}': {error.strerror}")
         return
     if paths:
         state.reader.include(paths, line, optional=statement.optional)

@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from dovebeam.transforms.config.includes import TooLargeError, read_text
+from dovebeam.transforms.config.files import LOCAL_FILES, ConfigFiles
+from dovebeam.transforms.config.includes import TooLargeError
 from dovebeam.transforms.config.places import Place, Report, Stage, at_line
 
 __all__ = ["MAX_FILES", "MAX_INCLUDE_DEPTH", "WHITE_SPACE", "LogicalLine", "LogicalReader", "Mark"]
@@ -77,9 +78,11 @@ class LogicalReader:
         report: gets the warnings about `#` and the included files that can't be read.
         discarded: continued lines that an empty or comment line, or the end of everything, has thrown away since the
             caller last emptied the list. Dovecot doesn't say a word about them.
+        files: where files are.
     """
 
     report: Report
+    files: ConfigFiles = LOCAL_FILES
     discarded: list[LogicalLine] = field(default_factory=list)
     _stack: list[_File] = field(default_factory=list)
     _pending: list[str] = field(default_factory=list)
@@ -105,7 +108,7 @@ class LogicalReader:
             OSError: it cannot be read.
             TooLargeError: it is too long.
         """
-        self.open_text(path, read_text(path, pipes=True))
+        self.open_text(path, self.files.read(path, pipes=True))
 
     def open_text(self, path: str, text: str) -> None:
         """Read `text` as the content of `path`."""
@@ -156,7 +159,7 @@ class LogicalReader:
         problem = self._refuse(file.path)
         if not problem:
             try:
-                lines = _split(read_text(file.path))
+                lines = _split(self.files.read(file.path))
             except TooLargeError as error:
                 problem = str(error)
             except OSError as error:

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from dovebeam.transforms.config.blocks import Context, ContextKind
-from dovebeam.transforms.config.includes import TooLargeError, read_text
+from dovebeam.transforms.config.files import ConfigFiles
+from dovebeam.transforms.config.includes import TooLargeError
 from dovebeam.transforms.config.places import Place, Report, Stage, at_line, is_secret_name
 from dovebeam.transforms.config.reader import LogicalLine, LogicalReader
 from dovebeam.transforms.config.statements import Assignment, StatementError, ValueKind
@@ -167,16 +168,17 @@ class ParserState:
         )
 
 
-def file_text(report: Report, key: str, value: Value) -> str | None:
+def file_text(report: Report, files: ConfigFiles, key: str, value: Value) -> str | None:
     """The content of the file that a value `<PATH` names, its last line end included; `None` if it can't be read.
 
     Args:
         report: gets the reason why it can't be read.
+        files: where it is.
         key: the setting as written.
         value: of `ValueKind.FILE`.
     """
     try:
-        return read_text(value.file, limit=MAX_VALUE_CHARS).partition("\0")[0]
+        return files.read(value.file, limit=MAX_VALUE_CHARS).partition("\0")[0]
     except (OSError, TooLargeError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         message = f"{key}: Can't open file {value.file}: {reason}"

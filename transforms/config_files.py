@@ -1,0 +1,115 @@
+"""Configurations in object stores: `load_config` for paths of this machine and for URLs that Beam can read.
+
+    load_config("gs://bucket/dovecot.conf")
+
+An `!include` in such a file, and a value `<NAME`, is looked up beside it in the store; an absolute path is one of the
+machine that reads the configuration, which is the one that launches the job.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from dovebeam.transforms.config.files import LOCAL_FILES, is_url
+from dovebeam.transforms.config.includes import MAX_FILE_BYTES, TooLargeError
+from dovebeam.transforms.config.loading import Reading
+from dovebeam.transforms.config.loading import load_config as load_with
+from dovebeam.transforms.config.loading import read_config as read_with
+
+if TYPE_CHECKING:
+    from dovebeam.transforms.config import Config
+
+__all__ = ["AnyFiles", "load_config", "read_config"]
+
+Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
+
+
+class AnyFiles:
+    """Files of this machine, and objects by their URLs; see `ConfigFiles`. Beam is loaded for the latter only."""
+
+    def read(self, path: str, *, limit: int = MAX_FILE_BYTES, pipes: bool = False) -> str:
+        """A file's or an object's bytes as text.
+
+        Raises:
+            OSError: it cannot be read.
+            TooLargeError: it is longer than `limit`.
+        """
+        if not is_url(path):
+            return LOCAL_FILES.read(path, limit=limit, pipes=pipes)
+        if not self.exists(path):
+            raise OSError(errno.ENOENT, "No such object", path)
+        data: bytes = _asked(path, lambda systems: _read(systems, path, limit + 1))
+        if len(data) > limit:
+            raise TooLargeError(f"{path} is larger than {limit} bytes, the most that dovebeam reads")
+        return data.decode("utf-8", "surrogateescape")
+
+    def exists(self, path: str) -> bool:
+        """Whether there is such a file or object.
+
+        Raises:
+            OSError: the store does not say.
+        """
+        if not is_url(path):
+            return LOCAL_FILES.exists(path)
+        return bool(_asked(path, lambda systems: systems.exists(path)))
+
+    def glob(self, pattern: str) -> list[str]:
+        """What a pattern matches.
+
+        Raises:
+            OSError: the store does not say.
+        """
+        if not is_url(pattern):
+            return LOCAL_FILES.glob(pattern)
+        (found,) = _asked(pattern, lambda systems: systems.match([pattern]))
+        return [each.path for each in found.metadata_list]
+
+
+_FILES: Final = AnyFiles()
+
+
+def load_config(paths: Paths, *, environ: Mapping[str, str] | None = None) -> Config:
+    """Read a Dovecot configuration.
+
+    Args:
+        paths: one file, or several that are read in order, where later ones override; paths of this machine, or URLs.
+            The first must be complete; the others need not repeat the versions. Settings that only dovebeam has belong
+            to a later one.
+        environ: for `$ENV:` and `%{env:...}`; by default that of this process.
+
+    Raises:
+        ConfigError: with every problem, in the order of the files.
+        ValueError: no path at all.
+    """
+    return load_with(paths, environ=environ, files=_FILES)
+
+
+def read_config(paths: Paths, *, environ: Mapping[str, str] | None = None) -> Reading:
+    """Read a configuration and keep what is wrong in it, too. The arguments are those of `load_config`."""
+    return read_with(paths, environ=environ, files=_FILES)
+
+
+def _asked(path: str, question: Any) -> Any:
+    """What Beam's file systems answer; every store has exceptions of its own, and here they are all `OSError`.
+
+    Raises:
+        OSError: they do not answer.
+    """
+    from apache_beam.io.filesystems import FileSystems  # noqa: PLC0415  only for URLs: Beam takes seconds to load
+
+    try:
+        return question(FileSystems)
+    except Exception as error:
+        text = " ".join(str(error).split())[:1000]
+        raise OSError(errno.EIO, f"{type(error).__name__}: {text}", path) from error
+
+
+def _read(systems: Any, path: str, limit: int) -> bytes:
+    from apache_beam.io.filesystem import CompressionTypes  # noqa: PLC0415
+
+    with systems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
+        data: bytes = file.read(limit)
+    return data
