@@ -20,6 +20,7 @@ __all__ = [
     "DEFAULT_MAX_LINE_BYTES",
     "UsageError",
     "add_job_arguments",
+    "check_named_run",
     "checked",
     "parse_arguments",
     "parse_known",
@@ -86,7 +87,7 @@ def parse_arguments(
         raise UsageError("--input is missing; name files of events, as in --input 'events*.json'")
     if known.start_time is not None and known.end_time is not None and known.start_time >= known.end_time:
         raise UsageError("--end_time must be after --start_time, since no event could be in between")
-    _check_run_id(known.run_id)
+    check_named_run(known.run_id)
     return known, beam
 
 
@@ -138,7 +139,12 @@ def read_count(text: str) -> int:
     return int(text)
 
 
-def _check_run_id(run_id: str) -> None:
+def check_named_run(run_id: str) -> None:
+    """Refuses a name of a run that cannot be a part of file names.
+
+    Raises:
+        UsageError: it is one.
+    """
     if run_id:
         from dovebeam.transforms.errors import DriverSettingError  # noqa: PLC0415  not for --help
         from dovebeam.transforms.shards.layout import check_run_id  # noqa: PLC0415

@@ -66,7 +66,7 @@ def run_stream(options: StreamOptions) -> int:
 
             check_far_stream(options)
         drivers = make_drivers(config, here=here)
-        if drivers is None or _has_shards(config, drivers):
+        if drivers is None or _shards_without_windows(config, drivers):
             return ExitCode.CONFIG
         if not here:
             return run_far(options, config, drivers, beam_options)
@@ -79,19 +79,19 @@ def run_stream(options: StreamOptions) -> int:
         return report_failure(error, config, debug=options.debug)
 
 
-def _has_shards(config: Config, drivers: Mapping[str, Driver]) -> bool:
-    """Says of every exporter that writes shards that a stream cannot."""
+def _shards_without_windows(config: Config, drivers: Mapping[str, Driver]) -> bool:
+    """Says of every exporter that writes shards and not window by window that its files would never be complete."""
     from dovebeam.transforms.drivers import FileDriver  # noqa: PLC0415
 
     found = False
     for name, driver in drivers.items():
-        if isinstance(driver, FileDriver) and driver.file_writing == "shards":
+        if isinstance(driver, FileDriver) and driver.file_writing == "shards" and not driver.rotate_interval_secs:
             found = True
             exporter = config.exporters[name]
             say(
                 f"error: {exporter.settings.place('event_exporter_file_writing')}: event_exporter {name}: shards are "
-                "complete when a job ends, and a stream has no end; write file_writing = append, with "
-                "file_rotate_interval for a file for each span of time"
+                "complete when a job ends, and a stream has no end; add file_rotate_interval, such as 1 h, for files "
+                "that are complete when that part of time is over"
             )
     return found
 

@@ -92,7 +92,7 @@ def build_far_stream(
         drivers: those of its exporters.
     """
     source = NativeMessageBlocks(subscription=options.input_subscription, topic=options.input_topic)
-    export = ExportEvents(config, drivers=drivers, max_line_bytes=options.max_line_bytes)
+    export = ExportEvents(config, drivers=drivers, max_line_bytes=options.max_line_bytes, run_id=options.run_id)
     with FusedErrorHandler("Rejects", PublishRejects(options.rejects)) as handler:
         _ = pipeline | "Read" >> source | "Export" >> export.with_error_handler(handler)
 

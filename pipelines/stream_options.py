@@ -10,6 +10,7 @@ from typing import Final, Literal, get_args
 from dovebeam.pipelines.arguments import (
     DEFAULT_MAX_LINE_BYTES,
     UsageError,
+    check_named_run,
     checked,
     parse_known,
     read_size,
@@ -36,6 +37,7 @@ class StreamOptions:
         ledger: file for the ledger as JSON, None for none.
         input_format: of the lines.
         max_line_bytes: longer lines are rejected.
+        run_id: what the stream is called in names of shards, the same after every start; empty for a hash.
         debug: whether errors show tracebacks, and the log everything.
         beam: the options that are Beam's.
     """
@@ -49,6 +51,7 @@ class StreamOptions:
     ledger: str | None = None
     input_format: StreamFormat = "auto"
     max_line_bytes: int = DEFAULT_MAX_LINE_BYTES
+    run_id: str = ""
     debug: bool = False
     beam: tuple[str, ...] = ()
 
@@ -89,6 +92,13 @@ def add_stream_arguments(parser: argparse.ArgumentParser) -> None:
         default=DEFAULT_MAX_LINE_BYTES,
         help="reject longer lines (default: 16M)",
     )
+    add(
+        "--run_id",
+        metavar="NAME",
+        default="",
+        help="name of the stream in those of its shards; the same after every start, no other stream's "
+        "(default: told by input and --rejects)",
+    )
     add("--debug", action="store_true", help="show tracebacks and the whole log")
 
 
@@ -100,6 +110,7 @@ def parse_stream(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> S
         SystemExit: argparse itself found an error, or printed the help.
     """
     known, beam = parse_known(parser, arguments)
+    check_named_run(known.run_id)
     sources = [name for name in _SOURCES if getattr(known, name)]
     if len(sources) > 1:
         raise UsageError(f"--{sources[0]} and --{sources[1]} are two sources; run a stream for each")

@@ -27,12 +27,15 @@ from dovebeam.pipelines.rejects import check_rejects_path, is_local
 from dovebeam.pipelines.running import run_to_end
 from dovebeam.pipelines.segments import Counters, run_segments
 from dovebeam.pipelines.stream_options import StreamOptions
+from dovebeam.pipelines.stream_shards import StreamShards, stream_name
 from dovebeam.pipelines.stream_sources import StreamSource, make_source
 from dovebeam.pipelines.worker_watch import WatchedDisplay
 from dovebeam.transforms.config import Config
 from dovebeam.transforms.drivers import Driver, FileDriver
+from dovebeam.transforms.drivers.files.names import insert_mark
 from dovebeam.transforms.export import ExportEvents
 from dovebeam.transforms.progress import Board
+from dovebeam.transforms.shards.panes import time_mark
 from dovebeam.transforms.streaming import ENDLESS, Segment
 
 __all__ = ["run_here"]
@@ -58,8 +61,9 @@ def run_here(
     source = make_source(options)
     _check_outputs(options, source, drivers)
     run = _run_in_process if is_in_process(beam_options) else _run_on_engine
+    shards = StreamShards(drivers, stream_name(options))
     with source, lent_to_workers(drivers, beam_options):
-        counters = run(options, config, drivers, beam_options, source)
+        counters = run(options, config, shards, beam_options, source)
     return close_job(_ledger(counters, config, drivers), options)
 
 
@@ -88,10 +92,12 @@ def build_stream(
 def _run_in_process(
     options: StreamOptions,
     config: Config,
-    drivers: Mapping[str, Driver],
+    shards: StreamShards,
     beam_options: PipelineOptions,
     source: StreamSource,
 ) -> Counters:
+    drivers = shards.drivers
+
     def run(segment: Segment) -> PipelineResult:
         runner = make_in_process_runner(beam_options, debug=options.debug)
         pipeline = beam.Pipeline(runner=runner, options=beam_options)
@@ -102,7 +108,7 @@ def _run_in_process(
         say(f"{explain_failure(error, config)}; nothing is lost, trying again in {pause_secs:.0f} s")
 
     account = partial(_keep_ledger, options, config, drivers)
-    with Board() as board, make_display(lambda: None) as display:
+    with Board() as board, shards.made(board.drain), make_display(lambda: None) as display:
         work = partial(run_segments, run, account, report, lambda: board.totals().delivered)
         return run_to_end(work, board, display, drain=True)
 
@@ -110,15 +116,15 @@ def _run_in_process(
 def _run_on_engine(
     options: StreamOptions,
     config: Config,
-    drivers: Mapping[str, Driver],
+    shards: StreamShards,
     beam_options: PipelineOptions,
     source: StreamSource,
 ) -> Counters:
     """One endless pipeline; the engine tries failed bundles again."""
     beam_options.view_as(StandardOptions).streaming = True
-    with Board() as board, loopback_workers(beam_options, debug=options.debug):
+    with Board() as board, shards.made(board.drain), loopback_workers(beam_options, debug=options.debug):
         pipeline = beam.Pipeline(options=beam_options)
-        build_stream(pipeline, options, config, drivers, source.blocks(ENDLESS))
+        build_stream(pipeline, options, config, shards.drivers, source.blocks(ENDLESS))
         result = pipeline.run()
         with make_display(lambda: None) as display:
             run_to_end(result.wait_until_finish, board, WatchedDisplay(display, board), drain=True)
@@ -146,10 +152,16 @@ def _check_outputs(options: StreamOptions, source: StreamSource, drivers: Mappin
         check_replaceable(options.ledger)
         written["--ledger"] = options.ledger
     for name, driver in drivers.items():
-        if isinstance(driver, FileDriver):
-            written[f"event_exporter {name}"] = driver.file_path
+        if isinstance(driver, FileDriver) and "://" not in driver.base:
+            written[f"event_exporter {name}"] = _written_path(driver)
     for what, path in written.items():
         source.check_apart(what, os.path.abspath(path))
+
+
+def _written_path(driver: FileDriver) -> str:
+    """A path as the driver may write it."""
+    mark = f"-{time_mark(0)}" if driver.rotate_interval_secs else ""
+    return os.path.join(driver.base, insert_mark(driver.file_path_template or driver.default_path, mark))
 
 
 def _keep_ledger(

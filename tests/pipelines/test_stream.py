@@ -150,15 +150,6 @@ def test_outputs_of_exporters_are_not_followed(tmp_path: Path) -> None:
     assert "event_exporter x writes" in ran.err
 
 
-def test_shards_are_refused(tmp_path: Path) -> None:
-    """With the place of the setting."""
-    job = Job(tmp_path, f"file_path = {tmp_path / 'out.json'}", "file_writing = shards")
-    ran = dovebeam("stream", *job.options)
-    assert ran.code == 78
-    assert "dovecot.conf:7:" in ran.err
-    assert "shards are complete when a job ends, and a stream has no end" in ran.err
-
-
 def test_damaged_state(tmp_path: Path) -> None:
     """It is said what to do; nothing is read again unasked."""
     job = Job(tmp_path)

@@ -98,6 +98,12 @@ _FILE: Final = (
         "length of the windows of event time that have a file each, such as `1 h`; 0 is none", extension=True,
     ),
     Setting(
+        "event_exporter_file_window_delay", _T, "1 min",
+        "of shards in a stream: how long after the end of its window a file is written, and how long what comes later "
+        "is collected for another file",
+        extension=True,
+    ),
+    Setting(
         "event_exporter_file_compression", Kind.ENUM, "none",
         "how files are compressed; their names end in `.gz` or `.zst`", ("none", "gzip", "zstd"), extension=True,
     ),

@@ -41,6 +41,8 @@ class FileDriver(Driver):
         file_field_fallback: what stands in the name for a missing field.
         file_rotate_size: bytes after which a file is full; 0 or None for no limit.
         file_rotate_interval_msec: length of the windows of event time that have files of their own; 0 or None for none.
+        file_window_delay_msec: in a stream, how long after the end of its window a file is written, and how long what
+            comes later is collected for another one.
         file_compression: "none", "gzip" or "zstd".
         file_permissions: octal mode of new files, lessened by the umask.
         file_max_open: how many files at most one connection holds open.
@@ -65,6 +67,7 @@ class FileDriver(Driver):
     file_field_fallback: str = "unknown"
     file_rotate_size: int | None = 0
     file_rotate_interval_msec: int | None = 0
+    file_window_delay_msec: int | None = 60_000
     file_compression: str = "none"
     file_permissions: str = "0600"
     file_max_open: int = 100

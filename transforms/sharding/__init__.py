@@ -1,5 +1,6 @@
-"""Files that are complete when a job ends, as steps of a Beam pipeline; `transforms.shards` decides what they do."""
+"""Complete files, as steps of a Beam pipeline and as a driver of streams; `transforms.shards` decides what they do."""
 
+from dovebeam.transforms.sharding.spool_driver import SpoolDriver
 from dovebeam.transforms.sharding.transform import WriteShards
 
-__all__ = ["WriteShards"]
+__all__ = ["SpoolDriver", "WriteShards"]

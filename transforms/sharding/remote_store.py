@@ -29,7 +29,7 @@ class RemoteStore:
     def __init__(self, base: str) -> None:
         self._base = base.rstrip("/")
 
-    def create(self, name: str, *, is_part: bool) -> BinaryIO:  # noqa: ARG002  objects have no modes
+    def create(self, name: str, *, is_part: bool, lasting: bool = False) -> BinaryIO:  # noqa: ARG002  no modes here
         """See `Store`."""
         uri = self._uri(name)
         if self.stamp(name):
@@ -40,6 +40,10 @@ class RemoteStore:
         """See `Store`."""
         uri = self._uri(name)
         return cast(BinaryIO, self._called(uri, lambda: _uncompressed(FileSystems.open, uri)))
+
+    def names(self, directory: str) -> list[str]:
+        """See `Store`."""
+        return [path.rpartition("/")[2] for path in self._below(directory)]
 
     def stamp(self, name: str) -> str:
         """See `Store`."""
@@ -77,11 +81,14 @@ class RemoteStore:
 
     def delete_tree(self, directory: str) -> None:
         """See `Store`."""
+        names = self._below(directory)
+        if names:
+            self._called(self._uri(directory), lambda: FileSystems.delete(names))
+
+    def _below(self, directory: str) -> list[str]:
         uri = self._uri(directory)
         found = self._called(uri, lambda: FileSystems.match([f"{uri}/**"])[0].metadata_list)
-        names = [each.path for each in found if each.path.startswith(f"{uri}/")]  # a bracket in it is a pattern
-        if names:
-            self._called(uri, lambda: FileSystems.delete(names))
+        return [each.path for each in found if each.path.startswith(f"{uri}/")]  # a bracket in it is a pattern
 
     def _uri(self, name: str) -> str:
         return f"{self._base}/{name}"

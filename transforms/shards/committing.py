@@ -26,7 +26,7 @@ from dovebeam.transforms.shards.manifest import (
 from dovebeam.transforms.shards.pieces import Existing, WrittenFile
 from dovebeam.transforms.shards.store import Store, fingerprint
 
-__all__ = ["commit"]
+__all__ = ["commit", "manifest_of"]
 
 _MAX_MANIFEST_BYTES: Final = 256 * 1024 * 1024
 _Own = Mapping[str, set[Fingerprint]]
@@ -50,7 +50,7 @@ def commit(store: Store, layout: Layout, files: Sequence[WrittenFile]) -> Manife
 
 
 def _commit(store: Store, layout: Layout, files: Sequence[WrittenFile]) -> Manifest:
-    earlier = _earlier(store, layout)
+    earlier = manifest_of(store, layout)
     own = earlier.own() if earlier else {}
     taken = _own_names(store, files, own, layout)
     intent = _intent(layout, files, earlier)
@@ -81,8 +81,12 @@ def _check_distinct(files: Sequence[WrittenFile]) -> None:
         raise DeliveryError(f"{message} (change file_path_template so that its names differ)", name)
 
 
-def _earlier(store: Store, layout: Layout) -> Manifest | None:
-    """The manifest that an earlier or interrupted run of this name left."""
+def manifest_of(store: Store, layout: Layout) -> Manifest | None:
+    """The manifest that an earlier or interrupted run of this name left.
+
+    Raises:
+        DeliveryError: what has its name is none, or that of another run.
+    """
     if not store.stamp(layout.manifest):
         return None
     with store.open(layout.manifest) as file:
@@ -144,7 +148,7 @@ def _check_alone(store: Store, layout: Layout, intent: Manifest) -> None:
 
     Whoever has written the manifest first notices, unless the other begins at this very moment.
     """
-    now = _earlier(store, layout)
+    now = manifest_of(store, layout)
     if now is None or now.attempt != intent.attempt:
         raise _not_alone(f"{layout.manifest} was written by somebody else meanwhile", layout.manifest)
 

@@ -45,11 +45,14 @@ class Layout:
         exporter: its name.
         run_id: what the run is called; see `check_run_id`.
         compression: "none", "gzip" or "zstd".
+        mark: what stands for the run in the names of its files; empty for its own name. The pane of a stream has one,
+            since its window is in the path already.
     """
 
     exporter: str
     run_id: str
     compression: str = "none"
+    mark: str = ""
 
     @property
     def manifest(self) -> str:
@@ -87,5 +90,5 @@ class Layout:
         """
         if count >= _MAX_SHARDS:
             raise ValueError(f"{path} would become {count} files, more than {_MAX_SHARDS - 1}; raise file_rotate_size")
-        mark = f"-{self.run_id}-{number:05}-of-{count:05}"
+        mark = f"-{self.mark or self.run_id}-{number:05}-of-{count:05}"
         return compressed_name(insert_mark(path, mark), self.compression)

@@ -45,17 +45,29 @@ class LocalStore:
         self._mode = mode
         self._directory_mode = directory_mode
 
-    def create(self, name: str, *, is_part: bool) -> BinaryIO:
-        """See `Store`; closing a file that is to be published writes it to the disk."""
+    def create(self, name: str, *, is_part: bool, lasting: bool = False) -> BinaryIO:
+        """See `Store`."""
         mode = _PRIVATE if is_part else self._mode
         with self._entered("open", name, _PRIVATE_DIRECTORY) as (folder, last):
             raw = io.FileIO(os.open(last, _CREATE, mode, dir_fd=folder), "w")
-        return cast(BinaryIO, (_PartFile if is_part else _SyncedFile)(raw, os.path.join(self._base, name)))
+        kind = _PartFile if is_part and not lasting else _SyncedFile
+        return cast(BinaryIO, kind(raw, os.path.join(self._base, name)))
 
     def open(self, name: str) -> BinaryIO:
         """See `Store`."""
         with self._entered("open", name) as (folder, last):
             return open(last, "rb", opener=lambda path, _: os.open(path, _READ, dir_fd=folder))
+
+    def names(self, directory: str) -> list[str]:
+        """See `Store`."""
+        if not self.stamp(directory):
+            return []
+        with self._entered("list", directory) as (folder, last):
+            inner = os.open(last, _LIST, dir_fd=folder)
+            try:
+                return os.listdir(inner)
+            finally:
+                os.close(inner)
 
     def stamp(self, name: str) -> str:
         """See `Store`; a link is there, wherever it leads."""

@@ -41,10 +41,12 @@ class PartWriter:
         name: of the part; it is created when there is something to write.
         framing: makes bytes of payloads.
         max_bytes: of the files; frames are smaller, unless a single payload is larger. 0 for a default.
+        lasting: whether the part is to survive a power failure once it is finished.
     """
 
-    def __init__(self, store: Store, name: str, framing: Framing, max_bytes: int = 0) -> None:
+    def __init__(self, store: Store, name: str, framing: Framing, max_bytes: int = 0, *, lasting: bool = False) -> None:
         self._store = store
+        self._lasting = lasting
         self._name = name
         self._framing = framing
         self._max_bytes = min(max_bytes // _FRAMES_PER_FILE, _FRAME_BYTES) if max_bytes else _FRAME_BYTES
@@ -127,7 +129,7 @@ class PartWriter:
 
     def _write(self, chunks: Iterable[bytes]) -> None:
         if self._file is None:
-            self._file = self._store.create(self._name, is_part=True)
+            self._file = self._store.create(self._name, is_part=True, lasting=self._lasting)
         for data in chunks:
             self._file.write(data)
             self._end += len(data)

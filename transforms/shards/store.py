@@ -13,15 +13,20 @@ __all__ = ["Store", "fingerprint"]
 class Store(Protocol):
     """A place for files. Everything raises `DeliveryError` for what the place refuses."""
 
-    def create(self, name: str, *, is_part: bool) -> BinaryIO:
+    def create(self, name: str, *, is_part: bool, lasting: bool = False) -> BinaryIO:
         """A new temporary file, which must not exist; a part is for its owner only, others get their final mode.
 
-        Closing it is an error unless all of it is in the place.
+        Closing it is an error unless all of it is in the place, and on the disk unless it is a part that need not be
+        `lasting`.
         """
         ...  # pragma: no cover
 
     def open(self, name: str) -> BinaryIO:
         """A file for reading; one can seek in it."""
+        ...  # pragma: no cover
+
+    def names(self, directory: str) -> list[str]:
+        """The files of a directory, by their names in it and in no order; none if there is no such directory."""
         ...  # pragma: no cover
 
     def stamp(self, name: str) -> str:

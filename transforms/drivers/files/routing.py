@@ -16,7 +16,7 @@ from dovebeam.transforms.values import IPAddress, Timestamp
 from dovebeam.transforms.values.catalogue import Value
 from dovebeam.transforms.values.timestamps import format_rfc3339
 
-__all__ = ["PathRouter", "window_start_secs"]
+__all__ = ["PathRouter", "event_secs", "window_start_secs"]
 
 _USEC: Final = 1_000_000
 _FIRST_SECS: Final = -62_135_596_800  # year 1
@@ -89,7 +89,7 @@ class _Paths:
 
     def _names_at(self, event: Event) -> tuple[_Name, ...]:
         """The names of the path with everything filled in that depends on the time."""
-        seconds = _seconds_of(event)
+        seconds = event_secs(event)
         window = window_start_secs(seconds, self._window_secs) if self._window_secs else 0
         key = seconds // self._step_secs, window
         names = self._by_time.get(key)
@@ -141,7 +141,12 @@ def _filled(component: Component, time: dt.datetime | None) -> _Name:
     return tuple(pieces), component.suffix
 
 
-def _seconds_of(event: Event) -> int:
+def event_secs(event: Event) -> int:
+    """The time that decides about an event's path: its end, or else its start; seconds since 1970.
+
+    Raises:
+        RoutingError: it has none, or one that no calendar has.
+    """
     usec = event.end_time
     if usec is None:
         usec = event.start_time

@@ -1,0 +1,76 @@
+"""Shards of a stream that is killed again and again: every event is in a file, and no file is ever changed."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from support.engines import WAYS
+from support.log_writer import LogWriter
+from support.programs import wait_until
+from support.stream_command import Job
+from support.stream_job import StreamJob
+from support.window_files import SETTINGS, digests, lines_in, spooled, timed_line
+
+_EVENTS = 60_000
+_KILLS = 3
+
+
+def test_killed_and_started_again(tmp_path: Path) -> None:
+    """Three SIGKILLs while events of two hours come mixed: none is lost, few come twice, files only get more."""
+    base = tmp_path / "out"
+    base.mkdir()
+    stream = StreamJob(tmp_path, "file", f"file_path = {base / 'events.json'}", *SETTINGS, "file_window_delay = 1 s")
+    events = [
+        timed_line(number, 12 + number % 2).rstrip().replace(b'"e"', b'"fault_test"', 1) for number in range(_EVENTS)
+    ]
+    seen: dict[str, str] = {}
+    stream.first_look()
+    with LogWriter(stream.log, events, 4_000, _EVENTS // 3) as writer:
+        for kill in range(_KILLS):
+            with stream.running() as process:
+                goal = _EVENTS * (kill + 1) // (_KILLS + 1)
+                ready = lambda goal=goal: len(writer.written_at) >= goal and len(spooled(base)) >= 2  # noqa: E731
+                stream.wait_until(process, ready, "the writer and something in the spool", seconds=120)
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait(10)
+            seen = _check_grown(base, seen)
+        with stream.running() as process:
+            writer.wait(120)
+            stream.wait_until(process, lambda: len(set(lines_in(base))) == _EVENTS, "all events", seconds=120)
+            stream.drain(process)
+    seen = _check_grown(base, seen)
+    lines = lines_in(base)
+    assert {line.rstrip() for line in lines} == set(events)
+    assert len(seen) > 2
+    assert spooled(base) == []
+    assert stream.rejected() == b""
+    assert len(lines) - _EVENTS <= _KILLS * 3 * 4_000  # what was read in the last seconds before each kill
+    print(f"\n{_EVENTS} events, {_KILLS} kills, {len(seen)} files: none lost, {len(lines) - _EVENTS} twice")
+
+
+def _check_grown(base: Path, before: dict[str, str]) -> dict[str, str]:
+    now = digests(base)
+    assert before.items() <= now.items()
+    return now
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_on_engines(tmp_path: Path, way: str) -> None:
+    """An engine's workers spool, and the launcher makes the files, while the job runs and when it is drained."""
+    base = tmp_path / "out"
+    base.mkdir()
+    job = Job(tmp_path, f"file_path = {base / 'events.json'}", *SETTINGS, "file_window_delay = 1 s")
+    with job.running(*WAYS[way](tmp_path)) as process:
+        job.append(timed_line(1))
+        wait_until(lambda: lines_in(base) == [timed_line(1)], "the file", seconds=60)
+        job.append(timed_line(2))
+        wait_until(lambda: lines_in(base) == [timed_line(1), timed_line(2)] or bool(spooled(base)), "more", seconds=60)
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    assert lines_in(base) == [timed_line(1), timed_line(2)]
+    assert spooled(base) == []

@@ -1,0 +1,190 @@
+"""The spool of a stream: what was delivered and is not in files yet, in a directory that survives the process.
+
+    -62135596800.1795604400123.0f3a….part     payloads of one window, written by one bundle
+    -62135596800.1795604400123.0f3a….pieces   what is where in it; written last, so the part is complete
+    pane.json                                 which parts are becoming a pane
+
+A bundle's part counts as delivered once its index is there. It is removed when the pane that has it is complete. What a
+killed process left is found and used by the next one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final, NamedTuple, Self
+
+import msgspec
+
+from dovebeam.transforms.drivers.files.names import encode_value, short_name
+from dovebeam.transforms.errors import DeliveryError
+from dovebeam.transforms.shards.pieces import Piece
+from dovebeam.transforms.shards.store import Store
+
+__all__ = ["PaneIntent", "Spool", "SpooledPart"]
+
+_PART: Final = ".part"
+_PIECES: Final = ".pieces"
+_INTENT: Final = "pane.json"
+_OWNER: Final = "owner"
+_MAX_BYTES: Final = 1024 * 1024 * 1024
+_STALE_MSEC: Final = 3600 * 1000
+"""No bundle takes so long; a part that is not complete by then is a killed worker's."""
+
+
+class SpooledPart(NamedTuple):
+    """A part that is in the spool.
+
+    Attributes:
+        window_secs: start of its window, seconds since 1970.
+        since_msec: when its bundle began to write it, milliseconds since 1970, by the worker's clock.
+        unique: tells it from all others.
+    """
+
+    window_secs: int
+    since_msec: int
+    unique: str
+
+    @property
+    def stem(self) -> str:
+        """Its name without a suffix."""
+        return f"{self.window_secs}.{self.since_msec}.{self.unique}"
+
+    @classmethod
+    def of(cls, stem: str) -> Self | None:
+        """The part of this name; None if it is something else's."""
+        window, _, rest = stem.partition(".")
+        since, _, unique = rest.partition(".")
+        try:
+            return cls(int(window), int(since), unique)
+        except ValueError:
+            return None
+
+
+class PaneIntent(msgspec.Struct, frozen=True):
+    """A pane that has been begun.
+
+    Attributes:
+        mark: stands for it in names.
+        parts: stems of all its parts.
+    """
+
+    mark: str
+    parts: tuple[str, ...]
+
+
+_pieces_decoder: Final = msgspec.msgpack.Decoder(list[Piece])
+_intent_decoder: Final = msgspec.json.Decoder(PaneIntent)
+
+
+class Spool:
+    """The spool of one exporter of one stream.
+
+    Args:
+        store: where the exporter's files go.
+        exporter: its name.
+        stream: what the stream is called, the same after every start.
+    """
+
+    def __init__(self, store: Store, exporter: str, stream: str) -> None:
+        self._store = store
+        # No run of a job has a tilde in its name, so none takes this directory for its own.
+        self._directory: Final = f".dovebeam/{short_name(f'stream~{stream}-{encode_value(exporter)}')}"
+
+    @property
+    def lock(self) -> str:
+        """What the process holds that makes panes of it."""
+        return f"{self._directory}/lock"
+
+    def part_name(self, part: SpooledPart) -> str:
+        """Where the payloads of a part are."""
+        return f"{self._directory}/{part.stem}{_PART}"
+
+    def complete(self, part: SpooledPart, pieces: list[Piece]) -> None:
+        """Says what is in a part that was written; from now on it is delivered.
+
+        Raises:
+            DeliveryError: that cannot be written.
+        """
+        self._store.write(f"{self._directory}/{part.stem}{_PIECES}", msgspec.msgpack.encode(pieces))
+
+    def parts(self) -> list[SpooledPart]:
+        """All complete parts, in the order of their beginnings."""
+        found = (SpooledPart.of(stem) for stem in self._stems(_PIECES))
+        return sorted((part for part in found if part is not None), key=lambda part: part[1:])
+
+    def pieces(self, stem: str) -> list[Piece]:
+        """What is in a part.
+
+        Raises:
+            DeliveryError: its index is damaged or missing.
+        """
+        name = f"{self._directory}/{stem}{_PIECES}"
+        try:
+            with self._store.open(name) as file:
+                return _pieces_decoder.decode(file.read(_MAX_BYTES))
+        except msgspec.DecodeError as error:
+            message = f"{name} is damaged ({error}); move it and its .part away, which holds the events"
+            raise DeliveryError(message, name) from error
+
+    def remove(self, stems: Iterable[str]) -> None:
+        """Removes parts that are in files by now; the index first, since a part without one is nobody's."""
+        for stem in stems:
+            self._store.delete(f"{self._directory}/{stem}{_PIECES}")
+            self._store.delete(f"{self._directory}/{stem}{_PART}")
+
+    def remove_stale(self, now_msec: int) -> None:
+        """Removes parts that were never completed, and never will be."""
+        complete = set(self._stems(_PIECES))
+        for stem in self._stems(_PART):
+            part = SpooledPart.of(stem)
+            if part is not None and stem not in complete and now_msec - part.since_msec > _STALE_MSEC:
+                self._store.delete(self.part_name(part))
+
+    def begin(self, intent: PaneIntent) -> None:
+        """Writes down what a pane is made of, before anything is done."""
+        self._store.write(f"{self._directory}/{_INTENT}", msgspec.json.encode(intent))
+
+    def begun(self) -> PaneIntent | None:
+        """The pane that was begun and not ended.
+
+        Raises:
+            DeliveryError: the note of it is damaged.
+        """
+        name = f"{self._directory}/{_INTENT}"
+        data = self._content(name)
+        try:
+            return None if data is None else _intent_decoder.decode(data)
+        except msgspec.DecodeError as error:
+            raise DeliveryError(f"{name} is damaged ({error}); remove it", name) from error
+
+    def end(self, intent: PaneIntent) -> None:
+        """Ends a pane whose files are in place."""
+        self.remove(intent.parts)
+        self._store.delete(f"{self._directory}/{_INTENT}")
+
+    def claim(self, owner: str) -> None:
+        """Makes this process the owner; one that was it before notices by `check_owner`."""
+        self._store.write(f"{self._directory}/{_OWNER}", owner.encode())
+
+    def check_owner(self, owner: str) -> None:
+        """Two streams of one name would take each other's parts, and an object store has no locks.
+
+        Raises:
+            DeliveryError: another process has claimed the spool since.
+        """
+        if self._content(f"{self._directory}/{_OWNER}") != owner.encode():
+            raise DeliveryError(
+                f"{self._directory} belongs to another stream of the same name by now; end one of them, or give each "
+                "a --run_id of its own",
+                self._directory,
+            )
+
+    def _content(self, name: str) -> bytes | None:
+        if not self._store.stamp(name):
+            return None
+        with self._store.open(name) as file:
+            return file.read(_MAX_BYTES)
+
+    def _stems(self, suffix: str) -> list[str]:
+        names = self._store.names(self._directory)
+        return [name.removesuffix(suffix) for name in names if name.endswith(suffix) and not name.startswith(".")]
