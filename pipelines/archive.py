@@ -85,9 +85,11 @@ def main(argv: Sequence[str] | None = None, prog: str = "python -m dovebeam.pipe
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of an archive."""
-    add_job_arguments(parser, _FORMATS, "what the input is (default: told by content)")
+    add_job_arguments(parser, _FORMATS, "format of the input (default: told by its content)")
     parser.add_argument("--output", metavar="DIR", help="the archive: an existing directory, or gs://BUCKET/FOLDER")
-    parser.add_argument("--codec", choices=_CODECS, default="deflate", help="compression (default: deflate)")
+    parser.add_argument(
+        "--codec", choices=_CODECS, default="deflate", help="how the files are compressed (default: deflate)"
+    )
 
 
 def _parse(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> ArchiveOptions:

@@ -54,22 +54,42 @@ def add_job_arguments(parser: argparse.ArgumentParser, input_formats: Sequence[s
         about_formats: the help text on that.
     """
     add = parser.add_argument
-    add("--input", metavar="PATTERN", action="append", default=[], help="files of events, local or gs://; again")
+    add(
+        "--input",
+        metavar="PATTERN",
+        action="append",
+        default=[],
+        help="files of events, local or gs://; may be given again",
+    )
     add("--input_format", choices=input_formats, default="auto", help=about_formats)
-    add("--rejects", metavar="PATH", help="JSON lines of what was rejected; without it, a reject fails the job")
-    add("--ledger", metavar="FILE", help="write the account of all events as JSON, too")
-    add("--start_time", metavar="T", type=checked(_time), help="only events from then on: RFC 3339 or Unix seconds")
-    add("--end_time", metavar="T", type=checked(_time), help="only events before then")
+    add(
+        "--rejects",
+        metavar="PATH",
+        help="write what was rejected there, as JSON lines; without it, a reject fails the job",
+    )
+    add("--ledger", metavar="FILE", help="write the account of all events there, as JSON")
+    add(
+        "--start_time",
+        metavar="T",
+        type=checked(_time),
+        help="only events from this time on: RFC 3339, or seconds since 1970",
+    )
+    add("--end_time", metavar="T", type=checked(_time), help="only events before this time, written as --start_time")
     add(
         "--max_line_bytes",
         metavar="SIZE",
         type=checked(read_size),
         default=DEFAULT_MAX_LINE_BYTES,
-        help="reject longer lines (default: 16M)",
+        help="reject lines that are longer (default: 16M)",
     )
-    add("--run_id", metavar="NAME", default="", help="name of the run in file names (default: the command's own)")
-    add("--wait", action="store_true", help="wait for a job that another machine runs")
-    add("--debug", action="store_true", help="show tracebacks and the whole log")
+    add(
+        "--run_id",
+        metavar="NAME",
+        default="",
+        help="name of the run in the names of shards (default: made of the command and its input)",
+    )
+    add("--wait", action="store_true", help="of a job that runs elsewhere: wait for its end, and show its ledger")
+    add("--debug", action="store_true", help="show the whole log, and tracebacks of errors")
 
 
 def parse_arguments(

@@ -44,7 +44,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options."""
     add = parser.add_argument
     formats = [name for name in INPUT_FORMATS if name != "rejects"]
-    add("--config", metavar="FILE", action="append", default=[], help="Dovecot's configuration; again to add one")
+    add(
+        "--config",
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="Dovecot's configuration; given again, later files override",
+    )
     add(
         "--for",
         dest="place",
@@ -53,10 +59,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="where the job runs: this machine (default), or others, such as Dataflow's",
     )
     add("--format", choices=("text", "json"), default="text", help="text for people (default), or one JSON object")
-    add("--input", metavar="PATTERN", action="append", default=[], help="local files of events to try the metrics on")
-    add("--input_format", choices=formats, default="auto", help="what the input is (default: told by content)")
+    add(
+        "--input",
+        metavar="PATTERN",
+        action="append",
+        default=[],
+        help="local files of events to try the metrics on; may be given again",
+    )
+    add("--input_format", choices=formats, default="auto", help="format of the input (default: told by its content)")
     add("--event", metavar="LINE", action="append", default=[], help="an event as JSON or tab-text: who matches, why")
-    add("--metric", metavar="NAME", action="append", default=[], help="try only this metric; again to add one")
+    add("--metric", metavar="NAME", action="append", default=[], help="try only this metric; may be given again")
     add("--explain", action="store_true", help="with --input: how often each comparison of a filter held")
     add("--max_events", metavar="N", type=checked(read_count), help="read no more events than that from the input")
     add("--debug", action="store_true", help=argparse.SUPPRESS)

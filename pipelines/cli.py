@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any, Final
 
-from dovebeam.pipelines.exit_codes import ExitCode
+from dovebeam.pipelines.exit_codes import MEANINGS, ExitCode
 
 __all__ = ["main"]
 
@@ -40,7 +40,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _without_command(arguments: Sequence[str]) -> int:
     """Help, version, or what is wrong."""
-    parser = argparse.ArgumentParser(prog="dovebeam", description="Dovecot's Event Export for Apache Beam.")
+    parser = argparse.ArgumentParser(
+        prog="dovebeam",
+        description="Dovecot's Event Export for Apache Beam.",
+        epilog="\n".join(["exit codes:", *(f"  {int(code):<4} {text}" for code, text in MEANINGS.items())]),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--version", action=_ShowVersion, nargs=0, help="show the version and exit")
     commands = parser.add_subparsers(title="commands", dest="command", required=True, metavar="COMMAND")
     for name, (_, text) in _COMMANDS.items():

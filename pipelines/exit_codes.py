@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
 
-__all__ = ["ExitCode"]
+__all__ = ["MEANINGS", "ExitCode"]
 
 
 class ExitCode(enum.IntEnum):
@@ -19,3 +22,16 @@ class ExitCode(enum.IntEnum):
     CONFIG = 78
     INTERRUPTED = 130
     TERMINATED = 143
+
+
+MEANINGS: Final[Mapping[ExitCode, str]] = MappingProxyType(
+    {
+        ExitCode.DONE: "done, and the account of all events adds up; a stream was told to end",
+        ExitCode.FAILED: "failed: a target, a disk or an engine, or rejects that had nowhere to go",
+        ExitCode.USAGE: "the command line cannot be meant, and nothing was started",
+        ExitCode.CONFIG: "the configuration has errors, and nothing was started",
+        ExitCode.INTERRUPTED: "ended by Ctrl-C; of a stream or a collector, by the second one",
+        ExitCode.TERMINATED: "ended by SIGTERM; of a stream, by the second one",
+    }
+)
+"""What each of them says to whoever called the command."""

@@ -76,16 +76,26 @@ class ExportOptions:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of an export."""
     add = parser.add_argument
-    add("--config", metavar="FILE", action="append", default=[], help="Dovecot's configuration; again to add one")
-    about = "what the input is (default: told by content); `rejects` sends again what earlier jobs rejected"
+    add(
+        "--config",
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="Dovecot's configuration; given again, later files override",
+    )
+    about = "format of the input (default: told by its content); `rejects` sends again what earlier jobs rejected"
     add_job_arguments(parser, INPUT_FORMATS, about)
-    add("--preview", metavar="DIR", help="write every exporter's output to DIR/EXPORTER.json or .tab, send nothing")
+    add(
+        "--preview",
+        metavar="DIR",
+        help="send nothing; write the output of each exporter to DIR/EXPORTER.json or .tab instead",
+    )
     add(
         "--max_attempts",
         metavar="N",
         type=checked(read_count),
         default=DEFAULT_MAX_ATTEMPTS,
-        help="of rejects that are sent again, hold back what was tried N times (default: 10)",
+        help="with --input_format rejects: hold back what was tried N times (default: 10)",
     )
 
 

@@ -38,7 +38,13 @@ def add_replay_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--dry_run", action="store_true", help="print events and bytes by exporter, metric and hour, and send nothing")
     add("--rate", metavar="N", type=_rate, help="at most so many events a second, over all workers of this machine")
-    add("--only_exporter", metavar="NAME", action="append", default=[], help="send to this exporter only; again")
+    add(
+        "--only_exporter",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="send only to this exporter; may be given again",
+    )
     add("--only_failed", metavar="LEDGER", help="send only to exporters that the ledger of an earlier run shows undone")
 
 

@@ -59,38 +59,49 @@ class StreamOptions:
 def add_stream_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of a stream."""
     add = parser.add_argument
-    add("--config", metavar="FILE", action="append", default=[], help="Dovecot's configuration; again to add one")
+    add(
+        "--config",
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="Dovecot's configuration; given again, later files override",
+    )
     add(
         "--follow",
         metavar="PATH",
         action="append",
         default=[],
-        help="a file that grows, a directory of such files, or a pattern in quotes; again to add one",
+        help="a file that grows, a directory of such files, or a pattern in quotes; may be given again",
     )
     add(
         "--input_subscription",
         metavar="NAME",
-        help="instead: a Pub/Sub subscription, as projects/PROJECT/subscriptions/NAME",
+        help="instead of files: a Pub/Sub subscription, as projects/PROJECT/subscriptions/NAME",
     )
     add(
         "--input_topic",
         metavar="NAME",
-        help="instead: what is published to a Pub/Sub topic while the job runs, as projects/PROJECT/topics/NAME",
+        help="instead of files: what a Pub/Sub topic gets while the job runs, as projects/PROJECT/topics/NAME",
     )
     add("--state", metavar="DIR", help="directory that remembers how far files were read; made if it is missing")
     add(
         "--rejects",
         metavar="TARGET",
-        help="JSON lines of what was rejected are appended to it; elsewhere, a Pub/Sub topic",
+        help="append what was rejected to this file, as JSON lines; of a job that runs elsewhere, a Pub/Sub topic",
     )
     add("--ledger", metavar="FILE", help="keep the account of all events as JSON there, up to date")
-    add("--input_format", choices=STREAM_FORMATS, default="auto", help="of the lines (default: told by content)")
+    add(
+        "--input_format",
+        choices=STREAM_FORMATS,
+        default="auto",
+        help="format of the lines (default: told by their content)",
+    )
     add(
         "--max_line_bytes",
         metavar="SIZE",
         type=checked(read_size),
         default=DEFAULT_MAX_LINE_BYTES,
-        help="reject longer lines (default: 16M)",
+        help="reject lines that are longer (default: 16M)",
     )
     add(
         "--run_id",
@@ -99,7 +110,7 @@ def add_stream_arguments(parser: argparse.ArgumentParser) -> None:
         help="name of the stream in those of its shards; the same after every start, no other stream's "
         "(default: told by input and --rejects)",
     )
-    add("--debug", action="store_true", help="show tracebacks and the whole log")
+    add("--debug", action="store_true", help="show the whole log, and tracebacks of errors")
 
 
 def parse_stream(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> StreamOptions:

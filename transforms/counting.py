@@ -3,7 +3,9 @@
 All are in the namespace `dovebeam`. A counter of one metric or exporter has its name behind a slash.
 """
 
+from collections.abc import Mapping
 from functools import cache
+from types import MappingProxyType
 from typing import Final
 
 from apache_beam.metrics import Metrics
@@ -11,9 +13,31 @@ from apache_beam.metrics.metric import MetricName
 
 from dovebeam.transforms.plan import Outcome
 
-__all__ = ["NAMESPACE", "add", "count_outcome"]
+__all__ = ["COUNTERS", "NAMESPACE", "add", "count_outcome"]
 
 NAMESPACE: Final = "dovebeam"
+
+COUNTERS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "read": "lines and records that were read, and rejects of an earlier job that are sent again",
+        "matched": "events that at least one metric with an exporter matched",
+        "matched/METRIC": "events that this metric matched",
+        "unmatched": "events that no metric with an exporter matched",
+        "unmatched/METRIC": "of `MatchMetric` with a name: events that its filter did not match",
+        "out_of_range": "events outside of `--start_time` and `--end_time`",
+        "undecodable": "lines and records that are no events; each becomes a reject",
+        "held_back": "rejects of an earlier job that were tried often enough, or have no exporter any more",
+        "resent/EXPORTER": "rejects of an earlier job that went to this exporter without being matched again",
+        "formatted/EXPORTER": "events that were written in the format of this exporter",
+        "delivered/EXPORTER": "of those, how many arrived, as the driver promises it",
+        "delivered_bytes/EXPORTER": "bytes of the events that arrived, without framing or compression",
+        "rejected/EXPORTER": "of those that were formatted, how many became rejects",
+        "files/EXPORTER": "shards that were written",
+        "rejects_accounted": "rejects that arrived where rejects go",
+        "reject_reason/TEXT": "rejects of this reason; rare ones are together under `other reasons`",
+    }
+)
+"""What each counter counts. A word in capitals stands for a name, or for the text of a reason."""
 
 
 def add(name: str, count: int, of: str = "") -> None:

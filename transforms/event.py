@@ -77,13 +77,13 @@ class Event(msgspec.Struct, frozen=True, eq=False, gc=False, omit_defaults=True,
 
     @property
     def duration(self) -> int:
-        """Microseconds from creation to sending: the integer field `duration`, else 0."""
+        """Microseconds from creation to sending, which is the integer field `duration`; 0 without one."""
         value = self.raw_fields.get("duration") if self.raw_fields is not UNSET else None
         return value if type(value) is int else 0
 
     @property
     def source(self) -> str | None:
-        """`FILE:LINE` of the code that created the event, None if unknown (no export has it)."""
+        """File and line of the code that created the event, a colon between them; None if unknown, as of exports."""
         return None if self.source_file is UNSET else f"{self.source_file}:{self.source_line}"
 
     def get(self, key: str) -> Value | None:

@@ -99,12 +99,23 @@ class CollectOptions:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of a collector."""
     add = parser.add_argument
-    add("--listen", metavar="ADDRESS", action="append", default=[], help="unix:/PATH or http://HOST:PORT/PATH; again")
-    add("--spool", metavar="DIR", default="", help="directory for the lines; dovebeam stream --follow reads it")
-    add("--fsync", choices=get_args(Fsync), default="batch", help="force data to disk: never, each second, each answer")
+    add(
+        "--listen",
+        metavar="ADDRESS",
+        action="append",
+        default=[],
+        help="unix:/PATH, http://HOST:PORT/PATH or https://...; may be given again",
+    )
+    add("--spool", metavar="DIR", default="", help="directory that keeps the lines, for `dovebeam stream --follow DIR`")
+    add(
+        "--fsync",
+        choices=get_args(Fsync),
+        default="batch",
+        help="force data to disk: never, each second (default), before each answer",
+    )
     add("--token", metavar="REF", help="env:NAME or file:/PATH of a password that http clients must send")
     add("--tls_cert", metavar="FILE", help="certificate chain (PEM) for https addresses")
-    add("--tls_key", metavar="FILE", help="its key, if not in the same file")
+    add("--tls_key", metavar="FILE", help="key of --tls_cert, if it is not in the same file")
     for name, read, default, text in _VALUES:
         add(
             f"--{name}",
@@ -199,10 +210,10 @@ _VALUES: Final[tuple[tuple[str, Callable[[str], int], int, str], ...]] = (
     ("rotate_size", read_size, 64 * _MIB, "begin a new file after so many bytes (default: 64M)"),
     ("rotate_interval", read_period, 600, "begin a new file after so much time (default: 10m)"),
     ("keep", read_duration, 0, "delete finished files that are older, read or not (default: 0s, never)"),
-    ("max_line_bytes", read_size, 4 * _MIB, "keep longer lines aside (default: 4M)"),
+    ("max_line_bytes", read_size, 4 * _MIB, "put longer lines into a file aside (default: 4M)"),
     ("max_body_bytes", read_size, 4 * _MIB, "refuse larger requests with 413 (default: 4M)"),
-    ("max_connections", read_count, 100, "of one listener at a time; others wait (default: 100)"),
-    ("request_timeout", read_period, 30, "for a request that has begun to be complete (default: 30s)"),
+    ("max_connections", read_count, 100, "most connections of one address; others wait (default: 100)"),
+    ("request_timeout", read_period, 30, "how long a request may take to arrive as a whole (default: 30s)"),
     ("socket_mode", read_mode, 0o600, "permission bits of unix sockets (default: 0600)"),
     ("file_mode", read_mode, 0o600, "permission bits of the spool's files (default: 0600)"),
 )

@@ -111,7 +111,7 @@ class Driver(ABC):
 
     @property
     def max_batch_msec(self) -> int | None:
-        """How long at most a payload waits for others while a bundle goes on; None: until there are enough."""
+        """How long at most a payload waits for others while a bundle goes on; None is until there are enough."""
         return None
 
     @property
