@@ -2,7 +2,7 @@
 PYTHON ?= python3
 PYTEST_ARGS ?=
 
-.PHONY: demo test bench soak fuzz clean
+.PHONY: demo docs test bench soak fuzz clean
 
 # An export of sample events in ./demo; run it again after changing demo/dovecot.conf.
 demo: .venv/bin/dovebeam
@@ -15,6 +15,12 @@ demo: .venv/bin/dovebeam
 	.venv/bin/python -m pip install --quiet --upgrade pip
 	.venv/bin/python -m pip install --quiet .
 	touch $@
+
+# The documentation's site in .build/docs; a warning is an error.
+docs: .venv/bin/dovebeam
+	.venv/bin/python -m pip install --quiet '.[docs]'
+	.venv/bin/sphinx-build --fail-on-warning --keep-going --nitpicky --fresh-env --quiet docs .build/docs
+	@echo "The site is in .build/docs/index.html"
 
 # What CI runs: a fresh environment, the wheel built and installed, then lint, types and tests against the wheel.
 test: clean
