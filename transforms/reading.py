@@ -41,6 +41,7 @@ from dovebeam.transforms.sources import (
     decompress,
     detect_compression,
     detect_format,
+    format_advice,
     is_local,
     read_avro_blocks,
     read_lines,
@@ -280,8 +281,10 @@ class _Inspect(beam.DoFn):
     def _format(self, uri: str, head: bytes) -> Format:
         if self._settings.input_format != "auto":
             return self._settings.input_format
-        detected = detect_format(head)
-        if detected is None:
+        detected, advice = detect_format(head), format_advice(head)
+        if advice:
+            _logger.warning("%s %s", uri, advice)
+        elif detected is None:
             _logger.warning("%s begins neither as JSON nor as tab-text nor as Avro; it is read as JSON lines", uri)
         return detected or "json"
 

@@ -16,6 +16,7 @@ from support.commands import HEAD, dovebeam, exporter, metric, write_config, wri
 @pytest.mark.parametrize(
     ("settings", "setting", "advice"),
     [
+        ({"file_path": "/x\udcff"}, "file_path", "not UTF-8"),
         ({"file_path": "gs://bucket/x.json"}, "file_path", "add file_writing = shards"),
         ({"file_path": "s3://bucket/x.json"}, "file_path", "add file_writing = shards"),
         ({"file_path": "gs://b/x", "file_path_template": "{user}"}, "file_path", "add file_writing = shards"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dovebeam.transforms.sources import detect_format
+from dovebeam.transforms.sources import detect_format, format_advice
 
 
 @pytest.mark.parametrize(
@@ -15,6 +15,7 @@ from dovebeam.transforms.sources import detect_format
         (b"{", "json"),
         (b"garbage\n{}\n", "json"),
         (b"\xef\xbb\xbf{}\n{}\n", "json"),
+        (b"\xef\xbb\xbfevent:x\n", "tab-text"),
         (b"event:x\thostname:y\n", "tab-text"),
         (b"hostname:y\n", "tab-text"),
         (b"start_time:2020-01-01T00:00:00.000000Z\n", "tab-text"),
@@ -35,3 +36,27 @@ from dovebeam.transforms.sources import detect_format
 def test_format_is_told_by_the_first_line_that_tells(head: bytes, expected: str | None) -> None:
     """Blank and damaged lines before it do not matter; what no line tells is unknown."""
     assert detect_format(head) == expected
+
+
+@pytest.mark.parametrize(
+    ("head", "advice"),
+    [
+        ('{"event":"x"}\n'.encode("utf-16"), "iconv -f UTF-16"),
+        (b"\xfe\xff\0{", "iconv -f UTF-16"),
+        (b'[{"event":"x"}]', "jq -c '.[]'"),
+        (b'\xef\xbb\xbf\r\n[\r\n {"event":"x"}]', "jq -c '.[]'"),
+        (b'{\n "event":"x"\n}\n', "jq -c ."),
+        (b'{ \r\n "event":"x"\n}\n', "jq -c ."),
+        (b'{"event":"x"}\n', ""),
+        (b'{"event":"x"', ""),
+        (b"event:x\n", ""),
+        (b"Obj\x01", ""),
+        (b"garbage", ""),
+        (b"", ""),
+    ],
+)
+def test_what_people_give_instead_of_lines(head: bytes, advice: str) -> None:
+    """Known mistakes have their repair; what looks as it should has none."""
+    found = format_advice(head)
+    assert advice in found
+    assert bool(advice) == bool(found)

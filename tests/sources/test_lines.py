@@ -190,3 +190,22 @@ def test_readers_in_the_midst_of_an_endless_line_give_up() -> None:
     file = Endless(200_000_000)
     reader_from(FileStream(file, "file"), 1_000_000, 2_000_000, NO_LIMIT)  # type: ignore[arg-type]
     assert file.left > 197_000_000
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 100])
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (b"\xef\xbb\xbfab\nc", [Lines(3, b"ab\n"), Lines(6, b"c")]),
+        (b"\xef\xbb\xbf\xef\xbb\xbfa", [Lines(3, b"\xef\xbb\xbfa")]),
+        (b"a\n\xef\xbb\xbfb", [Lines(0, b"a\n"), Lines(2, b"\xef\xbb\xbfb")]),
+        (b"\xef\xbb\xbf", []),
+        (b"\xef\xbb", [Lines(0, b"\xef\xbb")]),
+    ],
+)
+def test_byte_order_mark(data: bytes, expected: list[Lines], size: int) -> None:
+    """Only the one at the begin of a file is passed over; offsets stay those of the file, also with other cells."""
+    for cell_bytes in (4, 5, 100):
+        cells = range(-(-len(data) // cell_bytes))
+        assert one_by_one(read_cells(data, cells, cell_bytes, sizes=(size,))) == expected
+        assert one_by_one([b for c in cells for b in read_cells(data, range(c, c + 1), cell_bytes)]) == expected

@@ -60,9 +60,13 @@ def check_path(setting: str, path: str) -> None:
     """Refuses a path that cannot name anything.
 
     Raises:
-        DriverSettingError: it is empty or has a NUL byte.
+        DriverSettingError: it is empty, has a NUL byte, or is not UTF-8, as the graph of a job must be.
     """
     if not path:
         raise DriverSettingError(setting, "it is empty; set it to a path")
     if "\0" in path:
         raise DriverSettingError(setting, "a path cannot have a NUL byte; remove it")
+    try:
+        path.encode()
+    except UnicodeEncodeError as error:
+        raise DriverSettingError(setting, "the path is not UTF-8; name it otherwise") from error

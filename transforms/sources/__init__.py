@@ -12,7 +12,7 @@ from dovebeam.transforms.sources.block import DEFAULT_BLOCK_BYTES, OVERLONG_HEAD
 from dovebeam.transforms.sources.compression import Compression, decompress, detect_compression
 from dovebeam.transforms.sources.errors import SourceError
 from dovebeam.transforms.sources.files import FoundFile, SourceFile, absolute_pattern, check_readable, is_local
-from dovebeam.transforms.sources.formats import INPUT_FORMATS, Format, InputFormat, detect_format
+from dovebeam.transforms.sources.formats import INPUT_FORMATS, Format, InputFormat, detect_format, format_advice
 from dovebeam.transforms.sources.lines import LineReader, Lines, read_lines, reader_from
 from dovebeam.transforms.sources.local import read_local_blocks
 from dovebeam.transforms.sources.message_origin import MessageOrigin, message_at, message_place
@@ -42,6 +42,7 @@ __all__ = [
     "decompress",
     "detect_compression",
     "detect_format",
+    "format_advice",
     "is_local",
     "message_at",
     "message_of",

@@ -71,8 +71,13 @@ def check_readable(path: str) -> None:
     """Says of a local path what would otherwise look like an empty file or fail only later.
 
     Raises:
-        SourceError: unless it is a regular file, or a link to one, that may be read.
+        SourceError: unless it is a regular file, or a link to one, that may be read. Its name must be UTF-8, for
+            it travels with blocks and stands in rejects.
     """
+    try:
+        path.encode()
+    except UnicodeEncodeError as error:
+        raise SourceError("has a name that is not UTF-8; rename it, or read it through a link", path) from error
     try:
         mode = os.stat(path).st_mode
     except OSError as error:

@@ -16,6 +16,7 @@ from dovebeam.transforms.sources.streams import ByteStream, FileStream
 
 __all__ = ["LineReader", "Lines", "read_lines", "reader_from"]
 
+_MARK: Final = b"\xef\xbb\xbf"  # U+FEFF in UTF-8, which editors on Windows put before a text
 _READ_BYTES: Final = 64 * 1024  # small enough to be memory that was used before; larger reads were slower
 
 
@@ -45,6 +46,13 @@ class LineReader:
     def at_end(self) -> bool:
         """Whether no byte is left."""
         return self._position == len(self._buffer) and not self._fill()
+
+    def skip_mark(self) -> None:
+        """Passes over a byte order mark at the begin of a file, which is no part of its first line."""
+        while len(self._buffer) < len(_MARK) and self._fill():
+            pass
+        if self._buffer.startswith(_MARK):
+            self._advance(len(_MARK))
 
     def skip_line(self, limit: int) -> None:
         """Passes over the rest of the line in whose midst the reader stands, but not far beyond the offset `limit`.
@@ -134,7 +142,7 @@ def read_lines(
 
     Args:
         reader: stands at a line border.
-        cell_bytes: size of a cell.
+        cell_bytes: size of a cell, more than the 3 of a byte order mark.
         claim: called with the number of each cell in which a line begins, in rising order, before it is read; reading
             ends where it says no. At the end of `size` it is called with the number of cells.
         uri: the file, for errors.
@@ -143,6 +151,8 @@ def read_lines(
     Raises:
         SourceError: if the file ends before `size`, or as reading the stream raises it.
     """
+    if not reader.offset:
+        reader.skip_mark()
     while size is None or reader.offset < size:
         if reader.at_end():
             if size is not None:
