@@ -20,7 +20,7 @@ from dovebeam.transforms.sharding import WriteShards
 from dovebeam.transforms.sharding.transform import shard_settings
 from dovebeam.transforms.shards.layout import check_run_id
 
-__all__ = ["DeliverEvents"]
+__all__ = ["DeliverEvents", "DeliverFn"]
 
 
 class DeliverEvents(RejectingTransform):
@@ -62,13 +62,18 @@ class DeliverEvents(RejectingTransform):
             nothing = beam.Create([], reshuffle=False).with_output_types(Reject)
             self.route_rejects(payloads.pipeline | "No rejects" >> nothing)
             return
-        rejects = payloads | "Deliver" >> beam.ParDo(_DeliverFn(self._driver, self._exporter))
+        rejects = payloads | "Deliver" >> beam.ParDo(DeliverFn(self._driver, self._exporter))
         self.route_rejects(rejects)
 
 
 @beam.typehints.with_output_types(Reject)
-class _DeliverFn(beam.DoFn):
-    """Collects payloads (bytes or batches of them) and sends them together, at the latest when the bundle ends."""
+class DeliverFn(beam.DoFn):
+    """Collects payloads (bytes or batches of them) and sends them together, at the latest when the bundle ends.
+
+    Args:
+        driver: where they go.
+        exporter: the name for counters and rejects.
+    """
 
     def __init__(self, driver: Driver, exporter: str) -> None:
         self._driver = driver
@@ -134,35 +139,43 @@ class _DeliverFn(beam.DoFn):
         self._untold = (0, 0)
         progress.advance(delivered=delivered, rejected=rejected)
 
-    def _reject(self, held: "_Held", failure: Failure) -> WindowedValue:
-        origin, index = held.origin(failure.index)
-        if origin.batch.records:
-            return WindowedValue(self._reject_again(origin, index, failure), origin.timestamp, (origin.window,))
+    def refused(self, batch: PayloadBatch, index: int, failure: Failure) -> Any:
+        """The element that stands for a payload that did not arrive.
+
+        Args:
+            batch: the batch that came with it.
+            index: its place in there.
+            failure: what the driver says.
+        """
+        if batch.records:
+            return self._rejected_again(batch, index, failure)
         reject = make_reject(
             "deliver",
-            held.payloads[failure.index],
+            batch.payloads[index],
             failure.reason,
-            metric=origin.batch.metrics[index] if origin.batch.metrics else "",
+            metric=batch.metrics[index] if batch.metrics else "",
             exporter=self._exporter,
             attempts=failure.attempts,
             http_status=failure.status,
             endpoint_host=failure.endpoint,
-            source_offset=origin.batch.offsets[index] if origin.batch.offsets else None,
+            source_offset=batch.offsets[index] if batch.offsets else None,
         )
-        reject = placed(reject, origin.batch.source_uri, origin.batch.messages)
-        return WindowedValue(reject, origin.timestamp, (origin.window,))
+        return placed(reject, batch.source_uri, batch.messages)
 
-    def _reject_again(self, origin: "_Origin", index: int, failure: Failure) -> Reject:
+    def _reject(self, held: "_Held", failure: Failure) -> WindowedValue:
+        origin, index = held.origin(failure.index)
+        return WindowedValue(self.refused(origin.batch, index, failure), origin.timestamp, (origin.window,))
+
+    def _rejected_again(self, batch: PayloadBatch, index: int, failure: Failure) -> Reject:
         """What was a reject already; one whose event had to be decoded or routed again now has got as far as here."""
-        payload = origin.batch.payloads[index]
         record = rejected_again(
-            origin.batch.records[index],
+            batch.records[index],
             failure.reason,
             attempts=failure.attempts,
             http_status=failure.status,
             endpoint_host=failure.endpoint,
         )
-        return as_payload(record, payload, metric=origin.batch.metrics[index], exporter=self._exporter)
+        return as_payload(record, batch.payloads[index], metric=batch.metrics[index], exporter=self._exporter)
 
 
 class _Origin(NamedTuple):
