@@ -166,6 +166,11 @@ def _check_far(options: ArchiveOptions) -> None:
         raise UsageError("--rejects names a file of this machine, but the job runs elsewhere; give it as gs://...")
     if options.ledger is not None and not options.wait:
         raise UsageError("--ledger needs the end of the job, which runs elsewhere; add --wait")
+    if options.rejects is None and not options.wait:
+        raise UsageError(
+            "a job that runs elsewhere and that nobody waits for needs a place for what it rejects; add --rejects "
+            "gs://BUCKET/OBJECT, or --wait"
+        )
 
 
 def _check_outputs(options: ArchiveOptions) -> None:

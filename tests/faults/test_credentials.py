@@ -255,7 +255,7 @@ def test_job_elsewhere_refuses_written_out_credentials_all_at_once(
     job.prepare("http://127.0.0.1:9", authority, tls_port)
     ran = dovebeam(
         *("export", "--config", job.config, "--input", job.folder / "events.json"),
-        "--runner=support.far_runner.FarRunner",
+        *("--runner=support.far_runner.FarRunner", "--wait"),
     )
     assert ran.code == 78
     assert found_in(ran.out + ran.err, SECRETS) == set()

@@ -29,6 +29,7 @@ from support.commands import (
     write_events,
 )
 from support.corpus import CORPUS, corpus_lines
+from support.gcs_emulator import PIPELINE_OPTIONS, gcs_emulator
 from support.programs import free_port
 
 LINES = corpus_lines("events.json.gz")[:300]
@@ -339,11 +340,22 @@ def test_local_paths_for_a_far_job(options: list[str], words: str, tmp_path: Pat
 def test_a_far_job(wait: bool, tmp_path: Path, events: Path) -> None:
     """Another runner's job is named and left alone; only with --wait there is an account."""
     ledger = tmp_path / "ledger.json"
-    options = ["--runner=support.far_runner.FarRunner", *(["--wait", "--ledger", ledger] if wait else [])]
-    ran = dovebeam("export", "--config", everything_to(tmp_path, "drop"), "--input", events, *options)
+    with gcs_emulator() as gcs:
+        options = ["--wait", "--ledger", ledger] if wait else ["--rejects", gcs.uri("rejects.jsonl")]
+        command = ["export", "--config", everything_to(tmp_path, "drop"), "--input", events, *options]
+        ran = dovebeam(*command, "--runner=support.far_runner.FarRunner", *PIPELINE_OPTIONS)
     assert ran.code == 0
-    assert ran.err == "dovebeam: job job-17 is running\n"
+    assert "dovebeam: job job-17 is running\n" in ran.err
     assert ledger.exists() == ("delivered" in ran.out) == wait
+
+
+@pytest.mark.parametrize("command", ["export", "archive"])
+def test_a_far_job_that_nobody_looks_after(command: str, tmp_path: Path, events: Path) -> None:
+    """What it rejects must have a place, since its account is seen by nobody."""
+    own = ["--config", everything_to(tmp_path, "drop")] if command == "export" else ["--output", tmp_path]
+    ran = dovebeam(command, *own, "--input", events, "--runner=support.far_runner.FarRunner")
+    assert ran.code == 2
+    assert "needs a place for what it rejects; add --rejects gs://BUCKET/OBJECT, or --wait" in ran.err
 
 
 def test_a_far_job_that_failed(tmp_path: Path, events: Path) -> None:
