@@ -16,8 +16,10 @@ from dovebeam.transforms import counting, progress
 from dovebeam.transforms.codecs import DEFAULT_MAX_LINE_BYTES
 from dovebeam.transforms.config import Config
 from dovebeam.transforms.deliver import DeliverEvents
-from dovebeam.transforms.drivers import Driver, make_driver
+from dovebeam.transforms.drivers import Driver, FileDriver, Router, make_driver
 from dovebeam.transforms.drivers.files.clashes import shard_clashes
+from dovebeam.transforms.drivers.files.routing import PathRouter
+from dovebeam.transforms.drivers.files.windows import WindowRouter
 from dovebeam.transforms.event import Event
 from dovebeam.transforms.plan import ExportPlan, TimeRange, make_plan
 from dovebeam.transforms.rejecting import REJECTED, RejectingTransform
@@ -63,20 +65,37 @@ class ExportEvents(RejectingTransform):
         chosen = {name: replaced.get(name) or make_driver(config.exporters[name]) for name in used}
         for clash in shard_clashes(chosen).values():
             raise clash
-        routers = {name: router for name, driver in chosen.items() if (router := driver.router()) is not None}
-        self._plan = make_plan(config, time_range, routers)
+        self._routers = {name: router for name, driver in chosen.items() if (router := driver.router()) is not None}
+        self._shards = [name for name, driver in chosen.items() if _has_shards(driver)]
+        self._config, self._time_range = config, time_range
         self._deliveries = {name: DeliverEvents(driver, name=name, run_id=run_id) for name, driver in chosen.items()}
         self._max_line_bytes = max_line_bytes
 
     def expand(self, source: Any) -> None:
         """PCollection of Block or Event to nothing."""
-        tags = {name: f"to_{index}" for index, name in enumerate(self._plan.exporters)}
-        export = beam.ParDo(_ExportFn(self._plan, tags, self._max_line_bytes))
+        plan = make_plan(self._config, self._time_range, self._routers_for(source))
+        tags = {name: f"to_{index}" for index, name in enumerate(plan.exporters)}
+        export = beam.ParDo(_ExportFn(plan, tags, self._max_line_bytes))
         outputs = source | "Match and format" >> export.with_outputs(*tags.values(), main=REJECTED)
         self.route_rejects(outputs[REJECTED])
         for name, delivery in self._deliveries.items():
             payloads = outputs[tags[name]]
             _ = payloads | f"Deliver to {name}" >> delivery.with_error_handler(self._error_handler)
+
+    def _routers_for(self, source: Any) -> Mapping[str, Router]:
+        """Input without an end has its shards written window by window, so there each path has its window with it."""
+        if source.is_bounded:
+            return self._routers
+        windowed = {
+            name: WindowRouter(router)
+            for name in self._shards
+            if isinstance(router := self._routers.get(name), PathRouter) and router.window_secs
+        }
+        return {**self._routers, **windowed}
+
+
+def _has_shards(driver: Driver) -> bool:
+    return isinstance(driver, FileDriver) and driver.file_writing == "shards"
 
 
 @beam.typehints.with_output_types(Any)

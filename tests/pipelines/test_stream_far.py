@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from apache_beam.portability import common_urns
 from apache_beam.portability.api import beam_runner_api_pb2
 from apache_beam.portability.common_urns import composites
 
@@ -38,6 +39,24 @@ def test_graph(tmp_path: Path, option: str, name: str) -> None:
     assert getattr(beam_runner_api_pb2.PubSubReadPayload.FromString(read), option) == name
     names = {each.unique_name for each in steps}
     assert {"Export/Match and format", "Export/Deliver to x/Deliver", "Rejects/Publish"} <= names
+
+
+def test_graph_of_shards(tmp_path: Path) -> None:
+    """Files are made window by window, and what is late makes further panes and is never dropped."""
+    settings = "file_path = gs://bucket/events.json", "file_writing = shards", "file_rotate_interval = 1 h"
+    config = write_config(tmp_path, exporter("x", "file", "json", *settings), metric("all", "event=*", "x"))
+    far = "--runner=support.far_runner.TranslatingRunner"
+    ran = dovebeam("stream", "--config", config, "--input_topic", TOPIC, "--rejects", REJECTS, far)
+    assert ran.code == 0, ran.err
+    graph, _ = TranslatingRunner.graphs.pop()
+    components = graph.components
+    (panes,) = [each for each in components.transforms.values() if each.unique_name.endswith("In windows/Panes")]
+    (output,) = panes.outputs.values()
+    windowing = components.windowing_strategies[components.pcollections[output].windowing_strategy_id]
+    assert windowing.window_fn.urn == common_urns.fixed_windows.urn
+    assert windowing.trigger.after_end_of_window.HasField("late_firings")
+    assert windowing.accumulation_mode == beam_runner_api_pb2.AccumulationMode.DISCARDING
+    assert windowing.allowed_lateness > 100 * 365 * 24 * 3600 * 1000
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,9 @@ class ShardSettings(NamedTuple):
         max_bytes: where files end, 0 for a default.
         mode: of final files.
         directory_mode: of directories that they need.
+        window_secs: length of the windows of input without an end, 0 for none.
+        delay_secs: how long after the end of a window its files are written.
+        buckets: how many panes a window has that can be written at the same time.
     """
 
     base: str
@@ -48,6 +51,9 @@ class ShardSettings(NamedTuple):
     max_bytes: int
     mode: int
     directory_mode: int
+    window_secs: int = 0
+    delay_secs: int = 0
+    buckets: int = 1
 
     def store(self) -> Store:
         """The place, on this worker."""

@@ -1,6 +1,8 @@
 """`WriteShards`: payloads into files that are complete and named when the job ends.
 
 Clear --> payloads --> Parts --> pieces by path --> Plan --> Compose --> all files together --> Commit
+
+Input without an end has no such moment; see `windowed`.
 """
 
 from typing import Any
@@ -19,12 +21,14 @@ from dovebeam.transforms.sharding.steps import (
     PlanFn,
     ShardSettings,
 )
+from dovebeam.transforms.sharding.windowed import WriteWindowShards
 from dovebeam.transforms.shards.framing import Framing, Lines
 from dovebeam.transforms.shards.layout import Layout, check_run_id
 
 __all__ = ["WriteShards", "shard_settings"]
 
 _LINES = Lines()
+_BUCKETS = 8  # paths from fields may be many, and one worker alone would write all of them
 
 
 class WriteShards(beam.PTransform):
@@ -39,7 +43,7 @@ class WriteShards(beam.PTransform):
         settings: from `shard_settings`.
 
     Guarantee: exactly once. A final name that somebody else has fails the job before anything is renamed; a rename that
-    fails, fails it, too. Output: one `Manifest` for the run.
+    fails, fails it, too. Output: one `Manifest` for the run. For input without an end see `WriteWindowShards`.
     """
 
     def __init__(self, settings: ShardSettings) -> None:
@@ -51,14 +55,19 @@ class WriteShards(beam.PTransform):
         return f"WriteShards({self._settings.layout.exporter})"
 
     def expand(self, payloads: Any) -> Any:
-        """PCollection of bytes or PayloadBatch to one `Manifest`.
+        """PCollection of bytes or PayloadBatch to one `Manifest`, or to one for each pane if the input has no end.
 
         Raises:
-            ValueError: the input never ends, so the job would never name a file.
+            ValueError: the input has no end and the files no windows, so the job would never name one.
         """
-        if not payloads.is_bounded:
-            raise ValueError("file_writing = shards names its files when all is read, and this input has no end")
         settings = self._settings
+        if not payloads.is_bounded:
+            if not settings.window_secs:
+                raise ValueError(
+                    "file_writing = shards names its files when all is read, and this input has no end; add "
+                    "file_rotate_interval for files that are named when that part of time is over"
+                )
+            return payloads | "In windows" >> WriteWindowShards(settings)
         if not payloads.windowing.is_default():
             payloads = payloads | "Whole run" >> beam.WindowInto(GlobalWindows())
         # What a failed run of the same name has left goes before anything is written, not when the disk is full of it.
@@ -101,5 +110,15 @@ def shard_settings(driver: FileDriver, exporter: str, run_id: str, framing: Fram
         DriverSettingError: `run_id` cannot be a part of file names.
     """
     layout = Layout(exporter, check_run_id(run_id), driver.file_compression)
-    path = "" if driver.router() else driver.default_path
-    return ShardSettings(driver.base, path, layout, framing, driver.rotate_size, driver.mode, driver.directory_mode)
+    return ShardSettings(
+        driver.base,
+        "" if driver.router() else driver.default_path,
+        layout,
+        framing,
+        driver.rotate_size,
+        driver.mode,
+        driver.directory_mode,
+        driver.rotate_interval_secs,
+        (driver.file_window_delay_msec or 0) // 1000,
+        _BUCKETS if "{" in driver.file_path_template else 1,
+    )
