@@ -36,6 +36,7 @@ python_use_unqualified_type_names = True
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 napoleon_use_rtype = False
+napoleon_use_ivar = True
 nitpick_ignore_regex = [(r"py:.*", r"(apache_beam|collections|datetime|ipaddress|os|pathlib|typing)\..*")]  # not ours
 
 html_theme = "furo"

@@ -18,6 +18,13 @@ def api(module: str, *names: str) -> str:
 
 
 def _entry(path: str, thing: object) -> str:
-    kind = "autoclass" if inspect.isclass(thing) else "autofunction"
-    members = f"   :members:\n   :exclude-members: {_FOR_BEAM}\n" if kind == "autoclass" else ""
-    return f"```{{eval-rst}}\n.. {kind}:: {path}\n{members}```\n\n"
+    if not inspect.isclass(thing):
+        return _directive("autofunction", path)
+    if issubclass(thing, tuple):  # its members are aliases of numbers; what they are is in the docstring
+        return _directive("autoclass", path)
+    return _directive("autoclass", path, ":members:", f":exclude-members: {_FOR_BEAM}")
+
+
+def _directive(kind: str, path: str, *options: str) -> str:
+    lines = ["```{eval-rst}", f".. {kind}:: {path}", *(f"   {option}" for option in options), "```"]
+    return "\n".join([*lines, "", ""])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import functools
+import re
 from collections.abc import Iterator
 from importlib import import_module
 from unittest import mock
@@ -21,10 +22,10 @@ def command(name: str) -> str:
     parser = parser_of(name)
     parser.formatter_class = functools.partial(argparse.HelpFormatter, width=84)  # type: ignore[assignment]
     parts = [
-        f"{parser.description}\n",
+        f"{_prose(parser.description)}\n",
         f"```text\n{parser.format_usage().removeprefix('usage: ').strip()}\n```\n",
         table(("option", "meaning"), _rows(parser)),
-        f"{parser.epilog or ''}\n",
+        f"{_prose(parser.epilog)}\n",
     ]
     return "\n".join(parts)
 
@@ -58,4 +59,11 @@ def _rows(parser: argparse.ArgumentParser) -> Iterator[tuple[str, str]]:
         name = action.option_strings[-1] if action.option_strings else ""
         value = formatter._format_args(action, action.dest.upper()) if action.nargs != 0 else ""
         anchor = f"{parser.prog.split()[-1]}-{action.dest}"
-        yield code(f"{name} {value}".strip(), anchor), (action.help or "").replace("%%", "%")
+        yield code(f"{name} {value}".strip(), anchor), _prose(action.help)
+
+
+def _prose(text: str | None) -> str:
+    """A text of argparse as Markdown: options in the font of code, if they are not yet."""
+    pieces = (text or "").replace("%%", "%").split("`")
+    pieces[::2] = [re.sub(r"--[a-z][a-z_=0-9]*", r"`\g<0>`", piece) for piece in pieces[::2]]
+    return "`".join(pieces)

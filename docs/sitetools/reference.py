@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final
 
-from sitetools import api, commands, counters, settings_tables
+from sitetools import api, commands, counters, settings_tables, yaml_transforms
 
 __all__ = ["filled"]
 
@@ -23,6 +23,7 @@ _MAKERS: Final[Mapping[str, Callable[..., str]]] = MappingProxyType(
         "counters": counters.counters,
         "exit_codes": commands.exit_codes,
         "settings": settings_tables.settings,
+        "yaml_transform": yaml_transforms.yaml_transform,
     }
 )
 """What a comment can ask for."""
