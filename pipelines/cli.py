@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import Any, Final
 
 from dovebeam.pipelines.exit_codes import MEANINGS, ExitCode
+from dovebeam.pipelines.standard_streams import provide_streams
 
 __all__ = ["main"]
 
@@ -40,6 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _without_command(arguments: Sequence[str]) -> int:
     """Help, version, or what is wrong."""
+    provide_streams()
     parser = argparse.ArgumentParser(
         prog="dovebeam",
         description="Dovecot's Event Export for Apache Beam.",

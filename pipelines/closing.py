@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Protocol
 
@@ -50,10 +49,7 @@ def close_job(ledger: Ledger, options: ClosingOptions) -> int:
     """Shows and writes the ledger, and says by the exit code whether it is that of a job that may count as done."""
     if options.ledger is not None:
         replace_file(options.ledger, json.dumps(ledger.as_dict(), indent=2, ensure_ascii=False).encode() + b"\n")
-    try:
-        show_ledger(ledger)
-    except BrokenPipeError:  # whoever read it has seen enough
-        sys.stdout = None
+    show_ledger(ledger)
     imbalances = ledger.imbalances()
     for imbalance in imbalances:
         say(f"lost count: {imbalance}; please report this, and do not rely on this run")

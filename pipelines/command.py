@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dovebeam.pipelines.arguments import UsageError
 from dovebeam.pipelines.exit_codes import ExitCode
 from dovebeam.pipelines.logs import configure, say
+from dovebeam.pipelines.standard_streams import provide_streams
 
 __all__ = ["guarded"]
 
@@ -18,6 +19,7 @@ def guarded(arguments: Sequence[str], run: Callable[[], int]) -> int:
         arguments: the command line; `--debug` in it shows the whole log.
         run: parses and does what the command is for. It may raise `UsageError`.
     """
+    provide_streams()
     configure(debug="--debug" in arguments)  # first: what Beam logs when it is imported would set up another
     try:
         return run()

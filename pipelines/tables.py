@@ -6,6 +6,9 @@ import sys
 from collections.abc import Sequence
 from typing import Final, NamedTuple, TextIO
 
+from dovebeam.pipelines.standard_streams import mute_stdout
+from dovebeam.transforms.drivers.system_errors import delivery_error
+
 __all__ = ["Table", "number", "printable", "show_tables", "text_of"]
 
 _GAP: Final = "  "
@@ -20,13 +23,24 @@ class Table(NamedTuple):
 
 
 def show_tables(tables: Sequence[Table], out: TextIO | None = None) -> None:
-    """Prints tables, by default on standard output; in colour if that is a terminal. Empty ones are left out."""
+    """Prints tables, by default on standard output; in colour if that is a terminal. Empty ones are left out.
+
+    Whoever closes a pipe in the middle of the tables has seen enough.
+
+    Raises:
+        DeliveryError: standard output cannot be written for another reason.
+    """
     out = sys.stdout if out is None else out
-    if out.isatty():
-        _show_rich(tables, out)
-    else:
-        out.write(text_of(tables))
-    out.flush()
+    try:
+        if out.isatty():
+            _show_rich(tables, out)
+        else:
+            out.write(text_of(tables))
+        out.flush()
+    except BrokenPipeError:
+        mute_stdout()
+    except OSError as error:
+        raise delivery_error("write", "standard output", error) from error
 
 
 def text_of(tables: Sequence[Table]) -> str:
