@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-__all__ = ["code", "table"]
+__all__ = ["anchor_of", "code", "table"]
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -14,10 +14,15 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def code(text: str, anchor: str = "") -> str:
-    """A word in the font of code; with an anchor, links can lead to it."""
+    """A word in the font of code; with an anchor, links can lead to it by `anchor_of` that."""
     if not text:
         return ""
-    return f"`{text}`{{#{anchor}}}" if anchor else f"`{text}`"
+    return f"`{text}`{{#{anchor_of(anchor)}}}" if anchor else f"`{text}`"
+
+
+def anchor_of(name: str) -> str:
+    """The id of a name in the form that Sphinx keeps as it is."""
+    return name.lower().replace("_", "-")
 
 
 def _cell(text: str) -> str:

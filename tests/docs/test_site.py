@@ -20,6 +20,7 @@ from dovebeam.transforms import yaml
 from dovebeam.transforms.config import SETTINGS
 from dovebeam.transforms.counting import COUNTERS
 from sitetools import commands, contents, links, reference, settings_tables
+from sitetools.tables import anchor_of
 from support.documents import ROOT, pages
 from support.html_pages import Page, read_site
 from support.markdown_pages import anchors_of, exists, links_of
@@ -115,10 +116,10 @@ def test_every_page_can_be_found_on_github() -> None:
 
 def test_every_setting_is_in_the_reference(site: dict[str, Page]) -> None:
     """Each has an entry that links can lead to, in exactly one table."""
-    assert SETTINGS.keys() <= site["reference/settings.html"].ids
+    assert set(map(anchor_of, SETTINGS)) <= site["reference/settings.html"].ids
     tables = {name: settings_tables.settings(name) for name in settings_tables.GROUPS}
     for name in SETTINGS:
-        assert sum(f"{{#{name}}}" in text for text in tables.values()) == 1, name
+        assert sum(f"{{#{anchor_of(name)}}}" in text for text in tables.values()) == 1, name
 
 
 def test_every_command_and_option_is_in_the_reference(site: dict[str, Page]) -> None:
@@ -128,7 +129,7 @@ def test_every_command_and_option_is_in_the_reference(site: dict[str, Page]) -> 
         assert f"dovebeam-{name}" in page.ids
         for action in commands.parser_of(name)._actions:
             if action.help != "==SUPPRESS==":
-                assert f"{name}-{action.dest}" in page.ids, (name, action.dest)
+                assert anchor_of(f"{name}-{action.dest}") in page.ids, (name, action.dest)
                 assert len(action.help.split()) >= 3, (name, action.dest)
 
 
@@ -149,7 +150,7 @@ def test_every_transform_for_beam_yaml_is_in_the_reference(site: dict[str, Page]
     """Each transform of the package has its part, and each of its arguments an entry."""
     ids = site["reference/yaml.html"].ids
     for name in yaml.__all__:
-        assert {f"{name}-{key}" for key in inspect.signature(getattr(yaml, name)).parameters} <= ids, name
+        assert {anchor_of(f"{name}-{key}") for key in inspect.signature(getattr(yaml, name)).parameters} <= ids, name
 
 
 def test_every_counter_is_in_the_reference(site: dict[str, Page]) -> None:
