@@ -31,7 +31,11 @@ autodoc_typehints_description_target = "documented"
 autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True
 toc_object_entries_show_parents = "hide"
-nitpick_ignore = [("py:class", "Paths")]  # a name for a union of types, which Sphinx does not look through
+nitpick_ignore = [
+    ("py:class", "Paths"),  # a name for a union of types, which Sphinx does not look through
+    ("py:class", "Script"),  # the same
+    ("py:class", "PipelineResult"),  # Beam's, imported for type checkers only
+]
 python_use_unqualified_type_names = True
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 from urllib.parse import urlsplit
 
 import pytest
@@ -16,7 +17,7 @@ import dovebeam.transforms
 from dovebeam.pipelines import cli
 from dovebeam.pipelines.exit_codes import MEANINGS, ExitCode
 from dovebeam.pipelines.ledger import Ledger
-from dovebeam.transforms import yaml
+from dovebeam.transforms import testing, yaml
 from dovebeam.transforms.config import SETTINGS
 from dovebeam.transforms.counting import COUNTERS
 from sitetools import commands, contents, links, reference, settings_tables
@@ -140,10 +141,12 @@ def test_every_exit_code_is_in_the_reference(site: dict[str, Page]) -> None:
         assert text in site["reference/commands.html"].text
 
 
-def test_every_public_name_is_in_the_reference(site: dict[str, Page]) -> None:
-    """What `dovebeam.transforms` makes public is there by that name."""
-    ids = site["reference/api.html"].ids
-    assert [name for name in dovebeam.transforms.__all__ if f"dovebeam.transforms.{name}" not in ids] == []
+@pytest.mark.parametrize(
+    ("module", "page"), [(dovebeam.transforms, "reference/api.html"), (testing, "reference/testing.html")]
+)
+def test_every_public_name_is_in_the_reference(site: dict[str, Page], module: ModuleType, page: str) -> None:
+    """What a module makes public is there by that name."""
+    assert [name for name in module.__all__ if f"{module.__name__}.{name}" not in site[page].ids] == []
 
 
 def test_every_transform_for_beam_yaml_is_in_the_reference(site: dict[str, Page]) -> None:

@@ -37,7 +37,7 @@ class HttpRequest:
 
     @property
     def lines(self) -> list[bytes]:
-        """The lines of the body: the payloads of a batch of lines."""
+        """The lines of the body, which are the payloads of a batch of lines."""
         return self.body.split(b"\n")[:-1] if self.body.endswith(b"\n") else [self.body]
 
     def json(self) -> Any:
@@ -74,6 +74,8 @@ Script = Sequence[int | Answer] | Callable[[HttpRequest], int | Answer]
 class HttpTarget:
     """A server on 127.0.0.1 for the time of a `with` block.
 
+    For example::
+
         with HttpTarget([503, 200]) as target:
             ...  # the first request fails, all others succeed
         assert target.requests[1].json() == {"event": "a"}
@@ -94,7 +96,7 @@ class HttpTarget:
 
     @property
     def url(self) -> str:
-        """http://127.0.0.1:PORT, without a path.
+        """Where it listens, as http, 127.0.0.1 and a port, without a path.
 
         Raises:
             RuntimeError: the `with` block has not begun.
