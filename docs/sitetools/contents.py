@@ -1,4 +1,4 @@
-"""The navigation of the site, from the lists of links in pages called index.md, so that there is one table of contents."""
+"""The navigation of the site, from the lists of links in pages called index.md: one table of contents, not two."""
 
 from __future__ import annotations
 
