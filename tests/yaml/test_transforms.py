@@ -56,6 +56,30 @@ def test_events_from_a_column(kind: type) -> None:
     assert counters["read"] == 3
 
 
+LIST = b'{"event":"a","fields":{"user":"u","duration":5,"remote_ip":"192.0.2.1","reason_code":["x"],"last_run_time":"1970-01-01T00:00:00.000007Z"}}'  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("kind", "values"),
+    [
+        ("str", ["u", "5", "192.0.2.1", None, "1970-01-01T00:00:00.000007Z", None]),
+        ("int", [None, 5, None, None, None, None]),
+        ("ip", [None, None, "192.0.2.1", None, None, None]),
+        ("strlist", [None, None, None, ["x"], None, None]),
+        ("time_usec", [None, None, None, None, 7, None]),
+    ],
+)
+def test_fields_as_columns(kind: str, values: list[Any]) -> None:
+    """Fields become typed columns beside the others; what is missing or of another type is null."""
+    keys = ["user", "duration", "remote_ip", "reason_code", "last_run_time", "none"]
+    with pipeline() as (p, _):
+        rows = p | beam.Create([beam.Row(line=LIST)]) | DovecotEvents(columns=dict.fromkeys(keys, kind))
+        assert list(columns(rows)) == [*EventRow._fields, *keys]
+        assert_that(rows | beam.Map(lambda row: [getattr(row, key) for key in keys]), equal_to([values]))
+        again = rows | MatchMetric(filter="user=u") | FormatEvents(include=["name"])
+        assert_that(again | beam.Map(lambda row: row.payload), equal_to([b'{"event":"a"}']), label="still events")
+
+
 def test_several_events_in_one_row() -> None:
     """A message may hold several lines; each bad one is an error of its row."""
     with pipeline() as (p, _):
@@ -195,6 +219,12 @@ ROW = [beam.Row(colour="red", size=1)]
         (lambda: DovecotEvents(format="avro"), ROW, "unknown format 'avro'; supported: auto, json, tab-text"),
         (lambda: DovecotEvents(path="x"), ROW, "path reads files, which takes no input"),
         (lambda: DovecotEvents(path="x", field="y"), ROW, "keep one of the two"),
+        (
+            lambda: DovecotEvents(path="x", columns={"user": "text"}),
+            None,
+            "unknown type of the column 'user': 'text'; supp",
+        ),
+        (lambda: DovecotEvents(path="x", columns={"name": "str"}), None, "every event has a column 'name'"),
         (DovecotEvents, ROW, "needs field: NAME, the column to read; its input has: colour, size"),
         (lambda: DovecotEvents(field="col"), ROW, "there is no column 'col'; its input has: colour, size"),
         (lambda: MatchMetric(filter="event="), ROW, "unexpected end of file"),

@@ -12,10 +12,11 @@ from dovebeam.transforms.decoding import decode_block
 from dovebeam.transforms.errors import UnknownNameError
 from dovebeam.transforms.reading import ReadBlocks
 from dovebeam.transforms.reject import Reject
-from dovebeam.transforms.rows import EventRow, event_to_row
+from dovebeam.transforms.rows import event_to_row
 from dovebeam.transforms.sources import Block, Format
 from dovebeam.transforms.yaml.columns import one_column
 from dovebeam.transforms.yaml.error_output import BAD, error_output, error_row, error_type, reject_errors, with_errors
+from dovebeam.transforms.yaml.promoted import check_columns, promote, promoted_type
 
 # ruff: noqa: UP007, UP045  Beam 2.77 takes `X | None` in a schema for Any
 __all__ = ["FILE_FORMATS", "DovecotEvents"]
@@ -37,6 +38,9 @@ class DovecotEvents(beam.PTransform):
         format: json, tab-text, avro (of files), or auto, which tells it by the content.
         field: the column of the input that holds the line or lines of an event, as bytes or string; may be left out if
             the input has only one.
+        columns: fields to be columns of their own beside the others, by name, with what they hold: str, int, time_usec
+            (microseconds since 1970), ip or strlist. A field that an event lacks, or that is of another type, is null;
+            str takes every type but lists, as text.
         max_line_bytes: longer lines are errors; 1048576 if it is not given.
         error_handling: output is the name of the output for lines that are no events; without it the first one fails
             the job.
@@ -50,6 +54,7 @@ class DovecotEvents(beam.PTransform):
         path: Optional[Union[str, Sequence[str]]] = None,
         format: Optional[str] = "auto",  # noqa: A002  the name in Beam YAML's own transforms
         field: Optional[str] = None,
+        columns: Optional[Mapping[str, str]] = None,
         max_line_bytes: Optional[int] = DEFAULT_MAX_LINE_BYTES,
         error_handling: Optional[Mapping[str, str]] = None,
     ) -> None:
@@ -62,11 +67,13 @@ class DovecotEvents(beam.PTransform):
         if path is not None and field is not None:
             raise ValueError("path reads files, field a column of the input; keep one of the two")
         self._field = field
+        self._columns = dict(columns or {})
+        check_columns(self._columns)
         self._max_line_bytes = max_line_bytes or DEFAULT_MAX_LINE_BYTES
         self._error_output = error_output(error_handling)
 
     def expand(self, given: Any) -> Any:
-        """Files, or PCollection of rows, to PCollection of EventRow."""
+        """Files, or PCollection of rows, to PCollection of EventRow, or of rows with further columns."""
         if isinstance(given, beam.PCollection):
             if self._path is not None:
                 raise ValueError("path reads files, which takes no input; write field, or remove the input")
@@ -78,38 +85,54 @@ class DovecotEvents(beam.PTransform):
     def _from_files(self, begin: Any) -> Any:
         path = [self._path] if isinstance(self._path, str) else list(self._path or ())
         read = ReadBlocks(path, input_format=self._format, max_line_bytes=self._max_line_bytes)
-        decode = beam.ParDo(_BlockFn(self._max_line_bytes)).with_outputs(BAD, main="events")
-        outputs = begin | "Read" >> read | "Decode" >> decode
+        decode = beam.ParDo(_BlockFn(self._columns, self._max_line_bytes))
+        outputs = begin | "Read" >> read | "Decode" >> self._with_types(decode)
         return with_errors(outputs["events"], reject_errors(outputs[BAD]), self._error_output)
 
     def _from_rows(self, rows: Any) -> Any:
         column = one_column("DovecotEvents", rows, self._field)
-        decode = beam.ParDo(_ColumnFn(column, self._format, self._max_line_bytes)).with_outputs(BAD, main="events")
-        outputs = rows | "Decode" >> decode
+        decode = beam.ParDo(_ColumnFn(column, self._format, self._columns, self._max_line_bytes))
+        outputs = rows | "Decode" >> self._with_types(decode)
         outputs[BAD].element_type = error_type(rows.element_type)
         return with_errors(outputs["events"], outputs[BAD], self._error_output)
 
+    def _with_types(self, decode: Any) -> Any:
+        return decode.with_output_types(promoted_type(self._columns)).with_outputs(BAD, main="events")
 
-@beam.typehints.with_output_types(EventRow)
-class _BlockFn(beam.DoFn):
-    """The rows of a block's events."""
 
-    def __init__(self, max_line_bytes: int) -> None:
+class _DecodeFn(beam.DoFn):
+    """What decodes blocks to rows, with these columns beside the common ones."""
+
+    def __init__(self, columns: Mapping[str, str], max_line_bytes: int) -> None:
+        self._columns = columns
         self._max_line_bytes = max_line_bytes
 
+    def setup(self) -> None:
+        self._promote = promote(self._columns)
+
+    def rows_and_rejects(self, block: Block) -> Iterable[Any]:
+        found = decode_block(block, self._max_line_bytes)
+        counting.add("read", found.read)
+        counting.add("undecodable", len(found.rejects))
+        yield from (self._promote(event_to_row(event)) for event in found.decoded.events)
+        yield from found.rejects
+
+
+class _BlockFn(_DecodeFn):
+    """The rows of a block's events."""
+
     def process(self, block: Any) -> Iterable[Any]:
-        for found in _rows_and_rejects(block, self._max_line_bytes):
+        for found in self.rows_and_rejects(block):
             yield beam.pvalue.TaggedOutput(BAD, found) if isinstance(found, Reject) else found
 
 
-@beam.typehints.with_output_types(EventRow)
-class _ColumnFn(beam.DoFn):
+class _ColumnFn(_DecodeFn):
     """The rows of the events in a column; what in it is none is an error of the whole row."""
 
-    def __init__(self, column: str, line_format: str, max_line_bytes: int) -> None:
+    def __init__(self, column: str, line_format: str, columns: Mapping[str, str], max_line_bytes: int) -> None:
+        super().__init__(columns, max_line_bytes)
         self._column = column
         self._format = line_format
-        self._max_line_bytes = max_line_bytes
 
     def process(self, row: Any) -> Iterable[Any]:
         value = getattr(row, self._column, None)
@@ -119,7 +142,7 @@ class _ColumnFn(beam.DoFn):
             yield self._error(row, f"{self._column} {what}, and so holds no event")
             return
         block = Block("", 0, data, self._format_of(data))
-        for found in _rows_and_rejects(block, self._max_line_bytes):
+        for found in self.rows_and_rejects(block):
             yield self._error(row, found.error_message) if isinstance(found, Reject) else found
 
     def _error(self, row: Any, message: str) -> Any:
@@ -130,11 +153,3 @@ class _ColumnFn(beam.DoFn):
             return "json" if data.lstrip().startswith(b"{") else "tab-text"
         found: Format = next(known for known in get_args(Format) if known == self._format)
         return found
-
-
-def _rows_and_rejects(block: Block, max_line_bytes: int) -> Iterable[EventRow | Reject]:
-    found = decode_block(block, max_line_bytes)
-    counting.add("read", found.read)
-    counting.add("undecodable", len(found.rejects))
-    yield from map(event_to_row, found.decoded.events)
-    yield from found.rejects
