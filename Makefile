@@ -1,8 +1,9 @@
 # The commands of this project. Each sets up what it needs; all a machine must have is Python 3.11+, venv and make.
 PYTHON ?= python3
 PYTEST_ARGS ?=
+ARGS ?=
 
-.PHONY: demo docs test bench soak fuzz clean
+.PHONY: demo docs test bench soak fuzz clean lock templates
 
 # An export of sample events in ./demo; run it again after changing demo/dovecot.conf.
 demo: .venv/bin/dovebeam
@@ -21,6 +22,13 @@ docs: .venv/bin/dovebeam
 	.venv/bin/python -m pip install --quiet '.[docs]'
 	.venv/bin/sphinx-build --fail-on-warning --keep-going --nitpicky --fresh-env --quiet docs .build/docs
 	@echo "The site is in .build/docs/index.html"
+
+# The metadata of the Flex Templates, and the lock file of their image (`make lock ARGS=--upgrade` for newer versions).
+templates: .venv/bin/dovebeam
+	.venv/bin/python templates/metadata.py
+
+lock:
+	PYTHON="$(PYTHON)" ./templates/lock $(ARGS)
 
 # What CI runs: a fresh environment, the wheel built and installed, then lint, types and tests against the wheel.
 test: clean

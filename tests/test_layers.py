@@ -114,3 +114,12 @@ def test_packages_are_listed() -> None:
         for path in (ROOT / top).rglob("__init__.py")
     ]
     assert sorted(listed) == sorted(folders)
+
+
+def test_templates_import_only_pipelines() -> None:
+    """Entry points and what makes their metadata know the commands, nothing below them."""
+    files = sorted((ROOT / "templates").rglob("*.py"))
+    assert files
+    for path in files:
+        ours = {name for name in imported(path) if name.split(".")[0] == "dovebeam"}
+        assert all(name.startswith("dovebeam.pipelines.") for name in ours), f"{path} imports {ours}"

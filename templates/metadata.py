@@ -1,0 +1,109 @@
+"""Writes export.json, replay.json and stream.json: the metadata of the Flex Templates, for Dataflow and its console.
+
+    make templates
+
+What a parameter is called and how it is explained stands in `parameters`. Whether it may be left out, its default and
+its choices are asked of the command itself, so that a form never offers what a job would refuse.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any, Final
+
+from parameters import TEMPLATES, Parameter, Template
+
+from dovebeam.pipelines.options import UsageError, add_arguments, parse_export
+from dovebeam.pipelines.replay_options import add_replay_arguments, parse_replay
+from dovebeam.pipelines.spellings import spellings_of
+from dovebeam.pipelines.stream_options import add_stream_arguments, parse_stream
+
+__all__ = ["metadata", "option_of", "parser_of"]
+
+_COMMANDS: Final = {
+    "export": (add_arguments, parse_export),
+    "replay": (add_replay_arguments, parse_replay),
+    "stream": (add_stream_arguments, parse_stream),
+}
+_DEFAULTS: Final = {"max_line_bytes": "16M"}
+"""Defaults in the words of the command line, where the parsed value has others."""
+
+
+def metadata(command: str) -> dict[str, Any]:
+    """The metadata of a template as Dataflow's API has it."""
+    template = TEMPLATES[command]
+    made: dict[str, Any] = {
+        "name": template.title,
+        "description": template.description,
+        "parameters": [_parameter(command, template, each) for each in template.parameters],
+    }
+    if template.streaming:
+        made |= {
+            "streaming": True,
+            "supportsAtLeastOnce": True,
+            "supportsExactlyOnce": True,
+            "defaultStreamingMode": "EXACTLY_ONCE",
+        }
+    return made
+
+
+def parser_of(command: str) -> argparse.ArgumentParser:
+    """The parser of a command."""
+    parser = argparse.ArgumentParser(allow_abbrev=False)
+    _COMMANDS[command][0](parser)
+    return parser
+
+
+def option_of(command: str, name: str) -> argparse.Action:
+    """The option that a parameter is.
+
+    Raises:
+        KeyError: the command has none of that name.
+    """
+    options = {option: action for action in parser_of(command)._actions for option in action.option_strings}
+    spelt = f"--{name}"
+    return options[spellings_of(options).get(spelt, spelt)]
+
+
+def _parameter(command: str, template: Template, parameter: Parameter) -> dict[str, Any]:
+    option = option_of(command, parameter.name)
+    made: dict[str, Any] = {
+        "name": parameter.name,
+        "label": parameter.label,
+        "helpText": f"{parameter.help} Example: {parameter.example}",
+        "paramType": parameter.kind,
+        "groupName": parameter.group,
+        "isOptional": not parameter.required and _may_be_left_out(command, template, parameter),
+    }
+    if parameter.regex:
+        made["regexes"] = [parameter.regex]
+    if option.default not in (None, "", []):
+        made["defaultValue"] = _DEFAULTS.get(option.dest, str(option.default))
+    if option.choices is not None:
+        made["enumOptions"] = [{"value": v, "label": text} for v, text in parameter.labels if v in option.choices]
+    name, value = parameter.parent
+    if name:
+        made |= {"parentName": name, "parentTriggerValues": [value]}
+    return made
+
+
+def _may_be_left_out(command: str, template: Template, parameter: Parameter) -> bool:
+    """Whether some command line without it is complete; one more is left out, since two may exclude each other."""
+    rest = [each for each in template.parameters if each is not parameter]
+    return any(_is_complete(command, [each for each in rest if each is not one]) for one in rest)
+
+
+def _is_complete(command: str, parameters: list[Parameter]) -> bool:
+    try:
+        _COMMANDS[command][1](parser_of(command), [f"--{each.name}={each.example}" for each in parameters])
+    except UsageError:
+        return False
+    return True
+
+
+if __name__ == "__main__":
+    for name in TEMPLATES:
+        text = json.dumps(metadata(name), indent=2, ensure_ascii=False) + "\n"
+        Path(__file__).with_name(f"{name}.json").write_text(text, "utf-8")

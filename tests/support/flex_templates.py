@@ -1,0 +1,69 @@
+"""Flex Templates as Dataflow uses them: their folder, their metadata, and an environment made from their lock file."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import importlib
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import dovebeam.pipelines.cli
+from support.programs import require_program
+
+ROOT = Path(__file__).parents[2]
+TEMPLATES = ROOT / "templates"
+LOCK = TEMPLATES / "requirements.txt"
+NAMES = ["export", "replay", "stream"]
+
+
+def committed(template: str) -> dict[str, Any]:
+    """The metadata of a template, as it is in the tree."""
+    found: dict[str, Any] = json.loads((TEMPLATES / f"{template}.json").read_text())
+    return found
+
+
+def parameters_of(template: str) -> dict[str, dict[str, Any]]:
+    """The parameters of a template by name."""
+    return {each["name"]: each for each in committed(template)["parameters"]}
+
+
+def example_of(parameter: dict[str, Any]) -> str:
+    """The value that the help of a parameter shows."""
+    return str(parameter["helpText"]).partition(" Example: ")[2]
+
+
+@functools.cache
+def generator() -> ModuleType:
+    """The module that makes the metadata."""
+    sys.path.insert(0, str(TEMPLATES))
+    try:
+        return importlib.import_module("metadata")
+    finally:
+        sys.path.remove(str(TEMPLATES))
+
+
+@contextlib.contextmanager
+def locked_environment() -> Iterator[Path]:
+    """The Python of a fresh environment with exactly what the lock file names, by its hashes, and the tested dovebeam.
+
+    Takes about a minute, and longer where pip has to download the packages first.
+    """
+    with tempfile.TemporaryDirectory(prefix="dovebeam-locked-") as folder:
+        subprocess.run([_python_of_the_image(), "-m", "venv", folder], check=True, timeout=60)
+        python = Path(folder, "bin", "python")
+        pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile"]
+        subprocess.run([*pip, "--require-hashes", "--requirement", LOCK], check=True, timeout=540)
+        (packages,) = Path(folder, "lib").glob("python3*/site-packages")
+        (packages / "dovebeam").symlink_to(Path(dovebeam.pipelines.cli.__file__).parents[1])
+        yield python
+
+
+def _python_of_the_image() -> str:
+    return sys.executable if sys.version_info[:2] == (3, 11) else require_program("python3.11")
