@@ -6,6 +6,10 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+import apache_beam as beam
+import pytest
+from apache_beam.yaml.yaml_provider import load_providers, merge_providers
+
 from dovebeam.transforms import decode_json, make_formatter, parse_filter
 from support.commands import HEAD, Ran, dovebeam, exporter, metric
 from support.corpus import corpus_lines
@@ -20,13 +24,16 @@ ERROR_FIELDS = json.dumps(
 FILTER = "event=imap_command_finished AND net_in_bytes > 10"
 
 
+def provider_file() -> str:
+    """The path that the documented command prints."""
+    command = [sys.executable, "-m", "dovebeam.transforms.yaml"]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
 def run_yaml(folder: Path, text: str) -> Ran:
-    """Runs a pipeline with dovebeam's provider file, included by the path that the documented command prints."""
-    found = subprocess.run(
-        [sys.executable, "-m", "dovebeam.transforms.yaml"], check=True, capture_output=True, text=True
-    )
+    """Runs a pipeline with dovebeam's provider file."""
     path = folder / "pipeline.yaml"
-    path.write_text(f"{text.lstrip()}\nproviders:\n  - include: {found.stdout.strip()}\n")
+    path.write_text(f"{text.lstrip()}\nproviders:\n  - include: {provider_file()}\n")
     command = [sys.executable, "-m", "apache_beam.yaml.main", f"--yaml_pipeline_file={path}", RUNNER]
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120, cwd=folder)
     return Ran(done.returncode, done.stdout, done.stderr)
@@ -174,19 +181,16 @@ pipeline:
 
 def test_a_mistake_is_told_with_its_line(tmp_path: Path) -> None:
     """A bad filter ends the launch, with the line of the pipeline, the place in the filter and no job."""
+    from apache_beam.yaml.yaml_transform import YamlTransform
+
     (tmp_path / "events.json").write_bytes(b"{}\n")
-    ran = run_yaml(
-        tmp_path,
-        f"""
-pipeline:
-  type: chain
-  transforms:
-    - type: DovecotEvents
-      config: {{path: {tmp_path}/events.json}}
-    - type: MatchMetric
-      config: {{filter: "event="}}
-""",
-    )
-    assert ran.code == 1
-    assert 'Invalid transform specification at "MatchMetric" at line 6' in ran.err
-    assert "syntax error, unexpected end of file" in ran.err
+    text = f"""type: chain
+transforms:
+  - type: DovecotEvents
+    config: {{path: {tmp_path}/events.json}}
+  - type: MatchMetric
+    config: {{filter: "event="}}
+"""
+    wanted = r'Invalid transform specification at "MatchMetric" at line 5: .*syntax error, unexpected end of file'
+    with pytest.raises(ValueError, match=wanted):
+        _ = beam.Pipeline() | YamlTransform(text, merge_providers(load_providers(provider_file())))
