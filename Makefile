@@ -19,6 +19,7 @@ demo: .venv/bin/dovebeam
 
 # The documentation's site in .build/docs; a warning is an error.
 docs: .venv/bin/dovebeam
+	rm -rf build
 	.venv/bin/python -m pip install --quiet '.[docs]'
 	.venv/bin/sphinx-build --fail-on-warning --keep-going --nitpicky --fresh-env --quiet docs .build/docs
 	@echo "The site is in .build/docs/index.html"
