@@ -32,7 +32,8 @@ class ExportEvents(beam.PTransform):
     what is known of them in the other columns.
 
     Args:
-        config: the dovecot.conf, or a list of files of which later ones override; read where the pipeline is launched.
+        config: the dovecot.conf, or a list of files of which later ones override, local or gs://; read where the
+            pipeline is launched.
         path: file, glob or list of them, as for DovecotEvents. Without it the transform needs an input with rows of
             events.
         format: of the files: json, tab-text, avro, or auto, which tells it by the content.

@@ -1,0 +1,30 @@
+"""The pipelines of docs/yaml.md: the settings of dovebeam's transforms in them are what these take."""
+
+from typing import Any
+
+import pytest
+import yaml
+
+import dovebeam.transforms.yaml as package
+from support.documents import blocks_of
+
+FILES = {"ExportEvents"}
+"""What reads files when it is made; the pipelines that have it are run with the page."""
+
+
+def steps() -> list[Any]:
+    """Type and settings of each of dovebeam's transforms on the page."""
+    pipelines = [yaml.safe_load(block.text) for block in blocks_of("docs/yaml.md") if block.language == "yaml"]
+    transforms = [each for pipeline in pipelines for each in pipeline["pipeline"]["transforms"]]
+    return [(each["type"], each["config"]) for each in transforms if each["type"] in package.__all__]
+
+
+@pytest.mark.parametrize(("name", "config"), [step for step in steps() if step[0] not in FILES])
+def test_settings(name: str, config: dict[str, Any]) -> None:
+    """A transform can be made from what the page says."""
+    assert getattr(package, name)(**config)
+
+
+def test_every_transform_is_shown() -> None:
+    """The page has an example of each."""
+    assert {name for name, _ in steps()} == set(package.__all__)
