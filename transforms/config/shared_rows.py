@@ -112,7 +112,7 @@ _CLIENT: Final = (
     ),
     Setting("http_client_proxy_url", _S, "", "URL of an HTTP proxy; proxies of the environment are never used"),
     Setting("http_client_proxy_username", _S, "", "user name for the proxy, or a reference to it"),
-    Setting("http_client_proxy_password", _S, "", "password for the proxy, or a reference to it", secret=True),
+    Setting("http_client_proxy_password", _S, "", "password for the proxy", secret=True),
     Setting(
         "http_client_proxy_socket_path", _S, "", "UNIX socket of a proxy; refused, since dovebeam supports none"
     ),
@@ -167,7 +167,7 @@ _TLS: Final = (
     Setting("ssl_client_cert_file", Kind.FILE, "", "client certificate in PEM, with its chain"),
     Setting("ssl_client_key_file", Kind.FILE, "", "key of the client certificate"),
     Setting(
-        "ssl_client_key_password", _S, "", "password of the key, or a reference to it", secret=True
+        "ssl_client_key_password", _S, "", "password of that key", secret=True
     ),
     Setting(
         "ssl_client_require_valid_cert", Kind.BOOL, "yes",
