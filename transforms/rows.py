@@ -10,16 +10,20 @@ because a schema has no map of several types, and because their order is part of
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import Any, Final, NamedTuple, Optional
+from typing import Any, Final, NamedTuple, Optional, overload
 
 import apache_beam as beam
+import numpy as np
 from apache_beam.coders import RowCoder, registry
+from msgspec import UNSET
 
-from dovebeam.transforms.codecs import event_from_avro, event_to_avro
+from dovebeam.transforms.codecs import event_from_avro
 from dovebeam.transforms.errors import DecodeError
 from dovebeam.transforms.event import Event
 from dovebeam.transforms.reject import Reject, decode_reject
 from dovebeam.transforms.rejecting import REJECTED, RejectingTransform
+from dovebeam.transforms.values import IPAddress, Timestamp
+from dovebeam.transforms.values.catalogue import Value
 
 __all__ = [
     "EventRow",
@@ -106,14 +110,17 @@ class RejectRow(NamedTuple):
 
 def event_to_row(event: Event) -> EventRow:
     """The row of an event; like Dovecot's format `json`, it has U+FFFD for every byte that is not UTF-8."""
-    record = event_to_avro(event)
-    fields = record.pop("fields")
-    columns: dict[str, Any] = {
-        name: _text(value) if isinstance(value, str | bytes) else value for name, value in record.items()
-    }
-    columns["categories"] = _texts(record["categories"])
-    columns["fields"] = None if fields is None else [_field_row(field) for field in fields]
-    return EventRow(**columns)
+    return EventRow(
+        _text(event.name),
+        _text(event.hostname),
+        event.start_time,
+        event.end_time,
+        None if event.raw_categories is UNSET else _texts(event.categories),
+        None if event.raw_fields is UNSET else [_field_row(*item) for item in event.fields.items()],
+        None if event.log_type is UNSET else event.log_type,
+        None if event.source_file is UNSET else _text(str(event.source_file)),
+        None if event.source_line is UNSET else event.source_line,
+    )
 
 
 def event_from_row(row: Any) -> Event:
@@ -193,19 +200,25 @@ class _FromRowFn(beam.DoFn):
             yield beam.pvalue.TaggedOutput(REJECTED, reject)
 
 
-def _field_row(record: dict[str, Any]) -> FieldRow:
-    return FieldRow(
-        _text(record["key"]),
-        None if record["str"] is None else _text(record["str"]),
-        record["int"],
-        record["time_usec"],
-        record["ip"],
-        _texts(record["strlist"]),
-    )
+def _field_row(key: str, value: Value) -> FieldRow:
+    name = _text(key)
+    if isinstance(value, str):
+        return FieldRow(name, _text(value), None, None, None, None)
+    if isinstance(value, int):
+        return FieldRow(name, None, value, None, None, None)
+    if isinstance(value, Timestamp):
+        return FieldRow(name, None, None, value.usec, None, None)
+    if isinstance(value, IPAddress):
+        return FieldRow(name, None, None, None, value.text, None)
+    return FieldRow(name, None, None, None, None, _texts(value))
 
 
 def _field_record(row: Any) -> dict[str, Any]:
-    record = {name: _plain(getattr(row, name, None)) for name in FieldRow._fields}
+    if isinstance(row, FieldRow):
+        record = row._asdict()
+    else:
+        record = {name: getattr(row, name, None) for name in FieldRow._fields}
+    record["int"], record["time_usec"] = _plain(record["int"]), _plain(record["time_usec"])
     if record["strlist"] is not None:
         record["strlist"] = _list("strlist", record["strlist"])
     return record
@@ -219,16 +232,19 @@ def _list(name: str, value: Any) -> list[Any]:
 
 def _plain(value: Any) -> Any:
     """Python's own integer for one of numpy, which is what Beam makes of a schema's integers."""
-    return value.item() if type(value).__module__ == "numpy" else value
+    return value.item() if isinstance(value, np.integer) else value
 
 
-def _texts(values: Sequence[str | bytes] | None) -> list[str] | None:
-    return None if values is None else [_text(value) for value in values]
+def _texts(values: Sequence[str]) -> list[str]:
+    return [_text(value) for value in values]
 
 
-def _text(value: str | bytes) -> str:
-    text = value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else value
-    return _SURROGATE.sub("\ufffd", text)
+@overload
+def _text(text: str) -> str: ...
+@overload
+def _text(text: None) -> None: ...
+def _text(text: str | None) -> str | None:
+    return text if text is None or text.isascii() else _SURROGATE.sub("\ufffd", text)
 
 
 for _row in (FieldRow, EventRow, AttributeRow, RejectRow):
