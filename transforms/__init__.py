@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from dovebeam.transforms.errors import FilterSyntaxError as FilterSyntaxError
     from dovebeam.transforms.event import Event as Event
     from dovebeam.transforms.event import make_event as make_event
+    from dovebeam.transforms.event_times import AssignEventTimes as AssignEventTimes
     from dovebeam.transforms.export import ExportEvents as ExportEvents
     from dovebeam.transforms.filters import Dispatcher as Dispatcher
     from dovebeam.transforms.filters import Filter as Filter
@@ -56,6 +57,7 @@ _HOMES = {
     "deliver": ("DeliverEvents",),
     "errors": ("ConfigError", "DecodeError", "DovebeamError", "FilterSyntaxError"),
     "event": ("Event", "make_event"),
+    "event_times": ("AssignEventTimes",),
     "export": ("ExportEvents",),
     "filters": ("Dispatcher", "Filter", "explain", "parse_filter"),
     "format": ("FormatEvents",),

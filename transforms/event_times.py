@@ -1,0 +1,39 @@
+"""`AssignEventTimes`: events at their own time, for windows of event time."""
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+import apache_beam as beam
+from apache_beam.transforms.window import GlobalWindow, TimestampedValue
+from apache_beam.utils.timestamp import MIN_TIMESTAMP, Timestamp
+
+from dovebeam.transforms.event import Event
+
+__all__ = ["AssignEventTimes"]
+
+_FIRST_USEC: Final = MIN_TIMESTAMP.micros
+_LAST_USEC: Final = GlobalWindow().max_timestamp().micros
+
+
+class AssignEventTimes(beam.PTransform):
+    """Gives each event the timestamp of its `end_time`, or else of its `start_time`.
+
+    An event without times keeps the one that it has: its message's publish time, if it comes from Pub/Sub. Put a
+    `WindowInto` behind it. What is later than the watermark is late, as in all of Beam; the exporters' own files never
+    drop it.
+    """
+
+    def expand(self, events: Any) -> Any:
+        """PCollection of Event to the same, with other timestamps."""
+        return events | "Assign" >> beam.ParDo(_AssignFn())
+
+
+@beam.typehints.with_input_types(Event)
+@beam.typehints.with_output_types(Event)
+class _AssignFn(beam.DoFn):
+    def process(self, event: Any) -> Iterable[Any]:
+        usec = event.start_time if event.end_time is None else event.end_time
+        if usec is None:
+            yield event
+        else:
+            yield TimestampedValue(event, Timestamp(micros=min(max(usec, _FIRST_USEC), _LAST_USEC)))
