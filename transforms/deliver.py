@@ -83,29 +83,34 @@ class DeliverFn(beam.DoFn):
         self._untold = (0, 0)  # delivered and rejected since the launcher was told
 
     def setup(self) -> None:
+        """Opens the connection that all bundles of this instance share."""
         driver = self._driver
         self._limits = driver.max_batch_events, driver.max_batch_bytes, driver.max_batch_msec
         self._connection = driver.open()
 
     def start_bundle(self) -> None:
+        """Starts with nothing in hand."""
         # A bundle that failed leaves payloads behind, which its next attempt brings again.
         self._held = _Held()
 
     def process(
         self, element: Any, timestamp: Any = beam.DoFn.TimestampParam, window: Any = beam.DoFn.WindowParam
     ) -> Iterable[Any]:
+        """Takes payloads, and sends what it holds if that is enough; gives rejects."""
         self._held.add(element if isinstance(element, PayloadBatch) else PayloadBatch([element]), timestamp, window)
         if self._is_due():
             yield from self._deliver()
             self._tell()
 
     def finish_bundle(self) -> Iterable[Any]:
+        """Sends the rest; the bundle ends only when the target has everything or it became rejects."""
         yield from self._deliver()
         if self._connection is not None:
             self._connection.flush()
         self._tell()
 
     def teardown(self) -> None:
+        """Closes the connection."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
