@@ -102,6 +102,18 @@ def test_without_an_error_handler_a_reject_fails_the_job() -> None:
         _ = p | beam.Create([b"nonsense"]) | DecodeEvents()
 
 
+def test_decode_blocks(tmp_path: Path) -> None:
+    """Files become single events, too: of every line, with the place of what is none, as counted."""
+    path = tmp_path / "e.json"
+    path.write_bytes(b'{"event":"a"}\n\nnonsense\n{"event":"b"}\n')
+    with pipeline() as (p, counters):
+        with ErrorHandler(beam.Map(lambda reject: (reject.source_uri, reject.source_offset))) as rejects:
+            events = p | ReadBlocks(str(path)) | DecodeEvents().with_error_handler(rejects)
+        assert_that(events | beam.Map(lambda event: event.name), equal_to(["a", "b"]), "events")
+        assert_that(rejects.output(), equal_to([(str(path), 15)]), "rejects")
+    assert counters == {"read": 3, "undecodable": 1}
+
+
 def test_deliver_bytes() -> None:
     """Payloads are delivered together; what is refused becomes a reject with its bytes and the driver's account."""
     payloads = [b"one", b"bad two", b"three"]

@@ -21,7 +21,17 @@ from typing import Final, NamedTuple, Self
 
 from dovebeam.transforms.errors import DovebeamError
 
-__all__ = ["ENVIRONMENT", "Board", "StoppedError", "Totals", "advance", "configured", "is_abandoned", "is_draining"]
+__all__ = [
+    "ENVIRONMENT",
+    "Board",
+    "StoppedError",
+    "Totals",
+    "advance",
+    "configured",
+    "is_abandoned",
+    "is_draining",
+    "tell_drained",
+]
 
 ENVIRONMENT: Final = "DOVEBEAM_PROGRESS_DIR"
 """The environment variable that leads workers, which inherit it, to the directory."""
@@ -29,6 +39,7 @@ ENVIRONMENT: Final = "DOVEBEAM_PROGRESS_DIR"
 _SUFFIX: Final = ".counts"
 _STOP: Final = "stop"
 _DRAIN: Final = "drain"
+_DRAINED: Final = "drained"
 _ABANDON: Final = "abandon"
 _NUMBER_BYTES: Final = 8
 
@@ -129,6 +140,16 @@ def is_draining() -> bool:
     return bool(directory) and os.path.exists(os.path.join(directory, _DRAIN))
 
 
+def tell_drained() -> None:
+    """Tells the launcher that a stream, as it was asked to, has ended: all that it read was delivered and acknowledged.
+
+    Not every engine ends a job whose source has nothing more to give.
+    """
+    if is_draining():
+        with contextlib.suppress(OSError):
+            Path(os.environ[ENVIRONMENT], _DRAINED).touch()
+
+
 def is_abandoned(directory: str) -> bool:
     """Whether the launcher gave this directory's job up, or is gone without a word; its workers should end at once."""
     return os.path.exists(os.path.join(directory, _ABANDON)) or not os.path.isdir(directory)
@@ -166,6 +187,10 @@ class Board:
     def drain(self) -> None:
         """Asks the sources of a stream to read no more; see `is_draining`."""
         self._mark(_DRAIN)
+
+    def is_drained(self) -> bool:
+        """Whether the source of a stream said that all is done; see `tell_drained`."""
+        return (self.directory / _DRAINED).exists()
 
     def stop(self) -> None:
         """Asks the workers to stop after the block that they have in hand."""

@@ -20,7 +20,6 @@ from dovebeam.transforms.streaming.pieces import ENDLESS, LAST_PIECE, PieceNumbe
 __all__ = ["BlockSource", "SourceFn"]
 
 _METRICS: Final = "dovebeam.reading"
-_USEC: Final = 1_000_000
 
 
 @beam.typehints.with_output_types(Block)
