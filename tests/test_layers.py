@@ -25,7 +25,7 @@ PURE = [
     "tailing",
     "pubsub",
 ]
-WIRING = ["sharding", "streaming", "testing", "yaml"]
+WIRING = ["reading", "sharding", "streaming", "testing", "yaml"]
 
 # Each layer and those it may import, apart from itself.
 ALLOWED = {

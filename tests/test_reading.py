@@ -24,7 +24,8 @@ from hypothesis import strategies as st
 from dovebeam.transforms.codecs import AVRO_SCHEMA, event_to_avro
 from dovebeam.transforms.errors import UnknownNameError
 from dovebeam.transforms.event import make_event
-from dovebeam.transforms.reading import FoundFile, ReadAllBlocks, ReadBlocks, _Read, _Settings, match_files
+from dovebeam.transforms.reading import FoundFile, ReadAllBlocks, ReadBlocks, match_files
+from dovebeam.transforms.reading.splitting import ReadFn, Settings
 from dovebeam.transforms.sources import Block, SourceError, SourceFile, avro_records
 from support.corpus import CORPUS, corpus_lines
 from support.gcs_emulator import PIPELINE_OPTIONS, GcsEmulator, gcs_emulator
@@ -75,12 +76,12 @@ def source(path: Path, data: bytes) -> SourceFile:
     return SourceFile(str(path), len(data), "none", "json")
 
 
-def reader(cell_bytes: int, max_line_bytes: int = 1 << 24) -> _Read:
+def reader(cell_bytes: int, max_line_bytes: int = 1 << 24) -> ReadFn:
     """The step with cells of this size."""
-    return _Read(_Settings("auto", max_line_bytes, cell_bytes, 1 << 26))
+    return ReadFn(Settings("auto", max_line_bytes, cell_bytes, 1 << 26))
 
 
-def read_range(file: SourceFile, do_fn: _Read, start: int, stop: int) -> list[Placed]:
+def read_range(file: SourceFile, do_fn: ReadFn, start: int, stop: int) -> list[Placed]:
     """The lines of a range of cells; the tracker must agree that all of it was done."""
     tracker = OffsetRestrictionTracker(OffsetRange(start, stop))
     lines = [line for block in do_fn.process(file, tracker) for line in lines_of(block)]
@@ -170,7 +171,7 @@ def test_split_while_a_block_is_handed_on(tmp_path: Path) -> None:
 
 def test_shards_at_launch(tmp_path: Path) -> None:
     """Large plain files are split in parts of about the size that was asked for; others never."""
-    do_fn = _Read(_Settings("auto", 1 << 24, 1 << 16, 1 << 20))
+    do_fn = ReadFn(Settings("auto", 1 << 24, 1 << 16, 1 << 20))
     plain = SourceFile("f", 10 << 20, "none", "json")
     parts = list(do_fn.split(plain, do_fn.initial_restriction(plain)))
     assert [(part.start, part.stop) for part in parts] == [(16 * n, 16 * n + 16) for n in range(10)]

@@ -1,7 +1,5 @@
 """The frame of a source of a stream: its steps, and what a bundle does. See `pieces` for the idea."""
 
-from __future__ import annotations
-
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterator

@@ -1,0 +1,147 @@
+"""A file that was found is looked at, and read in cells between which a runner can split it."""
+
+import logging
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+import apache_beam as beam
+import msgspec
+from apache_beam.io.restriction_trackers import OffsetRange, OffsetRestrictionTracker
+from apache_beam.metrics import Metrics
+from apache_beam.transforms.core import RestrictionProvider
+
+from dovebeam.transforms.errors import UnknownNameError
+from dovebeam.transforms.reading.matching import open_file
+from dovebeam.transforms.sources import (
+    INPUT_FORMATS,
+    Block,
+    ByteStream,
+    FileStream,
+    Format,
+    FoundFile,
+    InputFormat,
+    LineReader,
+    SourceFile,
+    decompress,
+    detect_compression,
+    detect_format,
+    format_advice,
+    read_avro_blocks,
+    read_lines,
+    reader_from,
+)
+from dovebeam.transforms.sources.compression import MAGIC_BYTES
+from dovebeam.transforms.sources.formats import HEAD_BYTES
+
+__all__ = ["InspectFn", "ReadFn", "Settings"]
+
+_METRICS: Final = "dovebeam.reading"
+_ASSUMED_RATIO: Final = 8  # of compressed logs; only a hint for runners about how much work a file is
+
+_logger = logging.getLogger(__name__)
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """What the steps of a `ReadBlocks` must know, with its defaults."""
+
+    input_format: InputFormat
+    max_line_bytes: int
+    block_bytes: int
+    shard_bytes: int
+
+    def __post_init__(self) -> None:
+        if self.input_format not in INPUT_FORMATS:
+            raise UnknownNameError("input format", str(self.input_format), INPUT_FORMATS)
+        for name in ("max_line_bytes", "block_bytes", "shard_bytes"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is a number of bytes, at least 1; found {getattr(self, name)}")
+
+
+class InspectFn(beam.DoFn):
+    """Reads the begin of a file to tell what it is; an empty one is passed over."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._files = Metrics.counter(_METRICS, "files")
+
+    def process(self, element: tuple[str, FoundFile]) -> Iterator[SourceFile]:
+        """The file with its compression and format."""
+        file = element[1]
+        self._files.inc()
+        with open_file(file.uri) as stream:
+            compression = detect_compression(stream.read(MAGIC_BYTES))
+            stream.seek(0)
+            head = decompress(stream, compression).read(HEAD_BYTES)
+        if head:
+            yield SourceFile(file.uri, file.size, compression, self._format(file.uri, head))
+
+    def _format(self, uri: str, head: bytes) -> Format:
+        if self._settings.input_format != "auto":
+            return self._settings.input_format
+        detected, advice = detect_format(head), format_advice(head)
+        if advice:
+            _logger.warning("%s %s", uri, advice)
+        elif detected is None:
+            _logger.warning("%s begins neither as JSON nor as tab-text nor as Avro; it is read as JSON lines", uri)
+        return detected or "json"
+
+
+class ReadFn(beam.DoFn, RestrictionProvider):
+    """Reads the cells of a file that the tracker grants; what cannot be split is one cell."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__()
+        self._settings = settings
+        self._blocks = Metrics.counter(_METRICS, "blocks")
+        self._bytes = Metrics.counter(_METRICS, "bytes")
+
+    def initial_restriction(self, element: SourceFile) -> OffsetRange:
+        """All cells of the file."""
+        return OffsetRange(0, -(-element.size // self._settings.block_bytes) if element.splittable else 1)
+
+    def create_tracker(self, restriction: OffsetRange) -> OffsetRestrictionTracker:
+        """Beam's own tracker: it splits between numbers of cells, which is what this module splits between."""
+        return OffsetRestrictionTracker(restriction)
+
+    def split(self, element: SourceFile, restriction: OffsetRange) -> Iterator[OffsetRange]:  # noqa: ARG002
+        """The shards of a file at launch."""
+        yield from restriction.split(max(1, self._settings.shard_bytes // self._settings.block_bytes))
+
+    def restriction_size(self, element: SourceFile, restriction: OffsetRange) -> int:
+        """How many bytes that is, which a runner takes for the amount of work."""
+        if element.splittable:
+            return int(restriction.size()) * self._settings.block_bytes
+        return int(restriction.size()) * element.size * (1 if element.compression == "none" else _ASSUMED_RATIO)
+
+    def process(self, element: SourceFile, tracker: Any = beam.DoFn.RestrictionParam()) -> Iterator[Block]:  # noqa: B008
+        """The blocks of the cells that the tracker grants."""
+        with open_file(element.uri) as stream:
+            if element.splittable:
+                blocks = self._cells(stream, element, tracker)
+            elif tracker.try_claim(0):
+                blocks = self._whole(decompress(stream, element.compression), element)
+            else:
+                return
+            for block in blocks:
+                self._blocks.inc()
+                self._bytes.inc(len(block.data))
+                yield block
+
+    def _cells(self, stream: FileStream, file: SourceFile, tracker: Any) -> Iterator[Block]:
+        cell_bytes = self._settings.block_bytes
+        restriction = tracker.current_restriction()
+        stop = min(restriction.stop * cell_bytes, file.size)
+        reader = reader_from(stream, restriction.start * cell_bytes, stop, self._settings.max_line_bytes)
+        return self._blocks_of(reader, file, tracker.try_claim, file.size)
+
+    def _whole(self, stream: ByteStream, file: SourceFile) -> Iterator[Block]:
+        if file.format == "avro":
+            return read_avro_blocks(stream)
+        return self._blocks_of(LineReader(stream, 0, self._settings.max_line_bytes), file, lambda _cell: True, None)
+
+    def _blocks_of(
+        self, reader: LineReader, file: SourceFile, claim: Callable[[int], bool], size: int | None
+    ) -> Iterator[Block]:
+        cell_bytes = self._settings.block_bytes
+        for lines in read_lines(reader, cell_bytes=cell_bytes, claim=claim, uri=file.uri, size=size):
+            yield Block(file.uri, lines.offset, lines.data, file.format, lines.overlong_bytes)
