@@ -31,6 +31,7 @@ from support.documented import (
     read_configuration,
     understand_command,
 )
+from support.documented_cloud import understand_docker, understand_gcloud, understand_terraform, understand_wheel
 from support.documents import ROOT, Block, Command, blocks_of, commands_of, pages
 from support.shell_session import ShellSession, shell_session
 
@@ -67,6 +68,10 @@ def make_target(text: str) -> None:
 
 
 SPARED = [
+    Spared("*", "gcloud ", understand_gcloud, "Google's cloud"),
+    Spared("*", "terraform ", understand_terraform, "Google's cloud; tests/templates read what is applied"),
+    Spared("*", "docker build", understand_docker, "Docker; tests/templates read the Dockerfile"),
+    Spared("*", "pip wheel", understand_wheel, "a part of the image"),
     Spared("*", "make ", make_target, "targets of the Makefile: some of them run these tests"),
     Spared("*", "--runner=", understand_command, "engines: tests/runners and tests/streaming run them"),
     Spared("*", "/etc/", understand_command, "files of a mail server"),
