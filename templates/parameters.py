@@ -6,7 +6,7 @@ parameter may be left out, its default and its choices are not here: `metadata` 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 __all__ = ["TEMPLATES", "Parameter", "Template"]
@@ -110,6 +110,9 @@ _FORMAT: Final = Parameter(
         ("rejects", "Rejects of earlier jobs"),
     ),
 )
+_EVENTS_FORMAT: Final = replace(
+    _FORMAT, help="By default told by the content of each file.", labels=_FORMAT.labels[:-1], example="avro"
+)
 _ATTEMPTS: Final = Parameter(
     "maxAttempts",
     "Most attempts",
@@ -173,6 +176,13 @@ _RUN_ID: Final = Parameter(
     "Limits",
     regex="^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$",
 )
+_STREAM_ID: Final = replace(
+    _RUN_ID,
+    label="Name of the stream",
+    help="Part of the names of files that are written as shards: the same after every start, no other stream's. By "
+    "default told by what is read and where rejects go.",
+    example="datalake",
+)
 _RATE: Final = Parameter(
     "rate",
     "Events a second",
@@ -220,13 +230,13 @@ TEMPLATES: Final = {
         "Replay of Dovecot events from an archive",
         "Exports the events of a span of time out of an archive once more, as a dovecot.conf says, with the "
         "idempotency keys and file names that a first replay of the same span had.",
-        (_CONFIG, _EXPORTER, _ARCHIVE, _REJECTS, _START, _END, _RATE, _LINE, _RUN_ID),
+        (_CONFIG, _EXPORTER, _ARCHIVE, _EVENTS_FORMAT, _REJECTS, _START, _END, _RATE, _LINE, _RUN_ID),
     ),
     "stream": Template(
         "Dovecot events from Pub/Sub to exporters",
         "Exports Dovecot events as they come from Pub/Sub, as the metric and event_exporter blocks of a dovecot.conf "
         "say. A message is acknowledged after its events were delivered or published as rejects.",
-        (_CONFIG, _SUBSCRIPTION, _INPUT_TOPIC, _TOPIC, _LINE),
+        (_CONFIG, _SUBSCRIPTION, _INPUT_TOPIC, _TOPIC, _LINE, _STREAM_ID),
         streaming=True,
     ),
 }

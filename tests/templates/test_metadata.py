@@ -99,6 +99,29 @@ def test_required(template: str, name: str) -> None:
             parse(template, rest)
 
 
+NOT_OFFERED = {
+    "help": "is for people",
+    "debug": "is a flag, which takes no value, and Dataflow gives every parameter one",
+    "dry_run": "likewise; and its answer is on the screen of whoever waits",
+    "wait": "likewise; a launcher never waits",
+    "ledger": "needs somebody who waits; the counters are with Dataflow",
+    "only_failed": "reads such a ledger",
+    "preview": "writes to the machine of the launcher, which is gone a minute later",
+    "follow": "reads files of one machine",
+    "state": "likewise",
+}
+OF_OTHERS = {("replay", "max_attempts"): "belongs to rejects", ("stream", "input_format"): "each message tells its own"}
+
+
+@pytest.mark.parametrize("template", NAMES)
+def test_every_option_is_offered(template: str) -> None:
+    """Or there is a reason why not."""
+    options = {option.dest for option in generator().parser_of(template)._actions}
+    offered = {generator().option_of(template, name).dest for name in parameters_of(template)}
+    assert options - offered - set(NOT_OFFERED) == {name for command, name in OF_OTHERS if command == template}
+    assert not offered & set(NOT_OFFERED)
+
+
 @pytest.mark.parametrize("template", NAMES)
 def test_no_parameter_takes_a_secret(template: str) -> None:
     """Parameters are shown to everybody who may see the job; credentials are references in the configuration."""
