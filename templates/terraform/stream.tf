@@ -25,4 +25,12 @@ resource "google_dataflow_flex_template_job" "stream" {
     google_pubsub_topic_iam_member.worker,
     google_artifact_registry_repository_iam_member.worker,
   ]
+
+  # Another configuration or image: the running job is drained, and then another one started.
+  lifecycle {
+    replace_triggered_by = [
+      google_storage_bucket_object.config,
+      google_storage_bucket_object.template["stream"],
+    ]
+  }
 }
