@@ -1,6 +1,6 @@
 """The Terraform example and the workflow of its schedule: against themselves, and against the templates' metadata.
 
-Nothing is applied, since that takes Google's cloud; nor validated, since the providers come from a registry.
+Nothing is applied, since that takes Google's cloud; nor validated, since that takes Google's provider, from a registry.
 """
 
 from __future__ import annotations
