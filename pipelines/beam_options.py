@@ -16,6 +16,7 @@ from apache_beam.options.pipeline_options import (
     WorkerOptions,
 )
 
+from dovebeam.pipelines.engine_options import FLINK_OPTIONS
 from dovebeam.pipelines.options import UsageError
 from dovebeam.transforms.errors import closest_name
 
@@ -41,15 +42,15 @@ _EMBEDDED_FLINK: Final = frozenset({"[auto]", "[local]"})
 def make_beam_options(arguments: Sequence[str]) -> PipelineOptions:
     """Beam's options, after a look for those that nobody knows.
 
-    On this machine every option must be Beam's. Other runners have options of their own, which Beam learns only from
-    them; there only near misses of Beam's are refused.
+    On this machine every option must be Beam's. Other runners, and engines with a job server, have options of their
+    own, which Beam learns only from them; there only near misses are refused.
 
     Raises:
         UsageError: a misspelt option, or a value that Beam refuses.
     """
     _, unknown = _beam_parser().parse_known_args(list(arguments))
     options = PipelineOptions(list(arguments))
-    _check_unknown(unknown, strict=runs_here(options))
+    _check_unknown(unknown, options)
     return options
 
 
@@ -108,15 +109,31 @@ def _runner(options: PipelineOptions) -> str:
     return str(options.view_as(StandardOptions).runner or "direct").lower().rpartition(".")[2]
 
 
-def _check_unknown(unknown: Sequence[str], *, strict: bool) -> None:
-    for argument in unknown:
-        name = argument.partition("=")[0]
-        near = closest_name(name, known_option_names())
-        if argument.startswith("--") and (strict or near):
+def _name(argument: str) -> str:
+    return argument.partition("=")[0]
+
+
+def _has_own_options(options: PipelineOptions) -> bool:
+    """Whether the job goes to a job server, which has options that only it knows."""
+    return _runner(options) in _ENGINES - _PRISM
+
+
+def _check_unknown(unknown: Sequence[str], options: PipelineOptions) -> None:
+    here, own = runs_here(options), _has_own_options(options)
+    known = known_option_names() | (FLINK_OPTIONS if own else frozenset())
+    for before, argument in zip(["", *unknown], unknown, strict=False):
+        if own and (_name(argument) in FLINK_OPTIONS or _is_value(argument, before)):
+            continue
+        near = closest_name(_name(argument), known)
+        if argument.startswith("--") and (near or (here and not own)):
             hint = f"did you mean {near}?" if near else "neither dovebeam nor Beam has it, see --help"
-            raise UsageError(f"unknown option {name}; {hint}")
-        if strict:
+            raise UsageError(f"unknown option {_name(argument)}; {hint}")
+        if here and not argument.startswith("--"):
             raise UsageError(f"{argument!r} belongs to no option; inputs are given with --input")
+
+
+def _is_value(argument: str, before: str) -> bool:
+    return before.startswith("--") and "=" not in before and not argument.startswith("--")
 
 
 class _Parser(argparse.ArgumentParser):

@@ -10,6 +10,7 @@ from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOpt
 from apache_beam.runners.runner import PipelineResult, PipelineState
 
 from dovebeam.pipelines.beam_options import is_in_process
+from dovebeam.pipelines.engine_job import cancelled_on_error
 from dovebeam.pipelines.in_process import make_in_process_runner
 from dovebeam.pipelines.input_size import input_size
 from dovebeam.pipelines.logs import say
@@ -79,7 +80,7 @@ def launch_here(options: LaunchOptions, build: Build, beam_options: PipelineOpti
         pipeline = _pipeline(beam_options)
         build(pipeline)
         result = pipeline.run()  # in this thread: Beam sets signal handlers when it starts an engine
-        with make_display(lambda: input_size(options.input)) as display:
+        with cancelled_on_error(result), make_display(lambda: input_size(options.input)) as display:
             return run_to_end(lambda: _finished(result), board, WatchedDisplay(display, board))
 
 

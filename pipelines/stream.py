@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from dovebeam.pipelines.arguments import UsageError
 from dovebeam.pipelines.command import guarded
+from dovebeam.pipelines.engine_options import stream_arguments
 from dovebeam.pipelines.exit_codes import ExitCode
 from dovebeam.pipelines.export import load, make_drivers
 from dovebeam.pipelines.logs import say
@@ -58,7 +59,7 @@ def run_stream(options: StreamOptions) -> int:
     from dovebeam.pipelines.beam_options import make_beam_options, runs_here  # noqa: PLC0415  loads Beam
     from dovebeam.pipelines.closing import report_failure  # noqa: PLC0415
 
-    beam_options = make_beam_options(options.beam)
+    beam_options = make_beam_options(stream_arguments(options.beam))
     here = runs_here(beam_options)
     try:
         if not here:

@@ -14,6 +14,8 @@ from apache_beam.runners.runner import PipelineResult
 from dovebeam.pipelines.beam_options import is_in_process
 from dovebeam.pipelines.closing import close_job, counters_of
 from dovebeam.pipelines.credentials import lent_to_workers
+from dovebeam.pipelines.engine_job import cancelled_on_error, wait_until_drained
+from dovebeam.pipelines.exit_codes import ExitCode
 from dovebeam.pipelines.failures import explain_failure
 from dovebeam.pipelines.files import check_replaceable, replace_file
 from dovebeam.pipelines.graph import reject_handler
@@ -34,7 +36,7 @@ from dovebeam.transforms.config import Config
 from dovebeam.transforms.drivers import Driver, FileDriver
 from dovebeam.transforms.drivers.files.names import insert_mark
 from dovebeam.transforms.export import ExportEvents
-from dovebeam.transforms.progress import Board
+from dovebeam.transforms.progress import Board, Totals
 from dovebeam.transforms.shards.panes import time_mark
 from dovebeam.transforms.streaming import ENDLESS, Segment
 
@@ -64,6 +66,8 @@ def run_here(
     shards = StreamShards(drivers, stream_name(options))
     with source, lent_to_workers(drivers, beam_options):
         counters = run(options, config, shards, beam_options, source)
+    if counters is None:
+        return ExitCode.DONE
     return close_job(_ledger(counters, config, drivers), options)
 
 
@@ -119,16 +123,27 @@ def _run_on_engine(
     shards: StreamShards,
     beam_options: PipelineOptions,
     source: StreamSource,
-) -> Counters:
-    """One endless pipeline; the engine tries failed bundles again."""
+) -> Counters | None:
+    """One endless pipeline; the engine tries failed bundles again. Its counters, if it ends a stream and has them."""
     beam_options.view_as(StandardOptions).streaming = True
     with Board() as board, shards.made(board.drain), loopback_workers(beam_options, debug=options.debug):
         pipeline = beam.Pipeline(options=beam_options)
         build_stream(pipeline, options, config, shards.drivers, source.blocks(ENDLESS))
         result = pipeline.run()
-        with make_display(lambda: None) as display:
-            run_to_end(result.wait_until_finish, board, WatchedDisplay(display, board), drain=True)
+        with cancelled_on_error(result), make_display(lambda: None) as display:
+            watched = WatchedDisplay(display, board)
+            ended = run_to_end(lambda: wait_until_drained(result, board), board, watched, drain=True)
+        if not ended:
+            say(f"the stream is drained: {_account(board.totals())}")
+            return None
     return dict(counters_of(result))
+
+
+def _account(totals: Totals) -> str:
+    return (
+        f"{totals.events:,} events were read, {totals.delivered:,} payloads delivered and {totals.rejected:,} "
+        "rejected, as the workers counted; the engine has no ledger of a stream that it did not end itself"
+    )
 
 
 def _check_workers(beam_options: PipelineOptions) -> None:

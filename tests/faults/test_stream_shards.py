@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from support.engines import WAYS
+from support.engines import WAYS, WITHOUT_PROCESSES
 from support.log_writer import LogWriter
 from support.programs import wait_until
 from support.stream_command import Job
@@ -58,7 +58,7 @@ def _check_grown(base: Path, before: dict[str, str]) -> dict[str, str]:
     return now
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", WITHOUT_PROCESSES)
 def test_on_engines(tmp_path: Path, way: str) -> None:
     """An engine's workers spool, and the launcher makes the files, while the job runs and when it is drained."""
     base = tmp_path / "out"

@@ -20,6 +20,7 @@ from support.corpus import CORPUS, corpus_lines
 from support.corpus_targets import Targets, check_as_multisets, check_http, check_log, config_files, run_targets
 from support.engines import (
     WAYS,
+    WITHOUT_PROCESSES,
     children,
     command_line,
     listening_addresses,
@@ -109,7 +110,7 @@ def test_rejects(tmp_path: Path) -> None:
     assert (reject["payloadString"], reject["sourceUri"]) == ('{"event": nonsense', str(events))
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", WITHOUT_PROCESSES)
 def test_a_failing_target(way: str, tmp_path: Path) -> None:
     """The sentence about a full disk or a missing folder is the same as without an engine, with the exporter's place."""
     events = write_events(tmp_path, corpus_lines("events.json.gz")[:100])
@@ -196,7 +197,7 @@ def test_interrupted(tmp_path: Path) -> None:
     assert (tmp_path / "target").read_bytes().endswith(b"\n")
 
 
-@pytest.mark.parametrize("way", list(WAYS)[:2])
+@pytest.mark.parametrize("way", [way for way in WAYS if "flink" not in way or "processes" in way])
 def test_nothing_listens_to_the_network(way: str, tmp_path: Path) -> None:
     """Neither workers nor the engine of the tests can be reached from other machines."""
     process = start([*long_job(tmp_path), *WAYS[way](tmp_path)])

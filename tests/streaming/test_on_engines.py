@@ -15,7 +15,7 @@ from support.stream_command import Job, line
 
 @pytest.mark.parametrize("way", WAYS)
 def test_stream(tmp_path: Path, way: str) -> None:
-    """One endless pipeline; its second start goes on where the first was drained."""
+    """One endless pipeline; its second start goes on where the first was drained, and an account is given."""
     job, options = Job(tmp_path), WAYS[way](tmp_path)
     for first in (0, 3):
         with job.running(*options) as process:
@@ -26,6 +26,9 @@ def test_stream(tmp_path: Path, way: str) -> None:
             process.send_signal(signal.SIGTERM)
             _, err = process.communicate(timeout=60)
         assert process.returncode == 0, err
+    if "flink" in way:  # which does not end a stream itself, and so has no counters of it
+        assert "the stream is drained: 3 events were read, 3 payloads delivered and 0 rejected" in err
+        return
     ledger = json.loads((tmp_path / "ledger.json").read_bytes())
     assert (ledger["read"], ledger["delivered"], ledger["imbalances"]) == (3, 3, [])
 

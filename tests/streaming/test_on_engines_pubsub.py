@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from support.engines import WAYS
+from support.engines import WAYS, WITHOUT_PROCESSES
 from support.programs import wait_until
 from support.pubsub_server import SUBSCRIPTION, pubsub_server
 from support.stream_job import StreamJob, numbered_events, numbers_in
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", WITHOUT_PROCESSES)
 def test_subscription(tmp_path: Path, way: str) -> None:
     """Each event once, a bad message in the rejects with its id, and nothing left to be delivered again."""
     target, options = tmp_path / "out.json", WAYS[way](tmp_path)

@@ -1,7 +1,7 @@
 """Engines that others wrote, and how `dovebeam export` is told to use them, as a user would type it.
 
-Prism is built by .ci/build-prism, bound to 127.0.0.1. Flink joins in where DOVEBEAM_FLINK_JOB_SERVER names the jar of
-Beam's Flink job server; it then runs as the cluster within that jar's process.
+Prism is built by .ci/build-prism, Beam's Flink job server by .ci/build-flink, both bound to 127.0.0.1. The job server
+runs a Flink within its own process; `flink_cluster` has one of several processes.
 """
 
 from __future__ import annotations
@@ -16,22 +16,21 @@ from pathlib import Path
 
 import pytest
 
-from support.programs import accepts, free_port, require_program, running
+from support.programs import accepts, built_programs, free_port, require_program, running
 
 PRISM = "prism-2.77.0"
-FLINK_JAR = os.environ.get("DOVEBEAM_FLINK_JOB_SERVER", "")
+FLINK = "flink-1.19-beam-2.62.0"
 
 WAYS = {
     "prism, workers in the launcher": lambda folder: prism_options(),
     "prism, workers in processes": lambda folder: [*prism_options(), *process_options(folder)],
+    "flink, workers in the launcher": lambda folder: [*flink_options(folder), "--environment_type=LOOPBACK"],
+    "flink, workers in processes": lambda folder: [*flink_options(folder), *process_options(folder)],
 }
 """Ways to run a job on an engine: functions from an empty folder to options of the command line."""
 
-if FLINK_JAR:
-    WAYS |= {
-        "flink, workers in the launcher": lambda folder: [*flink_options(), "--environment_type=LOOPBACK"],
-        "flink, workers in processes": lambda folder: [*flink_options(), *process_options(folder)],
-    }
+WITHOUT_PROCESSES = [way for way in WAYS if "launcher" in way]
+"""Each engine once, where it does not matter whose processes the workers are."""
 
 
 def prism_options() -> list[str]:
@@ -40,9 +39,29 @@ def prism_options() -> list[str]:
     return ["--runner=PrismRunner", f"--prism_location={require_program(PRISM)}"]
 
 
-def flink_options() -> list[str]:
+def flink_options(folder: Path) -> list[str]:
     """The same with Flink, in two slots."""
-    return ["--runner=FlinkRunner", f"--flink_job_server_jar={FLINK_JAR}", "--flink_master=[local]", "--parallelism=2"]
+    conf = flink_conf(folder / "flink")
+    return [*flink_runner(), "--flink_master=[local]", "--parallelism=2", f"--flink_conf_dir={conf}"]
+
+
+def flink_conf(folder: Path, **settings: object) -> Path:
+    """A folder with a configuration in which Flink listens on 127.0.0.1 only; of itself it would do so everywhere.
+
+    Settings are named as Flink names them, with `__` for a dot and `_` for a hyphen.
+    """
+    hosts = {"rest__bind_address", "jobmanager__bind_host", "taskmanager__bind_host"}
+    hosts |= {"rest__address", "jobmanager__rpc__address", "taskmanager__host"}
+    folder.mkdir(exist_ok=True)
+    lines = {**dict.fromkeys(sorted(hosts), "127.0.0.1"), **settings}
+    text = "".join(f"{name.replace('__', '.').replace('_', '-')}: {value}\n" for name, value in lines.items())
+    (folder / "config.yaml").write_text(text)
+    return folder
+
+
+def flink_runner() -> list[str]:
+    """Beam's job server, which the job starts; where Flink itself is must be added."""
+    return ["--runner=FlinkRunner", f"--flink_job_server_jar={require_flink()}"]
 
 
 def process_options(folder: Path) -> list[str]:
@@ -62,6 +81,16 @@ def require_go() -> None:
     """Prism needs Go to be built; a machine without it, CI's included, goes without these tests."""
     if shutil.which("go") is None and shutil.which(PRISM) is None:
         pytest.skip("no Go on this machine to build Prism with")
+
+
+def require_flink() -> Path:
+    """The job server's jar; a machine without Java and Maven, CI's included, goes without these tests."""
+    jar = built_programs() / FLINK / "job-server.jar"
+    if not jar.exists():
+        if shutil.which("javac") is None or shutil.which("mvn") is None:
+            pytest.skip("no JDK or no Maven on this machine to build Beam's Flink job server with")
+        require_program(FLINK)
+    return jar
 
 
 @contextlib.contextmanager
