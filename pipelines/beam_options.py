@@ -36,6 +36,7 @@ IN_PROCESS_RUNNERS: Final = frozenset({"direct", "directrunner", "switchingdirec
 _LOCAL_RUNNERS: Final = frozenset({"bundlebaseddirectrunner", "testdirectrunner"})
 _PRISM: Final = frozenset({"prism", "prismrunner"})
 _ENGINES: Final = frozenset({*_PRISM, "portable", "portablerunner", "flink", "flinkrunner", "spark", "sparkrunner"})
+_OTHERS: Final = frozenset({"pythonrpcdirectrunner", *IN_PROCESS_RUNNERS})  # those that Beam knows apart from its list
 _EMBEDDED_FLINK: Final = frozenset({"[auto]", "[local]"})
 
 
@@ -51,6 +52,7 @@ def make_beam_options(arguments: Sequence[str]) -> PipelineOptions:
     _, unknown = _beam_parser().parse_known_args(list(arguments))
     options = PipelineOptions(list(arguments))
     _check_unknown(unknown, options)
+    _check_runner(options)
     return options
 
 
@@ -107,6 +109,18 @@ def known_option_names() -> frozenset[str]:
 
 def _runner(options: PipelineOptions) -> str:
     return str(options.view_as(StandardOptions).runner or "direct").lower().rpartition(".")[2]
+
+
+def _check_runner(options: PipelineOptions) -> None:
+    """At once, and not after all that a job elsewhere needs was asked for."""
+    given = str(options.view_as(StandardOptions).runner or "direct")
+    known = [name.rpartition(".")[2] for name in StandardOptions.ALL_KNOWN_RUNNERS]
+    lower = {name.lower() for name in known}
+    if "." in given or not lower.isdisjoint({given.lower(), f"{given.lower()}runner"}) or _runner(options) in _OTHERS:
+        return
+    near = closest_name(given, known)
+    hint = f"did you mean {near}?" if near else f"Beam has {', '.join(known)}"
+    raise UsageError(f"--runner={given}: there is no such runner; {hint}")
 
 
 def _name(argument: str) -> str:
