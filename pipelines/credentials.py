@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from dovebeam.transforms.config import Config
 from dovebeam.transforms.drivers import Driver
+from dovebeam.transforms.drivers.http.secret_url import SecretUrl
 from dovebeam.transforms.drivers.secrets import HOW_TO_REFER, Secret, secrets_in
 from dovebeam.transforms.drivers.vault import Loan
 from dovebeam.transforms.errors import ConfigProblem, DeliveryError, DriverSettingError
@@ -21,9 +22,10 @@ __all__ = ["credential_problems", "lent_to_workers"]
 _SHARED: Final = ("http_client_", "ssl_")
 _INSTEAD: Final = {
     "http_post_url": (
-        "user, password and query of the URL would travel with the job; write the URL without them, and "
-        "http_post_auth = basic with http_post_auth_user and http_post_auth_password, or http_post_query, each as "
-        f"{HOW_TO_REFER}; a query that is no secret as http_post_query = plain:TEXT"
+        "user, password and query of the URL would travel with the job; write the whole URL as "
+        f"{HOW_TO_REFER}; or without them, and http_post_auth = basic with http_post_auth_user and "
+        "http_post_auth_password, or http_post_query, each by reference; a query that is no secret as "
+        "http_post_query = plain:TEXT"
     ),
     "http_client_proxy_url": (
         "user and password of the proxy would travel with the job; write the URL without them, and "
@@ -72,11 +74,16 @@ def _written_out(driver: Driver) -> Iterator[DriverSettingError]:
 
 
 def _missing(driver: Driver) -> Iterator[DriverSettingError]:
-    """References to this machine's environment and files that lead to nothing; Secret Manager is asked by workers."""
-    for _, setting, secrets in _fields_with_secrets(driver):
-        for secret in secrets:
+    """References to this machine's environment and files that lead to nothing; Secret Manager is asked by workers.
+
+    A URL that is given by reference must be one, too.
+    """
+    for name, setting, secrets in _fields_with_secrets(driver):
+        value = getattr(driver, name)
+        whole = [value] if isinstance(value, SecretUrl) and value.whole.is_local else []
+        for secret in whole or secrets:
             try:
-                if secret.is_local:
+                if isinstance(secret, SecretUrl) or secret.is_local:
                     secret.reveal(setting)
             except DeliveryError as error:
                 yield DriverSettingError(setting, error.message.removeprefix(f"{setting}: "))

@@ -48,14 +48,14 @@ def test_all_settings_of_a_configuration(tmp_path: Path) -> None:
     lines = [
         "driver = file", "format = json", "file_path = /base", "file_writing = append",
         'file_path_template = "%Y/{user}.json"', "file_missing_field = fallback", "file_field_fallback = nobody",
-        "file_rotate_size = 10 M", "file_rotate_interval = 1 h", "file_compression = zstd", "file_permissions = 0640",
-        "file_max_open = 7",
+        "file_rotate_size = 10 M", "file_rotate_interval = 1 h", "file_window_delay = 5 s", "file_compression = zstd",
+        "file_permissions = 0640", "file_max_open = 7",
     ]  # fmt: skip
     path = tmp_path / "dovecot.conf"
     path.write_text(HEAD + "event_exporter x {\n" + "\n".join(lines) + "\n}\n")
     driver = make_driver(load_config(path).exporters["x"])
     assert driver == FileDriver(
-        "/base", "append", "%Y/{user}.json", "fallback", "nobody", 10 << 20, 3_600_000, "zstd", "0640", 7
+        "/base", "append", "%Y/{user}.json", "fallback", "nobody", 10 << 20, 3_600_000, 5000, "zstd", "0640", 7
     )
 
 

@@ -65,9 +65,76 @@ def test_headers_and_query_by_reference(tmp_path: Path) -> None:
     assert len(request.lines) == len({line.partition(":")[0].lower() for line in request.lines})
 
 
+def test_whole_url_by_reference(tmp_path: Path) -> None:
+    """As webhooks need it, whose path is the secret: nothing of the URL is in what travels or is shown."""
+    (tmp_path / "url").write_text("unset")
+    driver = HttpPostDriver(f"file:{tmp_path}/url", **_AMPLE)
+    assert driver.endpoint == f"file:{tmp_path}/url"
+    with run_http_server(lambda number, _: status(404 if number == 1 else 200)) as server:
+        (tmp_path / "url").write_text(f"{server.url.replace('//', '//u:p@')}/services/{SECRET}?a=b\n")
+        with pickle.loads(pickle.dumps(driver)).open() as connection:
+            (failure,) = connection.send([b"refused"])
+            assert connection.send([b"taken"]) == []
+    assert (failure.status, failure.endpoint) == (404, driver.endpoint)
+    assert SECRET not in repr(failure)
+    assert SECRET not in repr(driver)
+    assert server.requests[1].lines[0] == f"POST /services/{SECRET}?a=b HTTP/1.1"
+    assert server.requests[1].headers["authorization"] == _basic("u", "p")
+    with driver.open() as connection:
+        (failure,) = connection.send([b"nobody listens"])
+    assert failure.reason.startswith("connect failed: ")
+    assert "127.0.0.1" not in repr(failure)
+
+
+def test_replaced_url_is_used_after_a_401(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also if it leads to another place; the request that was refused is sent there, which is no attempt."""
+    monkeypatch.setattr(access_module, "_LOOK_AGAIN_SECS", 0.0)
+    with run_http_server(lambda *_: status(401)) as old, run_http_server() as new:
+        (tmp_path / "url").write_text(f"{old.url}/old")
+        with HttpPostDriver(f"file:{tmp_path}/url", **_AMPLE).open() as connection:
+            (tmp_path / "url").write_text(f"{new.url}/new?x=y")
+            assert connection.send([b"a"]) == []
+    assert [request.lines[0] for request in (*old.requests, *new.requests)] == [
+        "POST /old HTTP/1.1",
+        "POST /new?x=y HTTP/1.1",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "settings", "words"),
+    [
+        (SECRET, {}, "has is no URL to post to: Invalid HTTP URL: Relative HTTP URL"),
+        (f"ftp://h/{SECRET}", {}, "has is no URL to post to: Invalid HTTP URL: Not an HTTP URL"),
+        ("", {}, "has is no URL to post to: Invalid HTTP URL: Relative HTTP URL"),
+        (f"http://h/?{SECRET}", {"http_post_query": "x"}, "http_post_query is set"),
+        (f"http://u:{SECRET}@h/", {"http_post_headers": {"Authorization": "x"}}, "keep one of both"),
+        (
+            f"http://u:{SECRET}@h/",
+            {"http_post_auth": "bearer", "http_post_auth_token": "x"},
+            "keep one of both",
+        ),
+        (None, {}, "url) failed: No such file or directory on this worker"),
+    ],
+)
+def test_url_that_only_the_worker_sees(
+    tmp_path: Path, content: str | None, settings: dict[str, Any], words: str
+) -> None:
+    """What is wrong with it fails the bundle, in words that name setting and reference and no secret."""
+    if content is not None:
+        (tmp_path / "url").write_text(content)
+    with pytest.raises(DeliveryError) as caught:
+        HttpPostDriver(f"file:{tmp_path}/url", **settings).open()
+    assert words in str(caught.value)
+    assert str(caught.value).startswith("event_exporter_http_post_url: ")
+    assert caught.value.endpoint.endswith(f"{tmp_path}/url")
+    assert SECRET not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("settings", "setting", "advice"),
     [
+        ({"http_post_url": "env:A B"}, "url", "after env: stands the name"),
+        ({"http_post_url": "file:relative"}, "url", "an absolute path"),
         ({"http_post_auth": "digest"}, "auth", "write one of: none, basic"),
         ({"http_post_auth": "basic", "http_post_auth_user": "u"}, "auth_password", "needs it"),
         ({"http_post_auth": "bearer"}, "auth_token", "needs it"),

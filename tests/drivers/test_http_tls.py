@@ -19,6 +19,7 @@ from support.certificates import Authority, make_authority
 from support.driver_contract import SECRET
 from support.nginx import Nginx, run_nginx
 from support.programs import wait_until
+from support.server_http import run_http_server, status
 
 _AMPLE: dict[str, Any] = {"http_client_request_absolute_timeout_msec": 10_000}
 
@@ -51,6 +52,28 @@ def test_trusted_server_gets_the_payload(authority: Authority, server: Nginx) ->
         )
         with driver.open() as connection:
             assert connection.send([b"a", b"b"]) == []
+
+
+def test_redirect_to_tls_is_verified_as_configured(authority: Authority, server: Nginx) -> None:
+    """A redirect that leads from http to https obeys the same settings as a target that is asked by TLS."""
+    location = f"Location: https://127.0.0.1:{server.port}/"
+    for ca_file, reason in ((str(authority.certificate), ""), ("", "the server's certificate is refused: ")):
+        with run_http_server(lambda *_: status(307, location)) as plain:
+            driver = HttpPostDriver(
+                plain.url, http_client_request_max_redirects=1, ssl_client_ca_file=ca_file, **_AMPLE
+            )
+            with driver.open() as connection:
+                failures = connection.send([b"a"])
+        assert [failure.reason[: len(reason)] for failure in failures] == ([reason] if reason else [])
+
+
+def test_url_by_reference_is_verified(authority: Authority, server: Nginx, monkeypatch: pytest.MonkeyPatch) -> None:
+    """TLS is set up although the launching process does not know the scheme."""
+    monkeypatch.setenv("DOVEBEAM_TEST_URL", f"{server.url}/")
+    for ca_file, failed in ((str(authority.certificate), 0), ("", 1)):
+        driver = HttpPostDriver("env:DOVEBEAM_TEST_URL", ssl_client_ca_file=ca_file, **_AMPLE)
+        with driver.open() as connection:
+            assert len(connection.send([b"a"])) == failed
 
 
 def test_directory_of_authorities(authority: Authority, server: Nginx, tmp_path: Path) -> None:

@@ -36,10 +36,10 @@ from support.server_http import Answer, HttpServer, Request, run_http_server, st
 _URL_USER, _URL_PASSWORD, _QUERY = "url-user-7Qa", "url-p@ss/word-7Qb", "query-token-7Qc"
 _HEADER, _HEADER_VARIABLE, _TOKEN = "header-value-7Qd", "header-variable-7Qe", "bearer-token-7Qf"
 _PROXY_USER, _PROXY_PASSWORD, _KEY_PASSWORD = "proxy-user-7Qg", "proxy-password-7Qh", "key-password-7Qi"
-_FILE = "secret-in-a-file-7Qj"
+_FILE, _PATH = "secret-in-a-file-7Qj", "path-of-a-webhook-7Qk"
 SECRETS = (
     *(_URL_USER, _URL_PASSWORD, _QUERY, _HEADER, _HEADER_VARIABLE, _TOKEN, _PROXY_USER, _PROXY_PASSWORD),
-    *(_KEY_PASSWORD, _FILE),
+    *(_KEY_PASSWORD, _FILE, _PATH),
 )
 _ENVIRONMENT = {"DOVEBEAM_TEST_HEADER": _HEADER_VARIABLE, "DOVEBEAM_TEST_TOKEN": _TOKEN}
 _MARK = "DOVEBEAM_TEST_MARK"
@@ -78,6 +78,7 @@ class Job:
         """Writes configuration and events: one exporter for the target, others that cannot reach theirs."""
         self.out.mkdir()
         (self.folder / "secret").write_text(f"{_FILE}\n")
+        (self.folder / "url").write_text(f"{target}/services/{_PATH}\n")
         client, key = authority.issue(f"client-{uuid.uuid4().hex}", "DNS:client", password=_KEY_PASSWORD)
         host = target.removeprefix("http://")
         user = f"{_URL_USER}:{_URL_PASSWORD.replace('@', '%40').replace('/', '%2F')}"
@@ -91,6 +92,7 @@ class Job:
         urls = {
             "all": (f"http://{user}@{host}/in?key={_QUERY}", headers),
             "bearer": (f"{target}/bearer", bearer),
+            "webhook": (f"file:{self.folder}/url", []),
             "closed": (f"http://{user}@127.0.0.1:{free_port()}/?key={_QUERY}", headers),
             "proxied": (f"http://{user}@{host}/in?key={_QUERY}", proxy),
             "refused": (f"https://127.0.0.1:{tls_port}/?key={_QUERY}", [*headers, *bearer, *tls]),
@@ -183,7 +185,7 @@ def test_credentials_appear_nowhere(
     assert code == 0
     assert ledger.exists()
     rejected = (job.out / "rejects.jsonl").read_bytes().count(b"\n")
-    assert rejected == (15 if answer == "taken" else 25)
+    assert rejected == (15 if answer == "taken" else 30)
     assert len(job.command_lines) >= (2 if beam_options else 1)
     assert job.leaks() == {}
     assert _loans() <= before
@@ -193,7 +195,7 @@ def test_credentials_appear_nowhere(
 def _assert_all_arrived(server: HttpServer) -> None:
     """The control for the search: the target did get the credentials, and the search finds them in its requests."""
     heads = b"\n".join(request.head for request in server.requests)
-    wanted = {_URL_USER, _URL_PASSWORD, _QUERY, _HEADER, _HEADER_VARIABLE, _TOKEN, _FILE}
+    wanted = {_URL_USER, _URL_PASSWORD, _QUERY, _HEADER, _HEADER_VARIABLE, _TOKEN, _FILE, _PATH}
     assert found_in(heads, SECRETS) == wanted
     pair = base64.b64encode(f"{_URL_USER}:{_URL_PASSWORD}".encode())
     assert b"Authorization: Basic " + pair in heads
@@ -219,7 +221,7 @@ def test_preview_needs_and_shows_no_credential(job: Job, authority: Authority, t
         job.prepare(server.url, authority, tls_port)
         assert job.run("--preview", job.out / "preview", "--debug") == 0
     assert not server.requests
-    assert len(list((job.out / "preview").iterdir())) == 5
+    assert len(list((job.out / "preview").iterdir())) == 6
     assert job.leaks() == {}
 
 

@@ -19,7 +19,7 @@ from dovebeam.transforms.config.places import Place, Report, Stage, at_line
 from dovebeam.transforms.config.settings import SETTINGS, Setting, settings_of
 from dovebeam.transforms.config.statements import ValueKind
 from dovebeam.transforms.config.types import Kind, ValueTypeError
-from dovebeam.transforms.config.urls import http_url_error
+from dovebeam.transforms.config.urls import http_url_error, is_url_reference
 from dovebeam.transforms.config.values import Value
 from dovebeam.transforms.config.variables import VariableError, VariableSyntaxError, expand, has_variables
 from dovebeam.transforms.formats import FormatName, TimeFormat
@@ -208,7 +208,7 @@ def check_targets(report: Report, exporter: Exporter, contexts: list[Context]) -
     target = settings.text(name)
     short = name.removeprefix("event_exporter_")
     if exporter.driver == "http-post":
-        problem = http_url_error(target)
+        problem = "" if is_url_reference(target) else http_url_error(target)
         if problem:
             message = f"event_exporter {exporter.name}: no event could be sent: {problem}"
             suggestion = f"write: {short} = https://HOST/PATH"

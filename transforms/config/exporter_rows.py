@@ -63,7 +63,7 @@ _DOVECOT: Final = (
     Setting(
         "event_exporter_http_post_url", _S, "",
         "the URL that events are posted to, `http://` or `https://`; `user:password@` in it is sent as Basic "
-        "authentication",
+        "authentication; as an extension of dovebeam a reference to it, such as `env:NAME`",
     ),
 )  # fmt: skip
 
@@ -156,11 +156,11 @@ _LOG: Final = (
 _AUTHENTICATION: Final = (
     Setting(
         "event_exporter_http_post_query", _S, "",
-        "the query of the URL, if it holds a secret; without the question mark", secret=True, extension=True,
+        "the query of the URL, without the question mark", secret=True, extension=True,
     ),
     Setting(
         "event_exporter_http_post_headers", Kind.TEXT_LIST, "",
-        "further headers of each request; each value is a secret or a reference to one",
+        "further headers of each request, with their values",
         secret=True, extension=True,
     ),
     Setting(

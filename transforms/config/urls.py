@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["http_url_error", "split_http_url"]
+__all__ = ["http_url_error", "is_url_reference", "split_http_url"]
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*):")
+_REFERENCE = re.compile(r"(?:env|file|gsm|type:GcpSecret;version_name):", re.IGNORECASE)
 _BAD = re.compile(r"[\x00-\x20\x7f\"<>\\^`{|}]|[^\x00-\x7f]")
 
 
@@ -40,6 +41,11 @@ def http_url_error(url: str) -> str:
         byte = bad[0].encode("utf-8", "surrogateescape")[0]
         return f"Path component contains invalid character <0x{byte:02x}>"
     return ""
+
+
+def is_url_reference(text: str) -> bool:
+    """Whether a text says where the URL of `http_post_url` is, which is an extension; the driver looks at the rest."""
+    return _REFERENCE.match(text) is not None
 
 
 def split_http_url(host_and_port: str) -> tuple[str, str]:

@@ -36,7 +36,7 @@ class HttpPostDriver(AuthSettings):
     Times are in milliseconds; None and, where Dovecot says so, 0 mean no limit of their own.
 
     Attributes:
-        http_post_url: the target; `user:password@` in it becomes Basic authentication.
+        http_post_url: the target, or a reference to it; `user:password@` in it becomes Basic authentication.
         format: the exporter's format; it decides the Content-Type.
         http_client_request_absolute_timeout_msec: limit of one attempt from its start; Dovecot documents 250 ms.
         http_client_request_timeout_msec: limit of one attempt if there is no shorter absolute one.
@@ -193,9 +193,15 @@ class HttpPostDriver(AuthSettings):
         )
 
     @property
-    def url(self) -> HttpUrl:
-        """The target, without what may be a secret."""
-        return SecretUrl.parse("event_exporter_http_post_url", self.http_post_url).visible
+    def target(self) -> SecretUrl:
+        """The target, with its secrets sealed."""
+        return SecretUrl.parse("event_exporter_http_post_url", self.http_post_url, by_reference=True)
+
+    @property
+    def may_use_tls(self) -> bool:
+        """Whether requests may go by TLS: to the target, or because a redirect leads there."""
+        visible = self.target.visible
+        return visible is None or visible.scheme == "https" or self.max_redirects > 0
 
     @property
     def proxy(self) -> HttpUrl | None:
@@ -205,8 +211,8 @@ class HttpPostDriver(AuthSettings):
 
     @property
     def endpoint(self) -> str:
-        """scheme://host:port."""
-        return self.url.endpoint
+        """scheme://host:port, or the reference to the URL."""
+        return self.target.endpoint
 
     @property
     def attempt_timeout_msec(self) -> int:

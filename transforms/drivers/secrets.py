@@ -27,7 +27,7 @@ from dovebeam.transforms.drivers import vault
 from dovebeam.transforms.drivers.secret_manager import VERSION, fetch_secret
 from dovebeam.transforms.errors import DeliveryError, DriverSettingError
 
-__all__ = ["HOW_TO_REFER", "NOTHING", "Scheme", "Secret", "secrets_in"]
+__all__ = ["HOW_TO_REFER", "NOTHING", "Scheme", "Secret", "is_reference", "secrets_in"]
 
 HOW_TO_REFER: Final = "env:NAME, file:/PATH or gsm:projects/P/secrets/S/versions/V"
 """What to write instead of a secret, for advice in errors."""
@@ -46,6 +46,9 @@ class Scheme(enum.Enum):
     ENVIRONMENT = "env"
     FILE = "file"
     MANAGER = "gsm"
+
+
+_REFERENCES: Final = frozenset({Scheme.ENVIRONMENT, Scheme.FILE, Scheme.MANAGER})
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -92,8 +95,12 @@ class Secret:
         return self != NOTHING
 
     def __repr__(self) -> str:
-        shown = "***" if self.is_literal else f"{self.scheme.value}:{self.name}"
-        return f"Secret({shown!r})"
+        return f"Secret({self.shown!r})"
+
+    @property
+    def shown(self) -> str:
+        """What may be seen of it: the reference, or asterisks."""
+        return "***" if self.is_literal else f"{self.scheme.value}:{self.name}"
 
     @property
     def is_literal(self) -> bool:
@@ -130,6 +137,12 @@ class Secret:
 
 NOTHING: Final = Secret(Scheme.PLAIN, "")
 """What a setting that was not set is."""
+
+
+def is_reference(written: str) -> bool:
+    """Whether a text is meant to say where a secret is, rightly or not."""
+    scheme = _SCHEME.match(written)
+    return bool(_BEAM.match(written)) or (scheme is not None and Scheme(scheme[1].lower()) in _REFERENCES)
 
 
 def secrets_in(value: Any) -> Iterator[Secret]:

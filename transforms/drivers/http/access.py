@@ -51,7 +51,7 @@ class Access:
         self._look_up()
         method = driver.http_post_auth
         if method in {"oauth2", "google-id-token"}:
-            self._tokens = _token_cache(driver, self.client_id, self.client_secret)
+            self._tokens = self._token_cache()
 
     def headers(self) -> list[str]:
         """The user's headers and the authorization, for requests that start now.
@@ -77,7 +77,7 @@ class Access:
             if self._shown() != before:
                 self._changed, changed = now, True
                 if self._tokens is not None:
-                    self._tokens = _token_cache(self._driver, self.client_id, self.client_secret)
+                    self._tokens = self._token_cache()
         if self._tokens is not None:
             return self._tokens.refused() or changed
         return changed
@@ -92,12 +92,11 @@ class Access:
         return (self._fixed, self.url, self.client_id, self.client_secret)
 
     def _look_up(self) -> None:
-        driver = self._driver
         self._looked_up = time.monotonic()
         self._seen.clear()
-        self.url = self._url("http_post_url") or driver.url
+        self.url = self._target()
         self.proxy = self._url("http_client_proxy_url")
-        self.token_url = self._url("http_post_oauth2_token_url") or driver.url
+        self.token_url = self._url("http_post_oauth2_token_url") or self.url
         user, _, password = _decoded(self.proxy).partition(":")
         self.proxy_user = self._text("http_client_proxy_username") or user
         self.proxy_password = self._text("http_client_proxy_password") or password
@@ -127,7 +126,7 @@ class Access:
         if ":" in user:
             setting = setting_name("http_post_auth_user")
             raise DeliveryError(
-                f"{setting}: a user name with a colon cannot be sent (choose another)", self.url.endpoint
+                f"{setting}: a user name with a colon cannot be sent (choose another)", self._driver.endpoint
             )
         pair = f"{user}:{password}".encode("utf-8", "surrogateescape")
         return f"Basic {base64.b64encode(pair).decode('ascii')}"
@@ -138,6 +137,8 @@ class Access:
         texts |= {self.proxy_user, self.proxy_password, self.key_password, self.client_id, self.client_secret}
         for name in ("http_post_auth_user", "http_post_auth_password", "http_post_auth_token", "http_post_query"):
             texts.add(self._text(name))
+        if self._driver.target.visible is None:
+            texts |= {self.url.host, self.url.without_credentials}
         for url in (self.url, self.proxy, self.token_url):
             if url is not None:
                 texts |= {url.target, url.basic_authorization, _decoded(url), _decoded(url).partition(":")[2]}
@@ -152,20 +153,33 @@ class Access:
             self._seen[secret] = secret.reveal(setting)
         return self._seen[secret]
 
+    def _target(self) -> HttpUrl:
+        setting, driver = setting_name("http_post_url"), self._driver
+        url = driver.target.reveal(setting, self._text("http_post_query"))
+        named = driver.http_post_auth != "none" or "authorization" in {
+            name.lower() for name, _ in driver.header_secrets
+        }
+        if url.credentials is not None and named:
+            message = f"{setting}: the URL has user:password, but the settings say who the sender is (keep one of both)"
+            raise DeliveryError(message, driver.endpoint)
+        return url
+
     def _url(self, name: str) -> HttpUrl | None:
         url = self._driver.secret_url(name)
-        query = self._text("http_post_query") if name == "http_post_url" else ""
-        return url.reveal(setting_name(name), query) if url is not None else None
+        return url.reveal(setting_name(name)) if url is not None else None
+
+    def _token_cache(self) -> TokenCache:
+        audience = self._driver.http_post_google_audience or self.url.without_credentials.removesuffix(self.url.target)
+        return _token_cache(self._driver, self.client_id, self.client_secret, audience)
 
 
 @lru_cache(maxsize=64)
-def _token_cache(driver: HttpPostDriver, _client_id: str, _client_secret: str) -> TokenCache:
+def _token_cache(driver: HttpPostDriver, _client_id: str, _client_secret: str, audience: str) -> TokenCache:
     """One for all connections of this process with the same settings and the same client."""
     if driver.http_post_auth == "oauth2":
         return TokenCache(_oauth2_fetcher(driver))
     from dovebeam.transforms.drivers.http.google_id_token import fetch_google_id_token  # noqa: PLC0415
 
-    audience = driver.http_post_google_audience or driver.url.without_credentials.removesuffix(driver.url.target)
     return TokenCache(lambda: fetch_google_id_token(audience))
 
 

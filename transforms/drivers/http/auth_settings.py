@@ -135,9 +135,9 @@ class AuthSettings(Driver):
                 sealed: Secret | SecretUrl | str = Secret.parse(setting, value)
                 _refuse_control_characters(setting, sealed)
             else:
-                public = name == "http_post_oauth2_token_url"
-                needed = bool(value) or name == "http_post_url"
-                sealed = SecretUrl.parse(setting, value, public_query=public) if needed else ""
+                public, target = name == "http_post_oauth2_token_url", name == "http_post_url"
+                needed = bool(value) or target
+                sealed = SecretUrl.parse(setting, value, public_query=public, by_reference=target) if needed else ""
         except DriverSettingError as error:
             yield error
         else:

@@ -70,7 +70,9 @@ def _check_connections(driver: HttpPostDriver) -> None:
     if driver.http_client_max_parallel_connections > MAX_PARALLEL_CONNECTIONS:
         message = f"at most {MAX_PARALLEL_CONNECTIONS} connections; use more workers for more"
         raise _wrong("http_client_max_parallel_connections", message)
-    if driver.proxy is not None and driver.url.scheme == "https" and not driver.http_client_proxy_ssl_tunnel:
+    target = driver.target.visible
+    by_tls = target is None or target.scheme == "https"
+    if driver.proxy is not None and by_tls and not driver.http_client_proxy_ssl_tunnel:
         message = "a proxy without CONNECT would read everything that https protects; write yes"
         raise _wrong("http_client_proxy_ssl_tunnel", message)
 

@@ -50,7 +50,7 @@ class HandlePool:
         self._all: list[Easy] = []
         self._elsewhere: set[Easy] = set()  # those whose URL has another query than the one that holds now
         self._stale: set[Easy] = set()  # those whose headers are not of this second
-        self._system_trust = system_trust() if driver.url.scheme == "https" else ("", "")
+        self._system_trust = system_trust() if driver.may_use_tls else ("", "")
 
     def keep_time(self) -> None:
         """Makes the headers of this second; asked before handles are taken."""
@@ -155,7 +155,7 @@ class HandlePool:
         handle.setopt(pycurl.DNS_CACHE_TIMEOUT, -1 if ttl is None else ttl // 1000)
         set_proxy(handle, self.access)
         set_sockets(handle, driver)
-        if driver.url.scheme == "https":
+        if driver.may_use_tls:
             set_tls(handle, driver, self.access, self._system_trust)
         self._all.append(handle)
         self._stale.add(handle)

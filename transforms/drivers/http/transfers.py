@@ -49,8 +49,7 @@ class Delivery:
 
     def __init__(self, driver: HttpPostDriver, pool: HandlePool, endpoint: Endpoint, batch: Batch) -> None:
         self._driver = driver
-        self._url = driver.url
-        self._place = self._url.endpoint
+        self._place = driver.endpoint
         self._pool = pool
         self._payloads = batch.payloads
         self._keys = batch.keys if driver.http_post_idempotency_header else None
@@ -230,7 +229,7 @@ class Delivery:
     def _redirect(self, handle: Easy, request: Request, status: int, location: str) -> None:
         """Follows a redirect, or ends the attempt with why not."""
         driver = self._driver
-        target = redirect_target(self._url, status, location, request.redirects, driver.max_redirects)
+        target = redirect_target(self._pool.access.url, status, location, request.redirects, driver.max_redirects)
         if isinstance(target, Outcome):
             self._finish(handle, target)
             return
