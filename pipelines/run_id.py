@@ -8,6 +8,7 @@ import os
 from typing import Final
 
 from dovebeam.pipelines.options import ExportOptions
+from dovebeam.pipelines.scope import whole_of
 from dovebeam.transforms.config import Config, Exporter
 from dovebeam.transforms.reading import match_files
 from dovebeam.transforms.sources import is_local
@@ -21,10 +22,12 @@ def run_id_of(options: ExportOptions, config: Config) -> str:
     """The name that was given, or else a hash of all that decides what a run writes.
 
     That is: the input patterns, the time range, the metrics, and formats and file settings of exporters. Nothing that
-    may be a secret is in it.
+    may be a secret is in it. Nor is which exporters are meant of those that there are: each has a manifest
+    of its own, so a run of one exporter finishes or replaces what a run of all has left of it, and nothing else.
     """
     if options.run_id:
         return options.run_id
+    config = whole_of(config)
     decisive = {
         "input": [pattern if "://" in pattern else os.path.abspath(pattern) for pattern in options.input],
         "input_format": options.input_format,

@@ -1,7 +1,8 @@
 """Which exporters a replay sends to: those named, or those that the ledger of an earlier run says were left behind.
 
 Metrics of the other exporters stay in the configuration without one, because Dovecot's rule whether unnamed events are
-looked at asks all metrics.
+looked at asks all metrics. The whole configuration is kept beside them, since a run is called after it: what a replay
+of one exporter writes takes the place of what a run of all wrote for it.
 """
 
 from __future__ import annotations
@@ -16,10 +17,26 @@ from dovebeam.pipelines.options import UsageError
 from dovebeam.transforms.config import Config
 from dovebeam.transforms.errors import UnknownNameError
 
-__all__ = ["failed_exporters", "restrict"]
+__all__ = ["PartOfConfig", "failed_exporters", "restrict", "whole_of"]
 
 
-def restrict(config: Config, exporters: Collection[str]) -> Config:
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class PartOfConfig(Config):
+    """A configuration of which not all exporters are meant.
+
+    Attributes:
+        whole: the one with all of them.
+    """
+
+    whole: Config
+
+
+def whole_of(config: Config) -> Config:
+    """The configuration with all exporters."""
+    return config.whole if isinstance(config, PartOfConfig) else config
+
+
+def restrict(config: Config, exporters: Collection[str]) -> PartOfConfig:
     """The configuration with no exporters but these.
 
     Raises:
@@ -29,8 +46,10 @@ def restrict(config: Config, exporters: Collection[str]) -> Config:
     for name in exporters:
         if name not in used:
             raise UsageError(f"--only_exporter: {UnknownNameError('exporter', name, used)}")
-    return dataclasses.replace(
-        config,
+    return PartOfConfig(
+        exporters=config.exporters,
+        warnings=config.warnings,
+        whole=whole_of(config),
         metrics=tuple(
             metric if metric.exporter in exporters else dataclasses.replace(metric, exporter="")
             for metric in config.metrics

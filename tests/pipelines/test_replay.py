@@ -203,6 +203,28 @@ def test_only_one_exporter(tmp_path: Path) -> None:
     assert "did you mean 'file'" in ran.err
 
 
+def test_one_exporter_takes_the_place_of_its_own_files(tmp_path: Path) -> None:
+    """A replay of one exporter has the name of the replay of all: its shards are there once, those of others stay."""
+    archive = archive_of(tmp_path, hours(4))
+    for name in "ab":
+        (tmp_path / name).mkdir()
+    blocks = [
+        exporter(name, "file", "json", f"file_path = {tmp_path}/{name}/e.json", "file_writing = shards")
+        for name in "ab"
+    ]
+    metrics = [metric(f"m-{name}", "event=*", name) for name in "ab"]
+    arguments = ("replay", "--config", write_config(tmp_path, *blocks, *metrics), "--input", archive)
+    first = dovebeam(*arguments)
+    before = {path: path.read_bytes() for name in "ab" for path in (tmp_path / name).glob("e-*")}
+    for path in (tmp_path / "a").glob("e-*"):
+        path.unlink()
+    second = dovebeam(*arguments, "--only_exporter", "a")
+    assert (first.code, second.code) == (0, 0), second.err
+    assert run_id_of(first) == run_id_of(second)
+    assert {path: path.read_bytes() for name in "ab" for path in (tmp_path / name).glob("e-*")} == before
+    assert len(before) == 2
+
+
 def test_a_rate_changes_nothing_but_the_time(tmp_path: Path) -> None:
     """All events arrive; that the rate is kept is the throttle's test."""
     archive = archive_of(tmp_path, hours(30, 30))

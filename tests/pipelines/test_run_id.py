@@ -10,6 +10,7 @@ import pytest
 
 from dovebeam.pipelines.options import ExportOptions, add_arguments, parse_export
 from dovebeam.pipelines.run_id import run_id_of, run_id_of_input
+from dovebeam.pipelines.scope import restrict
 from dovebeam.transforms.config import load_config
 from dovebeam.transforms.shards.layout import check_run_id
 from support.commands import exporter, metric, write_config, write_events
@@ -75,6 +76,15 @@ def test_what_makes_no_other_run(folder: Path) -> None:
     usual = run_id_of_input(options(folder), config(folder))
     more = ["--rejects", str(folder / "r"), "--debug", "--direct_num_workers=2"]
     assert run_id_of_input(options(folder, *more), config(folder)) == usual
+
+
+def test_run_of_some_exporters(folder: Path) -> None:
+    """Has the name of the run of all, and the same with and without files: it finishes what that left undone."""
+    blocks = [exporter(name, "file", "json", f"file_path = {folder}/{name}", "file_writing = shards") for name in "ab"]
+    whole = load_config([write_config(folder, *blocks, metric("m", "event=e", "a"), metric("n", "event=e", "b"))])
+    for part in (restrict(whole, ["a"]), restrict(restrict(whole, ["a", "b"]), ["b"])):
+        assert run_id_of(options(folder), part) == run_id_of(options(folder), whole)
+        assert run_id_of_input(options(folder), part) == run_id_of_input(options(folder), whole)
 
 
 def test_given_name(folder: Path) -> None:
