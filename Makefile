@@ -1,6 +1,8 @@
 # The commands of this project. Each sets up what it needs; all a machine must have is Python 3.11+, venv and make.
 PYTHON ?= python3
 PYTEST_ARGS ?=
+# How many tests run at once; 0 for one after another.
+TESTS_AT_ONCE ?= 2
 ARGS ?=
 
 .PHONY: demo docs test bench soak fuzz clean lock templates
@@ -40,7 +42,8 @@ test: clean
 	.build/venv/bin/ruff check .
 	.build/venv/bin/ruff format --check .
 	.build/venv/bin/mypy --strict -p dovebeam.transforms -p dovebeam.pipelines
-	.build/venv/bin/python -m pytest $(PYTEST_ARGS)
+	.build/venv/bin/python -m pytest -n $(TESTS_AT_ONCE) --dist loadfile -m "not alone" $(PYTEST_ARGS)
+	.build/venv/bin/python -m pytest -m alone $(PYTEST_ARGS)
 
 # Everything beside its rivals, after `make test`; an hour, on a machine that does nothing else.
 bench:

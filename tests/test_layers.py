@@ -89,6 +89,7 @@ def test_every_folder_of_transforms_is_in_a_layer() -> None:
     assert folders <= {*PURE, *WIRING}
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("layer", CORE)
 def test_importing_is_quick_and_brings_no_beam(layer: str) -> None:
     """Importing a package of the core takes under 0.2 s of CPU and does not load Beam."""

@@ -12,6 +12,8 @@ from support.fault_server_control import fault_server
 from support.fault_server_job import PATIENT, FaultJob
 from support.fault_server_memory import MemoryWatch, watched_job
 
+pytestmark = pytest.mark.alone
+
 _GIB = 1024 * 1024 * 1024
 _LIMIT = 500 * 1_000_000
 _FLAT = 30 * 1_000_000

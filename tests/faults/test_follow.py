@@ -13,6 +13,8 @@ import pytest
 from support.log_writer import LogWriter
 from support.stream_job import StreamJob, UnixListener, numbered_events, numbers_in
 
+pytestmark = pytest.mark.alone
+
 _EVENTS = 500_000
 _PER_SECOND = 25_000
 _ROTATIONS = 20

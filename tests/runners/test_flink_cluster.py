@@ -20,6 +20,8 @@ from support.engines import flink_runner
 from support.flink_cluster import FlinkCluster, flink_cluster
 from support.programs import wait_until
 
+pytestmark = pytest.mark.alone
+
 TASK_MANAGERS = 3
 FILES, REPEATS = 4, 5
 

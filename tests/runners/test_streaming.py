@@ -127,6 +127,7 @@ def test_from_a_collector(tmp_path: Path) -> None:
     assert collector.torn.count(b"\n") == 2
 
 
+@pytest.mark.alone
 def test_latency(tmp_path: Path) -> None:
     """Single lines are delivered within two seconds on an engine, too."""
     lines = list(dict.fromkeys(corpus_lines("events.json.gz")))[:20]

@@ -12,6 +12,8 @@ from support.engines import WAYS
 from support.programs import wait_until
 from support.stream_command import Job, line
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.mark.parametrize("way", WAYS)
 def test_stream(tmp_path: Path, way: str) -> None:
