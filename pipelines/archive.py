@@ -131,7 +131,7 @@ def build_archive(pipeline: beam.Pipeline, options: ArchiveOptions) -> None:
     Raises:
         SourceError: a pattern matches nothing.
     """
-    from dovebeam.pipelines.graph import reject_handler  # noqa: PLC0415
+    from dovebeam.pipelines.reject_handler import reject_handler  # noqa: PLC0415
     from dovebeam.transforms.archive import ArchiveEvents  # noqa: PLC0415
     from dovebeam.transforms.plan import TimeRange  # noqa: PLC0415
     from dovebeam.transforms.reading import ReadBlocks  # noqa: PLC0415

@@ -4,12 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import apache_beam as beam
-from apache_beam.transforms.error_handling import ErrorHandler
 
 from dovebeam.pipelines.beam_options import workers_of
 from dovebeam.pipelines.options import ExportOptions
-from dovebeam.pipelines.reject_handler import FusedErrorHandler
-from dovebeam.pipelines.rejects import CountRejects, WriteRejects, is_local
+from dovebeam.pipelines.reject_handler import reject_handler
 from dovebeam.pipelines.run_id import run_id_of_input
 from dovebeam.transforms.config import Config
 from dovebeam.transforms.drivers import Driver
@@ -21,7 +19,7 @@ from dovebeam.transforms.resending import max_record_bytes
 from dovebeam.transforms.sources import DEFAULT_BLOCK_BYTES
 from dovebeam.transforms.throttle import ThrottleBlocks, block_bytes_for
 
-__all__ = ["build_export", "read_blocks", "reject_handler"]
+__all__ = ["build_export", "read_blocks"]
 
 
 def build_export(
@@ -88,16 +86,3 @@ def _build_resend(
     )
     with reject_handler(options.rejects) as handler:
         _ = pipeline | "Read" >> read | "Resend" >> resend.with_error_handler(handler)
-
-
-def reject_handler(path: str | None) -> ErrorHandler:
-    """What takes the rejects of a job: a context manager for as long as its steps are added.
-
-    Args:
-        path: where they go; None only counts them.
-    """
-    if path is None:
-        return FusedErrorHandler("Rejects", CountRejects())
-    if is_local(path):
-        return FusedErrorHandler("Rejects", WriteRejects(path))
-    return ErrorHandler("Rejects" >> WriteRejects(path))  # one object takes them all

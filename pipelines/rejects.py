@@ -6,8 +6,6 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import apache_beam as beam
-from apache_beam.coders import BytesCoder
-from apache_beam.io import WriteToText
 from apache_beam.io.filesystems import FileSystems
 
 from dovebeam.pipelines.files import check_appendable, head_of
@@ -36,14 +34,13 @@ _MAX_BATCH_BYTES: Final = 1024 * 1024
 
 
 class WriteRejects(beam.PTransform):
-    """Writes rejects as JSON lines.
+    """Appends rejects to a file of this machine, as JSON lines.
 
-    A local file is appended to, in the way of the `file` driver: created with mode 0600, never through a symbolic link,
-    and a failure to write fails the bundle. On an object store one object is written when the job is at its end, in
-    place of an older one.
+    In the way of the `file` driver: created with mode 0600, never through a symbolic link, and a failure to write fails
+    the bundle.
 
     Args:
-        path: of a local file, or the URL of an object.
+        path: of the file.
     """
 
     def __init__(self, path: str) -> None:
@@ -52,11 +49,7 @@ class WriteRejects(beam.PTransform):
 
     def expand(self, rejects: Any) -> Any:
         """PCollection of Reject to nothing."""
-        rejects = rejects | CountRejects()
-        if is_local(self._path):
-            return rejects | "Append" >> beam.ParDo(_AppendFn(os.path.abspath(self._path)))
-        write = WriteToText(self._path, shard_name_template="", num_shards=1, coder=BytesCoder())
-        return rejects | "To JSON" >> beam.Map(reject_to_json).with_output_types(bytes) | "Write" >> write
+        return rejects | CountRejects() | "Append" >> beam.ParDo(_AppendFn(os.path.abspath(self._path)))
 
 
 class CountRejects(beam.PTransform):

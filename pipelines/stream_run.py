@@ -18,13 +18,13 @@ from dovebeam.pipelines.engine_job import cancelled_on_error, wait_until_drained
 from dovebeam.pipelines.exit_codes import ExitCode
 from dovebeam.pipelines.failures import explain_failure
 from dovebeam.pipelines.files import check_replaceable, replace_file
-from dovebeam.pipelines.graph import reject_handler
 from dovebeam.pipelines.in_process import make_in_process_runner
 from dovebeam.pipelines.ledger import Ledger, make_ledger
 from dovebeam.pipelines.logs import say
 from dovebeam.pipelines.loopback import loopback_workers
 from dovebeam.pipelines.options import UsageError
 from dovebeam.pipelines.progress_bar import make_display
+from dovebeam.pipelines.reject_handler import reject_handler
 from dovebeam.pipelines.rejects import check_rejects_path, is_local
 from dovebeam.pipelines.running import run_to_end
 from dovebeam.pipelines.segments import Counters, run_segments

@@ -8,10 +8,12 @@ from typing import Any
 
 import apache_beam as beam
 
-from dovebeam.pipelines.reject_handler import FusedErrorHandler
+from dovebeam.pipelines.reject_handler import FusedErrorHandler, reject_handler
 from dovebeam.pipelines.rejects import CountRejects, WriteRejects
 from dovebeam.transforms.reject import Reject, make_reject
 from dovebeam.transforms.rejecting import RejectingTransform
+from support.gcs_emulator import PIPELINE_OPTIONS, gcs_emulator
+from support.gcs_faults import gcs_faults
 from support.pipelines import pipeline
 
 _SIZE = 600_000
@@ -49,6 +51,24 @@ def test_rejects_do_not_wait_for_the_end_of_their_step(tmp_path: Path) -> None:
     assert sizes[0] == 0
     assert sizes[-1] > 10 * _SIZE
     assert len(path.read_bytes().splitlines()) == counters["rejects_accounted"] == 20
+
+
+def test_rejects_are_on_their_way_to_an_object_before_the_end_of_their_step(tmp_path: Path) -> None:
+    """A part of them has been uploaded before the last one is made, so they are not all in memory."""
+    uploads, seen = tmp_path / "uploads", tmp_path / "seen"
+
+    def note(_method: str, path: str) -> bool:
+        if "/upload/" in path:
+            with uploads.open("a") as file:
+                file.write("x")
+        return False
+
+    with gcs_emulator() as bucket, gcs_faults(bucket, note):
+        with pipeline(*PIPELINE_OPTIONS) as (p, counters), reject_handler(bucket.uri("rejects.json")) as handler:
+            _ = p | beam.Create(range(25), reshuffle=False) | Refuse(uploads, seen).with_error_handler(handler)
+        assert len(bucket.get("rejects.json").splitlines()) == counters["rejects_accounted"] == 25
+    requests = [int(line) for line in seen.read_text().split()]
+    assert (requests[0], requests[-1] > 1) == (0, True)
 
 
 def test_several_steps_have_one_consumer_each(tmp_path: Path) -> None:

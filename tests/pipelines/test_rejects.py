@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 from pathlib import Path
 
 import apache_beam as beam
 import pytest
 
+from dovebeam.pipelines.reject_handler import reject_handler
 from dovebeam.pipelines.rejects import CountRejects, WriteRejects, check_rejects_path
 from dovebeam.transforms.errors import DeliveryError
 from dovebeam.transforms.reject import Reject, make_reject, reject_from_json
@@ -30,6 +32,13 @@ def key(reject: Reject) -> tuple[str, bytes]:
 def read(content: bytes) -> list[Reject]:
     """The records of a file."""
     return sorted(map(reject_from_json, content.splitlines()), key=key)
+
+
+def write(p: beam.Pipeline, path: str, *rejects: Reject) -> None:
+    """Adds steps that reject, and what takes their rejects."""
+    with reject_handler(path) as handler:
+        handler.add_error_pcollection(p | beam.Create(rejects or REJECTS))
+        handler.add_error_pcollection(p | "None" >> beam.Create([]).with_output_types(Reject))
 
 
 def test_local_file(tmp_path: Path) -> None:
@@ -90,7 +99,7 @@ def test_object(tmp_path: Path) -> None:
         uri = bucket.uri("rejects.json")
         check_rejects_path(uri)
         with pipeline(*PIPELINE_OPTIONS) as (p, counters):
-            _ = p | beam.Create(REJECTS) | WriteRejects(uri)
+            write(p, uri)
         assert bucket.names() == ["rejects.json"]
         assert read(bucket.get("rejects.json")) == sorted(REJECTS, key=key)
         assert counters["rejects_accounted"] == 3
@@ -98,12 +107,30 @@ def test_object(tmp_path: Path) -> None:
             check_rejects_path(uri)
 
 
+def test_object_without_rejects() -> None:
+    """Is there, too, and empty."""
+    with gcs_emulator() as bucket:
+        with pipeline(*PIPELINE_OPTIONS) as (p, _), reject_handler(bucket.uri("a/rejects.json")) as handler:
+            handler.add_error_pcollection(p | beam.Create([]).with_output_types(Reject))
+        assert bucket.names() == ["a/rejects.json"]
+        assert bucket.get("a/rejects.json") == b""
+
+
+def test_compressed_object() -> None:
+    """As its name says."""
+    with gcs_emulator() as bucket:
+        with pipeline(*PIPELINE_OPTIONS) as (p, _):
+            write(p, bucket.uri("rejects.json.gz"))
+        assert bucket.names() == ["rejects.json.gz"]
+        assert read(gzip.decompress(bucket.get("rejects.json.gz"))) == sorted(REJECTS, key=key)
+
+
 @pytest.mark.parametrize("step", ["upload", "batch"])
 def test_store_that_refuses_fails_the_job(step: str) -> None:
     """Neither an upload that is refused, nor a rename that is refused within a batch, ends as a job that is done."""
     with gcs_emulator() as bucket, gcs_faults(bucket, lambda _method, path: path.startswith(f"/{step}/")) as faults:
         with pytest.raises(Exception, match=r"403|[Rr]efused|Forbidden"), pipeline(*PIPELINE_OPTIONS) as (p, _):
-            _ = p | beam.Create(REJECTS) | WriteRejects(bucket.uri("rejects.json"))
+            write(p, bucket.uri("rejects.json"))
         assert faults.refused
         assert "rejects.json" not in bucket.names()
 
