@@ -15,7 +15,7 @@ _CONFIG = """dovecot_config_version = 2.4.0
 dovecot_storage_version = 2.4.0
 event_exporter out {
   driver = file
-  file_path = written.json
+  file_path = @HOME@/written.json
   format = json
 }
 metric commands {
@@ -45,7 +45,7 @@ def common_home(folder: Path) -> Path:
     (home / "events.json").write_bytes(lines)
     (home / "events").mkdir()
     (home / "events" / "1.json.gz").write_bytes(gzip.compress(lines, 1))
-    (home / "dovecot.conf").write_text(_CONFIG)
+    (home / "dovecot.conf").write_text(_CONFIG.replace("@HOME@", str(home)))
     return home
 
 

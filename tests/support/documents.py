@@ -81,7 +81,7 @@ def blocks_of(page: str) -> list[Block]:
     lead = ""
     for token in MarkdownIt("commonmark").parse((ROOT / page).read_text("utf-8")):
         if token.type == "inline":
-            lead = token.content
+            lead = " ".join(token.content.split())
         elif token.type == "fence":
             language = (token.info.split() or [""])[0]
             line = token.map[0] + 1 if token.map else 0

@@ -55,6 +55,7 @@ class ShellSession:
     def start(self, command: str) -> Path:
         """Starts a command that runs until it is told to end; returns the file of its output."""
         script, output, pid = self._note(f"exec {command}")
+        output.touch()
         self._tell(f". {script} > {output} 2>&1 < /dev/null & echo $! > {pid}")
         self._services.append(pid)
         return output
