@@ -122,6 +122,21 @@ def test_discarded_continuation(tmp_path: Path) -> None:
     assert dovecot_errors(found) == []
 
 
+def test_byte_order_mark(tmp_path: Path) -> None:
+    """One error about the mark; the version behind it is read, whichever it is."""
+    body = "\ufeffdovecot_config_version = 2.4.1\r\ndovecot_storage_version = 2.4.1\r\n"
+    (error,) = messages(reading(tmp_path, body, versions=False))
+    assert error.startswith("x.conf:1:1: the file starts with a byte order mark")
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_utf_16(tmp_path: Path, encoding: str) -> None:
+    """Is named, with the command that converts it, instead of an error about its first letter."""
+    body = f"\ufeff{VERSIONS}".encode(encoding).decode("utf-8", "surrogateescape")
+    (error,) = messages(reading(tmp_path, body, versions=False))
+    assert "it is in UTF-16; convert it to UTF-8" in error
+
+
 @pytest.mark.parametrize(
     ("body", "error"),
     [

@@ -7,6 +7,7 @@ it away.
 
 from __future__ import annotations
 
+import errno
 import re
 from bisect import bisect_right
 from collections.abc import Iterator
@@ -25,6 +26,8 @@ WHITE_SPACE: Final = " \t\v\f\r"
 
 Mark = tuple[int, Place]
 """An offset in some text, and the place that the text from there on comes from."""
+
+_UTF16: Final = ("\udcff\udcfe", "\udcfe\udcff")  # the mark at its beginning, as bytes that are not UTF-8 are read
 
 _QUOTE_OR_HASH = re.compile(r"['\"#]")
 _CLOSING = {quote: re.compile(rf"\\.|{quote}", re.DOTALL) for quote in "'\""}
@@ -105,10 +108,13 @@ class LogicalReader:
         """Read this file; it may be a pipe.
 
         Raises:
-            OSError: it cannot be read.
+            OSError: it cannot be read, or is no text in which Dovecot reads it.
             TooLargeError: it is too long.
         """
-        self.open_text(path, self.files.read(path, pipes=True))
+        text = self.files.read(path, pipes=True)
+        if text.startswith(_UTF16):
+            raise OSError(errno.EILSEQ, "it is in UTF-16; convert it to UTF-8, as with iconv -f UTF-16 -t UTF-8")
+        self.open_text(path, text)
 
     def open_text(self, path: str, text: str) -> None:
         """Read `text` as the content of `path`."""

@@ -23,11 +23,15 @@ def check_first(state: ParserState, statement: Statement) -> None:
     if isinstance(statement, Assignment) and statement.key == _VERSION:
         return
     line = statement.line
-    message = "the first setting must be dovecot_config_version; a file without it is a Dovecot 2.3 configuration"
+    text = "The first setting must be dovecot_config_version"
     if line.text.startswith("\ufeff"):
         message = "the file starts with a byte order mark, which Dovecot takes for a part of the first name; remove it"
-    text = "The first setting must be dovecot_config_version"
-    state.error(line, line.place(0), text, message=message, suggestion=version_hint())
+        state.error(line, line.place(0), text, message=message)
+        if isinstance(statement, Assignment) and statement.key.removeprefix("\ufeff") == _VERSION:
+            return  # what it says is looked at as if the mark were gone
+    else:
+        message = "the first setting must be dovecot_config_version; a file without it is a Dovecot 2.3 configuration"
+        state.error(line, line.place(0), text, message=message, suggestion=version_hint())
     assume_version(state)
 
 
