@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 
 from dovebeam.pipelines.arguments import UsageError
@@ -22,6 +23,7 @@ def guarded(arguments: Sequence[str], run: Callable[[], int]) -> int:
     provide_streams()
     configure(debug="--debug" in arguments)  # first: what Beam logs when it is imported would set up another
     try:
+        _check_python()
         return run()
     except UsageError as error:
         say(str(error))
@@ -31,3 +33,12 @@ def guarded(arguments: Sequence[str], run: Callable[[], int]) -> int:
     except KeyboardInterrupt:
         say("stopped before anything was done")
         return ExitCode.INTERRUPTED
+
+
+def _check_python() -> None:
+    """Refuses a mode of Python in which Beam cannot even be imported."""
+    if sys.flags.optimize > 1:
+        raise UsageError(
+            "python -OO (PYTHONOPTIMIZE=2) removes the texts that Apache Beam's modules work with when they are "
+            "imported; use -O, or unset PYTHONOPTIMIZE"
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import uuid
 from types import TracebackType
@@ -83,7 +84,14 @@ class FollowSource:
         with StateStore(self._request.directory):  # an error at once, if another stream uses it
             pass
         say(f"following {', '.join(target.path for target in self._request.targets)}")
+        for path in self._absent():
+            say(f"warning: {path} is not there yet; it is followed when it appears")
         return self
+
+    def _absent(self) -> list[str]:
+        """What may be misspelt, since nothing has such a name."""
+        paths = [target.path for target in self._request.targets]
+        return [path for path in paths if not os.path.exists(path) and not glob.glob(path)]
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -511,6 +511,17 @@ def test_a_closed_pipe(tmp_path: Path, events: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_python_without_docstrings(tmp_path: Path, events: Path) -> None:
+    """Beam cannot be imported then, which is said; without assertions alone everything works."""
+    config = everything_to(tmp_path, "drop")
+    command = [sys.executable, "-m", "dovebeam.pipelines.cli", "export", "--config", config, "--input", events]
+    for level, code, words in (("1", 0, ""), ("2", 2, "unset PYTHONOPTIMIZE")):
+        environment = {**os.environ, "PYTHONOPTIMIZE": level, "PYTHONDONTWRITEBYTECODE": "1"}
+        done = subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
+        assert (done.returncode, words in done.stderr) == (code, True), done.stderr
+        assert "Traceback" not in done.stderr
+
+
 def test_module_for_runners(tmp_path: Path, events: Path) -> None:
     """`python -m dovebeam.pipelines.export` is the same job."""
     command = [sys.executable, "-m", "dovebeam.pipelines.export"]

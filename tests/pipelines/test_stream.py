@@ -93,6 +93,23 @@ def test_first_failure_is_told_at_once(tmp_path: Path) -> None:
     assert "event_exporter x: connect(" in ran.err
 
 
+def test_files_that_are_not_there_yet(tmp_path: Path) -> None:
+    """May be misspelt, so they are named; they are followed from when they appear."""
+    job = Job(tmp_path)
+    job.append(line(1))
+    later = tmp_path / "later.json"
+    with job.running("--follow", str(later), "--follow", str(tmp_path / "none-*.json")) as process:
+        job.wait_for(1)
+        later.write_bytes(line(2))
+        job.wait_for(1, 2)
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=30)
+    assert [text.split()[2] for text in err.splitlines() if "is not there yet" in text] == [
+        str(later),
+        f"{tmp_path}/none-*.json",
+    ]
+
+
 def test_one_stream_for_a_state(tmp_path: Path) -> None:
     """Two streams with one state would acknowledge each other's lines."""
     job = Job(tmp_path)
