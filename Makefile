@@ -5,7 +5,7 @@ PYTEST_ARGS ?=
 TESTS_AT_ONCE ?= 2
 ARGS ?=
 
-.PHONY: demo docs test bench soak fuzz clean lock templates
+.PHONY: demo docs test test-lowest bench soak fuzz clean lock templates
 
 # An export of sample events in ./demo; run it again after changing demo/dovecot.conf.
 demo: .venv/bin/dovebeam
@@ -44,6 +44,16 @@ test: clean
 	.build/venv/bin/mypy --strict -p dovebeam.transforms -p dovebeam.pipelines
 	.build/venv/bin/python -m pytest -n $(TESTS_AT_ONCE) --dist loadfile -m "not alone" $(PYTEST_ARGS)
 	.build/venv/bin/python -m pytest -m alone $(PYTEST_ARGS)
+
+# The core on the lowest versions of its dependencies that pyproject.toml allows; `make test` runs a part of it.
+test-lowest:
+	$(PYTHON) -m venv .build/uv
+	.build/uv/bin/python -m pip install --quiet uv
+	.build/uv/bin/uv pip compile --quiet --resolution lowest-direct --extra collect --extra gcp --output-file .build/lowest.txt pyproject.toml
+	rm -rf .build/lowest
+	$(PYTHON) -m venv .build/lowest
+	.build/lowest/bin/python -m pip install --quiet -r .build/lowest.txt pytest hypothesis .
+	.build/lowest/bin/python -m pytest -q -W default tests/codecs tests/config tests/drivers tests/filters tests/formats tests/sources tests/test_transforms.py tests/test_corpus_export.py
 
 # Everything beside its rivals, after `make test`; an hour, on a machine that does nothing else.
 bench:

@@ -12,6 +12,7 @@ How a block is treated follows from the language behind its fence:
 from __future__ import annotations
 
 import fnmatch
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -40,7 +41,19 @@ def make_target(text: str) -> None:
     assert f"\n{text.split()[1]}:" in (ROOT / "Makefile").read_text(), text
 
 
+def known_test(text: str) -> None:
+    """The tests that a command runs are there."""
+    assert (ROOT / next(word for word in text.split() if word.startswith("tests"))).exists(), text
+
+
+def known_script(text: str) -> None:
+    """The script is there."""
+    assert (ROOT / text.split(maxsplit=1)[0]).is_file(), text
+
+
 SPARED = [
+    Spared("CONTRIBUTING.md", "-m pytest", known_test, "tests are what runs this"),
+    Spared("CONTRIBUTING.md", ".ci/install-programs", known_script, "needs root; CI runs it"),
     Spared("*", "gcloud ", understand_gcloud, "Google's cloud"),
     Spared("*", "terraform ", understand_terraform, "Google's cloud; tests/templates read what is applied"),
     Spared("*", "docker build", understand_docker, "Docker; tests/templates read the Dockerfile"),
@@ -100,3 +113,11 @@ def test_spared(row: Spared) -> None:
     """What the table spares is there."""
     texts = [block.text for page in pages() if fnmatch.fnmatch(page, row.pages) for block in blocks_of(page)]
     assert any(row.text in text for text in texts)
+
+
+def test_files_that_contributors_are_told_of() -> None:
+    """Each path in CONTRIBUTING.md exists, or its folder does where a name is to be chosen."""
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    paths = re.findall(r"`((?:transforms|pipelines|tests|docs|templates|\.ci)/[^`\s]*|[A-Z]+\.md)`", text)
+    assert len(paths) > 15
+    assert [path for path in paths if not any(ROOT.glob(re.sub(r"(test_)?NAME\.py", "", path)))] == []

@@ -107,11 +107,17 @@ def test_export(events: Path, tmp_path: Path) -> None:
 
 
 def test_ledger_file(events: Path, tmp_path: Path) -> None:
-    """The account as JSON, whole, in place of an older one."""
+    """The account as JSON, whole, in place of an older one; any other file stays as it is."""
     ledger = tmp_path / "ledger.json"
-    ledger.write_text("old")
+    ledger.write_text("notes")
     config = everything_to(tmp_path, "drop")
-    assert dovebeam("export", "--config", config, "--input", events, "--ledger", ledger).code == 0
+    job = ["export", "--config", config, "--ledger", ledger]
+    ran = dovebeam(*job, "--input", events)
+    assert (ran.code, "is no ledger" in ran.err, ledger.read_text()) == (2, True, "notes")
+    ledger.unlink()
+    assert dovebeam(*job, "--input", write_events(tmp_path, LINES[:10], "few.json")).code == 0
+    assert json.loads(ledger.read_text())["read"] == 10
+    assert dovebeam(*job, "--input", events).code == 0
     account = json.loads(ledger.read_text())
     assert (account["read"], account["matched"], account["delivered"]) == (EVENTS, EVENTS, EVENTS)
     assert account["exporters"][0]["delivered_bytes"] == sum(map(len, LINES))

@@ -21,7 +21,7 @@ from dovebeam.transforms.shards.publishing import Publisher
 
 HOUR = 3600
 NOON = 1_795_608_000  # 2026-11-25T12:00:00Z
-LATER = (NOON + 10 * HOUR) * 1000
+LATER = 4_102_444_800_000  # 2100-01-01T00:00:00Z: after any time at which the tests run, since arrivals are noted, too
 
 
 def driver(base: Path, **settings: Any) -> SpoolDriver:
@@ -83,11 +83,11 @@ def test_a_file_for_each_window(tmp_path: Path, spool: SpoolDriver, publisher: P
     deliver(spool, (NOON + 1, b"c"), (NOON + HOUR + 1, b"d"), (NOON, b"e"))
     manifest = publisher.publish(LATER)
     assert files(tmp_path) == {
-        "events-20261125T120000Z-s-20261125T220000Z-00000-of-00001.json": b"a\nc\ne\n",
-        "events-20261125T130000Z-s-20261125T220000Z-00000-of-00001.json": b"b\nd\n",
+        "events-20261125T120000Z-s-21000101T000000Z-00000-of-00001.json": b"a\nc\ne\n",
+        "events-20261125T130000Z-s-21000101T000000Z-00000-of-00001.json": b"b\nd\n",
     }
     assert manifest is not None
-    name = "archive-s-20261125T220000Z.manifest.json"
+    name = "archive-s-21000101T000000Z.manifest.json"
     assert manifest_from_json((tmp_path / name).read_bytes(), name) == manifest
     assert (manifest.events, manifest.state) == (5, "done")
     assert [part for part in hidden(tmp_path) if part not in {"lock", "owner"}] == []
@@ -287,7 +287,7 @@ def test_compression_sizes_and_templates(tmp_path: Path) -> None:
     publisher = spool.publisher()
     with publisher.alone(LATER):
         publisher.publish(LATER)
-    mark = "20261125T120000Z-s-20261125T220000Z"
+    mark = "20261125T120000Z-s-21000101T000000Z"
     found = {path.name: zlib.decompress(path.read_bytes(), 31) for path in (tmp_path / "2026").iterdir()}
     assert found == {
         f"ann-{mark}-00000-of-00002.json.gz": b"one\n",

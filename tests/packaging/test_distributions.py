@@ -1,0 +1,120 @@
+"""The archive of sources and the wheel, built from pyproject.toml alone, and the version, which is in one place."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from support.documents import ROOT
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+FOLDERS = ("transforms", "pipelines")
+BESIDE = {"CHANGELOG.md", "LICENSE", "PKG-INFO", "README.md", "pyproject.toml", ".gitignore"}
+NOT_COPIED = shutil.ignore_patterns(
+    ".git", ".build", ".venv", ".*_cache", ".hypothesis", "__pycache__", "build", "tests"
+)
+
+
+def build(source: Path, kind: str, out: Path) -> Path:
+    """Builds a distribution, and returns it."""
+    command = [sys.executable, "-m", "build", "--no-isolation", f"--{kind}", "--outdir", str(out), str(source)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (made,) = out.iterdir()
+    return made
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What is in the repository, without what Python leaves in it."""
+    return Path(shutil.copytree(ROOT, tmp_path_factory.mktemp("tree") / "copy", ignore=NOT_COPIED))
+
+
+@pytest.fixture(scope="module")
+def sdist(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The archive of sources."""
+    return build(tree, "sdist", tmp_path_factory.mktemp("sdist"))
+
+
+@pytest.fixture(scope="module")
+def wheel(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of the repository."""
+    return build(tree, "wheel", tmp_path_factory.mktemp("wheel"))
+
+
+def files_of(tree: Path) -> set[str]:
+    """All files of the two packages."""
+    return {str(path.relative_to(tree)) for top in FOLDERS for path in (tree / top).rglob("*") if path.is_file()}
+
+
+def test_archive_of_sources(tree: Path, sdist: Path) -> None:
+    """It has both packages whole, what tells about them, and nothing else."""
+    with tarfile.open(sdist) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    assert names == files_of(tree) | BESIDE
+
+
+def test_wheel_of_the_archive(tree: Path, sdist: Path, wheel: Path, tmp_path: Path) -> None:
+    """The wheel that is built from the archive is that of the repository, byte for byte, and has every file."""
+    with tarfile.open(sdist) as archive:
+        archive.extractall(tmp_path / "unpacked", filter="data")
+    (unpacked,) = (tmp_path / "unpacked").iterdir()
+    again = build(unpacked, "wheel", tmp_path / "again")
+    assert again.name == wheel.name
+    assert again.read_bytes() == wheel.read_bytes()
+    with zipfile.ZipFile(wheel) as opened:
+        names = {name for name in opened.namelist() if ".dist-info/" not in name}
+    assert names == {f"dovebeam/{name}" for name in files_of(tree)}
+
+
+def test_version_is_in_one_place(wheel: Path) -> None:
+    """The command, the wheel and the newest entry of the changelog say what pyproject.toml says; no module does."""
+    version = PROJECT["version"]
+    command = [sys.executable, "-m", "dovebeam.pipelines.cli", "--version"]
+    assert version in subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+    assert wheel.name.startswith(f"dovebeam-{version}-")
+    entries = re.findall(r"^## \[([^\]]+)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert next(entry for entry in entries if entry != "Unreleased") == version
+    literal = re.compile(rf"(?<![\d.]){re.escape(version)}(?![\d.])")
+    sources = [path for top in FOLDERS for path in (ROOT / top).rglob("*.py")]
+    assert [path for path in sources if literal.search(path.read_text())] == []
+
+
+def test_versions_of_python() -> None:
+    """Those that are promised begin with the least that is required, and Beam promises them, too; none is left out."""
+
+    def promised(classifiers: list[str]) -> list[int]:
+        found = [re.fullmatch(r"Programming Language :: Python :: 3\.(\d+)", each) for each in classifiers]
+        return sorted(int(each[1]) for each in found if each)
+
+    ours = promised(PROJECT["classifiers"])
+    beams = promised(importlib.metadata.metadata("apache-beam").get_all("Classifier") or [])
+    assert PROJECT["requires-python"] == f">=3.{ours[0]}"
+    assert ours == [minor for minor in beams if ours[0] <= minor <= ours[-1]]
+
+
+def test_reasons() -> None:
+    """Each dependency has its reason beside it."""
+    lines = (ROOT / "pyproject.toml").read_text().splitlines()
+    bounded = [line for line in lines if re.search(r'"[a-z-]+(\[\w+\])?>=', line)]
+    known = ("pytest>=", "ruff>=", "types-pycurl>=")
+    assert len(bounded) > 20
+    assert [line for line in bounded if "  # " not in line and not any(name in line for name in known)] == []
+
+
+def test_permissions(wheel: Path) -> None:
+    """What is installed can be read by everybody, whatever the umask of who has built it."""
+    with zipfile.ZipFile(wheel) as opened:
+        modes = {info.external_attr >> 16 & 0o777 for info in opened.infolist() if not info.is_dir()}
+    assert all(mode & 0o444 == 0o444 for mode in modes), modes
+    assert os.path.getsize(wheel) < 2_000_000
