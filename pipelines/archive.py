@@ -8,8 +8,6 @@ is for runners and schedulers; `dovebeam archive` is the same.
 from __future__ import annotations
 
 import argparse
-import hashlib
-import json
 import os
 import sys
 from collections.abc import Sequence
@@ -182,13 +180,26 @@ def _check_outputs(options: ArchiveOptions) -> None:
 
 
 def _run_id(options: ArchiveOptions) -> str:
-    """The name that was given, or else a hash of what decides what is written."""
+    """The name that was given, or else a hash of what decides what is written, and of the files that are read.
+
+    The same command next day must not replace what it archived from other files of the same names.
+
+    Raises:
+        SourceError: a pattern matches nothing, or a file of this very archive, whose events would be in it twice.
+    """
+    from dovebeam.pipelines.run_id import run_id_of_files  # noqa: PLC0415
+    from dovebeam.transforms.reading import match_files  # noqa: PLC0415
+    from dovebeam.transforms.sources import SourceError  # noqa: PLC0415
+
+    files = match_files(options.input)
+    root = (options.output if _is_url(options.output) else os.path.abspath(options.output)).rstrip("/")
+    for file in files:
+        if file.uri.startswith(f"{root}/"):
+            message = "is in the archive of --output already, and would be in it twice; name another --output"
+            raise SourceError(message, file.uri)
     if options.run_id:
         return options.run_id
-    inputs = [pattern if _is_url(pattern) else os.path.abspath(pattern) for pattern in options.input]
-    decisive = [inputs, options.input_format, options.codec, options.start_time, options.end_time]
-    text = json.dumps(decisive).encode("utf-8", "surrogateescape")
-    return hashlib.sha256(text).hexdigest()[:12]
+    return run_id_of_files([options.input_format, options.codec, options.start_time, options.end_time], files)
 
 
 def _is_url(text: str) -> bool:

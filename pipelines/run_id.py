@@ -5,15 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Iterable
 from typing import Final
 
 from dovebeam.pipelines.options import ExportOptions
 from dovebeam.pipelines.scope import whole_of
 from dovebeam.transforms.config import Config, Exporter
 from dovebeam.transforms.reading import match_files
-from dovebeam.transforms.sources import is_local
+from dovebeam.transforms.sources import FoundFile, is_local
 
-__all__ = ["run_id_of", "run_id_of_input"]
+__all__ = ["run_id_of", "run_id_of_files", "run_id_of_input"]
 
 _DIGITS: Final = 12
 
@@ -54,8 +55,12 @@ def run_id_of_input(options: ExportOptions, config: Config) -> str:
     """
     if options.run_id or not _writes_shards(config):
         return run_id_of(options, config)
-    files = [[file.uri, file.size, _changed(file.uri)] for file in match_files(options.input)]
-    return _hash([run_id_of(options, config), files])
+    return run_id_of_files(run_id_of(options, config), match_files(options.input))
+
+
+def run_id_of_files(decisive: object, files: Iterable[FoundFile]) -> str:
+    """A hash of what decides (as JSON has it, nothing secret) and of the files that are read."""
+    return _hash([decisive, [[file.uri, file.size, _changed(file.uri)] for file in files]])
 
 
 def _writes_shards(config: Config) -> bool:

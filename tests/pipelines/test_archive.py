@@ -94,6 +94,26 @@ def test_again_is_the_same(tmp_path: Path, archive: Path) -> None:
     assert len(list(archive.rglob("*.avro"))) == 2 * len([path for path in before if path.suffix == ".avro"])
 
 
+def test_other_files_of_the_same_names_are_another_run(tmp_path: Path, archive: Path) -> None:
+    """The command of every night adds what is new and replaces nothing."""
+    for night in range(2):
+        source = write_events(tmp_path, [event(number, 1) for number in range(night, 2 * night + 3)])
+        assert dovebeam("archive", "--input", source, "--output", archive).code == 0
+    found = [each.get("n") for path in archive.rglob("*.avro") for each in events_of(path)]
+    assert sorted(found) == [0, 1, 1, 2, 2, 3, 4]
+
+
+@pytest.mark.parametrize("more", [(), ("--run_id", "r")])
+def test_an_archive_into_itself(tmp_path: Path, archive: Path, more: tuple[str, ...]) -> None:
+    """Is refused: each event would be in it twice, and be replayed twice."""
+    source = write_events(tmp_path, [event(1, 1)])
+    assert dovebeam("archive", "--input", source, "--output", archive).code == 0
+    before = {path: path.stat().st_mtime_ns for path in archive.rglob("*")}
+    ran = dovebeam("archive", "--input", archive / "**" / "*.avro", "--output", archive, *more)
+    assert (ran.code, "is in the archive of --output already" in ran.err) == (1, True), ran.err
+    assert {path: path.stat().st_mtime_ns for path in archive.rglob("*")} == before
+
+
 def test_an_archive_of_an_archive(tmp_path: Path, archive: Path) -> None:
     """Archives are read like any other input, with times that are wanted."""
     source = write_events(tmp_path, [event(number, number % 3) for number in range(300)])
