@@ -42,8 +42,8 @@ def select_input(inputs: Sequence[str], time_range: TimeRange) -> Selection:
     """The files of `inputs` that a replay of `time_range` has to read.
 
     Raises:
-        SourceError: a pattern matches nothing, a manifest cannot be read, a file that it names is missing, or a run
-            that wrote into the range was not finished.
+        SourceError: a pattern matches nothing, or a manifest; a manifest cannot be read, a file that it names is
+            missing, or a run that wrote into the range was not finished.
     """
     wanted: dict[str, None] = {}
     found = 0
@@ -59,7 +59,12 @@ def _is_archive(path: str) -> bool:
 
 
 def _files_of_pattern(pattern: str) -> list[tuple[str, ArchiveFile]]:
-    return [(file.uri, ArchiveFile(file.uri)) for file in match_files([pattern])]
+    files = [file.uri for file in match_files([pattern])]
+    manifest = next((uri for uri in files if uri.endswith(MANIFEST_SUFFIX)), None)
+    if manifest is not None:
+        message = "is the manifest of an archive and holds no events; name the directory of the archive instead"
+        raise SourceError(message, manifest)
+    return [(uri, ArchiveFile(uri)) for uri in files]
 
 
 def _files_of_archive(root: str, time_range: TimeRange) -> list[tuple[str, ArchiveFile]]:

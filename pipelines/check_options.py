@@ -90,7 +90,7 @@ def parse_check(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> Ch
     if not known.input:
         for name in ("explain", "max_events"):
             if getattr(known, name):
-                raise UsageError(f"--{name} is about events; add --input FILE, or show one with --event LINE")
+                raise UsageError(f"--{name} is about files of events; add --input FILE (--event explains by itself)")
     if known.metric and not known.input and not known.event:
         raise UsageError("--metric is about events; add --input FILE or --event LINE")
     return CheckOptions(

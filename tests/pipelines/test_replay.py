@@ -225,6 +225,14 @@ def test_one_exporter_takes_the_place_of_its_own_files(tmp_path: Path) -> None:
     assert len(before) == 2
 
 
+def test_a_manifest_as_input(tmp_path: Path) -> None:
+    """A pattern that stands for the archive matches its manifest, whose lines would all be rejects."""
+    archive = archive_of(tmp_path, hours(4))
+    ran = dovebeam("replay", "--config", to_file(tmp_path), "--input", archive / "*")
+    assert (ran.code, "holds no events; name the directory of the archive" in ran.err) == (1, True), ran.err
+    assert not (tmp_path / "out.json").exists()
+
+
 def test_a_rate_changes_nothing_but_the_time(tmp_path: Path) -> None:
     """All events arrive; that the rate is kept is the throttle's test."""
     archive = archive_of(tmp_path, hours(30, 30))
