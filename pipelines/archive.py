@@ -120,7 +120,7 @@ def run_archive(options: ArchiveOptions) -> int:
     except UsageError:
         raise
     except Exception as error:
-        return report_failure(error, Config({}, ()), debug=options.debug)
+        return report_failure(error, Config({}, ()), debug=options.debug, is_archive=True)
 
 
 def build_archive(pipeline: beam.Pipeline, options: ArchiveOptions) -> None:

@@ -59,19 +59,20 @@ def close_job(ledger: Ledger, options: ClosingOptions) -> int:
     return ExitCode.FAILED if imbalances else ExitCode.DONE
 
 
-def report_failure(error: Exception, config: Config, *, debug: bool) -> int:
+def report_failure(error: Exception, config: Config, *, debug: bool, is_archive: bool = False) -> int:
     """Says why a job ended, and returns the exit code for that.
 
     Args:
         error: what the launch raised.
         config: of the job; an exporter that failed is named with its place.
         debug: whether to show the traceback.
+        is_archive: whether it wrote an archive, whose files are there when all of them are complete.
     """
     if isinstance(error, InterruptedJobError):
         done, how = error.totals, "in the middle of a batch" if error.torn else "between two batches"
         say(
             f"stopped {how}: {done.events:,} events were read, {done.delivered:,} payloads delivered and "
-            f"{done.rejected:,} rejected. What was delivered is complete; running again delivers it once more."
+            f"{done.rejected:,} rejected. {_what_there_is(config, is_archive=is_archive)}"
         )
         return error.exit_code
     if debug:
@@ -80,6 +81,22 @@ def report_failure(error: Exception, config: Config, *, debug: bool) -> int:
         traceback.print_exception(error)
     say(explain_failure(error, config))
     return ExitCode.FAILED
+
+
+def _what_there_is(config: Config, *, is_archive: bool) -> str:
+    """What a job that was stopped has left, and what happens if it is run again."""
+    used = dict.fromkeys(metric.exporter for metric in config.metrics if metric.exporter)
+    shards = [
+        name for name in used if config.exporters[name].settings.get("event_exporter_file_writing", "") == "shards"
+    ]
+    if is_archive or (used and len(shards) == len(used)):
+        return "Files that were not complete have no name yet and are not there; running again writes them."
+    if shards:
+        return (
+            f"What was delivered is complete, but for {', '.join(shards)}, whose files get their names when they are "
+            "complete; running again delivers everything once more."
+        )
+    return "What was delivered is complete; running again delivers it once more."
 
 
 def _account_of_rejects(ledger: Ledger) -> str:

@@ -455,6 +455,24 @@ def whole_lines(path: Path) -> bool:
     return content.endswith(b"\n") and all(line.endswith(b"}") for line in content.splitlines())
 
 
+@pytest.mark.parametrize("command", ["archive", "export", "both"])
+def test_interrupt_before_files_have_names(command: str, tmp_path: Path, long_input: Path) -> None:
+    """Whoever stops an archive or shards is not told that something is complete: nothing has its name."""
+    folder = tmp_path / "files"
+    folder.mkdir()
+    arguments = ["archive", "--output", folder]
+    if command != "archive":
+        blocks = [exporter("s", "file", "json", f"file_path = {folder}/x.json", "file_writing = shards")]
+        blocks += [exporter("d", "drop")] if command == "both" else []
+        metrics = [metric(f"m{name}", "event=*", name) for name in ("s", "d")[: len(blocks)]]
+        arguments = ["export", "--config", write_config(tmp_path, *blocks, *metrics)]
+    ran = interrupted([*arguments, "--input", long_input], (folder / ".dovebeam").exists, signal.SIGINT)
+    assert ran.code == 130, ran.err
+    words = "is complete, but for s, whose files" if command == "both" else "have no name yet and are not there"
+    assert words in ran.err
+    assert not [path for path in folder.iterdir() if path.name != ".dovebeam"]
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_interrupt(number: int, code: int, tmp_path: Path, long_input: Path) -> None:
     """Ctrl-C and SIGTERM stop the job in the middle, say what is complete, and leave whole lines."""
