@@ -55,6 +55,9 @@ def bind(address: Address, socket_mode: int) -> list[Bound]:
         found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         return [Bound(_bind_tcp(family, where)) for family, _, _, _, where in dict.fromkeys(found)]
     except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            message = f"another program listens to {address} (stop it, or choose another port)"
+            raise DeliveryError(message, str(address)) from error
         raise delivery_error("bind", str(address), error) from error
 
 
@@ -75,12 +78,13 @@ def _bind_unix(path: str, mode: int) -> socket.socket:
 
 
 def _remove_stale(path: str) -> None:
-    """Removes a socket that nobody listens to; whatever else is there stays, and makes binding fail."""
+    """Removes a socket that nobody listens to; whatever else is there stays."""
     try:
-        if not stat.S_ISSOCK(os.lstat(path).st_mode):
-            return
+        is_socket = stat.S_ISSOCK(os.lstat(path).st_mode)
     except FileNotFoundError:
         return
+    if not is_socket:
+        raise DeliveryError(f"{path} is there and is no socket (remove it, or choose another path)", path)
     with socket.socket(socket.AF_UNIX) as probe:
         probe.setblocking(False)
         number = probe.connect_ex(path)

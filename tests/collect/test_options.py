@@ -110,8 +110,11 @@ def test_start_errors(tmp_path: Path) -> None:
         cases = [
             ([listen, f"--spool={tmp_path}/no/spool"], "failed: No such file or directory"),
             ([f"--listen=unix:{tmp_path}/no/socket", spool], "failed: No such file or directory"),
-            ([f"--listen=unix:{plain}", spool], "failed: Address already in use"),
-            ([f"--listen=http://127.0.0.1:{port}/", spool], "failed: Address already in use"),
+            ([f"--listen=unix:{plain}", spool], "is no socket (remove it, or choose another path)"),
+            (
+                [f"--listen=http://127.0.0.1:{port}/", spool],
+                f"another program listens to http://127.0.0.1:{port}/ (stop",
+            ),
             ([listen, spool, "--token=sEcReT"], "not the token itself"),
             ([listen, spool, "--token=env:NO_SUCH_NAME"], "NO_SUCH_NAME is not set"),
             ([listen, spool, f"--token=file:{plain}"], "there is nothing at"),
