@@ -31,6 +31,7 @@ _REPORTED_ELSEWHERE: Final = (
     "apache_beam.runners.portability",
     "PrismRunner",  # what Prism says, its workers' errors included
 )
+_RETRY_TRACEBACK: Final = "\n Traceback for above exception"  # which Beam adds to the reason for a retry
 _FROM_WORKER: Final = "[SDK] "  # before what an engine passes on
 
 
@@ -99,4 +100,4 @@ class _Formatter(logging.Formatter):
             return record.getMessage()
         if record.levelno < logging.WARNING:
             return f"{record.name}: {super().format(record)}"
-        return f"dovebeam: {record.levelname.lower()}: {super().format(record)}"
+        return f"dovebeam: {record.levelname.lower()}: {super().format(record).partition(_RETRY_TRACEBACK)[0]}"
