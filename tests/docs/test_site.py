@@ -30,7 +30,9 @@ MARKDOWN = [*pages(), *(name for name in ("CHANGELOG.md",) if (ROOT / name).is_f
 HOSTS = {
     "beam.apache.org": "the documentation of Apache Beam",
     "keepachangelog.com": "the form of CHANGELOG.md",
+    "fluentbit.io": "what users may come from",
     "semver.org": "the meaning of version numbers",
+    "vector.dev": "what users may come from",
 }
 """Hosts of other people that pages link to. Tests cannot go there: whoever adds one has looked."""
 
