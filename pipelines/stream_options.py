@@ -126,7 +126,7 @@ def parse_stream(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> S
     if len(sources) > 1:
         raise UsageError(f"--{sources[0]} and --{sources[1]} are two sources; run a stream for each")
     if any(word.partition("=")[0] == "--input" for word in beam):
-        raise UsageError("--input is for exports of files that are whole; a stream has --follow or --input_subscription")
+        raise UsageError("--input is for exports of whole files; a stream has --follow or --input_subscription")
     for name, example in _NEEDED.items():
         if not getattr(known, name) and (name not in _OF_FILES or not sources or sources == ["follow"]):
             raise UsageError(f"--{name} is missing; {example}")
