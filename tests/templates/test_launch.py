@@ -114,7 +114,7 @@ def test_graph(launched: dict[str, Launch], template: str) -> None:
     ran = launched[template]
     steps = ran.steps()
     assert any(step.startswith("Export/Deliver to datalake") for step in steps)
-    assert ("Rejects/Publish" if template == "stream" else "Rejects/Write") in steps
+    assert ("Rejects/Publish" if template == "stream" else "Rejects together/Merge") in steps
     assert ("Throttle" in steps) == (template == "replay")
     assert ran.graph.ByteSize() < 10 << 20
     reads = [each.spec for each in ran.graph.components.transforms.values() if each.spec.urn == composites.PUBSUB_READ.urn]  # fmt: skip
