@@ -36,7 +36,7 @@ def take(puller: Puller, count: int) -> list[Pulled]:
         taken.extend(puller.take(_ALL))
         return len(taken) >= count
 
-    wait_until(enough, f"{count} messages")
+    wait_until(enough, f"{count} messages", seconds=60)
     return taken
 
 
