@@ -142,7 +142,7 @@ CASES: dict[str, Provoke] = {
         DROP, metric("m", "event=* AND source_location=a.c:5", "x")
     ),
     "Could not connect to server": http(f"http://127.0.0.1:{free_port()}/"),
-    "certificate": distrusted,
+    "the server's certificate is refused": distrusted,
     "the target answered 503": answered,
     "there is no socket; start the listener, or correct the path": export_to("unix", "unix_path = {folder}/none"),
     "directories are not created, so create it or correct the path": export_to("file", "file_path = {folder}/no/x"),
