@@ -112,7 +112,7 @@ def flink_cluster(folder: Path, task_managers: int) -> Iterator[FlinkCluster]:
         cluster.start_job_manager()
         for _ in range(task_managers):
             cluster.start_task_manager()
-        wait_until(lambda: cluster.free_slots() == task_managers, "Flink's task managers", seconds=60)
+        wait_until(lambda: cluster.free_slots() == task_managers, "Flink's task managers", seconds=240)
         yield cluster
     finally:
         for process in cluster.processes:
