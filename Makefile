@@ -42,7 +42,7 @@ test: clean
 	.build/venv/bin/ruff check .
 	.build/venv/bin/ruff format --check .
 	.build/venv/bin/mypy --strict -p dovebeam.transforms -p dovebeam.pipelines
-	.build/venv/bin/python -m pytest -n $(TESTS_AT_ONCE) --dist loadfile -m "not alone" $(PYTEST_ARGS)
+	.build/venv/bin/python -m pytest -n $(TESTS_AT_ONCE) --dist loadfile --no-loadscope-reorder -m "not alone" $(PYTEST_ARGS)
 	.build/venv/bin/python -m pytest -m alone $(PYTEST_ARGS)
 
 # The core on the lowest versions of its dependencies that pyproject.toml allows; `make test` runs a part of it.
