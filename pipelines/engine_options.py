@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-__all__ = ["FLINK_OPTIONS", "stream_arguments"]
+__all__ = ["FLINK_OPTIONS", "is_flink", "stream_arguments"]
 
 FLINK_OPTIONS: Final = frozenset(
     f"--{name}"
@@ -42,12 +42,17 @@ def stream_arguments(arguments: Sequence[str]) -> list[str]:
     Args:
         arguments: Beam's part, as it was given.
     """
-    if not any(_is_flink(before, word) for before, word in zip(["", *arguments], arguments, strict=False)):
+    if not is_flink(arguments):
         return list(arguments)
     given = {word.partition("=")[0] for word in arguments}
     return [*arguments, *(f"{name}{value}" for name, value in _STREAMING if name not in given)]
 
 
-def _is_flink(before: str, word: str) -> bool:
+def is_flink(arguments: Sequence[str]) -> bool:
+    """Whether Beam's part of a command line names Flink as the runner."""
+    return any(_names_flink(before, word) for before, word in zip(["", *arguments], arguments, strict=False))
+
+
+def _names_flink(before: str, word: str) -> bool:
     name, _, value = word.partition("=") if before != "--runner" else (before, "", word)
     return name == "--runner" and value.lower().rpartition(".")[2] in {"flink", "flinkrunner"}

@@ -24,6 +24,7 @@ __all__ = ["loopback_workers"]
 
 _STOP_SECS: Final = 1.0
 _CHANNEL: Final = (("grpc.http2.max_pings_without_data", 0), ("grpc.http2.max_ping_strikes", 0))  # as Beam sets them
+_HEAR: Final = "hear_no_hang_ups"
 _WORKER_THREADS: Final = ("run_worker_", "read_grpc_client_inputs")  # as Beam names them
 _NO_PIP_FREEZE: Final = "disable_logging_submission_environment"  # the workers' environment is this one, why list it
 
@@ -74,13 +75,15 @@ def _hear_no_hang_ups() -> None:
     They may outlive the job, and so does this. The engine says what became of the work.
     """
     before = threading.excepthook
+    if getattr(before, "__name__", "") == _HEAR:
+        return
 
-    def hear(arguments: threading.ExceptHookArgs) -> None:
+    def hear_no_hang_ups(arguments: threading.ExceptHookArgs) -> None:
         name = arguments.thread.name if arguments.thread else ""
         if not (name.startswith(_WORKER_THREADS) and isinstance(arguments.exc_value, grpc.RpcError)):
             before(arguments)
 
-    threading.excepthook = hear
+    threading.excepthook = hear_no_hang_ups
 
 
 class _WorkerPool(BeamFnExternalWorkerPoolServicer):

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from dovebeam.pipelines.arguments import UsageError
 from dovebeam.pipelines.command import guarded
-from dovebeam.pipelines.engine_options import stream_arguments
+from dovebeam.pipelines.engine_options import is_flink, stream_arguments
 from dovebeam.pipelines.exit_codes import ExitCode
 from dovebeam.pipelines.export import load, make_drivers
 from dovebeam.pipelines.logs import say
@@ -52,6 +52,11 @@ def run_stream(options: StreamOptions) -> int:
     Raises:
         UsageError: options that fit neither Beam nor each other.
     """
+    if options.ledger and is_flink(options.beam):
+        raise UsageError(
+            "--ledger: Flink does not end a stream itself and has no counters of one that was ended; leave it out, "
+            "the last message has the account"
+        )
     config = load(ExportOptions(options.config, options.follow))
     if config is None:
         return ExitCode.CONFIG

@@ -135,6 +135,8 @@ def _run_on_engine(
             ended = run_to_end(lambda: wait_until_drained(result, board), board, watched, drain=True)
         if not ended:
             say(f"the stream is drained: {_account(board.totals())}")
+            if options.ledger:
+                say(f"warning: --ledger {options.ledger} was not written")
             return None
     return dict(counters_of(result))
 

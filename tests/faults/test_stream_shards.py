@@ -65,7 +65,8 @@ def test_on_engines(tmp_path: Path, way: str) -> None:
     """An engine's workers spool, and the launcher makes the files, while the job runs and when it is drained."""
     base = tmp_path / "out"
     base.mkdir()
-    job = Job(tmp_path, f"file_path = {base / 'events.json'}", *SETTINGS, "file_window_delay = 1 s")
+    settings = (f"file_path = {base / 'events.json'}", *SETTINGS, "file_window_delay = 1 s")
+    job = Job(tmp_path, *settings, ledger="flink" not in way)
     with job.running(*WAYS[way](tmp_path)) as process:
         job.append(timed_line(1))
         wait_until(lambda: lines_in(base) == [timed_line(1)], "the file", seconds=60)

@@ -127,6 +127,7 @@ def test_one_stream_for_a_state(tmp_path: Path) -> None:
         (["--follow="], 2, "--follow is empty"),
         (["--folow", "x"], 2, "did you mean --follow?"),
         (["--input", "events.json"], 2, "a stream has --follow or --input_subscription"),
+        (["--runner=FlinkRunner", "--ledger", "ledger.json"], 2, "--ledger: Flink does not end a stream itself"),
         (["--rejects", "gs://b/o"], 2, "--rejects of a stream names a file of this machine"),
         (["--rejects", "spool/rejects"], 1, "spool/rejects, which would be read again; put it elsewhere"),
         (["--ledger", "spool/ledger"], 1, "spool/ledger, which would be read again; put it elsewhere"),

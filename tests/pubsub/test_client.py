@@ -6,6 +6,7 @@ import sys
 import time
 
 import pytest
+from google.api_core.exceptions import Cancelled
 
 from dovebeam.transforms.pubsub import (
     PubSubUnavailableError,
@@ -142,3 +143,20 @@ def test_subscription_that_pushes(server: PubSubServer) -> None:
     )
     with pytest.raises(SourceError, match=f"go elsewhere \\(push_config\\); create another subscription of {TOPIC}"):
         check_pullable(name)
+
+
+def test_cancelled_calls(server: PubSubServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call that the server cancels at its time limit has brought nothing; one that it cancels before is trouble."""
+
+    def cancelled(timeout: float, **_: object) -> None:
+        time.sleep(pause * timeout)
+        raise Cancelled("stream removed")
+
+    client = SubscriptionClient(SUBSCRIPTION)
+    monkeypatch.setattr(client._client, "pull", cancelled)
+    pause = 0.95
+    assert client.pull(10, 0.2) == []
+    pause = 0.0
+    with pytest.raises(PubSubUnavailableError):
+        client.pull(10, 0.2)
+    client.close()

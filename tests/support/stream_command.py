@@ -20,15 +20,17 @@ def line(number: int) -> bytes:
 class Job:
     """A stream over a directory in a folder of its own."""
 
-    def __init__(self, folder: Path, *settings: str, driver: str = "file") -> None:
+    def __init__(self, folder: Path, *settings: str, driver: str = "file", ledger: bool = True) -> None:
         self.folder, self.spool, self.out = folder, folder / "spool", folder / "out.json"
         self.spool.mkdir()
         settings = settings or (f"file_path = {self.out}",)
         config = write_config(folder, exporter("x", driver, "json", *settings), metric("m", "event=*", "x"))
         self.options = [
             *("--config", str(config), "--follow", str(self.spool), "--state", str(folder / "state")),
-            *("--rejects", str(folder / "rejects.jsonl"), "--ledger", str(folder / "ledger.json")),
+            *("--rejects", str(folder / "rejects.jsonl")),
         ]
+        if ledger:
+            self.options += ["--ledger", str(folder / "ledger.json")]
 
     def append(self, data: bytes, name: str = "a.json") -> None:
         """Writes to a file of the directory."""
