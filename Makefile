@@ -52,7 +52,7 @@ test-lowest:
 	.build/uv/bin/uv pip compile --quiet --resolution lowest-direct --extra collect --extra gcp --output-file .build/lowest.txt pyproject.toml
 	rm -rf .build/lowest
 	$(PYTHON) -m venv .build/lowest
-	.build/lowest/bin/python -m pip install --quiet -r .build/lowest.txt pytest hypothesis .
+	.build/lowest/bin/python -m pip install --quiet -r .build/lowest.txt pytest hypothesis gcp-storage-emulator .
 	.build/lowest/bin/python -m pytest -q -W default tests/codecs tests/config tests/drivers tests/filters tests/formats tests/sources tests/test_transforms.py tests/test_corpus_export.py
 
 # Everything beside its rivals, after `make test`; an hour, on a machine that does nothing else.

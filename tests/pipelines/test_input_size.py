@@ -18,7 +18,7 @@ def test_plain_files(tmp_path: Path) -> None:
     assert input_size([str(tmp_path / "*.json"), str(tmp_path / "a.json")]) == 33
 
 
-@pytest.mark.parametrize("content", [gzip.compress(b"{}\n"), b"Obj\x01rest"])
+@pytest.mark.parametrize("content", [gzip.compress(b"{}\n", mtime=0), b"Obj\x01rest"], ids=["gzip", "avro"])
 def test_unknown(content: bytes, tmp_path: Path) -> None:
     """What compressed files hold is not known beforehand, whatever their name."""
     (tmp_path / "a.json").write_bytes(b"{}\n")
