@@ -14,21 +14,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from dovebeam.pipelines.arguments import (
+from dovebeam.pipelines.command import guarded
+from dovebeam.pipelines.options.arguments import (
     DEFAULT_MAX_LINE_BYTES,
     UsageError,
     add_job_arguments,
     parse_arguments,
     values_of,
 )
-from dovebeam.pipelines.command import guarded
-from dovebeam.pipelines.exit_codes import ExitCode
+from dovebeam.pipelines.terminal.exit_codes import ExitCode
 
 if TYPE_CHECKING:
     import apache_beam as beam
     from apache_beam.runners.runner import PipelineResult
 
-    from dovebeam.pipelines.ledger import Ledger
+    from dovebeam.pipelines.ledger.ledger import Ledger
 
 __all__ = ["DESCRIPTION", "ArchiveOptions", "build_archive", "main", "run_archive"]
 
@@ -103,9 +103,9 @@ def run_archive(options: ArchiveOptions) -> int:
     Raises:
         UsageError: options that fit neither Beam nor each other.
     """
-    from dovebeam.pipelines.beam_options import make_beam_options, runs_here  # noqa: PLC0415  loads Beam
-    from dovebeam.pipelines.closing import close_job, report_failure  # noqa: PLC0415
-    from dovebeam.pipelines.launch import launch_far, launch_here  # noqa: PLC0415
+    from dovebeam.pipelines.ledger.closing import close_job, report_failure  # noqa: PLC0415
+    from dovebeam.pipelines.options.beam import make_beam_options, runs_here  # noqa: PLC0415  loads Beam
+    from dovebeam.pipelines.running.launch import launch_far, launch_here  # noqa: PLC0415
     from dovebeam.transforms.config import Config  # noqa: PLC0415
 
     beam_options = make_beam_options(options.beam)
@@ -129,7 +129,7 @@ def build_archive(pipeline: beam.Pipeline, options: ArchiveOptions) -> None:
     Raises:
         SourceError: a pattern matches nothing.
     """
-    from dovebeam.pipelines.reject_handler import reject_handler  # noqa: PLC0415
+    from dovebeam.pipelines.outputs.reject_handler import reject_handler  # noqa: PLC0415
     from dovebeam.transforms.archive import ArchiveEvents  # noqa: PLC0415
     from dovebeam.transforms.plan import TimeRange  # noqa: PLC0415
     from dovebeam.transforms.reading import ReadBlocks  # noqa: PLC0415
@@ -151,8 +151,8 @@ def build_archive(pipeline: beam.Pipeline, options: ArchiveOptions) -> None:
 
 
 def _ledger(result: PipelineResult, options: ArchiveOptions) -> Ledger:
-    from dovebeam.pipelines.closing import counters_of  # noqa: PLC0415
-    from dovebeam.pipelines.ledger import make_archive_ledger  # noqa: PLC0415
+    from dovebeam.pipelines.ledger.closing import counters_of  # noqa: PLC0415
+    from dovebeam.pipelines.ledger.ledger import make_archive_ledger  # noqa: PLC0415
     from dovebeam.transforms.archive import ARCHIVE  # noqa: PLC0415
 
     return make_archive_ledger(counters_of(result), ARCHIVE, options.output)
@@ -172,7 +172,7 @@ def _check_far(options: ArchiveOptions) -> None:
 
 
 def _check_outputs(options: ArchiveOptions) -> None:
-    from dovebeam.pipelines.outputs import check_outputs  # noqa: PLC0415
+    from dovebeam.pipelines.outputs.checks import check_outputs  # noqa: PLC0415
 
     if not _is_url(options.output) and not os.path.isdir(options.output):
         raise UsageError(f"--output: {options.output} is no directory; create it, or correct the path")
@@ -187,7 +187,7 @@ def _run_id(options: ArchiveOptions) -> str:
     Raises:
         SourceError: a pattern matches nothing, or a file of this very archive, whose events would be in it twice.
     """
-    from dovebeam.pipelines.run_id import run_id_of_files  # noqa: PLC0415
+    from dovebeam.pipelines.jobs.run_id import run_id_of_files  # noqa: PLC0415
     from dovebeam.transforms.reading import match_files  # noqa: PLC0415
     from dovebeam.transforms.sources import SourceError  # noqa: PLC0415
 

@@ -15,9 +15,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from dovebeam.pipelines import logs
-from dovebeam.pipelines.exit_codes import ExitCode
-from dovebeam.pipelines.logs import say
+from dovebeam.pipelines.terminal import logs
+from dovebeam.pipelines.terminal.exit_codes import ExitCode
+from dovebeam.pipelines.terminal.logs import say
 from dovebeam.transforms import progress
 
 __all__ = ["main", "worker_environment"]

@@ -11,14 +11,14 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from dovebeam.pipelines.check_options import CheckOptions, add_arguments, parse_check
 from dovebeam.pipelines.command import guarded
-from dovebeam.pipelines.exit_codes import ExitCode
-from dovebeam.pipelines.logs import say
+from dovebeam.pipelines.options.check import CheckOptions, add_arguments, parse_check
+from dovebeam.pipelines.terminal.exit_codes import ExitCode
+from dovebeam.pipelines.terminal.logs import say
 
 if TYPE_CHECKING:
-    from dovebeam.pipelines.check_findings import Findings
-    from dovebeam.pipelines.check_sample import Sample
+    from dovebeam.pipelines.checking.findings import Findings
+    from dovebeam.pipelines.checking.sample import Sample
 
 __all__ = ["DESCRIPTION", "main"]
 
@@ -34,12 +34,12 @@ def main(argv: Sequence[str], prog: str = "dovebeam check") -> int:
 
 
 def _run(options: CheckOptions) -> int:
-    from dovebeam.pipelines.check_findings import examine  # noqa: PLC0415  not for --help
+    from dovebeam.pipelines.checking.findings import examine  # noqa: PLC0415  not for --help
 
     findings = examine(options.config, here=options.here)
     sample = None
     if (options.input or options.event) and not findings.errors:
-        from dovebeam.pipelines.check_sample import take_sample  # noqa: PLC0415
+        from dovebeam.pipelines.checking.sample import take_sample  # noqa: PLC0415
         from dovebeam.transforms.sources import SourceError  # noqa: PLC0415
 
         try:
@@ -52,8 +52,8 @@ def _run(options: CheckOptions) -> int:
 
 
 def _show(findings: Findings, sample: Sample | None, options: CheckOptions) -> None:
-    from dovebeam.pipelines.check_json import as_json  # noqa: PLC0415
-    from dovebeam.pipelines.check_text import show_text  # noqa: PLC0415
+    from dovebeam.pipelines.checking.json_report import as_json  # noqa: PLC0415
+    from dovebeam.pipelines.checking.text import show_text  # noqa: PLC0415
 
     if options.format == "json":
         sys.stdout.write(f"{as_json(findings, sample)}\n")

@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any, Final
 
-from dovebeam.pipelines.exit_codes import MEANINGS, ExitCode
-from dovebeam.pipelines.standard_streams import provide_streams
+from dovebeam.pipelines.terminal.exit_codes import MEANINGS, ExitCode
+from dovebeam.pipelines.terminal.standard_streams import provide_streams
 
 __all__ = ["main"]
 

@@ -10,10 +10,10 @@ import argparse
 import asyncio
 from collections.abc import Sequence
 
-from dovebeam.pipelines.arguments import UsageError
 from dovebeam.pipelines.collector.options import CollectOptions, add_arguments, parse_collect
-from dovebeam.pipelines.exit_codes import ExitCode
-from dovebeam.pipelines.logs import say
+from dovebeam.pipelines.options.arguments import UsageError
+from dovebeam.pipelines.terminal.exit_codes import ExitCode
+from dovebeam.pipelines.terminal.logs import say
 from dovebeam.transforms.errors import DovebeamError
 
 __all__ = ["DESCRIPTION", "main"]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 
-from dovebeam.pipelines.arguments import UsageError
-from dovebeam.pipelines.exit_codes import ExitCode
-from dovebeam.pipelines.logs import configure, say
-from dovebeam.pipelines.standard_streams import provide_streams
+from dovebeam.pipelines.options.arguments import UsageError
+from dovebeam.pipelines.terminal.exit_codes import ExitCode
+from dovebeam.pipelines.terminal.logs import configure, say
+from dovebeam.pipelines.terminal.standard_streams import provide_streams
 
 __all__ = ["guarded"]
 

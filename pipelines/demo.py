@@ -16,8 +16,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
-from dovebeam.pipelines.exit_codes import ExitCode
-from dovebeam.pipelines.logs import say
+from dovebeam.pipelines.terminal.exit_codes import ExitCode
+from dovebeam.pipelines.terminal.logs import say
 
 __all__ = ["main"]
 

@@ -15,17 +15,17 @@ from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
 from apache_beam.runners.runner import PipelineResult
 
-from dovebeam.pipelines.beam_options import runs_here
-from dovebeam.pipelines.closing import counters_of
-from dovebeam.pipelines.exit_codes import ExitCode
-from dovebeam.pipelines.files import replace_file
 from dovebeam.pipelines.graph import read_blocks
-from dovebeam.pipelines.launch import launch_far, launch_here
-from dovebeam.pipelines.ledger import Ledger, make_ledger
-from dovebeam.pipelines.ledger_text import event_table
-from dovebeam.pipelines.logs import say
-from dovebeam.pipelines.options import ExportOptions, UsageError
-from dovebeam.pipelines.tables import Table, number, show_tables
+from dovebeam.pipelines.ledger.closing import counters_of
+from dovebeam.pipelines.ledger.ledger import Ledger, make_ledger
+from dovebeam.pipelines.ledger.text import event_table
+from dovebeam.pipelines.options.beam import runs_here
+from dovebeam.pipelines.options.export import ExportOptions, UsageError
+from dovebeam.pipelines.outputs.files import replace_file
+from dovebeam.pipelines.running.launch import launch_far, launch_here
+from dovebeam.pipelines.terminal.exit_codes import ExitCode
+from dovebeam.pipelines.terminal.logs import say
+from dovebeam.pipelines.terminal.tables import Table, number, show_tables
 from dovebeam.transforms.config import Config
 from dovebeam.transforms.dry_run import CountExports, ExportSum
 from dovebeam.transforms.plan import TimeRange

@@ -14,16 +14,16 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from dovebeam.pipelines.command import guarded
-from dovebeam.pipelines.exit_codes import ExitCode
-from dovebeam.pipelines.logs import say
-from dovebeam.pipelines.options import ExportOptions, UsageError, add_arguments, parse_export
+from dovebeam.pipelines.options.export import ExportOptions, UsageError, add_arguments, parse_export
+from dovebeam.pipelines.terminal.exit_codes import ExitCode
+from dovebeam.pipelines.terminal.logs import say
 
 if TYPE_CHECKING:
     from apache_beam.options.pipeline_options import PipelineOptions
     from apache_beam.runners.runner import PipelineResult
 
-    from dovebeam.pipelines.ledger import Ledger
-    from dovebeam.pipelines.preview import Preview
+    from dovebeam.pipelines.ledger.ledger import Ledger
+    from dovebeam.pipelines.outputs.preview import Preview
     from dovebeam.transforms.config import Config
     from dovebeam.transforms.drivers import Driver
 
@@ -59,8 +59,8 @@ def run_export(options: ExportOptions, *, quiet: bool = False) -> int:
     if config is None:
         return ExitCode.CONFIG
 
-    from dovebeam.pipelines.beam_options import make_beam_options, runs_here  # noqa: PLC0415  loads Beam
-    from dovebeam.pipelines.outputs import check_outputs  # noqa: PLC0415  loads Beam
+    from dovebeam.pipelines.options.beam import make_beam_options, runs_here  # noqa: PLC0415  loads Beam
+    from dovebeam.pipelines.outputs.checks import check_outputs  # noqa: PLC0415  loads Beam
 
     beam_options = make_beam_options(options.beam)
     here = runs_here(beam_options)
@@ -88,7 +88,7 @@ def run_export(options: ExportOptions, *, quiet: bool = False) -> int:
 
 
 def _failed(error: Exception, options: ExportOptions, config: Config) -> int:
-    from dovebeam.pipelines.closing import report_failure  # noqa: PLC0415
+    from dovebeam.pipelines.ledger.closing import report_failure  # noqa: PLC0415
 
     return report_failure(error, config, debug=options.debug)
 
@@ -103,7 +103,7 @@ def load(options: ExportOptions, *, quiet: bool = False) -> Config | None:
     Raises:
         UsageError: an exporter that was asked for does not exist.
     """
-    from dovebeam.pipelines.scope import restrict  # noqa: PLC0415  not for --help
+    from dovebeam.pipelines.jobs.scope import restrict  # noqa: PLC0415  not for --help
     from dovebeam.transforms.config_files import load_config  # noqa: PLC0415
     from dovebeam.transforms.errors import ConfigError  # noqa: PLC0415
 
@@ -126,7 +126,7 @@ def make_drivers(config: Config, *, here: bool) -> dict[str, Driver] | None:
         config: whose exporters they are.
         here: whether the job runs on this machine.
     """
-    from dovebeam.pipelines.job_drivers import examine_drivers  # noqa: PLC0415
+    from dovebeam.pipelines.jobs.drivers import examine_drivers  # noqa: PLC0415
 
     found = examine_drivers(config, here=here)
     problems = found.errors + found.missing
@@ -158,7 +158,7 @@ def _check_far(options: ExportOptions) -> None:
 
 
 def _prepare_preview(directory: str, config: Config) -> Preview:
-    from dovebeam.pipelines.preview import Preview  # noqa: PLC0415
+    from dovebeam.pipelines.outputs.preview import Preview  # noqa: PLC0415
 
     return Preview.prepare(directory, config)
 
@@ -171,10 +171,10 @@ def _run(
     *,
     here: bool,
 ) -> int:
-    from dovebeam.pipelines.closing import close_job  # noqa: PLC0415
-    from dovebeam.pipelines.credentials import lent_to_workers  # noqa: PLC0415
     from dovebeam.pipelines.graph import build_export  # noqa: PLC0415
-    from dovebeam.pipelines.launch import launch_far, launch_here  # noqa: PLC0415
+    from dovebeam.pipelines.jobs.credentials import lent_to_workers  # noqa: PLC0415
+    from dovebeam.pipelines.ledger.closing import close_job  # noqa: PLC0415
+    from dovebeam.pipelines.running.launch import launch_far, launch_here  # noqa: PLC0415
 
     build = partial(build_export, options=options, config=config, drivers=drivers)
     if here:
@@ -189,8 +189,8 @@ def _run(
 
 
 def _ledger(result: PipelineResult, config: Config, targets: Mapping[str, str]) -> Ledger:
-    from dovebeam.pipelines.closing import counters_of  # noqa: PLC0415
-    from dovebeam.pipelines.ledger import make_ledger  # noqa: PLC0415
+    from dovebeam.pipelines.ledger.closing import counters_of  # noqa: PLC0415
+    from dovebeam.pipelines.ledger.ledger import make_ledger  # noqa: PLC0415
 
     return make_ledger(counters_of(result), config, targets)
 

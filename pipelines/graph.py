@@ -5,10 +5,10 @@ from typing import Any
 
 import apache_beam as beam
 
-from dovebeam.pipelines.beam_options import workers_of
-from dovebeam.pipelines.options import ExportOptions
-from dovebeam.pipelines.reject_handler import reject_handler
-from dovebeam.pipelines.run_id import run_id_of_input
+from dovebeam.pipelines.jobs.run_id import run_id_of_input
+from dovebeam.pipelines.options.beam import workers_of
+from dovebeam.pipelines.options.export import ExportOptions
+from dovebeam.pipelines.outputs.reject_handler import reject_handler
 from dovebeam.transforms.config import Config
 from dovebeam.transforms.drivers import Driver
 from dovebeam.transforms.export import ExportEvents

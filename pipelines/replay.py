@@ -16,14 +16,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from dovebeam.pipelines.command import guarded
-from dovebeam.pipelines.exit_codes import ExitCode
 from dovebeam.pipelines.export import load, run_export
-from dovebeam.pipelines.logs import say
-from dovebeam.pipelines.options import ExportOptions, UsageError
-from dovebeam.pipelines.replay_options import ReplayOptions, add_replay_arguments, parse_replay
+from dovebeam.pipelines.options.export import ExportOptions, UsageError
+from dovebeam.pipelines.options.replay import ReplayOptions, add_replay_arguments, parse_replay
+from dovebeam.pipelines.terminal.exit_codes import ExitCode
+from dovebeam.pipelines.terminal.logs import say
 
 if TYPE_CHECKING:
-    from dovebeam.pipelines.archive_input import Selection
+    from dovebeam.pipelines.jobs.archive_input import Selection
 
 __all__ = ["DESCRIPTION", "main"]
 
@@ -48,9 +48,9 @@ def run_replay(options: ReplayOptions) -> int:
     Raises:
         UsageError: options that fit neither Beam nor each other.
     """
-    from dovebeam.pipelines.files import check_replaceable  # noqa: PLC0415
-    from dovebeam.pipelines.run_id import run_id_of  # noqa: PLC0415
-    from dovebeam.pipelines.scope import failed_exporters  # noqa: PLC0415
+    from dovebeam.pipelines.jobs.run_id import run_id_of  # noqa: PLC0415
+    from dovebeam.pipelines.jobs.scope import failed_exporters  # noqa: PLC0415
+    from dovebeam.pipelines.outputs.files import check_replaceable  # noqa: PLC0415
     from dovebeam.transforms.errors import DeliveryError  # noqa: PLC0415
     from dovebeam.transforms.sources import SourceError  # noqa: PLC0415
 
@@ -77,16 +77,16 @@ def run_replay(options: ReplayOptions) -> int:
 
 
 def _select(export: ExportOptions) -> Selection:
-    from dovebeam.pipelines.archive_input import select_input  # noqa: PLC0415  loads Beam
+    from dovebeam.pipelines.jobs.archive_input import select_input  # noqa: PLC0415  loads Beam
     from dovebeam.transforms.plan import TimeRange  # noqa: PLC0415
 
     return select_input(export.input, TimeRange(export.start_time, export.end_time))
 
 
 def _run_dry(export: ExportOptions) -> int:
-    from dovebeam.pipelines.beam_options import make_beam_options  # noqa: PLC0415  loads Beam
-    from dovebeam.pipelines.closing import report_failure  # noqa: PLC0415
     from dovebeam.pipelines.dry_run import run_dry  # noqa: PLC0415
+    from dovebeam.pipelines.ledger.closing import report_failure  # noqa: PLC0415
+    from dovebeam.pipelines.options.beam import make_beam_options  # noqa: PLC0415  loads Beam
 
     config = load(export, quiet=True)
     if config is None:
@@ -101,9 +101,9 @@ def _run_dry(export: ExportOptions) -> int:
 
 def _nothing(export: ExportOptions, *, dry_run: bool) -> int:
     """The end of a replay of a time of which no file has anything: done, with a ledger that says so."""
-    from dovebeam.pipelines.closing import close_job  # noqa: PLC0415
     from dovebeam.pipelines.dry_run import show_dry  # noqa: PLC0415
-    from dovebeam.pipelines.ledger import make_ledger  # noqa: PLC0415
+    from dovebeam.pipelines.ledger.closing import close_job  # noqa: PLC0415
+    from dovebeam.pipelines.ledger.ledger import make_ledger  # noqa: PLC0415
 
     config = load(export, quiet=True)
     if config is None:

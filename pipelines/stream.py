@@ -14,14 +14,14 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
-from dovebeam.pipelines.arguments import UsageError
 from dovebeam.pipelines.command import guarded
-from dovebeam.pipelines.engine_options import is_flink, stream_arguments
-from dovebeam.pipelines.exit_codes import ExitCode
 from dovebeam.pipelines.export import load, make_drivers
-from dovebeam.pipelines.logs import say
-from dovebeam.pipelines.options import ExportOptions
-from dovebeam.pipelines.stream_options import StreamOptions, add_stream_arguments, parse_stream
+from dovebeam.pipelines.options.arguments import UsageError
+from dovebeam.pipelines.options.engines import is_flink, stream_arguments
+from dovebeam.pipelines.options.export import ExportOptions
+from dovebeam.pipelines.options.stream import StreamOptions, add_stream_arguments, parse_stream
+from dovebeam.pipelines.terminal.exit_codes import ExitCode
+from dovebeam.pipelines.terminal.logs import say
 
 if TYPE_CHECKING:
     from dovebeam.transforms.config import Config
@@ -61,14 +61,14 @@ def run_stream(options: StreamOptions) -> int:
     if config is None:
         return ExitCode.CONFIG
 
-    from dovebeam.pipelines.beam_options import make_beam_options, runs_here  # noqa: PLC0415  loads Beam
-    from dovebeam.pipelines.closing import report_failure  # noqa: PLC0415
+    from dovebeam.pipelines.ledger.closing import report_failure  # noqa: PLC0415
+    from dovebeam.pipelines.options.beam import make_beam_options, runs_here  # noqa: PLC0415  loads Beam
 
     beam_options = make_beam_options(stream_arguments(options.beam))
     here = runs_here(beam_options)
     try:
         if not here:
-            from dovebeam.pipelines.stream_far import check_far_stream, run_far  # noqa: PLC0415
+            from dovebeam.pipelines.streams.far import check_far_stream, run_far  # noqa: PLC0415
 
             check_far_stream(options)
         drivers = make_drivers(config, here=here)
@@ -76,7 +76,7 @@ def run_stream(options: StreamOptions) -> int:
             return ExitCode.CONFIG
         if not here:
             return run_far(options, config, drivers, beam_options)
-        from dovebeam.pipelines.stream_run import run_here  # noqa: PLC0415
+        from dovebeam.pipelines.streams.run import run_here  # noqa: PLC0415
 
         return run_here(options, config, drivers, beam_options)
     except UsageError:

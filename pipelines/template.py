@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Final
 
-from dovebeam.pipelines.exit_codes import ExitCode
-from dovebeam.pipelines.logs import say
+from dovebeam.pipelines.terminal.exit_codes import ExitCode
+from dovebeam.pipelines.terminal.logs import say
 
 __all__ = ["COMMANDS", "IMAGE_VARIABLE", "main", "with_workers"]
 

@@ -15,7 +15,7 @@ import threading
 import time
 from typing import Final
 
-from dovebeam.pipelines import logs
+from dovebeam.pipelines.terminal import logs
 from dovebeam.transforms import progress
 from dovebeam.transforms.drivers import vault
 

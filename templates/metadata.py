@@ -15,10 +15,10 @@ from typing import Any, Final
 
 from parameters import TEMPLATES, Parameter, Template
 
-from dovebeam.pipelines.options import UsageError, add_arguments, parse_export
-from dovebeam.pipelines.replay_options import add_replay_arguments, parse_replay
-from dovebeam.pipelines.spellings import spellings_of
-from dovebeam.pipelines.stream_options import add_stream_arguments, parse_stream
+from dovebeam.pipelines.options.export import UsageError, add_arguments, parse_export
+from dovebeam.pipelines.options.replay import add_replay_arguments, parse_replay
+from dovebeam.pipelines.options.spellings import spellings_of
+from dovebeam.pipelines.options.stream import add_stream_arguments, parse_stream
 
 __all__ = ["metadata", "option_of", "parser_of"]
 

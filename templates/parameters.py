@@ -1,7 +1,7 @@
 """The parameters of the Flex Templates: what Google's console shows and checks for each, in one table.
 
-Names are those of Google's templates or camelCase forms of our options (`dovebeam.pipelines.spellings`). Whether a
-parameter may be left out, its default and its choices are not here: `metadata` asks the command for them.
+Names are those of Google's templates or camelCase forms of our options (`dovebeam.pipelines.options.spellings`).
+Whether a parameter may be left out, its default and its choices are not here: `metadata` asks the command for them.
 """
 
 from __future__ import annotations

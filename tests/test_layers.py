@@ -49,6 +49,19 @@ ALLOWED = {
     "pubsub": {"sources"},
 }
 
+# The folders of pipelines/ and those they may import, apart from themselves; none imports the commands beside them.
+PIPELINES = {
+    "terminal": set(),
+    "options": set(),
+    "jobs": {"options"},
+    "outputs": {"options"},
+    "running": {"terminal", "options"},
+    "ledger": {"terminal", "outputs", "running"},
+    "streams": {"terminal", "options", "jobs", "outputs", "running", "ledger"},
+    "checking": {"terminal", "options", "jobs"},
+    "collector": {"terminal", "options"},
+}
+
 
 def modules(layer: str) -> list[Path]:
     """The files of a layer of transforms/."""
@@ -86,6 +99,24 @@ def test_every_folder_of_transforms_is_in_a_layer() -> None:
     """A new folder is put into the picture before it is used."""
     folders = {path.parent.name for path in (ROOT / "transforms").glob("*/__init__.py")}
     assert folders <= {*PURE, *WIRING}
+
+
+@pytest.mark.parametrize("folder", PIPELINES)
+def test_dependency_direction_of_pipelines(folder: str) -> None:
+    """What the commands are made of knows no command, and only what stands below it."""
+    files = sorted((ROOT / "pipelines" / folder).glob("*.py"))
+    assert files
+    for path in files:
+        for name in imported(path):
+            parts = name.split(".")
+            if parts[:2] == ["dovebeam", "pipelines"] and len(parts) > 2:
+                assert parts[2] in PIPELINES[folder] | {folder}, f"{path} imports {name}"
+
+
+def test_every_folder_of_pipelines_has_its_place() -> None:
+    """A new folder is put into the picture before it is used; the samples are data."""
+    folders = {path.parent.name for path in (ROOT / "pipelines").glob("*/__init__.py")}
+    assert folders == {*PIPELINES, "samples"}
 
 
 @pytest.mark.alone

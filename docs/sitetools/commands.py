@@ -11,7 +11,7 @@ from importlib import import_module
 from unittest import mock
 
 from dovebeam.pipelines import cli
-from dovebeam.pipelines.exit_codes import MEANINGS
+from dovebeam.pipelines.terminal.exit_codes import MEANINGS
 from sitetools.tables import code, table
 
 __all__ = ["command", "exit_codes", "parser_of"]

@@ -12,7 +12,7 @@ from typing import Final, Protocol
 
 from dovebeam.pipelines.collector.options import Address
 from dovebeam.pipelines.collector.sockets import Bound
-from dovebeam.pipelines.logs import say
+from dovebeam.pipelines.terminal.logs import say
 from dovebeam.transforms.drivers.system_errors import delivery_error
 
 __all__ = ["Listener", "Peers"]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, get_args
 from urllib.parse import urlsplit
 
-from dovebeam.pipelines.arguments import UsageError, checked, read_count, read_size
+from dovebeam.pipelines.options.arguments import UsageError, checked, read_count, read_size
 
 __all__ = ["Address", "CollectOptions", "Fsync", "add_arguments", "parse_collect"]
 

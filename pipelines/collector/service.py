@@ -15,7 +15,7 @@ from dovebeam.pipelines.collector.sockets import bind
 from dovebeam.pipelines.collector.spool import Spool, SpoolSettings
 from dovebeam.pipelines.collector.unix_lines import UnixLines
 from dovebeam.pipelines.collector.writer import SpoolWriter
-from dovebeam.pipelines.logs import say
+from dovebeam.pipelines.terminal.logs import say
 from dovebeam.transforms.drivers.secrets import Secret
 from dovebeam.transforms.errors import DeliveryError
 

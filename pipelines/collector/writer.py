@@ -15,7 +15,7 @@ from typing import Any, Final, TypeVar
 
 from dovebeam.pipelines.collector.counts import Counts
 from dovebeam.pipelines.collector.spool import Spool
-from dovebeam.pipelines.logs import say
+from dovebeam.pipelines.terminal.logs import say
 from dovebeam.transforms.errors import DeliveryError
 
 __all__ = ["RETRY_SECS", "SpoolWriter"]

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from dovebeam.pipelines.arguments import UsageError
 from dovebeam.pipelines.collector.options import Address, CollectOptions, add_arguments, parse_collect
+from dovebeam.pipelines.options.arguments import UsageError
 from support.commands import dovebeam
 
 

@@ -15,8 +15,8 @@ import pytest
 
 import dovebeam.transforms
 from dovebeam.pipelines import cli
-from dovebeam.pipelines.exit_codes import MEANINGS, ExitCode
-from dovebeam.pipelines.ledger import Ledger
+from dovebeam.pipelines.ledger.ledger import Ledger
+from dovebeam.pipelines.terminal.exit_codes import MEANINGS, ExitCode
 from dovebeam.transforms import testing, yaml
 from dovebeam.transforms.config import SETTINGS
 from dovebeam.transforms.counting import COUNTERS

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from dovebeam.pipelines.exit_codes import ExitCode
 from dovebeam.pipelines.template import IMAGE_VARIABLE, main, with_workers
+from dovebeam.pipelines.terminal.exit_codes import ExitCode
 from support.commands import dovebeam, exporter, metric, write_config, write_events
 
 

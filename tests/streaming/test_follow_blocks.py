@@ -11,7 +11,7 @@ import apache_beam as beam
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from dovebeam.pipelines.in_process import make_in_process_runner
+from dovebeam.pipelines.running.in_process import make_in_process_runner
 from dovebeam.transforms.progress import Board
 from dovebeam.transforms.sources import SourceError
 from dovebeam.transforms.streaming import FollowBlocks, Segment

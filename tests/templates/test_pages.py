@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from dovebeam.pipelines.spellings import ELSEWHERE, GOOGLES, camel_case
+from dovebeam.pipelines.options.spellings import ELSEWHERE, GOOGLES, camel_case
 from support.documented_cloud import understand_docker, understand_gcloud, understand_terraform, understand_wheel
 from support.flex_templates import NAMES, ROOT, TEMPLATES
 

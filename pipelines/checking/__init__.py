@@ -1,0 +1,1 @@
+"""What `dovebeam check` finds and says of a configuration."""

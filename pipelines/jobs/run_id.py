@@ -1,0 +1,87 @@
+"""What a run is called if nobody said so: the same command on the same input has the same name, any other another."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+from typing import Final
+
+from dovebeam.pipelines.jobs.scope import whole_of
+from dovebeam.pipelines.options.export import ExportOptions
+from dovebeam.transforms.config import Config, Exporter
+from dovebeam.transforms.reading import match_files
+from dovebeam.transforms.sources import FoundFile, is_local
+
+__all__ = ["run_id_of", "run_id_of_files", "run_id_of_input"]
+
+_DIGITS: Final = 12
+
+
+def run_id_of(options: ExportOptions, config: Config) -> str:
+    """The name that was given, or else a hash of all that decides what a run writes.
+
+    That is: the input patterns, the time range, the metrics, and formats and file settings of exporters. Nothing that
+    may be a secret is in it. Nor is which exporters are meant of those that there are: each has a manifest
+    of its own, so a run of one exporter finishes or replaces what a run of all has left of it, and nothing else.
+    """
+    if options.run_id:
+        return options.run_id
+    config = whole_of(config)
+    decisive = {
+        "input": [pattern if "://" in pattern else os.path.abspath(pattern) for pattern in options.input],
+        "input_format": options.input_format,
+        "max_line_bytes": options.max_line_bytes,
+        "range": [options.start_time, options.end_time],
+        "metrics": [
+            [each.block_name, each.exporter, each.filter_text, each.exporter_include, each.fields]
+            for each in config.metrics
+            if each.exporter
+        ],
+        "exporters": {name: _shape(exporter) for name, exporter in config.exporters.items()},
+    }
+    return _hash(decisive)
+
+
+def run_id_of_input(options: ExportOptions, config: Config) -> str:
+    """The name that was given, or else a hash of what decides and of the files that are there to be read.
+
+    A command that runs every day over files of the same names must not replace what it wrote the day before. A file is
+    told from a later one by its size and, on this machine, by when it was changed.
+
+    Raises:
+        SourceError: a pattern matches nothing.
+    """
+    if options.run_id or not _writes_shards(config):
+        return run_id_of(options, config)
+    return run_id_of_files(run_id_of(options, config), match_files(options.input))
+
+
+def run_id_of_files(decisive: object, files: Iterable[FoundFile]) -> str:
+    """A hash of what decides (as JSON has it, nothing secret) and of the files that are read."""
+    return _hash([decisive, [[file.uri, file.size, _changed(file.uri)] for file in files]])
+
+
+def _writes_shards(config: Config) -> bool:
+    used = {metric.exporter for metric in config.metrics}
+    return any(
+        exporter.settings.get("event_exporter_file_writing") == "shards"
+        for name, exporter in config.exporters.items()
+        if name in used
+    )
+
+
+def _changed(uri: str) -> int:
+    return os.stat(uri).st_mtime_ns if is_local(uri) else 0
+
+
+def _hash(decisive: object) -> str:
+    text = json.dumps(decisive, sort_keys=True).encode("utf-8", "surrogateescape")
+    return hashlib.sha256(text).hexdigest()[:_DIGITS]
+
+
+def _shape(exporter: Exporter) -> list[object]:
+    settings = exporter.settings
+    files = {name: settings[name] for name in settings if name.startswith("event_exporter_file_")}
+    return [exporter.driver, exporter.format, exporter.time_format, files]

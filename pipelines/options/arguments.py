@@ -1,0 +1,252 @@
+"""What the command lines of all jobs have in common: options about input and output, their types, and their errors.
+
+Light, since `--help` must answer at once. Names are Beam's snake_case; `spellings` knows others for them. What is not
+ours is left for Beam, but a near miss of ours is an error: Beam ignores what it does not know, and a job without its
+`--rejects` is not what anybody meant.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import re
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from dovebeam.pipelines.options.spellings import MixedSpellingsError, in_our_spelling, spellings_of
+from dovebeam.transforms.errors import closest_name
+
+__all__ = [
+    "DEFAULT_MAX_LINE_BYTES",
+    "UsageError",
+    "add_job_arguments",
+    "check_named_run",
+    "checked",
+    "parse_arguments",
+    "parse_known",
+    "read_count",
+    "read_size",
+    "respelt",
+    "values_of",
+]
+
+DEFAULT_MAX_LINE_BYTES: Final = 16 * 1024 * 1024
+
+_USEC: Final = 1_000_000
+_NUMBERS: Final = ("--start_time", "--end_time", "--max_line_bytes", "--max_attempts")
+_EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_UNIX = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,6})?")
+_COUNT = re.compile(r"[1-9][0-9]{0,8}")
+_SIZE = re.compile(r"([0-9]{1,12})([kmg]?)", re.IGNORECASE)
+_FACTORS: Final = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
+
+
+class UsageError(Exception):
+    """A command line that cannot be meant; the text says what to write instead."""
+
+
+def add_job_arguments(parser: argparse.ArgumentParser, input_formats: Sequence[str], about_formats: str) -> None:
+    """Adds the options that every job over files has.
+
+    Args:
+        parser: gets them.
+        input_formats: what the input can be.
+        about_formats: the help text on that.
+    """
+    add = parser.add_argument
+    add(
+        "--input",
+        metavar="PATTERN",
+        action="append",
+        default=[],
+        help="files of events, local or gs://; may be given again",
+    )
+    add("--input_format", choices=input_formats, default="auto", help=about_formats)
+    add(
+        "--rejects",
+        metavar="PATH",
+        help="write what was rejected there, as JSON lines; without it, a reject fails the job",
+    )
+    add("--ledger", metavar="FILE", help="write the account of all events there, as JSON")
+    add(
+        "--start_time",
+        metavar="T",
+        type=checked(_time),
+        help="only events from this time on: RFC 3339, or seconds since 1970",
+    )
+    add("--end_time", metavar="T", type=checked(_time), help="only events before this time, written as --start_time")
+    add(
+        "--max_line_bytes",
+        metavar="SIZE",
+        type=checked(read_size),
+        default=DEFAULT_MAX_LINE_BYTES,
+        help="reject lines that are longer (default: 16M)",
+    )
+    add(
+        "--run_id",
+        metavar="NAME",
+        default="",
+        help="name of the run in the names of shards (default: made of the command and its input)",
+    )
+    add("--wait", action="store_true", help="of a job that runs elsewhere: wait for its end, and show its ledger")
+    add("--debug", action="store_true", help="show the whole log, and tracebacks of errors")
+
+
+def parse_arguments(
+    parser: argparse.ArgumentParser, arguments: Sequence[str]
+) -> tuple[argparse.Namespace, tuple[str, ...]]:
+    """Our options in `arguments`, by a parser that has those of `add_job_arguments`, and what is left for Beam.
+
+    Raises:
+        UsageError: a misspelt option, an argument that belongs to no option, or a value that cannot be meant.
+        SystemExit: argparse itself found an error, or printed the help.
+    """
+    known, beam = parse_known(parser, arguments)
+    known.input = tuple(known.input)
+    if not known.input:
+        raise UsageError("--input is missing; name files of events, as in --input 'events*.json'")
+    if known.start_time is not None and known.end_time is not None and known.start_time >= known.end_time:
+        raise UsageError("--end_time must be after --start_time, since no event could be in between")
+    check_named_run(known.run_id)
+    return known, beam
+
+
+def parse_known(
+    parser: argparse.ArgumentParser, arguments: Sequence[str]
+) -> tuple[argparse.Namespace, tuple[str, ...]]:
+    """Our options in `arguments`, whatever they are, and what is left for Beam.
+
+    Raises:
+        UsageError: a misspelt option, an argument that belongs to no option, or an empty value.
+        SystemExit: argparse itself found an error, or printed the help.
+    """
+    options = _options(parser)
+    known, beam = parser.parse_known_args(_with_values_joined(respelt(parser, arguments)))
+    _check_unknown(beam, [*options, *spellings_of(options)])
+    for name, value in vars(known).items():
+        if name != "run_id" and (value == "" or (isinstance(value, list | tuple) and not all(value))):
+            raise UsageError(f"--{name} is empty; give it a value or leave it out")
+    return known, tuple(beam)
+
+
+def respelt(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> list[str]:
+    """The command line in snake_case alone, see `spellings`.
+
+    Raises:
+        UsageError: an option in two spellings.
+    """
+    try:
+        return in_our_spelling(arguments, _options(parser))
+    except MixedSpellingsError as error:
+        raise UsageError(str(error)) from None
+
+
+def _options(parser: argparse.ArgumentParser) -> list[str]:
+    return [option for action in parser._actions for option in action.option_strings]
+
+
+def values_of(known: argparse.Namespace, names: Sequence[str]) -> dict[str, Any]:
+    """The values that were parsed for those of `names` that the parser knows; lists become tuples."""
+    given = vars(known)
+    found = {name: given[name] for name in names if name in given}
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in found.items()}
+
+
+def read_count(text: str) -> int:
+    """A number of times."""
+    if not _COUNT.fullmatch(text):
+        raise ValueError(f"{text!r} is no number of times; write 1 or more")
+    return int(text)
+
+
+def check_named_run(run_id: str) -> None:
+    """Refuses a name of a run that cannot be a part of file names.
+
+    Raises:
+        UsageError: it is one.
+    """
+    if run_id:
+        from dovebeam.transforms.errors import DriverSettingError  # noqa: PLC0415  not for --help
+        from dovebeam.transforms.shards.layout import check_run_id  # noqa: PLC0415
+
+        try:
+            check_run_id(run_id)
+        except DriverSettingError as error:
+            raise UsageError(f"--run_id: {error.message}") from None
+
+
+def _with_values_joined(arguments: Sequence[str]) -> list[str]:
+    """A negative number is no option: `--start_time -5` gets the clear error of its own check."""
+    joined: list[str] = []
+    for argument in arguments:
+        if joined and joined[-1] in _NUMBERS and argument[:1] == "-":
+            joined[-1] += f"={argument}"
+        else:
+            joined.append(argument)
+    return joined
+
+
+def _check_unknown(unknown: Sequence[str], ours: Sequence[str]) -> None:
+    """Refuses what looks like one of our options, and values that follow none.
+
+    Beam's own names are looked at only for a suspect, since that takes Beam.
+    """
+    previous = ""
+    for argument in unknown:
+        if argument.startswith("-"):
+            name = argument.partition("=")[0]
+            near = closest_name(name, ours) if name.startswith("--") else ""
+            if near and not _is_beams(name):
+                raise UsageError(f"unknown option {name}; did you mean {near}?")
+            if not name.startswith("--"):
+                raise UsageError(f"unknown option {name}; all options begin with two dashes, see --help")
+        elif not previous.startswith("--") or "=" in previous:
+            raise UsageError(
+                f"{argument!r} belongs to no option; inputs are given as --input {argument}, and a pattern in quotes, "
+                "as in --input 'events*.json'"
+            )
+        previous = argument
+
+
+def _is_beams(name: str) -> bool:
+    from dovebeam.pipelines.options.beam import known_option_names  # noqa: PLC0415  imports Beam
+
+    return name in known_option_names()
+
+
+def checked(read: Callable[[str], int]) -> Callable[[str], int]:
+    """For argparse: a ValueError's own text is the message."""
+
+    def check(text: str) -> int:
+        try:
+            return read(text)
+        except (ValueError, OverflowError) as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return check
+
+
+def _time(text: str) -> int:
+    """Microseconds since 1970."""
+    if _UNIX.fullmatch(text):
+        seconds, _, fraction = text.partition(".")
+        return int(seconds) * _USEC + int(fraction.ljust(6, "0") or 0)
+    try:
+        moment = dt.datetime.fromisoformat(text)
+    except ValueError:
+        example = "write a time such as 2026-11-22T08:00:00Z, or seconds since 1970"
+        raise ValueError(f"{text!r} is no time; {example}") from None
+    if moment.tzinfo is None:
+        raise ValueError(
+            f"{text!r} does not say in which zone; write {moment.isoformat()}Z for UTC, or +01:00 and so on"
+        )
+    return (moment - _EPOCH) // dt.timedelta(microseconds=1)
+
+
+def read_size(text: str) -> int:
+    """Bytes; Dovecot's units, K being 1024."""
+    match = _SIZE.fullmatch(text)
+    size = int(match[1]) * _FACTORS[match[2].lower()] if match else 0
+    if size < 1:
+        raise ValueError(f"{text!r} is no size; write a number of bytes, or such as 512K or 16M")
+    return size

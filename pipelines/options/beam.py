@@ -1,0 +1,169 @@
+"""Beam's part of the command line: which options it knows, where the job runs, and whether that is here."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from functools import cache
+from typing import Any, Final, NoReturn
+
+from apache_beam.options.pipeline_options import (
+    DirectOptions,
+    FlinkRunnerOptions,
+    PipelineOptions,
+    PortableOptions,
+    StandardOptions,
+    WorkerOptions,
+)
+
+from dovebeam.pipelines.options.engines import FLINK_OPTIONS
+from dovebeam.pipelines.options.export import UsageError
+from dovebeam.transforms.errors import closest_name
+
+__all__ = [
+    "IN_PROCESS_RUNNERS",
+    "environment_type",
+    "is_in_process",
+    "known_option_names",
+    "make_beam_options",
+    "runs_here",
+    "workers_of",
+]
+
+IN_PROCESS_RUNNERS: Final = frozenset({"direct", "directrunner", "switchingdirectrunner", "fnapi", "fnapirunner"})
+"""Names for Beam's in-process runner, in small letters."""
+
+_LOCAL_RUNNERS: Final = frozenset({"bundlebaseddirectrunner", "testdirectrunner"})
+_PRISM: Final = frozenset({"prism", "prismrunner"})
+_ENGINES: Final = frozenset({*_PRISM, "portable", "portablerunner", "flink", "flinkrunner", "spark", "sparkrunner"})
+_OTHERS: Final = frozenset({"pythonrpcdirectrunner", *IN_PROCESS_RUNNERS})  # those that Beam knows apart from its list
+_EMBEDDED_FLINK: Final = frozenset({"[auto]", "[local]"})
+
+
+def make_beam_options(arguments: Sequence[str]) -> PipelineOptions:
+    """Beam's options, after a look for those that nobody knows.
+
+    On this machine every option must be Beam's. Other runners, and engines with a job server, have options of their
+    own, which Beam learns only from them; there only near misses are refused.
+
+    Raises:
+        UsageError: a misspelt option, or a value that Beam refuses.
+    """
+    _, unknown = _beam_parser().parse_known_args(list(arguments))
+    options = PipelineOptions(list(arguments))
+    _check_unknown(unknown, options)
+    _check_runner(options)
+    return options
+
+
+def is_in_process(options: PipelineOptions) -> bool:
+    """Whether this process runs the job itself, the default."""
+    return _runner(options) in IN_PROCESS_RUNNERS
+
+
+def runs_here(options: PipelineOptions) -> bool:
+    """Whether the job's workers run on this machine, so that local paths mean the same to them.
+
+    Of a job on an engine they do if they are in this very process (`LOOPBACK`), or if they are its child processes
+    (`PROCESS`) and this process starts the engine itself; who runs at the other end of a `--job_endpoint` is unknown.
+    """
+    runner = _runner(options)
+    if runner not in _ENGINES:
+        return runner in IN_PROCESS_RUNNERS | _LOCAL_RUNNERS
+    portable = options.view_as(PortableOptions)
+    kind = environment_type(options)
+    return portable.job_endpoint == "embed" or kind == "loopback" or (kind == "process" and _starts_engine(options))
+
+
+def environment_type(options: PipelineOptions) -> str:
+    """Where an engine's workers run, in small letters: `loopback`, `process`, `docker` ...; "" for Beam's default."""
+    if _runner(options) not in _ENGINES:
+        return ""
+    given = str(options.view_as(PortableOptions).environment_type or "").lower()
+    return given or ("loopback" if _runner(options) in _PRISM else "")
+
+
+def _starts_engine(options: PipelineOptions) -> bool:
+    if options.view_as(PortableOptions).job_endpoint:
+        return False
+    runner = _runner(options)
+    flink = runner.startswith("flink") and options.view_as(FlinkRunnerOptions).flink_master in _EMBEDDED_FLINK
+    return flink or runner in _PRISM
+
+
+def workers_of(options: PipelineOptions) -> int:
+    """How many worker processes a job may have at the same time, as far as its options tell; at least 1."""
+    direct = options.view_as(DirectOptions)
+    far = options.view_as(WorkerOptions)
+    if is_in_process(options):
+        return max(1, direct.direct_num_workers) if direct.direct_running_mode == "multi_processing" else 1
+    parallelism = getattr(options.view_as(FlinkRunnerOptions), "parallelism", None)
+    return max(1, far.max_num_workers or far.num_workers or 1, parallelism or 1)
+
+
+@cache
+def known_option_names() -> frozenset[str]:
+    """All options of Beam, with their dashes."""
+    return frozenset(name for action in _beam_parser()._actions for name in action.option_strings)
+
+
+def _runner(options: PipelineOptions) -> str:
+    return str(options.view_as(StandardOptions).runner or "direct").lower().rpartition(".")[2]
+
+
+def _check_runner(options: PipelineOptions) -> None:
+    """At once, and not after all that a job elsewhere needs was asked for."""
+    given = str(options.view_as(StandardOptions).runner or "direct")
+    known = [name.rpartition(".")[2] for name in StandardOptions.ALL_KNOWN_RUNNERS]
+    lower = {name.lower() for name in known}
+    if "." in given or not lower.isdisjoint({given.lower(), f"{given.lower()}runner"}) or _runner(options) in _OTHERS:
+        return
+    near = closest_name(given, known)
+    hint = f"did you mean {near}?" if near else f"Beam has {', '.join(known)}"
+    raise UsageError(f"--runner={given}: there is no such runner; {hint}")
+
+
+def _name(argument: str) -> str:
+    return argument.partition("=")[0]
+
+
+def _has_own_options(options: PipelineOptions) -> bool:
+    """Whether the job goes to a job server, which has options that only it knows."""
+    return _runner(options) in _ENGINES - _PRISM
+
+
+def _check_unknown(unknown: Sequence[str], options: PipelineOptions) -> None:
+    here, own = runs_here(options), _has_own_options(options)
+    known = known_option_names() | (FLINK_OPTIONS if own else frozenset())
+    for before, argument in zip(["", *unknown], unknown, strict=False):
+        if own and (_name(argument) in FLINK_OPTIONS or _is_value(argument, before)):
+            continue
+        near = closest_name(_name(argument), known)
+        if argument.startswith("--") and (near or (here and not own)):
+            hint = f"did you mean {near}?" if near else "neither dovebeam nor Beam has it, see --help"
+            raise UsageError(f"unknown option {_name(argument)}; {hint}")
+        if here and not argument.startswith("--"):
+            raise UsageError(f"{argument!r} belongs to no option; inputs are given with --input")
+
+
+def _is_value(argument: str, before: str) -> bool:
+    return before.startswith("--") and "=" not in before and not argument.startswith("--")
+
+
+class _Parser(argparse.ArgumentParser):
+    """An argparse parser with the one method that Beam's options want beyond it, which raises instead of exiting."""
+
+    def add_value_provider_argument(self, *args: Any, **kwargs: Any) -> None:
+        self.add_argument(*args, **{key: value for key, value in kwargs.items() if key != "type"})
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message)
+
+
+def _beam_parser() -> argparse.ArgumentParser:
+    parser: Any = _Parser(allow_abbrev=False, add_help=False)
+    for kind in PipelineOptions.__subclasses__():
+        if kind.__module__.startswith("apache_beam."):
+            kind._add_argparse_args(parser)
+    parsed: argparse.ArgumentParser = parser
+    return parsed

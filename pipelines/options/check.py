@@ -1,0 +1,106 @@
+"""The options of `dovebeam check`, read and checked; light, since `--help` must answer at once."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from dovebeam.pipelines.options.arguments import UsageError, checked, read_count
+from dovebeam.pipelines.options.export import INPUT_FORMATS, InputFormat
+
+__all__ = ["CheckOptions", "add_arguments", "parse_check"]
+
+
+@dataclass(frozen=True, slots=True)
+class CheckOptions:
+    """What `dovebeam check` is asked to do.
+
+    Attributes:
+        config: configuration files, in their order.
+        here: whether the job that they are for runs on this machine.
+        format: how the answer is written.
+        input: patterns of local files of events to try the metrics on.
+        input_format: what these are, "auto" to tell by content.
+        event: single events, as JSON lines or as tab-text.
+        metric: block names of the metrics to show of these; empty for all.
+        explain: whether to show how often each comparison held.
+        max_events: how many events of the input are read at most, None for all.
+    """
+
+    config: tuple[str, ...]
+    here: bool = True
+    format: Literal["text", "json"] = "text"
+    input: tuple[str, ...] = ()
+    input_format: InputFormat = "auto"
+    event: tuple[str, ...] = ()
+    metric: tuple[str, ...] = ()
+    explain: bool = False
+    max_events: int | None = None
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options."""
+    add = parser.add_argument
+    formats = [name for name in INPUT_FORMATS if name != "rejects"]
+    add(
+        "--config",
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="Dovecot's configuration; given again, later files override",
+    )
+    add(
+        "--for",
+        dest="place",
+        choices=("here", "elsewhere"),
+        default="here",
+        help="where the job runs: this machine (default), or others, such as Dataflow's",
+    )
+    add("--format", choices=("text", "json"), default="text", help="text for people (default), or one JSON object")
+    add(
+        "--input",
+        metavar="PATTERN",
+        action="append",
+        default=[],
+        help="local files of events to try the metrics on; may be given again",
+    )
+    add("--input_format", choices=formats, default="auto", help="format of the input (default: told by its content)")
+    add("--event", metavar="LINE", action="append", default=[], help="an event as JSON or tab-text: who matches, why")
+    add("--metric", metavar="NAME", action="append", default=[], help="try only this metric; may be given again")
+    add("--explain", action="store_true", help="with --input: how often each comparison of a filter held")
+    add("--max_events", metavar="N", type=checked(read_count), help="read no more events than that from the input")
+    add("--debug", action="store_true", help=argparse.SUPPRESS)
+
+
+def parse_check(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> CheckOptions:
+    """The options in `arguments`, by a parser that has those of `add_arguments`.
+
+    Raises:
+        UsageError: options that contradict each other, or an empty value.
+        SystemExit: argparse itself found an error, or printed the help.
+    """
+    known = parser.parse_args(arguments)
+    if not known.config:
+        raise UsageError("--config is missing; name Dovecot's configuration, as in --config /etc/dovecot/dovecot.conf")
+    for name in ("config", "input", "event", "metric"):
+        if not all(getattr(known, name)):
+            raise UsageError(f"--{name} is empty; give it a value or leave it out")
+    if not known.input:
+        for name in ("explain", "max_events"):
+            if getattr(known, name):
+                raise UsageError(f"--{name} is about files of events; add --input FILE (--event explains by itself)")
+    if known.metric and not known.input and not known.event:
+        raise UsageError("--metric is about events; add --input FILE or --event LINE")
+    return CheckOptions(
+        tuple(known.config),
+        known.place == "here",
+        known.format,
+        tuple(known.input),
+        known.input_format,
+        tuple(known.event),
+        tuple(known.metric),
+        known.explain,
+        known.max_events,
+    )

@@ -1,0 +1,122 @@
+"""The options of `dovebeam export`, read and checked; light, since `--help` must answer at once."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Literal, get_args
+
+from dovebeam.pipelines.options.arguments import (
+    DEFAULT_MAX_LINE_BYTES,
+    UsageError,
+    add_job_arguments,
+    checked,
+    parse_arguments,
+    read_count,
+    values_of,
+)
+
+__all__ = [
+    "DEFAULT_MAX_LINE_BYTES",
+    "INPUT_FORMATS",
+    "ExportOptions",
+    "InputFormat",
+    "UsageError",
+    "add_arguments",
+    "parse_export",
+]
+
+InputFormat = Literal["auto", "json", "tab-text", "avro", "rejects"]
+INPUT_FORMATS: Final[tuple[InputFormat, ...]] = get_args(InputFormat)
+DEFAULT_MAX_ATTEMPTS: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class ExportOptions:
+    """What `dovebeam export` is asked to do.
+
+    Attributes:
+        config: configuration files, in their order.
+        input: patterns of input files.
+        input_format: one of `INPUT_FORMATS`; "rejects" sends what earlier jobs rejected.
+        max_attempts: with "rejects", how often anything is tried over all jobs.
+        rejects: where rejects go, a path or URL; None lets a job with rejects fail.
+        ledger: file for the ledger as JSON, None for none.
+        start_time: first event time that is wanted, microseconds since 1970; None for no limit.
+        end_time: first event time that is not wanted any more; None for no limit.
+        preview: directory that gets every exporter's output instead of its target; None delivers for real.
+        max_line_bytes: longer lines are rejected.
+        wait: whether to wait for a job that runs elsewhere.
+        debug: whether errors show tracebacks, and the log everything.
+        run_id: what the run is called, in names of files; empty for a name that the same command has each time.
+        only_exporter: of a replay, the exporters that get anything; empty for all.
+        rate: of a replay, events a second at most, None for no limit.
+        beam: the options that are Beam's.
+    """
+
+    config: tuple[str, ...]
+    input: tuple[str, ...]
+    input_format: InputFormat = "auto"
+    rejects: str | None = None
+    ledger: str | None = None
+    start_time: int | None = None
+    end_time: int | None = None
+    preview: str | None = None
+    max_line_bytes: int = DEFAULT_MAX_LINE_BYTES
+    max_attempts: int = DEFAULT_MAX_ATTEMPTS
+    wait: bool = False
+    debug: bool = False
+    run_id: str = ""
+    only_exporter: tuple[str, ...] = ()
+    rate: float | None = None
+    beam: tuple[str, ...] = ()
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of an export."""
+    add = parser.add_argument
+    add(
+        "--config",
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="Dovecot's configuration; given again, later files override",
+    )
+    about = "format of the input (default: told by its content); `rejects` sends again what earlier jobs rejected"
+    add_job_arguments(parser, INPUT_FORMATS, about)
+    add(
+        "--preview",
+        metavar="DIR",
+        help="send nothing; write the output of each exporter to DIR/EXPORTER.json or .tab instead",
+    )
+    add(
+        "--max_attempts",
+        metavar="N",
+        type=checked(read_count),
+        default=DEFAULT_MAX_ATTEMPTS,
+        help="with --input_format rejects: hold back what was tried N times (default: 10)",
+    )
+
+
+def parse_export(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> ExportOptions:
+    """The options in `arguments`, by a parser that has those of `add_arguments`.
+
+    Raises:
+        UsageError: a misspelt option, an argument that belongs to no option, or options that contradict each other.
+        SystemExit: argparse itself found an error, or printed the help.
+    """
+    known, beam = parse_arguments(parser, arguments)
+    if not known.config:
+        raise UsageError("--config is missing; name Dovecot's configuration, as in --config /etc/dovecot/dovecot.conf")
+    _check_rejects_input(known)
+    return ExportOptions(**values_of(known, ExportOptions.__slots__), beam=beam)
+
+
+def _check_rejects_input(known: argparse.Namespace) -> None:
+    """What means nothing for rejects, which are no events any more, or for anything else."""
+    if known.input_format != "rejects":
+        if known.max_attempts != DEFAULT_MAX_ATTEMPTS:
+            raise UsageError("--max_attempts is for rejects; add --input_format rejects, or leave it out")
+    elif known.start_time is not None or known.end_time is not None:
+        raise UsageError("--start_time and --end_time do not go with rejects, which are sent whatever their time is")

@@ -1,0 +1,156 @@
+"""The options of `dovebeam stream`, read and checked; light, since `--help` must answer at once."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Literal, get_args
+
+from dovebeam.pipelines.options.arguments import (
+    DEFAULT_MAX_LINE_BYTES,
+    UsageError,
+    check_named_run,
+    checked,
+    parse_known,
+    read_size,
+    values_of,
+)
+
+__all__ = ["STREAM_FORMATS", "StreamFormat", "StreamOptions", "add_stream_arguments", "parse_stream"]
+
+StreamFormat = Literal["auto", "json", "tab-text"]
+STREAM_FORMATS: Final[tuple[StreamFormat, ...]] = get_args(StreamFormat)
+
+
+@dataclass(frozen=True, slots=True)
+class StreamOptions:
+    """What `dovebeam stream` is asked to do.
+
+    Attributes:
+        config: configuration files, in their order.
+        follow: files, directories and patterns that are followed.
+        input_subscription: instead: full name of the Pub/Sub subscription that is read, None for none.
+        input_topic: instead: full name of the Pub/Sub topic that is read, None for none.
+        state: directory that remembers how far a stream of files has come; empty without files.
+        rejects: file that rejects are appended to; of a stream elsewhere, the topic that they are published to.
+        ledger: file for the ledger as JSON, None for none.
+        input_format: of the lines.
+        max_line_bytes: longer lines are rejected.
+        run_id: what the stream is called in names of shards, the same after every start; empty for a hash.
+        debug: whether errors show tracebacks, and the log everything.
+        beam: the options that are Beam's.
+    """
+
+    config: tuple[str, ...]
+    follow: tuple[str, ...]
+    state: str
+    rejects: str
+    input_subscription: str | None = None
+    input_topic: str | None = None
+    ledger: str | None = None
+    input_format: StreamFormat = "auto"
+    max_line_bytes: int = DEFAULT_MAX_LINE_BYTES
+    run_id: str = ""
+    debug: bool = False
+    beam: tuple[str, ...] = ()
+
+
+def add_stream_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of a stream."""
+    add = parser.add_argument
+    add(
+        "--config",
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="Dovecot's configuration; given again, later files override",
+    )
+    add(
+        "--follow",
+        metavar="PATH",
+        action="append",
+        default=[],
+        help="a file that grows, a directory of such files, or a pattern in quotes; may be given again",
+    )
+    add(
+        "--input_subscription",
+        metavar="NAME",
+        help="instead of files: a Pub/Sub subscription, as projects/PROJECT/subscriptions/NAME",
+    )
+    add(
+        "--input_topic",
+        metavar="NAME",
+        help="instead of files: what a Pub/Sub topic gets while the job runs, as projects/PROJECT/topics/NAME",
+    )
+    add("--state", metavar="DIR", help="directory that remembers how far files were read; made if it is missing")
+    add(
+        "--rejects",
+        metavar="TARGET",
+        help="append what was rejected to this file, as JSON lines; of a job that runs elsewhere, a Pub/Sub topic",
+    )
+    add("--ledger", metavar="FILE", help="keep the account of all events as JSON there, up to date")
+    add(
+        "--input_format",
+        choices=STREAM_FORMATS,
+        default="auto",
+        help="format of the lines (default: told by their content)",
+    )
+    add(
+        "--max_line_bytes",
+        metavar="SIZE",
+        type=checked(read_size),
+        default=DEFAULT_MAX_LINE_BYTES,
+        help="reject lines that are longer (default: 16M)",
+    )
+    add(
+        "--run_id",
+        metavar="NAME",
+        default="",
+        help="name of the stream in those of its shards; the same after every start, no other stream's "
+        "(default: told by input and --rejects)",
+    )
+    add("--debug", action="store_true", help="show the whole log, and tracebacks of errors")
+
+
+def parse_stream(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> StreamOptions:
+    """The options in `arguments`, by a parser that has those of `add_stream_arguments`.
+
+    Raises:
+        UsageError: a misspelt option, one that is missing, or an argument that belongs to no option.
+        SystemExit: argparse itself found an error, or printed the help.
+    """
+    known, beam = parse_known(parser, arguments)
+    check_named_run(known.run_id)
+    sources = [name for name in _SOURCES if getattr(known, name)]
+    if len(sources) > 1:
+        raise UsageError(f"--{sources[0]} and --{sources[1]} are two sources; run a stream for each")
+    if any(word.partition("=")[0] == "--input" for word in beam):
+        raise UsageError("--input is for exports of whole files; a stream has --follow or --input_subscription")
+    for name, example in _NEEDED.items():
+        if not getattr(known, name) and (name not in _OF_FILES or not sources or sources == ["follow"]):
+            raise UsageError(f"--{name} is missing; {example}")
+    if sources != ["follow"]:
+        _check_messages(known)
+    return StreamOptions(**values_of(known, StreamOptions.__slots__), beam=beam)
+
+
+def _check_messages(known: argparse.Namespace) -> None:
+    """What means nothing for messages."""
+    if known.state:
+        raise UsageError("--state is for --follow; of messages, Pub/Sub itself remembers which were delivered")
+    if known.input_format != "auto":
+        raise UsageError("--input_format is for --follow; each message tells by its first character what it is")
+    known.state = ""
+
+
+_SOURCES: Final = ("follow", "input_subscription", "input_topic")
+_OF_FILES: Final = ("follow", "state")
+_NEEDED: Final = {
+    "config": "name Dovecot's configuration, as in --config /etc/dovecot/dovecot.conf",
+    "follow": "name files of events that grow, as in --follow /var/spool/dovebeam, or a Pub/Sub subscription with "
+    "--input_subscription",
+    "state": "name a directory to remember how far the stream has come, as in --state /var/lib/dovebeam",
+    "rejects": "a stream has no end at which it could fail, so it needs a place for what cannot be delivered, "
+    "as in --rejects rejects.jsonl",
+}

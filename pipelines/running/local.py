@@ -1,0 +1,206 @@
+"""A local job run to its end: progress while it runs, and a clean stop when somebody has enough.
+
+The pipeline runs in a thread of its own, so that the main thread is free for signals. A first Ctrl-C (or SIGTERM) asks
+the workers to stop after the block that they have in hand; whoever does not obey within a few seconds, or at the second
+Ctrl-C, is ended. A worker process that somebody else ended fails the job, for which Beam would wait for ever.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from types import FrameType
+from typing import Any, Final, Generic, Protocol, TypeVar
+
+from dovebeam.pipelines.running.failures import is_stop
+from dovebeam.pipelines.terminal.exit_codes import ExitCode
+from dovebeam.pipelines.terminal.logs import say
+from dovebeam.transforms.errors import DovebeamError
+from dovebeam.transforms.progress import Board, Totals
+
+__all__ = ["Display", "InterruptedJobError", "WorkerLostError", "run_to_end"]
+
+_LOOK_SECS: Final = 0.1
+_OBEY_SECS: Final = 5.0
+_END_SECS: Final = 2.0
+_LOST: Final = re.compile(r"Worker subprocess exited with return code (-?[0-9]{1,10})")
+"""What a thread of Beam raises, unheard by anybody, when a worker process ended by itself."""
+_T = TypeVar("_T")
+
+
+class Display(Protocol):
+    """What shows progress."""
+
+    def show(self, totals: Totals) -> None:
+        """Called a few times a second."""
+        ...  # pragma: no cover
+
+
+class InterruptedJobError(Exception):
+    """A job that was stopped by a signal.
+
+    Attributes:
+        exit_code: what the process should end with.
+        totals: what was done.
+        torn: whether workers had to be ended in the middle of their work.
+    """
+
+    def __init__(self, exit_code: ExitCode, totals: Totals, *, torn: bool) -> None:
+        super().__init__(exit_code, totals, torn)
+        self.exit_code = exit_code
+        self.totals = totals
+        self.torn = torn
+
+
+class WorkerLostError(DovebeamError):
+    """A worker process ended in the middle of its work.
+
+    Args:
+        code: its exit code, or minus the number of the signal that ended it.
+    """
+
+    def __init__(self, code: int) -> None:
+        how = f"by signal {-code}" if code < 0 else f"with exit code {code}"
+        super().__init__(
+            f"a worker process was ended {how} in the middle of its work, perhaps by the system for lack of memory; "
+            "what it had not finished is not delivered (find out why, and run again)"
+        )
+
+
+class _TerminatedError(KeyboardInterrupt):
+    """SIGTERM, treated as Ctrl-C."""
+
+
+def run_to_end(run: Callable[[], _T], board: Board, display: Display, *, drain: bool = False) -> _T:
+    """Calls `run` in another thread, shows progress meanwhile, and returns or raises what it does.
+
+    Args:
+        run: the job.
+        board: tells what its workers do, and tells them to stop.
+        display: shows that.
+        drain: whether the first signal lets the job finish what it has read, however long that takes, and return.
+
+    Raises:
+        InterruptedJobError: Ctrl-C or SIGTERM ended it.
+        WorkerLostError: something else ended one of its processes.
+    """
+    job = _Job(run)
+    with _sigterm_as_interrupt(), _lost_workers() as lost:
+        try:
+            job.start()
+            _wait(job, board, display, lost)
+        except KeyboardInterrupt as interrupt:
+            if drain and _drained(job, board):
+                return job.result()
+            code = ExitCode.TERMINATED if isinstance(interrupt, _TerminatedError) else ExitCode.INTERRUPTED
+            torn = not _stop(job, board)
+            raise InterruptedJobError(code, board.totals(), torn=torn) from None
+    return job.result()
+
+
+class _Job(threading.Thread, Generic[_T]):
+    """A thread that keeps what its function returned or raised; neither it nor the threads it starts hold a process.
+
+    Attributes:
+        ended: set at the end. Waiting for it may be interrupted; an interrupted `join` takes a thread for stopped.
+        error: what was raised.
+    """
+
+    def __init__(self, run: Callable[[], _T]) -> None:
+        super().__init__(name="dovebeam-job", daemon=True)
+        self._function = run
+        self._results: list[_T] = []
+        self.ended = threading.Event()
+        self.error: BaseException | None = None
+
+    def run(self) -> None:
+        try:
+            self._results.append(self._function())
+        except BaseException as error:
+            self.error = error
+        finally:
+            self.ended.set()
+
+    def result(self) -> _T:
+        if self.error is not None:
+            raise self.error
+        return self._results[0]
+
+
+def _wait(job: _Job[Any], board: Board, display: Display, lost: Sequence[int]) -> None:
+    while not job.ended.wait(_LOOK_SECS):
+        display.show(board.totals())
+        if lost and not job.ended.wait(_END_SECS):
+            threading.excepthook = _ignore
+            board.abandon()
+            raise WorkerLostError(lost[0])
+    display.show(board.totals())
+
+
+def _drained(job: _Job[Any], board: Board) -> bool:
+    """Whether the job has ended, and no second signal came before it had."""
+    board.drain()
+    try:
+        say("finishing what was read; again to stop at once")
+        job.ended.wait()
+    except KeyboardInterrupt:
+        return False
+    return True
+
+
+def _stop(job: _Job[Any], board: Board) -> bool:
+    """Whether the job stopped of its own accord."""
+    board.stop()
+    with contextlib.suppress(KeyboardInterrupt):
+        say("stopping after the blocks in hand; again to stop at once")
+        job.ended.wait(_OBEY_SECS)
+    if job.ended.is_set():
+        return job.error is None or is_stop(job.error)
+    threading.excepthook = _ignore  # the threads that look after worker processes would complain that these ended
+    board.abandon()
+    with contextlib.suppress(KeyboardInterrupt):
+        job.ended.wait(_END_SECS)
+    return False
+
+
+@contextlib.contextmanager
+def _lost_workers() -> Iterator[list[int]]:
+    """The exit codes of worker processes that ended by themselves, as they end."""
+    lost: list[int] = []
+    before = threading.excepthook
+
+    def hear(arguments: threading.ExceptHookArgs) -> None:
+        found = _LOST.fullmatch(str(arguments.exc_value))
+        if found is None:
+            before(arguments)
+        else:
+            lost.append(int(found[1]))
+
+    threading.excepthook = hear
+    try:
+        yield lost
+    finally:
+        if threading.excepthook is hear:
+            threading.excepthook = before
+
+
+def _ignore(_: threading.ExceptHookArgs) -> None:
+    pass
+
+
+@contextlib.contextmanager
+def _sigterm_as_interrupt() -> Iterator[None]:
+    def terminate(_number: int, _frame: FrameType | None) -> None:
+        raise _TerminatedError
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,193 @@
+"""Runs a stream on this machine: its source, its graph, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from functools import partial
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, StandardOptions
+from apache_beam.runners.runner import PipelineResult
+
+from dovebeam.pipelines.jobs.credentials import lent_to_workers
+from dovebeam.pipelines.ledger.closing import close_job, counters_of
+from dovebeam.pipelines.ledger.ledger import Ledger, make_ledger
+from dovebeam.pipelines.options.beam import is_in_process
+from dovebeam.pipelines.options.export import UsageError
+from dovebeam.pipelines.options.stream import StreamOptions
+from dovebeam.pipelines.outputs.files import check_replaceable, replace_file
+from dovebeam.pipelines.outputs.reject_handler import reject_handler
+from dovebeam.pipelines.outputs.rejects import check_rejects_path, is_local
+from dovebeam.pipelines.running.engine_job import cancelled_on_error, wait_until_drained
+from dovebeam.pipelines.running.failures import explain_failure
+from dovebeam.pipelines.running.in_process import make_in_process_runner
+from dovebeam.pipelines.running.local import run_to_end
+from dovebeam.pipelines.running.loopback import loopback_workers
+from dovebeam.pipelines.running.worker_watch import WatchedDisplay
+from dovebeam.pipelines.streams.segments import Counters, run_segments
+from dovebeam.pipelines.streams.shards import StreamShards, stream_name
+from dovebeam.pipelines.streams.sources import StreamSource, make_source
+from dovebeam.pipelines.terminal.exit_codes import ExitCode
+from dovebeam.pipelines.terminal.logs import say
+from dovebeam.pipelines.terminal.progress_bar import make_display
+from dovebeam.transforms.config import Config
+from dovebeam.transforms.drivers import Driver, FileDriver
+from dovebeam.transforms.drivers.files.names import insert_mark
+from dovebeam.transforms.export import ExportEvents
+from dovebeam.transforms.progress import Board, Totals
+from dovebeam.transforms.shards.panes import time_mark
+from dovebeam.transforms.streaming import ENDLESS, Segment
+
+__all__ = ["run_here"]
+
+
+def run_here(
+    options: StreamOptions, config: Config, drivers: Mapping[str, Driver], beam_options: PipelineOptions
+) -> int:
+    """Runs a stream until it was drained, and returns its exit code.
+
+    Args:
+        options: of the stream.
+        config: its metrics and exporters.
+        drivers: those of its exporters.
+        beam_options: where it runs; on this machine.
+
+    Raises:
+        UsageError: options that contradict each other.
+        InterruptedJobError: it was ended at once.
+        Exception: what made it fail.
+    """
+    _check_workers(beam_options)
+    source = make_source(options)
+    _check_outputs(options, source, drivers)
+    run = _run_in_process if is_in_process(beam_options) else _run_on_engine
+    shards = StreamShards(drivers, stream_name(options))
+    with source, lent_to_workers(drivers, beam_options):
+        counters = run(options, config, shards, beam_options, source)
+    if counters is None:
+        return ExitCode.DONE
+    return close_job(_ledger(counters, config, drivers), options)
+
+
+def build_stream(
+    pipeline: beam.Pipeline,
+    options: StreamOptions,
+    config: Config,
+    drivers: Mapping[str, Driver],
+    source: beam.PTransform,
+) -> None:
+    """Adds the steps of a stream to a pipeline.
+
+    Args:
+        pipeline: an empty pipeline.
+        options: of the stream.
+        config: its metrics and exporters.
+        drivers: those of its exporters.
+        source: gives blocks, and acknowledges them when their bundle has succeeded. All steps up to the deliveries and
+            the rejects are in that bundle.
+    """
+    export = ExportEvents(config, drivers=drivers, max_line_bytes=options.max_line_bytes)
+    with reject_handler(options.rejects) as handler:
+        _ = pipeline | "Read" >> source | "Export" >> export.with_error_handler(handler)
+
+
+def _run_in_process(
+    options: StreamOptions,
+    config: Config,
+    shards: StreamShards,
+    beam_options: PipelineOptions,
+    source: StreamSource,
+) -> Counters:
+    drivers = shards.drivers
+
+    def run(segment: Segment) -> PipelineResult:
+        runner = make_in_process_runner(beam_options, debug=options.debug)
+        pipeline = beam.Pipeline(runner=runner, options=beam_options)
+        build_stream(pipeline, options, config, drivers, source.blocks(segment))
+        return pipeline.run()
+
+    def report(error: Exception, pause_secs: float) -> None:
+        say(f"{explain_failure(error, config)}; nothing is lost, trying again in {pause_secs:.0f} s")
+
+    account = partial(_keep_ledger, options, config, drivers)
+    with Board() as board, shards.made(board.drain), make_display(lambda: None) as display:
+        work = partial(run_segments, run, account, report, lambda: board.totals().delivered)
+        return run_to_end(work, board, display, drain=True)
+
+
+def _run_on_engine(
+    options: StreamOptions,
+    config: Config,
+    shards: StreamShards,
+    beam_options: PipelineOptions,
+    source: StreamSource,
+) -> Counters | None:
+    """One endless pipeline; the engine tries failed bundles again. Its counters, if it ends a stream and has them."""
+    beam_options.view_as(StandardOptions).streaming = True
+    with Board() as board, shards.made(board.drain), loopback_workers(beam_options, debug=options.debug):
+        pipeline = beam.Pipeline(options=beam_options)
+        build_stream(pipeline, options, config, shards.drivers, source.blocks(ENDLESS))
+        result = pipeline.run()
+        with cancelled_on_error(result), make_display(lambda: None) as display:
+            watched = WatchedDisplay(display, board)
+            ended = run_to_end(lambda: wait_until_drained(result, board), board, watched, drain=True)
+        if not ended:
+            say(f"the stream is drained: {_account(board.totals())}")
+            if options.ledger:
+                say(f"warning: --ledger {options.ledger} was not written")
+            return None
+    return dict(counters_of(result))
+
+
+def _account(totals: Totals) -> str:
+    return (
+        f"{totals.events:,} events were read, {totals.delivered:,} payloads delivered and {totals.rejected:,} "
+        "rejected, as the workers counted; the engine has no ledger of a stream that it did not end itself"
+    )
+
+
+def _check_workers(beam_options: PipelineOptions) -> None:
+    direct = beam_options.view_as(DirectOptions)
+    if is_in_process(beam_options) and (direct.direct_num_workers != 1 or direct.direct_running_mode != "in_memory"):
+        raise UsageError(
+            "a stream is read by one worker, and Beam's in-process runner forgets what several have not finished; "
+            "leave out --direct_num_workers and --direct_running_mode"
+        )
+
+
+def _check_outputs(options: StreamOptions, source: StreamSource, drivers: Mapping[str, Driver]) -> None:
+    """Refuses outputs that cannot be written, or that the stream would read again."""
+    if not is_local(options.rejects):
+        raise UsageError(
+            "--rejects of a stream names a file of this machine; an object would only be written at its end"
+        )
+    check_rejects_path(options.rejects)
+    written = {"--rejects": options.rejects}
+    if options.ledger is not None:
+        check_replaceable(options.ledger)
+        written["--ledger"] = options.ledger
+    for name, driver in drivers.items():
+        if isinstance(driver, FileDriver) and "://" not in driver.base:
+            written[f"event_exporter {name}"] = _written_path(driver)
+    for what, path in written.items():
+        source.check_apart(what, os.path.abspath(path))
+
+
+def _written_path(driver: FileDriver) -> str:
+    """A path as the driver may write it."""
+    mark = f"-{time_mark(0)}" if driver.rotate_interval_secs else ""
+    return os.path.join(driver.base, insert_mark(driver.file_path_template or driver.default_path, mark))
+
+
+def _keep_ledger(
+    options: StreamOptions, config: Config, drivers: Mapping[str, Driver], counters: Mapping[str, int]
+) -> None:
+    if options.ledger is not None:
+        ledger = _ledger(counters, config, drivers)
+        replace_file(options.ledger, json.dumps(ledger.as_dict(), indent=2, ensure_ascii=False).encode() + b"\n")
+
+
+def _ledger(counters: Mapping[str, int], config: Config, drivers: Mapping[str, Driver]) -> Ledger:
+    return make_ledger(counters.items(), config, {name: driver.endpoint for name, driver in drivers.items()})

@@ -1,0 +1,89 @@
+"""A stream on Beam's in-process runner: one pipeline after the other, each for some time.
+
+That runner keeps memory for every bundle of a pipeline, and tells counters only at its end. So a stream runs as
+segments of at most some hundred bundles or a minute. A segment that fails, because a target is down, say, is tried
+again from the last state that was acknowledged, after growing pauses.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from apache_beam.runners.runner import PipelineResult
+
+from dovebeam.pipelines.ledger.closing import counters_of
+from dovebeam.pipelines.running.failures import is_stop
+from dovebeam.transforms import progress
+from dovebeam.transforms.streaming import Segment
+
+__all__ = ["Counters", "run_segments"]
+
+MAX_PIECES: Final = 600
+"""With a thousand bundles, adding up their counters exceeds Python's recursion limit (Beam 2.77)."""
+
+MAX_SECS: Final = 60.0
+MAX_FAILURES: Final = 10
+"""In a row; with the pauses between them they last about five minutes."""
+
+_PLACES_PER_SEGMENT: Final = 2**32
+_FIRST_PAUSE_SECS: Final = 1.0
+_LAST_PAUSE_SECS: Final = 60.0
+_LOOK_SECS: Final = 0.1
+
+Counters = dict[str, int]
+
+
+def run_segments(
+    run: Callable[[Segment], PipelineResult],
+    account: Callable[[Counters], None],
+    report: Callable[[Exception, float], None],
+    delivered: Callable[[], int],
+) -> Counters:
+    """Runs a stream until it is drained, and returns its counters.
+
+    Args:
+        run: runs a pipeline with this segment of the source to its end.
+        account: is given the counters of all segments so far whenever one has ended.
+        report: is given what made a segment fail, and after how many seconds it is tried again.
+        delivered: how many payloads were delivered so far, also by a segment that is not at its end.
+
+    Raises:
+        Exception: the stream failed before it delivered anything, or so often in a row without delivering anything in
+            between, or it was stopped.
+    """
+    counters: Counters = {}
+    failures, succeeded, number = 0, False, 0
+    while not (number and progress.is_draining()):
+        number += 1
+        before = delivered()
+        try:
+            result = run(Segment(number * _PLACES_PER_SEGMENT, MAX_PIECES, MAX_SECS))
+        except Exception as error:
+            if delivered() > before:  # it worked for some time
+                failures, succeeded = 0, True
+            failures += 1
+            if not succeeded or failures >= MAX_FAILURES or is_stop(error) or progress.is_draining():
+                raise
+            pause = min(_LAST_PAUSE_SECS, _FIRST_PAUSE_SECS * 2 ** (failures - 1))
+            report(error, pause)
+            _pause(pause)
+            continue
+        failures, succeeded = 0, True
+        _add(counters, counters_of(result))
+        account(counters)
+    return counters
+
+
+def _add(counters: Counters, more: Iterable[tuple[str, int]]) -> None:
+    for name, value in more:
+        counters[name] = counters.get(name, 0) + value
+
+
+def _pause(secs: float) -> None:
+    """Waits; not if the stream is to end, since then it fails at once or is done."""
+    end = time.monotonic() + secs
+    while time.monotonic() < end and not progress.is_draining():
+        threading.Event().wait(_LOOK_SECS)

@@ -1,0 +1,156 @@
+"""Waiting for a job in this process."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from dovebeam.pipelines.running import local as running
+from dovebeam.pipelines.running.local import InterruptedJobError, WorkerLostError, run_to_end
+from dovebeam.pipelines.terminal.exit_codes import ExitCode
+from dovebeam.pipelines.terminal.progress_bar import ProgressBar, Silence, make_display
+from dovebeam.transforms.progress import Board, Totals, advance
+
+
+class Seen:
+    """Keeps what was shown."""
+
+    def __init__(self) -> None:
+        self.totals: list[Totals] = []
+
+    def show(self, totals: Totals) -> None:
+        """Keeps it."""
+        self.totals.append(totals)
+
+
+def work_until_stopped() -> None:
+    """A job that looks after each of its blocks whether it should stop."""
+    while True:
+        advance(events=1)
+        time.sleep(0.01)
+
+
+def interrupt_soon(number: int, times: int = 1) -> None:
+    """Sends this process a signal in a moment."""
+
+    def send() -> None:
+        for _ in range(times):
+            time.sleep(0.3)
+            os.kill(os.getpid(), number)
+
+    threading.Thread(target=send, daemon=True).start()
+
+
+def test_result_and_progress() -> None:
+    """The job's result is returned, and its progress was shown."""
+
+    def job() -> str:
+        advance(events=5)
+        time.sleep(0.3)
+        return "done"
+
+    seen = Seen()
+    with Board() as board:
+        assert run_to_end(job, board, seen) == "done"
+    assert seen.totals[-1].events == 5
+
+
+def test_error() -> None:
+    """The job's exception arrives."""
+
+    def job() -> None:
+        raise ValueError("broken")
+
+    with Board() as board, pytest.raises(ValueError, match="broken"):
+        run_to_end(job, board, Silence())
+
+
+@pytest.fixture(autouse=True)
+def _restore_thread_hook(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job that is given up changes it for the rest of the process."""
+    monkeypatch.setattr(threading, "excepthook", threading.excepthook)
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, ExitCode.INTERRUPTED), (signal.SIGTERM, ExitCode.TERMINATED)]
+)
+def test_signals_stop_between_blocks(number: int, code: ExitCode, capsys: pytest.CaptureFixture[str]) -> None:
+    """The job is asked and obeys; what it did is known, and the signal's own meaning is restored."""
+    before = signal.getsignal(signal.SIGTERM)
+    interrupt_soon(number)
+    with Board() as board, pytest.raises(InterruptedJobError) as caught:
+        run_to_end(work_until_stopped, board, Silence())
+    assert caught.value.exit_code == code
+    assert caught.value.totals.events > 0
+    assert not caught.value.torn
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert "again to stop at once" in capsys.readouterr().err
+
+
+def test_a_job_that_does_not_obey(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is given up after a while, and worker processes are told."""
+    monkeypatch.setattr(running, "_OBEY_SECS", 0.3)
+    monkeypatch.setattr(running, "_END_SECS", 0.1)
+    release = threading.Event()
+    with Board() as board:
+        interrupt_soon(signal.SIGINT)
+        with pytest.raises(InterruptedJobError) as caught:
+            run_to_end(release.wait, board, Silence())
+        assert (board.directory / "abandon").exists()
+    release.set()
+    assert caught.value.torn
+
+
+def test_a_second_interrupt_ends_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody has to wait for the few seconds."""
+    monkeypatch.setattr(running, "_END_SECS", 0.1)
+    release = threading.Event()
+    begin = time.monotonic()
+    interrupt_soon(signal.SIGINT, times=2)
+    with Board() as board, pytest.raises(InterruptedJobError):
+        run_to_end(release.wait, board, Silence())
+    release.set()
+    assert time.monotonic() - begin < 4
+
+
+@pytest.mark.parametrize(("code", "words"), [(-9, "ended by signal 9"), (7, "ended with exit code 7")])
+def test_a_lost_worker_fails_the_job(monkeypatch: pytest.MonkeyPatch, code: int, words: str) -> None:
+    """What Beam tells nobody but a thread's end is heard, and a job that waits for the worker for ever is given up."""
+    monkeypatch.setattr(running, "_END_SECS", 0.1)
+    release = threading.Event()
+
+    def look_after_a_process() -> None:
+        with subprocess.Popen([sys.executable, "-c", f"import os; os.{_END_OF[code]}"]) as process:
+            process.wait()
+        raise RuntimeError(f"Worker subprocess exited with return code {process.returncode}")
+
+    def job() -> None:
+        threading.Thread(target=look_after_a_process).start()
+        release.wait(30)
+
+    with Board() as board, pytest.raises(WorkerLostError, match=words):
+        run_to_end(job, board, Silence())
+    release.set()
+
+
+_END_OF = {-9: "kill(os.getpid(), 9)", 7: "_exit(7)"}
+
+
+def test_no_bar_in_a_pipe() -> None:
+    """Standard error that is no terminal gets no bar."""
+    assert isinstance(make_display(lambda: pytest.fail("nobody needs to know")), Silence)
+
+
+@pytest.mark.parametrize("total", [None, 1000])
+def test_bar(total: int | None, capsys: pytest.CaptureFixture[str]) -> None:
+    """A bar takes whatever totals come, also more than the files had when they were counted."""
+    with ProgressBar(total) as bar:
+        bar.show(Totals())
+        bar.show(Totals(2000, 10, 9, 1))
+    capsys.readouterr()

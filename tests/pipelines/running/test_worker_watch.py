@@ -1,0 +1,67 @@
+"""Workers that are gone."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from dovebeam.pipelines.running.local import run_to_end
+from dovebeam.pipelines.running.worker_watch import WatchedDisplay, WorkersGoneError
+from dovebeam.transforms import progress
+from dovebeam.transforms.progress import Board, Totals
+from support.programs import wait_until
+
+
+class Shown:
+    """Keeps what it is to show."""
+
+    def __init__(self) -> None:
+        self.totals = Totals()
+
+    def show(self, totals: Totals) -> None:
+        """Keeps it."""
+        self.totals = totals
+
+
+def start_worker() -> subprocess.Popen[bytes]:
+    """A process that registers as a worker and waits."""
+    code = "from dovebeam.transforms import progress; progress.advance(events=7); import time; time.sleep(60)"
+    return subprocess.Popen([sys.executable, "-c", code])
+
+
+def test_a_job_without_workers_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After all were killed the job fails, with what to do; a job that ends in time is not disturbed."""
+    monkeypatch.setattr(threading, "excepthook", threading.excepthook)  # is changed, and restored by this
+    shown = Shown()
+    with Board() as board, start_worker() as worker:
+        wait_until(lambda: board.workers() == [worker.pid], "the worker")
+        watched = WatchedDisplay(shown, board, patience_secs=0.5)
+        assert run_to_end(lambda: time.sleep(0.8), board, watched) is None
+        assert shown.totals.events == 7
+        worker.kill()
+        worker.wait(10)
+        assert run_to_end(lambda: time.sleep(0.2), board, watched) is None
+        with pytest.raises(WorkersGoneError, match="run again"):
+            run_to_end(lambda: time.sleep(30), board, watched)
+
+
+def test_one_that_is_left_is_enough() -> None:
+    """An engine that started another worker goes on."""
+    with Board() as board, start_worker() as worker:
+        wait_until(lambda: board.workers() == [worker.pid], "the worker")
+        progress.advance(events=1)
+        worker.kill()
+        worker.wait(10)
+        assert set(board.workers()) == {worker.pid, os.getpid()}
+        run_to_end(lambda: time.sleep(0.5), board, WatchedDisplay(Shown(), board, patience_secs=0.1))
+
+
+def test_none_yet() -> None:
+    """Before the first worker has come there is nothing to miss."""
+    with Board() as board:
+        run_to_end(lambda: time.sleep(0.5), board, WatchedDisplay(Shown(), board, patience_secs=0.1))
