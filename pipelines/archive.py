@@ -131,8 +131,8 @@ def build_archive(pipeline: beam.Pipeline, options: ArchiveOptions) -> None:
     """
     from dovebeam.pipelines.outputs.reject_handler import reject_handler  # noqa: PLC0415
     from dovebeam.transforms.archive import ArchiveEvents  # noqa: PLC0415
-    from dovebeam.transforms.plan import TimeRange  # noqa: PLC0415
     from dovebeam.transforms.reading import ReadBlocks  # noqa: PLC0415
+    from dovebeam.transforms.time_range import TimeRange  # noqa: PLC0415
 
     read = ReadBlocks(
         list(options.input),

@@ -28,7 +28,7 @@ from dovebeam.pipelines.terminal.logs import say
 from dovebeam.pipelines.terminal.tables import Table, number, show_tables
 from dovebeam.transforms.config import Config
 from dovebeam.transforms.dry_run import CountExports, ExportSum
-from dovebeam.transforms.plan import TimeRange
+from dovebeam.transforms.time_range import TimeRange
 
 __all__ = ["run_dry", "show_dry"]
 

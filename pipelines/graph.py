@@ -12,12 +12,12 @@ from dovebeam.pipelines.outputs.reject_handler import reject_handler
 from dovebeam.transforms.config import Config
 from dovebeam.transforms.drivers import Driver
 from dovebeam.transforms.export import ExportEvents
-from dovebeam.transforms.plan import TimeRange
 from dovebeam.transforms.reading import ReadBlocks
 from dovebeam.transforms.resend import ResendRejects
 from dovebeam.transforms.resending import max_record_bytes
 from dovebeam.transforms.sources import DEFAULT_BLOCK_BYTES
 from dovebeam.transforms.throttle import ThrottleBlocks, block_bytes_for
+from dovebeam.transforms.time_range import TimeRange
 
 __all__ = ["build_export", "read_blocks"]
 

@@ -78,7 +78,7 @@ def run_replay(options: ReplayOptions) -> int:
 
 def _select(export: ExportOptions) -> Selection:
     from dovebeam.pipelines.jobs.archive_input import select_input  # noqa: PLC0415  loads Beam
-    from dovebeam.transforms.plan import TimeRange  # noqa: PLC0415
+    from dovebeam.transforms.time_range import TimeRange  # noqa: PLC0415
 
     return select_input(export.input, TimeRange(export.start_time, export.end_time))
 

@@ -9,8 +9,9 @@ from dovebeam.transforms.archives import HourRouter
 from dovebeam.transforms.codecs import decode_json
 from dovebeam.transforms.config import load_config
 from dovebeam.transforms.dry_run import CountExports, ExportSum
-from dovebeam.transforms.plan import TimeRange, make_plan
+from dovebeam.transforms.plan import make_plan
 from dovebeam.transforms.sources import Block
+from dovebeam.transforms.time_range import TimeRange
 from support.commands import exporter, metric, write_config
 from support.corpus import corpus_lines
 from support.pipelines import pipeline

@@ -13,11 +13,12 @@ from dovebeam.transforms import counting, progress
 from dovebeam.transforms.archives import AvroFraming, HourPartition
 from dovebeam.transforms.codecs import DEFAULT_MAX_LINE_BYTES, AvroCodec, encode_avro
 from dovebeam.transforms.decoding import decode_block
-from dovebeam.transforms.plan import PayloadBatch, TimeRange
+from dovebeam.transforms.outcome import PayloadBatch
 from dovebeam.transforms.rejecting import REJECTED, RejectingTransform
 from dovebeam.transforms.sharding import WriteShards
 from dovebeam.transforms.sharding.steps import ShardSettings
 from dovebeam.transforms.shards.layout import Layout, check_run_id
+from dovebeam.transforms.time_range import TimeRange
 
 __all__ = ["ARCHIVE", "ArchiveEvents"]
 

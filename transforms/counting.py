@@ -11,7 +11,7 @@ from typing import Final
 from apache_beam.metrics import Metrics
 from apache_beam.metrics.metric import MetricName
 
-from dovebeam.transforms.plan import Outcome
+from dovebeam.transforms.outcome import Outcome
 
 __all__ = ["COUNTERS", "NAMESPACE", "add", "count_outcome"]
 

@@ -13,7 +13,8 @@ from dovebeam.transforms import counting, progress
 from dovebeam.transforms.config import Exporter
 from dovebeam.transforms.drivers import Batch, Connection, Driver, Failure, FileDriver, make_driver
 from dovebeam.transforms.identity import payload_key
-from dovebeam.transforms.plan import PayloadBatch, placed
+from dovebeam.transforms.outcome import PayloadBatch
+from dovebeam.transforms.plan import placed
 from dovebeam.transforms.reject import Reject, as_payload, make_reject, rejected_again
 from dovebeam.transforms.rejecting import RejectingTransform
 from dovebeam.transforms.sharding import WriteShards

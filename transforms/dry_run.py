@@ -15,7 +15,9 @@ from dovebeam.transforms.archives import HourRouter
 from dovebeam.transforms.codecs import DEFAULT_MAX_LINE_BYTES
 from dovebeam.transforms.config import Config
 from dovebeam.transforms.counting import count_outcome
-from dovebeam.transforms.plan import ExportPlan, Outcome, TimeRange, make_plan
+from dovebeam.transforms.outcome import Outcome
+from dovebeam.transforms.plan import ExportPlan, make_plan
+from dovebeam.transforms.time_range import TimeRange
 
 __all__ = ["CountExports", "ExportSum"]
 

@@ -21,8 +21,9 @@ from dovebeam.transforms.drivers.files.clashes import shard_clashes
 from dovebeam.transforms.drivers.files.routing import PathRouter
 from dovebeam.transforms.drivers.files.windows import WindowRouter
 from dovebeam.transforms.event import Event
-from dovebeam.transforms.plan import ExportPlan, TimeRange, make_plan
+from dovebeam.transforms.plan import ExportPlan, make_plan
 from dovebeam.transforms.rejecting import REJECTED, RejectingTransform
+from dovebeam.transforms.time_range import TimeRange
 
 __all__ = ["ExportEvents"]
 

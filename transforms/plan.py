@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
@@ -26,83 +25,18 @@ from dovebeam.transforms.drivers import Router, RoutingError
 from dovebeam.transforms.event import Event
 from dovebeam.transforms.filters import Dispatcher, accepts_unnamed
 from dovebeam.transforms.formats import LOG_MAX_STRING_BYTES, Formatter, make_formatter
+from dovebeam.transforms.outcome import Outcome, PayloadBatch
 from dovebeam.transforms.reject import Reject, make_reject, with_attributes
 from dovebeam.transforms.sources import Block, MessageOrigin, message_at
+from dovebeam.transforms.time_range import TimeRange
 
-__all__ = ["ExportPlan", "Outcome", "PayloadBatch", "TimeRange", "make_plan", "metric_formatter", "placed"]
+__all__ = ["ExportPlan", "make_plan", "metric_formatter", "placed"]
 
 
 # Above this share of matching lines it is faster to decode all of them at once.
 _GLIMPSE_UP_TO: Final = 0.5
 _REPLACED: Final = "\N{REPLACEMENT CHARACTER}".encode()
 _SPECIAL_KEYS: Final = frozenset({"event", "category", "source_location"})
-
-
-class TimeRange(NamedTuple):
-    """Event times from `start` up to, but not including, `end`, microseconds since 1970; None for no limit."""
-
-    start: int | None = None
-    end: int | None = None
-
-    def holds(self, event: Event) -> bool:
-        """Whether the event's end time, or else its start time, is in the range; an event without times is not."""
-        time = event.end_time
-        if time is None:
-            time = event.start_time
-        if time is None:
-            return False
-        return (self.start is None or time >= self.start) and (self.end is None or time < self.end)
-
-
-@dataclass(slots=True)
-class PayloadBatch:
-    """Payloads for one exporter, with where each came from.
-
-    Attributes:
-        payloads: formatted events, without a line's end.
-        metrics: the name of the metric's block of each.
-        offsets: the byte offset of the line of each in `source_uri`, None where it is unknown.
-        source_uri: the file that all were read from, empty if unknown.
-        paths: what the exporter's router said of each; empty if it has none.
-        records: the rejects that the payloads were before they were sent again; empty if they were none.
-        messages: those that the payloads came in, if they came from a topic.
-    """
-
-    payloads: list[bytes] = field(default_factory=list)
-    metrics: list[str] = field(default_factory=list)
-    offsets: list[int | None] = field(default_factory=list)
-    source_uri: str = ""
-    paths: list[str] = field(default_factory=list)
-    records: list[Reject] = field(default_factory=list)
-    messages: tuple[MessageOrigin, ...] = ()
-
-    def __len__(self) -> int:
-        return len(self.payloads)
-
-
-@dataclass(slots=True)
-class Outcome:
-    """What became of some events.
-
-    Attributes:
-        batches: payloads by exporter, only those that have any.
-        rejects: what is no event.
-        read: how many lines, records or events there were.
-        matched_by_metric: how many events each metric matched.
-        matched: how many events some metric matched.
-        unmatched: how many none matched.
-        out_of_range: how many were not looked at because of their time.
-        unrouted: events for which their exporter has no place.
-    """
-
-    batches: dict[str, PayloadBatch]
-    matched_by_metric: dict[str, int]
-    rejects: Sequence[Reject] = ()
-    read: int = 0
-    matched: int = 0
-    unmatched: int = 0
-    out_of_range: int = 0
-    unrouted: list[Reject] = field(default_factory=list)
 
 
 class _Step(NamedTuple):

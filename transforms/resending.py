@@ -29,7 +29,8 @@ from dovebeam.transforms.drivers import Router, RoutingError
 from dovebeam.transforms.errors import DecodeError
 from dovebeam.transforms.event import Event
 from dovebeam.transforms.formats import Formatter
-from dovebeam.transforms.plan import ExportPlan, PayloadBatch, make_plan, metric_formatter
+from dovebeam.transforms.outcome import PayloadBatch
+from dovebeam.transforms.plan import ExportPlan, make_plan, metric_formatter
 from dovebeam.transforms.reject import Reject, decode_reject, reject_from_json, rejected_again, with_note
 from dovebeam.transforms.sources import Block
 

@@ -14,11 +14,11 @@ from typing import Final, NamedTuple
 from apache_beam.io.filesystems import FileSystems
 
 from dovebeam.transforms.archives import ArchiveFile, archive_files, is_wanted
-from dovebeam.transforms.plan import TimeRange
 from dovebeam.transforms.reading import match_files
 from dovebeam.transforms.shards.layout import MANIFEST_SUFFIX
 from dovebeam.transforms.shards.manifest import Manifest, ManifestError, manifest_from_json
 from dovebeam.transforms.sources import SourceError
+from dovebeam.transforms.time_range import TimeRange
 
 __all__ = ["Selection", "select_input"]
 

@@ -3,8 +3,8 @@
 import pytest
 
 from dovebeam.transforms.archives import ArchiveFile, archive_files, is_wanted
-from dovebeam.transforms.plan import TimeRange
 from dovebeam.transforms.shards.manifest import Manifest, ManifestFile
+from dovebeam.transforms.time_range import TimeRange
 
 HOUR_8 = 1_795_334_400_000_000
 NAME = "date=2026-11-22/hour=08/events-r-00000-of-00001.avro"

@@ -17,7 +17,7 @@ from apache_beam.transforms.window import FixedWindows, TimestampedValue
 from dovebeam.transforms.deliver import DeliverEvents
 from dovebeam.transforms.drivers import FileDriver
 from dovebeam.transforms.errors import DeliveryError, DriverSettingError
-from dovebeam.transforms.plan import PayloadBatch
+from dovebeam.transforms.outcome import PayloadBatch
 from dovebeam.transforms.sharding import WriteShards
 from dovebeam.transforms.sharding.steps import Account, ClearFn, CommitFn
 from dovebeam.transforms.sharding.transform import shard_settings

@@ -23,7 +23,7 @@ from dovebeam.transforms.drivers.files.windows import WindowRouter
 from dovebeam.transforms.errors import DeliveryError
 from dovebeam.transforms.event import make_event
 from dovebeam.transforms.export import ExportEvents
-from dovebeam.transforms.plan import PayloadBatch
+from dovebeam.transforms.outcome import PayloadBatch
 from dovebeam.transforms.shards.manifest import manifest_from_json
 from support.commands import exporter, metric, write_config
 from support.engines import prism_server

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from dovebeam.transforms.archives.partitions import partition_span
-from dovebeam.transforms.plan import TimeRange
 from dovebeam.transforms.shards.manifest import Manifest, ManifestFile
+from dovebeam.transforms.time_range import TimeRange
 
 __all__ = ["ArchiveFile", "archive_files", "is_wanted"]
 

@@ -1,6 +1,6 @@
-"""What an assignment does: scalars, boolean lists in both forms, and the includes of groups.
+"""What an assignment does: scalars, and boolean lists in both forms.
 
-Rules from Dovecot's configuration language, sections "Short setting names", "Boolean lists" and "Groups". Inside a
+Rules from Dovecot's configuration language, sections "Short setting names" and "Boolean lists". Inside a
 plain block a key that completes with the block's name is stored in the enclosing block.
 """
 
@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from dovebeam.transforms.config.blocks import Assigned, Context, ContextKind, Element, ListState, is_list, resolve_key
 from dovebeam.transforms.config.conversion import convert
-from dovebeam.transforms.config.foreign import BUILT_IN_LABELS
+from dovebeam.transforms.config.groups import include_group
 from dovebeam.transforms.config.legacy import group_by_lines
-from dovebeam.transforms.config.places import Place
 from dovebeam.transforms.config.settings import (
     BLOCKS,
     NAME_SETTINGS,
@@ -39,7 +38,7 @@ def assign(state: ParserState, statement: Assignment) -> None:
     if context.kind is ContextKind.BROKEN or (statement.kind is ValueKind.HEREDOC and heredoc is None):
         return
     if statement.key.startswith("@") and not statement.key_quoted:
-        _include_group(state, context, statement)
+        include_group(state, context, statement)
         return
     if context.kind is ContextKind.LIST and context.list_of is not None:
         name, owner = context.list_of
@@ -267,44 +266,3 @@ def _warn_about_place(state: ParserState, context: Context, setting: Setting, st
     elif context.kind in {ContextKind.ROOT, ContextKind.CONNECTION} and setting.block_only:
         block = "event_exporter" if setting.name.startswith("event_exporter") else "metric"
         state.report.warning(place, f"'{key}' has no effect outside a {block} block")
-
-
-def _include_group(state: ParserState, context: Context, statement: Assignment) -> None:
-    line, label = statement.line, statement.key[1:]
-    place = line.place(0)
-    if context.kind is ContextKind.FOREIGN:
-        return
-    if any(layer.kind is ContextKind.GROUP for layer in context.enclosing()):
-        state.error(line, place, "Recursive include groups not allowed", message="a group can't include another group")
-        return
-    if statement.kind is ValueKind.VARIABLE:
-        text = "Include groups cannot contain $variables"
-        state.error(line, line.place(statement.value_at), text, message="write the name of the group itself")
-        return
-    value = state.read_value(statement, ours=True)
-    if value is None:
-        return
-    group = state.groups.get((label, value.text))
-    if group is not None:
-        _continue(state, context, group)
-        return
-    labels = {known for known, _ in state.groups}
-    if label in BUILT_IN_LABELS and label != "metric_defaults":
-        return
-    text = f"Unknown group @{label}={value.text}" if label in labels else f"Unknown group label @{label}"
-    names = sorted(name for known, name in state.groups if known == label)
-    suggestion = f"groups with this label so far: {', '.join(names)}" if names else "define the group before this line"
-    state.error(line, place, text, message=text, suggestion=suggestion)
-
-
-def _continue(state: ParserState, context: Context, group: Context) -> None:
-    """Make every block of the group a block here, too."""
-    context.included.append(group)
-    waiting = [(context, group)]
-    while waiting:
-        target, source = waiting.pop()
-        for (key, name), child in source.children.items():
-            place: Place = child.place
-            continued = state.child(target, child.kind, key, name, place)
-            continued.inherited.append(child)
-            waiting.append((continued, child))

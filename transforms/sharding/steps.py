@@ -11,7 +11,7 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from dovebeam.transforms import counting, progress
 from dovebeam.transforms.errors import DeliveryError
-from dovebeam.transforms.plan import PayloadBatch
+from dovebeam.transforms.outcome import PayloadBatch
 from dovebeam.transforms.sharding.remote_store import make_store
 from dovebeam.transforms.shards.committing import commit
 from dovebeam.transforms.shards.composing import compose

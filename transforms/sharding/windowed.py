@@ -25,7 +25,7 @@ from dovebeam.transforms import counting, progress
 from dovebeam.transforms.drivers.files.routing import window_start_secs
 from dovebeam.transforms.drivers.files.windows import split_windowed
 from dovebeam.transforms.errors import DeliveryError
-from dovebeam.transforms.plan import PayloadBatch
+from dovebeam.transforms.outcome import PayloadBatch
 from dovebeam.transforms.sharding.steps import ShardSettings
 from dovebeam.transforms.shards.layout import Layout
 from dovebeam.transforms.shards.manifest import Manifest

@@ -12,7 +12,7 @@ from dovebeam.transforms.deliver import DeliverFn
 from dovebeam.transforms.drivers import Failure, HttpPostDriver
 from dovebeam.transforms.errors import UnknownNameError
 from dovebeam.transforms.formats import FORMAT_NAMES
-from dovebeam.transforms.plan import PayloadBatch
+from dovebeam.transforms.outcome import PayloadBatch
 from dovebeam.transforms.yaml.columns import columns_of, one_column, only_input
 from dovebeam.transforms.yaml.error_output import error_output, error_row, error_type, with_errors
 from dovebeam.transforms.yaml.http_settings import make_http_driver

@@ -9,12 +9,12 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from types import MappingProxyType
 from typing import Final
 
-__all__ = ["LOCAL_CODES", "Outcome", "Trouble", "outcome_of_error", "outcome_of_status"]
+__all__ = ["LOCAL_CODES", "Outcome", "Trouble", "outcome_of_error", "outcome_of_status", "too_long"]
 
 _REQUEST_TIMEOUT: Final = 408
 _BUSY_STATUS: Final = frozenset({429, 503})
@@ -124,6 +124,13 @@ def outcome_of_error(code: int, text: str, status: int | None = None) -> Outcome
     advice = f" ({_ADVICE[code]})" if code in _ADVICE else ""
     reason = f"{name}: {text or f'libcurl error {code}'}{advice}"
     return Outcome(reason, status, retryable=retryable, trouble=_trouble(code))
+
+
+def too_long(outcome: Outcome) -> Outcome:
+    """What becomes of requests that would have to wait for longer than they may."""
+    advice = "raise http_client_max_auto_retry_delay, or send the rejects later"
+    reason = f"{outcome.reason}: it wants to be left alone for longer than is allowed ({advice})"
+    return replace(outcome, reason=reason, retryable=False)
 
 
 def _trouble(code: int) -> Trouble:

@@ -7,8 +7,8 @@ something is, `_start_with_care` asks the endpoint before each one.
 
 from __future__ import annotations
 
-import dataclasses
 import time
+from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
 import pycurl
@@ -24,6 +24,7 @@ from dovebeam.transforms.drivers.http.outcome import (
     Trouble,
     outcome_of_error,
     outcome_of_status,
+    too_long,
 )
 from dovebeam.transforms.drivers.http.redirects import redirect_target
 from dovebeam.transforms.drivers.http.requests import Request, request_key
@@ -81,7 +82,7 @@ class Delivery:
             self._loop()
         finally:
             self._endpoint.leave(self._member)
-        self._failures.sort(key=_index)
+        self._failures.sort(key=attrgetter("index"))
         return self._failures
 
     def _loop(self) -> None:
@@ -168,12 +169,9 @@ class Delivery:
     def _launch(self, request: Request) -> None:
         handle = self._take() if self._keys is None else self._take(self._key(request))
         self._on_way[handle] = request
-        first = request.first
-        handle.setopt(_POSTFIELDS, self._payloads[first] if self._plain else self._body(first, request.end))
+        events = self._payloads[request.first : request.end]
+        handle.setopt(_POSTFIELDS, events[0] if self._plain else self._bodies.body(events))
         self._add(handle)
-
-    def _body(self, first: int, end: int) -> bytes:
-        return self._bodies.body(self._payloads[first:end])
 
     def _key(self, request: Request) -> str:
         return request_key(self._payloads, self._keys or (), request.first, request.end)
@@ -267,7 +265,7 @@ class Delivery:
         if outcome.retryable and outcome.retry_after_secs:
             self._endpoint.close_for(outcome.retry_after_secs, outcome)
             if outcome.retry_after_secs > self._policy.longest_wait_secs:
-                outcome = _too_long(outcome)
+                outcome = too_long(outcome)
         if probed and outcome.trouble in _LIFELESS:
             self._count_for_all(outcome, began, now)
         request.tries += 1
@@ -293,21 +291,10 @@ class Delivery:
         """Fails all that waits: the endpoint wants to be left alone for longer than anybody here may wait."""
         closing = self._endpoint.closing
         if closing is not None:
-            self._count_for_all(_too_long(closing), now, now)
+            self._count_for_all(too_long(closing), now, now)
 
     def _fail(self, request: Request, outcome: Outcome) -> None:
         self._failures += [
             Failure(index, outcome.reason, request.tries, outcome.status, self._place)
             for index in range(request.first, request.end)
         ]
-
-
-def _too_long(outcome: Outcome) -> Outcome:
-    """What becomes of requests that would have to wait for too long."""
-    advice = "raise http_client_max_auto_retry_delay, or send the rejects later"
-    reason = f"{outcome.reason}: it wants to be left alone for longer than is allowed ({advice})"
-    return dataclasses.replace(outcome, reason=reason, retryable=False)
-
-
-def _index(failure: Failure) -> int:
-    return failure.index
