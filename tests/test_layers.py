@@ -19,6 +19,7 @@ PURE = [
     "decoding",
     "time_range",
     "outcome",
+    "tally",
     "plan",
     "resending",
     "shards",
@@ -45,6 +46,7 @@ ALLOWED = {
     "decoding": {"errors", "event", "codecs", "reject", "sources"},
     "time_range": {"event"},
     "outcome": {"reject", "sources"},
+    "tally": set(),
     "plan": {
         *("event", "filters", "formats", "codecs", "config", "drivers"),
         *("reject", "sources", "decoding", "time_range", "outcome"),

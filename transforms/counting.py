@@ -12,6 +12,7 @@ from apache_beam.metrics import Metrics
 from apache_beam.metrics.metric import MetricName
 
 from dovebeam.transforms.outcome import Outcome
+from dovebeam.transforms.tally import TALLY
 
 __all__ = ["COUNTERS", "NAMESPACE", "add", "count_outcome"]
 
@@ -43,7 +44,9 @@ COUNTERS: Final[Mapping[str, str]] = MappingProxyType(
 def add(name: str, count: int, of: str = "") -> None:
     """Adds to the counter `name`, or `name/of`; a count of 0 makes no counter."""
     if count:
-        _counter(f"{name}/{of}" if of else name).inc(count)
+        name = f"{name}/{of}" if of else name
+        _counter(name).inc(count)
+        TALLY.add(name, count)
 
 
 def count_outcome(outcome: Outcome) -> None:

@@ -2,7 +2,7 @@
 
 That runner keeps memory for every bundle of a pipeline, and tells counters only at its end. So a stream runs as
 segments of at most some hundred bundles or a minute. A segment that fails, because a target is down, say, is tried
-again from the last state that was acknowledged, after growing pauses.
+again from the last state that was acknowledged, after growing pauses; what its acknowledged bundles counted is kept.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from dovebeam.pipelines.ledger.closing import counters_of
 from dovebeam.pipelines.running.failures import is_stop
 from dovebeam.transforms import progress
 from dovebeam.transforms.streaming import Segment
+from dovebeam.transforms.tally import TALLY
 
 __all__ = ["Counters", "run_segments"]
 
@@ -46,7 +47,7 @@ def run_segments(
 
     Args:
         run: runs a pipeline with this segment of the source to its end.
-        account: is given the counters of all segments so far whenever one has ended.
+        account: is given the counters of all that was acknowledged so far whenever a segment has ended or failed.
         report: is given what made a segment fail, and after how many seconds it is tried again.
         delivered: how many payloads were delivered so far, also by a segment that is not at its end.
 
@@ -62,6 +63,8 @@ def run_segments(
         try:
             result = run(Segment(number * _PLACES_PER_SEGMENT, MAX_PIECES, MAX_SECS))
         except Exception as error:
+            _add(counters, TALLY.take().items())
+            account(counters)
             if delivered() > before:  # it worked for some time
                 failures, succeeded = 0, True
             failures += 1
@@ -72,6 +75,7 @@ def run_segments(
             _pause(pause)
             continue
         failures, succeeded = 0, True
+        TALLY.take()  # the same numbers, but Beam's are those that every job's ledger is made of
         _add(counters, counters_of(result))
         account(counters)
     return counters

@@ -43,7 +43,7 @@ def test_drain(tmp_path: Path, number: int) -> None:
 
 
 def test_target_that_goes_away_for_a_while(tmp_path: Path) -> None:
-    """A stream that has once delivered tries again until its target is back; nothing is lost."""
+    """A stream that has once delivered tries again until its target is back; nothing is lost, and each event counted."""
     path = tmp_path / "s"
     job = Job(tmp_path, f"unix_path = {path}", driver="unix")
     with _listener(path) as listener, job.running() as process:
@@ -68,6 +68,8 @@ def test_target_that_goes_away_for_a_while(tmp_path: Path) -> None:
     assert set(received.splitlines(keepends=True)) <= {line(2), line(3)}
     assert line(2) in received
     assert "nothing is lost, trying again in 1 s" in err
+    ledger = json.loads((tmp_path / "ledger.json").read_bytes())
+    assert (ledger["read"], ledger["delivered"], ledger["imbalances"]) == (3, 3, [])
 
 
 def _listener(path: Path) -> socket.socket:

@@ -11,11 +11,14 @@ import apache_beam as beam
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 
+from dovebeam.pipelines.ledger.closing import counters_of
 from dovebeam.pipelines.running.in_process import make_in_process_runner
+from dovebeam.transforms import counting
 from dovebeam.transforms.progress import Board
 from dovebeam.transforms.sources import SourceError
 from dovebeam.transforms.streaming import FollowBlocks, Segment
 from dovebeam.transforms.tailing import FollowRequest, FollowSettings, StateStore, close_session, make_target
+from dovebeam.transforms.tally import TALLY
 from support.programs import wait_until
 
 DELIVERED: list[bytes] = []
@@ -35,6 +38,7 @@ class _DeliverFn(beam.DoFn):
         if b"fail" in self._lines:
             raise ValueError("the target is down")
         DELIVERED.extend(self._lines)
+        counting.add("delivered", len(self._lines), "x")
 
 
 @pytest.fixture
@@ -46,13 +50,15 @@ def folder(tmp_path: Path):
     close_session(str(tmp_path / "state"))
 
 
-def run(folder: Path, stream: str, segment: Segment) -> None:
-    """One pipeline of a stream."""
+def run(folder: Path, stream: str, segment: Segment) -> dict[str, int]:
+    """One pipeline of a stream; returns its counters."""
     request = FollowRequest(stream, str(folder / "state"), (make_target(str(folder / "spool")),), FollowSettings())
     options = PipelineOptions([])
     pipeline = beam.Pipeline(runner=make_in_process_runner(options), options=options)
     _ = pipeline | FollowBlocks(request, segment) | beam.ParDo(_DeliverFn())
-    assert pipeline.run().wait_until_finish() == "DONE"
+    result = pipeline.run()
+    assert result.wait_until_finish() == "DONE"
+    return dict(counters_of(result))
 
 
 def append(folder: Path, *lines: str) -> None:
@@ -84,15 +90,38 @@ def test_failed_bundle_is_not_acknowledged(folder: Path) -> None:
     """What a target did not take comes again, in the same process and in another one."""
     append(folder, "{1}")
     run(folder, "one", Segment(0, max_pieces=1))
+    TALLY.take()
     append(folder, "{2}", "fail")
     for stream, first in (("one", 100), ("one", 200), ("two", 0)):
         with pytest.raises(Exception, match="the target is down"):
             run(folder, stream, Segment(first, max_pieces=5))
         assert saved_offset(folder) == 4
+        assert TALLY.take() == {}
     content = (folder / "spool" / "a.json").read_bytes()
     (folder / "spool" / "a.json").write_bytes(content.replace(b"fail", b"fine"))
     run(folder, "two", Segment(300, max_pieces=1))
     assert DELIVERED == [b"{1}", b"{2}", b"fine"]
+
+
+def test_what_was_acknowledged_is_counted(folder: Path) -> None:
+    """The tally is what Beam counts, and is known as well if a later bundle of the same pipeline fails."""
+    TALLY.take()
+    append(folder, "{1}", "{2}")
+    counters = run(folder, "one", Segment(0, max_pieces=2))
+    assert counters == TALLY.take() == {"delivered/x": 2}
+    append(folder, "{3}")
+    thread = threading.Thread(target=_append_later, args=(folder, 8, "fail"))
+    thread.start()
+    with pytest.raises(Exception, match="the target is down"):
+        run(folder, "one", Segment(100, max_pieces=50))
+    thread.join()
+    assert TALLY.take() == {"delivered/x": 1}
+
+
+def _append_later(folder: Path, offset: int, line: str) -> None:
+    """After the state says that what stands before was delivered."""
+    wait_until(lambda: saved_offset(folder) > offset, "the line before to be acknowledged")
+    append(folder, line)
 
 
 def test_many_bundles_and_drain(folder: Path) -> None:

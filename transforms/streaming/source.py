@@ -14,6 +14,7 @@ from apache_beam.utils.timestamp import Timestamp
 from dovebeam.transforms import progress
 from dovebeam.transforms.sources import Block
 from dovebeam.transforms.streaming.pieces import ENDLESS, LAST_PIECE, PieceNumbers, Segment
+from dovebeam.transforms.tally import TALLY
 
 __all__ = ["BlockSource", "SourceFn"]
 
@@ -62,6 +63,7 @@ class SourceFn(beam.DoFn, PieceNumbers):
         if not tracker.try_claim(place):
             return
         self.begin(place, segment)
+        TALLY.begin()
         earliest = _now()
         for block in self.read():
             self._blocks.inc()
@@ -71,6 +73,7 @@ class SourceFn(beam.DoFn, PieceNumbers):
             yield TimestampedValue(block, published)
         _advance(estimator, earliest)
         finalizer.register(self.end(place))
+        finalizer.register(TALLY.keep)
         if segment.is_over(place, self._begun_at):
             tracker.try_claim(LAST_PIECE)
             finalizer.register(progress.tell_drained)
