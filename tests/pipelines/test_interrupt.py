@@ -1,0 +1,105 @@
+"""Ctrl-C and SIGTERM while a job runs."""
+
+from __future__ import annotations
+
+import fcntl
+import gzip
+import os
+import signal
+import sys
+import termios
+from pathlib import Path
+
+import pytest
+
+from support.commands import (
+    exporter,
+    interrupted,
+    metric,
+    write_config,
+)
+from support.corpus import CORPUS, corpus_lines
+from support.export_command import everything_to
+
+
+@pytest.fixture
+def long_input(tmp_path: Path) -> Path:
+    """Enough for some seconds."""
+    path = tmp_path / "long.json.gz"
+    path.write_bytes((CORPUS / "events.json.gz").read_bytes() * 40)
+    return path
+
+
+def whole_lines(path: Path) -> bool:
+    """Whether a file has lines, and only whole ones."""
+    content = path.read_bytes()
+    return content.endswith(b"\n") and all(line.endswith(b"}") for line in content.splitlines())
+
+
+@pytest.mark.parametrize("command", ["archive", "export", "both"])
+def test_interrupt_before_files_have_names(command: str, tmp_path: Path, long_input: Path) -> None:
+    """Whoever stops an archive or shards is not told that something is complete: nothing has its name."""
+    folder = tmp_path / "files"
+    folder.mkdir()
+    arguments = ["archive", "--output", folder]
+    if command != "archive":
+        blocks = [exporter("s", "file", "json", f"file_path = {folder}/x.json", "file_writing = shards")]
+        blocks += [exporter("d", "drop")] if command == "both" else []
+        metrics = [metric(f"m{name}", "event=*", name) for name in ("s", "d")[: len(blocks)]]
+        arguments = ["export", "--config", write_config(tmp_path, *blocks, *metrics)]
+    ran = interrupted([*arguments, "--input", long_input], (folder / ".dovebeam").exists, signal.SIGINT)
+    assert ran.code == 130, ran.err
+    words = "is complete, but for s, whose files" if command == "both" else "have no name yet and are not there"
+    assert words in ran.err
+    assert not [path for path in folder.iterdir() if path.name != ".dovebeam"]
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_interrupt(number: int, code: int, tmp_path: Path, long_input: Path) -> None:
+    """Ctrl-C and SIGTERM stop the job in the middle, say what is complete, and leave whole lines."""
+    target = tmp_path / "out"
+    config = everything_to(tmp_path, "file", f"file_path = {target}")
+    ran = interrupted(["export", "--config", config, "--input", long_input], target.exists, number)
+    assert ran.code == code, ran.err
+    assert "events were read" in ran.err
+    assert "Traceback" not in ran.err
+    assert whole_lines(target)
+    delivered = int(ran.err.partition(" payloads delivered")[0].rpartition(" ")[2].replace(",", ""))
+    assert target.read_bytes().count(b"\n") == delivered
+
+
+@pytest.mark.parametrize("group", [False, True])
+def test_interrupt_ends_worker_processes(group: bool, tmp_path: Path) -> None:
+    """No worker outlives its launcher, whether the signal reaches it, too, or not."""
+    for index in range(4):
+        lines = corpus_lines("events.json.gz")
+        (tmp_path / f"long{index}.json.gz").write_bytes(gzip.compress(b"".join(line + b"\n" for line in lines), 1) * 10)
+    target = tmp_path / "out"
+    config = everything_to(tmp_path, "file", f"file_path = {target}")
+    options = ["--direct_num_workers=2", "--direct_running_mode=multi_processing"]
+    arguments = ["export", "--config", config, "--input", tmp_path / "long*.gz", *options]
+    ran = interrupted(arguments, target.exists, signal.SIGINT, group=group)
+    assert ran.code == 130, ran.err
+    assert "events were read" in ran.err
+    assert "Traceback" not in ran.err
+    assert whole_lines(target)
+
+
+@pytest.mark.parametrize("options", [(), ("--direct_num_workers=2", "--direct_running_mode=multi_processing")])
+def test_interrupt_of_a_job_that_hangs(options: tuple[str, ...], tmp_path: Path, events: Path) -> None:
+    """A target that takes nothing more does not keep the job, nor its worker processes, from ending."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+
+    def has_begun() -> bool:
+        return int.from_bytes(fcntl.ioctl(reader, termios.FIONREAD, bytes(4)), sys.byteorder) > 0
+
+    try:
+        config = everything_to(tmp_path, "file", f"file_path = {pipe}")
+        ran = interrupted(["export", "--config", config, "--input", events, *options], has_begun, signal.SIGINT)
+    finally:
+        os.close(reader)
+    assert ran.code == 130, ran.err
+    assert "in the middle of a batch" in ran.err
+    assert "Traceback" not in ran.err
