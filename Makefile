@@ -12,7 +12,7 @@ demo: .venv/bin/dovebeam
 	.venv/bin/dovebeam demo demo
 
 # For daily use: the package as it is in this tree, in an environment of its own.
-.venv/bin/dovebeam: pyproject.toml $(wildcard transforms/*.py transforms/*/*.py pipelines/*.py pipelines/*/*)
+.venv/bin/dovebeam: pyproject.toml $(wildcard transforms/*.py transforms/*/*.py transforms/*/*/*.py pipelines/*.py pipelines/*/*.py pipelines/samples/*.*)
 	rm -rf build
 	$(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install --quiet --upgrade pip

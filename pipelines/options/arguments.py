@@ -19,7 +19,9 @@ from dovebeam.transforms.errors import closest_name
 __all__ = [
     "DEFAULT_MAX_LINE_BYTES",
     "UsageError",
+    "add_config_argument",
     "add_job_arguments",
+    "add_max_line_bytes_argument",
     "check_named_run",
     "checked",
     "parse_arguments",
@@ -75,13 +77,7 @@ def add_job_arguments(parser: argparse.ArgumentParser, input_formats: Sequence[s
         help="only events from this time on: RFC 3339, or seconds since 1970",
     )
     add("--end_time", metavar="T", type=checked(_time), help="only events before this time, written as --start_time")
-    add(
-        "--max_line_bytes",
-        metavar="SIZE",
-        type=checked(read_size),
-        default=DEFAULT_MAX_LINE_BYTES,
-        help="reject lines that are longer (default: 16M)",
-    )
+    add_max_line_bytes_argument(parser)
     add(
         "--run_id",
         metavar="NAME",
@@ -90,6 +86,28 @@ def add_job_arguments(parser: argparse.ArgumentParser, input_formats: Sequence[s
     )
     add("--wait", action="store_true", help="of a job that runs elsewhere: wait for its end, and show its ledger")
     add("--debug", action="store_true", help="show the whole log, and tracebacks of errors")
+
+
+def add_config_argument(parser: argparse.ArgumentParser) -> None:
+    """Adds `--config`, which may be given several times."""
+    parser.add_argument(
+        "--config",
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="Dovecot's configuration; given again, later files override",
+    )
+
+
+def add_max_line_bytes_argument(parser: argparse.ArgumentParser) -> None:
+    """Adds `--max_line_bytes`, a size."""
+    parser.add_argument(
+        "--max_line_bytes",
+        metavar="SIZE",
+        type=checked(read_size),
+        default=DEFAULT_MAX_LINE_BYTES,
+        help="reject lines that are longer (default: 16M)",
+    )
 
 
 def parse_arguments(

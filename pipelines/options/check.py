@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from dovebeam.pipelines.options.arguments import UsageError, checked, read_count
+from dovebeam.pipelines.options.arguments import UsageError, add_config_argument, checked, read_count
 from dovebeam.pipelines.options.export import INPUT_FORMATS, InputFormat
 
 __all__ = ["CheckOptions", "add_arguments", "parse_check"]
@@ -44,13 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options."""
     add = parser.add_argument
     formats = [name for name in INPUT_FORMATS if name != "rejects"]
-    add(
-        "--config",
-        metavar="FILE",
-        action="append",
-        default=[],
-        help="Dovecot's configuration; given again, later files override",
-    )
+    add_config_argument(parser)
     add(
         "--for",
         dest="place",

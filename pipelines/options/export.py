@@ -10,6 +10,7 @@ from typing import Final, Literal, get_args
 from dovebeam.pipelines.options.arguments import (
     DEFAULT_MAX_LINE_BYTES,
     UsageError,
+    add_config_argument,
     add_job_arguments,
     checked,
     parse_arguments,
@@ -76,13 +77,7 @@ class ExportOptions:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of an export."""
     add = parser.add_argument
-    add(
-        "--config",
-        metavar="FILE",
-        action="append",
-        default=[],
-        help="Dovecot's configuration; given again, later files override",
-    )
+    add_config_argument(parser)
     about = "format of the input (default: told by its content); `rejects` sends again what earlier jobs rejected"
     add_job_arguments(parser, INPUT_FORMATS, about)
     add(

@@ -10,10 +10,10 @@ from typing import Final, Literal, get_args
 from dovebeam.pipelines.options.arguments import (
     DEFAULT_MAX_LINE_BYTES,
     UsageError,
+    add_config_argument,
+    add_max_line_bytes_argument,
     check_named_run,
-    checked,
     parse_known,
-    read_size,
     values_of,
 )
 
@@ -59,13 +59,7 @@ class StreamOptions:
 def add_stream_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of a stream."""
     add = parser.add_argument
-    add(
-        "--config",
-        metavar="FILE",
-        action="append",
-        default=[],
-        help="Dovecot's configuration; given again, later files override",
-    )
+    add_config_argument(parser)
     add(
         "--follow",
         metavar="PATH",
@@ -96,13 +90,7 @@ def add_stream_arguments(parser: argparse.ArgumentParser) -> None:
         default="auto",
         help="format of the lines (default: told by their content)",
     )
-    add(
-        "--max_line_bytes",
-        metavar="SIZE",
-        type=checked(read_size),
-        default=DEFAULT_MAX_LINE_BYTES,
-        help="reject lines that are longer (default: 16M)",
-    )
+    add_max_line_bytes_argument(parser)
     add(
         "--run_id",
         metavar="NAME",

@@ -16,7 +16,9 @@ from apache_beam.runners.runner import PipelineResult
 
 from dovebeam.pipelines.ledger.closing import counters_of
 from dovebeam.pipelines.running.failures import is_stop
+from dovebeam.pipelines.terminal.logs import say
 from dovebeam.transforms import progress
+from dovebeam.transforms.errors import DovebeamError
 from dovebeam.transforms.streaming import Segment
 from dovebeam.transforms.tally import TALLY
 
@@ -64,7 +66,7 @@ def run_segments(
             result = run(Segment(number * _PLACES_PER_SEGMENT, MAX_PIECES, MAX_SECS))
         except Exception as error:
             _add(counters, TALLY.take().items())
-            account(counters)
+            _account_of_failure(account, counters)
             if delivered() > before:  # it worked for some time
                 failures, succeeded = 0, True
             failures += 1
@@ -79,6 +81,14 @@ def run_segments(
         _add(counters, counters_of(result))
         account(counters)
     return counters
+
+
+def _account_of_failure(account: Callable[[Counters], None], counters: Counters) -> None:
+    """Brings the account up to date if it can be: the full disk that failed the segment may be the ledger's, too."""
+    try:
+        account(counters)
+    except DovebeamError as error:
+        say(f"warning: the ledger is not up to date: {error}")
 
 
 def _add(counters: Counters, more: Iterable[tuple[str, int]]) -> None:

@@ -1,7 +1,7 @@
 """What an assignment does: scalars, and boolean lists in both forms.
 
-Rules from Dovecot's configuration language, sections "Short setting names" and "Boolean lists". Inside a
-plain block a key that completes with the block's name is stored in the enclosing block.
+Rules from Dovecot's configuration language, sections "Short setting names" and "Boolean lists". Inside a plain block a
+key that completes with the block's name is stored in the enclosing block.
 """
 
 from __future__ import annotations

@@ -1,0 +1,84 @@
+"""The segments of a stream: what is counted, told and tried again when one fails."""
+
+from __future__ import annotations
+
+import apache_beam as beam
+import pytest
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.runners.runner import PipelineResult
+
+from dovebeam.pipelines.running.in_process import make_in_process_runner
+from dovebeam.pipelines.streams import segments
+from dovebeam.pipelines.streams.segments import Counters, run_segments
+from dovebeam.transforms import counting
+from dovebeam.transforms.errors import DeliveryError
+from dovebeam.transforms.progress import Board
+from dovebeam.transforms.streaming import Segment
+from dovebeam.transforms.tally import TALLY
+
+
+class Stream:
+    """Three segments of one event each: one succeeds, one fails behind its acknowledged bundle, one drains."""
+
+    def __init__(self, board: Board) -> None:
+        self._board = board
+        self.begun = 0
+
+    def run(self, _: Segment) -> PipelineResult:
+        """One segment."""
+        self.begun += 1
+        if self.begun == 2:
+            TALLY.begin()
+            TALLY.add("read", 1)
+            TALLY.keep()
+            TALLY.begin()
+            TALLY.add("read", 100)
+            raise DeliveryError("the target's disk is full", "target")
+        if self.begun == 3:
+            self._board.drain()
+        options = PipelineOptions([])
+        pipeline = beam.Pipeline(runner=make_in_process_runner(options), options=options)
+        _ = pipeline | beam.Create([1]) | beam.Map(lambda count: counting.add("read", count))
+        result = pipeline.run()
+        result.wait_until_finish()
+        return result
+
+    def delivered(self) -> int:
+        """One payload a segment."""
+        return self.begun
+
+
+@pytest.fixture(autouse=True)
+def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pauses are for targets that come back; these do at once. What other tests counted is forgotten."""
+    monkeypatch.setattr(segments, "_pause", lambda secs: None)
+    TALLY.take()
+
+
+def test_a_failed_segment_counts_what_was_acknowledged() -> None:
+    """The account grows by it at once, and the bundle that failed is counted when it comes again."""
+    accounts: list[Counters] = []
+    reported: list[str] = []
+    with Board() as board:
+        stream = Stream(board)
+        report = lambda error, _: reported.append(str(error))  # noqa: E731
+        counters = run_segments(stream.run, lambda now: accounts.append(dict(now)), report, stream.delivered)
+    assert counters == {"read": 3}
+    assert accounts == [{"read": 1}, {"read": 2}, {"read": 3}]
+    assert len(reported) == 1
+
+
+def test_a_ledger_that_cannot_be_written_hides_no_failure(capsys: pytest.CaptureFixture[str]) -> None:
+    """The disk that is full for the target may be that of the ledger; the outage is told, and outlived, all the same."""
+    reported: list[str] = []
+
+    def account(_: Counters) -> None:
+        if stream.begun == 2:
+            raise DeliveryError("write(ledger.json) failed: No space left on device", "ledger.json")
+
+    with Board() as board:
+        stream = Stream(board)
+        report = lambda error, _: reported.append(str(error))  # noqa: E731
+        assert run_segments(stream.run, account, report, stream.delivered) == {"read": 3}
+    assert [text.split(" (")[0] for text in reported] == ["the target's disk is full"]
+    assert "warning: the ledger is not up to date: write(ledger.json) failed" in capsys.readouterr().err
