@@ -13,7 +13,7 @@ import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import google_crc32c
 
@@ -21,7 +21,9 @@ from dovebeam.transforms.drivers.secret_manager import ENDPOINT_VARIABLE
 from support.server_http import Answer, HttpServer, Request, run_http_server, status
 
 ACCESS_TOKEN = "metadata-access-token"
-_ACCOUNT = "/computeMetadata/v1/instance/service-accounts/default"
+EMAIL = "worker@p.iam.gserviceaccount.com"
+_ACCOUNTS = "/computeMetadata/v1/instance/service-accounts"
+_ACCOUNT = f"{_ACCOUNTS}/default"
 
 
 def id_token(audience: str, lifetime_secs: float = 3600) -> str:
@@ -62,14 +64,15 @@ class Cloud:
             return self._secret(target.path, request)
         if request.headers.get("metadata-flavor") != "Google":
             return status(403)
-        path = target.path.rstrip("/")
+        # By its address too: google-auth asks so once it knows it, which a thread of its own may find out first.
+        path = unquote(target.path).rstrip("/").replace(f"{_ACCOUNTS}/{EMAIL}", _ACCOUNT)
         if path == f"{_ACCOUNT}/identity":
             audience = parse_qs(target.query)["audience"][0]
             self.audiences.append(audience)
             return _text(id_token(audience), "text/html")
         answers = {
             "": "computeMetadata/",
-            _ACCOUNT: {"email": "worker@p.iam.gserviceaccount.com", "scopes": [], "aliases": ["default"]},
+            _ACCOUNT: {"email": EMAIL, "scopes": [], "aliases": ["default"]},
             f"{_ACCOUNT}/token": {"access_token": ACCESS_TOKEN, "expires_in": 3600, "token_type": "Bearer"},
             "/computeMetadata/v1/project/project-id": "p",
         }
