@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 
+import pytest
+
 from dovebeam.transforms.drivers.patience import Patience
 
 
@@ -11,7 +13,7 @@ def test_no_budget_is_no_pause() -> None:
     """With a budget of 0 there is one try."""
     begin = time.monotonic()
     assert not Patience(0).pause()
-    assert time.monotonic() - begin < 0.02
+    assert time.monotonic() - begin < 1
 
 
 def test_budget_bounds_the_pauses() -> None:
@@ -19,18 +21,18 @@ def test_budget_bounds_the_pauses() -> None:
     patience, begin, pauses = Patience(300), time.monotonic(), 0
     while patience.pause():
         pauses += 1
-    assert 0.3 <= time.monotonic() - begin < 0.5
+    assert 0.3 <= time.monotonic() - begin < 5
     assert pauses >= 3
 
 
-def test_pauses_are_spread_and_grow() -> None:
+def test_pauses_are_spread_and_grow(monkeypatch: pytest.MonkeyPatch) -> None:
     """No two workers wait in step, and no pause is longer than a second."""
-    lengths = []
-    for _ in range(5):
+    lengths: list[float] = []
+    monkeypatch.setattr(time, "sleep", lengths.append)
+    for _ in range(20):
         patience = Patience(None)
-        for _ in range(3):
-            begin = time.monotonic()
+        for _ in range(10):
             assert patience.pause()
-            lengths.append(time.monotonic() - begin)
-    assert len({round(length, 4) for length in lengths}) > 5
-    assert max(lengths) < 0.4
+    assert len({round(length, 4) for length in lengths}) > 100
+    assert max(lengths[::10]) <= 0.05
+    assert 0.4 < max(lengths) <= 1
