@@ -14,6 +14,7 @@ import pytest
 from dovebeam.transforms.drivers import Batch, FileDriver
 from dovebeam.transforms.drivers.files.open_file import OpenFile
 from dovebeam.transforms.errors import DeliveryError
+from support.open_files import open_files
 
 
 def routed(base: Path, **settings: object) -> FileDriver:
@@ -156,19 +157,17 @@ def test_payloads_without_a_path(tmp_path: Path, paths: list[str]) -> None:
 def test_so_many_files_are_open(tmp_path: Path) -> None:
     """Of thousands of files only so many are open at a time; each gets all that is its own."""
     driver = routed(tmp_path, file_max_open=5)
-    before = len(os.listdir("/proc/self/fd"))
     with driver.open() as connection:
         for turn in range(3):
             numbers = range(1500)
             connection.send(Batch([b"%d" % turn] * 1500, (), [f"{n % 10}/{n}" for n in numbers]))
-            assert len(os.listdir("/proc/self/fd")) <= before + 5
-    assert len(os.listdir("/proc/self/fd")) == before
+            assert len(open_files(tmp_path)) <= 5
+    assert open_files(tmp_path) == []
     assert set(content(tmp_path).values()) == {"0\n1\n2\n"}
 
 
 def test_error_of_a_file_that_is_closed_for_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the system reports only when a file is closed fails the batch; all others are closed all the same."""
-    before = len(os.listdir("/proc/self/fd"))
     close = OpenFile.close
 
     def failing_close(file: OpenFile) -> None:
@@ -183,7 +182,7 @@ def test_error_of_a_file_that_is_closed_for_another(tmp_path: Path, monkeypatch:
     connection.send(batch(b="2"))
     with pytest.raises(DeliveryError, match=rf"close\({tmp_path}/b\) failed"):
         connection.close()
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert open_files(tmp_path) == []
 
 
 @pytest.mark.parametrize(

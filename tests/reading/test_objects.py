@@ -12,6 +12,7 @@ from apache_beam.testing.util import assert_that, equal_to
 from dovebeam.transforms.reading import ReadBlocks
 from dovebeam.transforms.sources import SourceError
 from support.gcs_emulator import PIPELINE_OPTIONS, GcsEmulator, gcs_emulator
+from support.google_metadata import run_cloud
 from support.read_blocks import SMALL, avro_file, run
 
 
@@ -45,12 +46,16 @@ def test_objects_of_every_kind(gcs: GcsEmulator, pattern: str) -> None:
     assert list(content) == [gcs.uri("day/records")]
 
 
-def test_objects_in_parallel_processes(gcs: GcsEmulator) -> None:
-    """Workers of their own read shards of one object."""
+def test_objects_in_parallel_processes(gcs: GcsEmulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers of their own read shards of one object, with the credentials of their machine."""
     options = ["--direct_num_workers=2", "--direct_running_mode=multi_processing", *PIPELINE_OPTIONS]
     expected = run(gcs.uri("day/plain.json"), options=PIPELINE_OPTIONS)
-    with beam.Pipeline(argv=["--runner=DirectRunner", *options]) as pipeline:
-        assert_that(pipeline | ReadBlocks(gcs.uri("day/plain.json"), shard_bytes=70_000), equal_to(expected))
+    with run_cloud() as cloud:
+        monkeypatch.delenv("NO_GCE_CHECK")
+        for name in ("GCE_METADATA_HOST", "GCE_METADATA_IP"):
+            monkeypatch.setenv(name, cloud.environment[name])
+        with beam.Pipeline(argv=["--runner=DirectRunner", *options]) as pipeline:
+            assert_that(pipeline | ReadBlocks(gcs.uri("day/plain.json"), shard_bytes=70_000), equal_to(expected))
 
 
 def test_errors_of_objects(gcs: GcsEmulator) -> None:

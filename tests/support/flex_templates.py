@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import functools
 import importlib
 import json
+import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -50,19 +51,43 @@ def generator() -> ModuleType:
 
 
 @contextlib.contextmanager
-def locked_environment() -> Iterator[Path]:
+def locked_environment(folder: Path) -> Iterator[Path]:
     """The Python of a fresh environment with exactly what the lock file names, by its hashes, and the tested dovebeam.
 
-    Takes about a minute, and longer where pip has to download the packages first.
+    Takes about a minute, and longer where pip has to download the packages first. Processes that name the same folder
+    at the same time share it: the first one makes it, and the last one removes it.
     """
-    with tempfile.TemporaryDirectory(prefix="dovebeam-locked-") as folder:
+    python = folder / "bin" / "python"
+    with folder.with_suffix(".users").open("wb") as users:
+        with _alone_with(folder):
+            if not folder.exists():
+                _install_locked(folder, python)
+            fcntl.flock(users, fcntl.LOCK_SH)
+        try:
+            yield python
+        finally:
+            with _alone_with(folder), contextlib.suppress(BlockingIOError):  # another one uses it
+                fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(folder)
+
+
+@contextlib.contextmanager
+def _alone_with(folder: Path) -> Iterator[None]:
+    with folder.with_suffix(".lock").open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _install_locked(folder: Path, python: Path) -> None:
+    try:
         subprocess.run([_python_of_the_image(), "-m", "venv", folder], check=True, timeout=60)
-        python = Path(folder, "bin", "python")
         pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile"]
         subprocess.run([*pip, "--require-hashes", "--requirement", LOCK], check=True, timeout=540)
-        (packages,) = Path(folder, "lib").glob("python3*/site-packages")
+        (packages,) = (folder / "lib").glob("python3*/site-packages")
         (packages / "dovebeam").symlink_to(Path(dovebeam.pipelines.cli.__file__).parents[1])
-        yield python
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def _python_of_the_image() -> str:
