@@ -2,7 +2,7 @@
 PYTHON ?= python3
 PYTEST_ARGS ?=
 # How many tests run at once; 0 for one after another.
-TESTS_AT_ONCE ?= 3
+TESTS_AT_ONCE ?= 2
 ARGS ?=
 
 .PHONY: demo docs test test-lowest bench soak fuzz clean lock templates

@@ -2,10 +2,10 @@
 
 import signal
 
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 
 # How long an example takes is a matter of the machine; what is fast enough is the benchmarks' business.
-settings.register_profile("dovebeam", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("dovebeam", deadline=None)
 settings.load_profile("dovebeam")
 
 # A shell's background jobs ignore it, and so would all that tests start and interrupt.

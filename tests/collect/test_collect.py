@@ -348,7 +348,7 @@ def test_a_full_disk(tmp_path: Path) -> None:
 
             sender = threading.Thread(target=send)
             sender.start()
-            wait_until(lambda: "the disk is full" in collector.said, "the full disk", seconds=60)
+            wait_until(lambda: "the disk is full" in collector.said, "the full disk", seconds=20)
             with RawHttp(collector) as ask:
                 assert ask(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 102400\r\n\r\n" + b"y" * 102400) == 503
             client = http.client.HTTPConnection("127.0.0.1", collector.port, timeout=15)
@@ -369,7 +369,7 @@ def test_a_full_disk_at_the_end(tmp_path: Path) -> None:
         (disk / "room").write_bytes(b"x" * (40 << 10))
         with run_collector(disk) as collector, connect(collector) as peer:
             peer.sendall(b"x" * 60_000 + b"\n")
-            wait_until(lambda: "the disk is full" in collector.said, "the full disk", seconds=60)
+            wait_until(lambda: "the disk is full" in collector.said, "the full disk", seconds=20)
             assert collector.stop() == 1
             assert "60,001 bytes could not be written and are LOST" in collector.said
 
@@ -380,7 +380,7 @@ def test_a_second_signal(tmp_path: Path) -> None:
         (disk / "room").write_bytes(b"x" * (40 << 10))
         with run_collector(disk) as collector, connect(collector) as peer:
             peer.sendall(b"x" * 60_000 + b"\n")
-            wait_until(lambda: "the disk is full" in collector.said, "the full disk", seconds=60)
+            wait_until(lambda: "the disk is full" in collector.said, "the full disk", seconds=20)
             collector.process.send_signal(signal.SIGINT)
             wait_until(lambda: "stopping" in collector.said, "it to stop")
             collector.process.send_signal(signal.SIGINT)

@@ -65,7 +65,7 @@ class TestClosing:
         # Requests that were on their way already are not called back.
         on_way = [at for at in later if at < 0.9]
         assert len(on_way) <= 12
-        assert all(at < 0.7 for at in on_way)
+        assert all(at < 0.5 for at in on_way)
 
     def test_backoff_is_kept_by_all_connections(self) -> None:
         """During the pause before a retry no other connection starts anything."""
@@ -239,17 +239,17 @@ class TestRate:
                 server, threads=3, batch=40, http_client_max_parallel_connections=4, http_post_rate_limit=100
             )
             seconds = time.monotonic() - begin
-        assert 1.1 <= seconds < 20
+        assert 1.1 <= seconds < 10
         arrivals = sorted(request.at for request in server.requests)
         for first, last in zip(arrivals, arrivals[60:], strict=False):
-            assert last - first > 0.25  # a stall delays the first; without sharing it would be 0.2
+            assert last - first > 0.4
 
     def test_batches_count_as_requests(self) -> None:
         """The limit is one of requests, not of events."""
         with run_http_server() as server:
             begin = time.monotonic()
             _send_from_threads(server, threads=1, batch=400, http_post_batch_max_events=100, http_post_rate_limit=10)
-            assert 0.25 <= time.monotonic() - begin < 20
+            assert 0.25 <= time.monotonic() - begin < 10
         assert len(server.requests) == 4
 
 
@@ -295,7 +295,7 @@ class TestDeadTargets:
         with driver.open() as connection:
             begin = time.monotonic()
             failures = connection.send([b"%d" % n for n in range(5000)])
-            assert time.monotonic() - begin < 20
+            assert time.monotonic() - begin < 5
         assert [f.index for f in failures] == list(range(5000))
         assert {f.attempts for f in failures} == {attempts}
         assert len({f.reason for f in failures}) == 1
@@ -312,8 +312,8 @@ class TestDeadTargets:
                 second = time.monotonic() - begin - first
         assert [f.index for f in failures] == [f.index for f in again] == list(range(500))
         assert {f.attempts for f in [*failures, *again]} == {1}
-        assert 1.2 < first < 20
-        assert second < 20
+        assert 1.2 < first < 10
+        assert second < 5
         assert len(server.requests) <= 14
 
     def test_target_that_comes_back(self) -> None:

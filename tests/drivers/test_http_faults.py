@@ -139,20 +139,20 @@ def test_retry_after_beyond_the_limit_is_a_failure() -> None:
     )
     assert [(f.attempts, f.status) for f in failures] == [(1, 429)]
     assert len(server.requests) == 1
-    assert time.monotonic() - begin < 20
+    assert time.monotonic() - begin < 3
 
 
 @pytest.mark.parametrize("trickle", [b"", b"x"])
 def test_absolute_timeout_really_ends_an_attempt(trickle: bytes) -> None:
     """A server that never answers, or never ends its head, costs the set time and no more."""
-    answer = Answer(b"HTTP/1.1 200 OK\r\nX: " if trickle else b"", delay=20, endless=b"")
+    answer = Answer(b"HTTP/1.1 200 OK\r\nX: " if trickle else b"", delay=5, endless=b"")
     begin = time.monotonic()
     with (
         run_http_server(_in_turn(answer)) as server,
         HttpPostDriver(server.url, http_client_request_absolute_timeout_msec=200).open() as connection,
     ):
         failures = connection.send([b"a", b"b"])
-        assert 0.4 <= time.monotonic() - begin < 15
+        assert 0.4 <= time.monotonic() - begin < 4
     assert [f.index for f in failures] == [0, 1]
     assert all(f.reason.startswith("timed out: ") and f.status is None for f in failures)
 
@@ -160,12 +160,12 @@ def test_absolute_timeout_really_ends_an_attempt(trickle: bytes) -> None:
 def test_default_limit_is_250_ms() -> None:
     """Dovecot's documented default."""
     with (
-        run_http_server(_in_turn(Answer(delay=20))) as server,
+        run_http_server(_in_turn(Answer(delay=5))) as server,
         HttpPostDriver(server.url).open() as connection,
     ):
         begin = time.monotonic()
         assert len(connection.send([b"a"])) == 1
-        assert 0.24 <= time.monotonic() - begin < 10
+        assert 0.24 <= time.monotonic() - begin < 1.5
 
 
 def test_time_in_the_queue_does_not_count() -> None:
@@ -355,7 +355,7 @@ def test_redirects_do_not_stretch_the_time_limit() -> None:
         http_client_request_max_redirects=100,
         http_client_request_absolute_timeout_msec=350,
     )
-    assert time.monotonic() - begin < 9  # a hundred hops take ten seconds
+    assert time.monotonic() - begin < 1.5
     assert failures[0].reason.startswith("timed out")
 
 

@@ -79,7 +79,7 @@ def test_budget_ends_the_attempts() -> None:
     ):
         begin = time.monotonic()
         (failure,) = connection.send([b"a"])
-        assert 0.3 < time.monotonic() - begin < 20
+        assert 0.3 < time.monotonic() - begin < 5
     assert failure.attempts == len(server.requests) > 5
     assert (failure.status, failure.reason) == (500, "the target answered 500 Internal Server Error")
 

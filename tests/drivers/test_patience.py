@@ -13,7 +13,7 @@ def test_no_budget_is_no_pause() -> None:
     """With a budget of 0 there is one try."""
     begin = time.monotonic()
     assert not Patience(0).pause()
-    assert time.monotonic() - begin < 1
+    assert time.monotonic() - begin < 0.02
 
 
 def test_budget_bounds_the_pauses() -> None:
@@ -21,7 +21,7 @@ def test_budget_bounds_the_pauses() -> None:
     patience, begin, pauses = Patience(300), time.monotonic(), 0
     while patience.pause():
         pauses += 1
-    assert 0.3 <= time.monotonic() - begin < 5
+    assert 0.3 <= time.monotonic() - begin < 0.5
     assert pauses >= 3
 
 
@@ -34,5 +34,6 @@ def test_pauses_are_spread_and_grow(monkeypatch: pytest.MonkeyPatch) -> None:
         for _ in range(10):
             assert patience.pause()
     assert len({round(length, 4) for length in lengths}) > 100
-    assert max(lengths[::10]) <= 0.05
+    for place, longest in enumerate((0.05, 0.1, 0.2)):
+        assert max(lengths[place::10]) <= longest
     assert 0.4 < max(lengths) <= 1

@@ -127,7 +127,7 @@ def test_daemon_that_is_away_is_waited_for() -> None:
         begin = time.monotonic()
         with pytest.raises(DeliveryError, match=r"connect\(127\.0\.0\.1:\d+\) failed: Connection refused"):
             connection.send([b"x"])
-        assert 0.2 <= time.monotonic() - begin < 10
+        assert 0.2 <= time.monotonic() - begin < 2
     with run_syslog_server() as server:
         reserved = server.port
     with LogDriver(f"syslog+tcp:127.0.0.1:{reserved}").open() as connection:
@@ -157,7 +157,7 @@ def test_daemon_that_reads_nothing_ends_in_an_error() -> None:
             begin = time.monotonic()
             with pytest.raises(DeliveryError, match=r"within 200 ms|nothing for 200 ms"):
                 send_and_flush(connection, [b"x" * 500_000] * batches)
-            assert time.monotonic() - begin < 20
+            assert time.monotonic() - begin < 5
 
 
 def test_daemon_that_never_closes_confirms_nothing() -> None:
@@ -205,7 +205,7 @@ def test_server_that_is_not_to_be_trusted(
             pytest.raises(DeliveryError, match=words),
         ):
             connection.send([b"x"])
-        assert time.monotonic() - begin < 20
+        assert time.monotonic() - begin < 5
         assert server.received == []
 
 

@@ -75,11 +75,11 @@ def test_missing_socket_fails_at_once(tmp_path: Path) -> None:
     """Only a refused or busy socket is worth waiting for."""
     begin = time.monotonic()
     with (
-        UnixDriver(str(tmp_path / "s"), unix_connect_timeout_msec=30_000).open() as connection,
+        UnixDriver(str(tmp_path / "s"), unix_connect_timeout_msec=5000).open() as connection,
         pytest.raises(DeliveryError),
     ):
         connection.send([b"x"])
-    assert time.monotonic() - begin < 20
+    assert time.monotonic() - begin < 1
 
 
 def _stale_socket(path: Path) -> None:
@@ -97,7 +97,7 @@ def test_stale_socket_is_tried_until_the_timeout(tmp_path: Path) -> None:
         pytest.raises(DeliveryError, match="refused"),
     ):
         connection.send([b"x"])
-    assert 0.25 <= time.monotonic() - begin < 10
+    assert 0.25 <= time.monotonic() - begin < 1.5
 
 
 def test_listener_that_comes_late_is_reached(tmp_path: Path) -> None:
@@ -280,7 +280,7 @@ def test_listener_that_is_away_is_waited_for_within_the_budget(tmp_path: Path) -
         threading.Timer(0.5, lambda: listeners.append(stack.enter_context(run_unix_listener(path)))).start()
         begin = time.monotonic()
         assert connection.send([b"two"]) == []
-        assert 0.4 < time.monotonic() - begin < 20
+        assert 0.4 < time.monotonic() - begin < 5
         assert listeners[0].wait_for(4) == b"two\n"
 
 
@@ -290,4 +290,4 @@ def test_budget_ends(tmp_path: Path) -> None:
     begin = time.monotonic()
     with driver.open() as connection, pytest.raises(DeliveryError, match="No such file or directory"):
         connection.send([b"x"])
-    assert 0.3 <= time.monotonic() - begin < 10
+    assert 0.3 <= time.monotonic() - begin < 2

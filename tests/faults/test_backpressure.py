@@ -21,7 +21,7 @@ _LIMIT = 500 * 1_000_000
 _FLAT = 30 * 1_000_000
 _REJECTS = 100 * 1_000_000  # 40 MB of events as records would take more
 _PAD = 400
-_STOP_SECS = 30.0
+_STOP_SECS = 15.0
 """A job that is stopped has 5 s for the batch in hand, and 2 s more; the rest is for a busy machine."""
 
 _BATCHES = (
@@ -78,7 +78,7 @@ def _stop(watch: MemoryWatch) -> None:
     """SIGTERM ends the job soon, whatever its target does."""
     begin = time.monotonic()
     watch.process.send_signal(signal.SIGTERM)
-    assert watch.process.wait(60) == 143
+    assert watch.process.wait(30) == 143
     assert time.monotonic() - begin < _STOP_SECS
 
 

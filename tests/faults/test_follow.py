@@ -19,7 +19,6 @@ _EVENTS = 500_000
 _PER_SECOND = 25_000
 _ROTATIONS = 20
 _KILLS = 3
-_MEASUREMENTS = 3
 _BUNDLE_BYTES = 10 * 1024 * 1024
 """More than a job reads before it delivers and remembers what it has read."""
 
@@ -74,22 +73,10 @@ def _end_of(path: Path) -> bytes:
 
 
 def test_latency(tmp_path: Path) -> None:
-    """At 5,000 events a second, rotations included, 99 of 100 are delivered within two seconds; and a drain loses none.
-
-    Events are lost in no measurement; what a machine's pause of some seconds spoils is measured again.
-    """
-    for number in range(_MEASUREMENTS):
-        folder = tmp_path / str(number)
-        folder.mkdir()
-        if (p99 := _p99_latency_secs(folder, 60_000, 5_000)) < 2.0:
-            return
-    pytest.fail(f"p99 {p99:.3f} s, in each of {_MEASUREMENTS} measurements more than 2 s")
-
-
-def _p99_latency_secs(folder: Path, count: int, per_second: int) -> float:
-    """Of all events but those of the first two seconds."""
-    with UnixListener(folder / "socket") as listener:
-        stream = StreamJob(folder, "unix", f"unix_path = {listener.path}")
+    """At 5,000 events a second, rotations included, events are delivered soon; and a drain loses none."""
+    count, per_second = 60_000, 5_000
+    with UnixListener(tmp_path / "socket") as listener:
+        stream = StreamJob(tmp_path, "unix", f"unix_path = {listener.path}")
         stream.first_look()
         with (
             stream.running() as process,
@@ -105,7 +92,7 @@ def _p99_latency_secs(folder: Path, count: int, per_second: int) -> float:
         f"\nfrom append to delivery at {per_second} events/s: median {statistics.median(late):.3f} s, "
         f"p99 {p99:.3f} s, at most {late[-1]:.3f} s"
     )
-    return p99
+    assert p99 < 2.0
 
 
 @pytest.mark.parametrize("signal_number", [signal.SIGTERM, signal.SIGINT])
@@ -119,7 +106,7 @@ def test_drain_and_go_on(tmp_path: Path, signal_number: int) -> None:
         with stream.running() as process:
             stream.wait_until(process, lambda: len(numbers_in(target)) > 5_000, "the job to begin")
             process.send_signal(signal_number)
-            _, told = process.communicate(timeout=60)
+            _, told = process.communicate(timeout=30)
             assert process.returncode == 0, told
         assert len(numbers_in(target)) < len(events)
         writer.wait(30)

@@ -51,7 +51,7 @@ def test_target_that_dies_and_returns(tmp_path: Path) -> None:
             time.sleep(0.2)
         assert process.poll() is None
         with listener_process(path, kept):
-            stream.wait_until(process, lambda: len(_kept(kept)) == 2000, "the rest", seconds=60)
+            stream.wait_until(process, lambda: len(_kept(kept)) == 2000, "the rest", seconds=40)
             stream.drain(process)
     assert stream.rejected() == b""
 
@@ -111,7 +111,7 @@ def test_two_streams_with_one_state(tmp_path: Path) -> None:
         _append(stream.log, numbered_events(0, 10))
         stream.wait_until(process, lambda: len(numbers_in(target)) == 10, "the first job")
         with stream.running() as other:
-            _, told = other.communicate(timeout=60)
+            _, told = other.communicate(timeout=30)
         assert (other.returncode, "--state" in told) == (1, True), told
         _append(stream.log, numbered_events(10, 20))
         stream.wait_until(process, lambda: len(numbers_in(target)) == 20, "the first job to go on")
@@ -132,7 +132,7 @@ def test_second_signal_ends_it_at_once(tmp_path: Path, first: int, code: int) ->
             time.sleep(1.0)
             assert process.poll() is None
             process.send_signal(first)
-            _, told = process.communicate(timeout=60)
+            _, told = process.communicate(timeout=15)
         assert process.returncode == code, told
     target = tmp_path / "delivered.json"
     stream.configure("file", f"file_path = {target}")

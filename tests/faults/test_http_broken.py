@@ -67,7 +67,7 @@ def test_bodies_of_answers_do_not_matter(job: FaultJob, tmp_path: Path, action: 
         job.prepare(server.url, (*PATIENT, _CONNECTIONS), events=_EVENTS)
         begin = time.monotonic()
         job.check(job.run(), server, delivered=_EVENTS)
-        assert time.monotonic() - begin < 45
+        assert time.monotonic() - begin < 20
 
 
 def test_endless_body_of_a_refusal_is_a_reject(job: FaultJob, tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def test_closed_port_rejects_everything(job: FaultJob, tmp_path: Path) -> None:
     job.prepare(f"http://127.0.0.1:{port}/events", events=2000)
     begin = time.monotonic()
     job.check(job.run(), None, delivered=0)
-    assert time.monotonic() - begin < 45
+    assert time.monotonic() - begin < 20
     for reject in job.rejects():
         assert reject["errorMessage"].startswith("connect failed: ")
         assert "start the server" in reject["errorMessage"]
@@ -107,7 +107,7 @@ def test_port_that_opens_after_the_budget_gets_nothing_of_what_was_given_up(job:
     job.prepare(f"http://127.0.0.1:{port}/events", (*settings, _CONNECTIONS), events=500)
     begin = time.monotonic()
     job.check(job.run(), None, delivered=0)
-    assert 1 < time.monotonic() - begin < 45
+    assert 1 < time.monotonic() - begin < 20
 
 
 def test_listener_that_never_accepts_rejects_everything(job: FaultJob) -> None:
@@ -121,7 +121,7 @@ def test_listener_that_never_accepts_rejects_everything(job: FaultJob) -> None:
         job.prepare(f"http://127.0.0.1:{address[1]}/events", (_CONNECTIONS,), events=40)
         begin = time.monotonic()
         job.check(job.run(), None, delivered=0)
-        assert time.monotonic() - begin < 45
+        assert time.monotonic() - begin < 20
         assert all(reject["errorMessage"].startswith("timed out: ") for reject in job.rejects())
 
 
@@ -134,7 +134,7 @@ def test_many_events_do_not_wait_for_a_dead_target_one_by_one(job: FaultJob, tmp
         job.prepare(server.url, (), events=20_000)
         begin = time.monotonic()
         job.check(job.run(), server, delivered=0)
-        assert time.monotonic() - begin < 45
+        assert time.monotonic() - begin < 30
 
 
 @contextmanager

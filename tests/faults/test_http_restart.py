@@ -24,7 +24,7 @@ _RETRIES = (
 )
 _TWO_WORKERS = ("--direct_num_workers=2", "--direct_running_mode=multi_processing")
 _SLOW_SECS = 0.05
-_STOP_SECS = 30.0
+_STOP_SECS = 15.0
 """A job that is stopped has 5 s for the batch in hand, and 2 s more; the rest is for a busy machine."""
 
 
@@ -71,16 +71,16 @@ def _lines(path: Path) -> int:
 
 
 def test_target_that_takes_50_ms(job: FaultJob, tmp_path: Path) -> None:
-    """20,000 events, one a request: all arrive, over all the connections at once.
+    """20,000 events, one a request: all arrive, about as fast as the connections allow.
 
-    tests/bench/soak.py measures how fast; one after another they would take a quarter of an hour.
+    tests/bench/soak.py measures how close; here the bound is loose, for busy machines.
     """
     events, connections = 20_000, 128
     with fault_server(tmp_path, {"delay_secs": _SLOW_SECS}) as server:
         job.prepare(server.url, (*PATIENT, f"http_client_max_parallel_connections = {connections}"), events=events)
         job.check(job.run(timeout=120), server, delivered=events)
         times = [seen.at for seen in server.seen()]
-        assert max(times) - min(times) <= 8 * events * _SLOW_SECS / connections
+        assert max(times) - min(times) <= 2 * events * _SLOW_SECS / connections
 
 
 @pytest.mark.parametrize("signal_number", [signal.SIGTERM, signal.SIGKILL], ids=["SIGTERM", "SIGKILL"])

@@ -75,7 +75,7 @@ def test_drained_job_leaves_nothing_and_repeats_nothing(tmp_path: Path, server: 
         stream.wait_until(process, lambda: len(numbers_in(target)) > 0, "some events")
         stream.drain(process)
     with stream.running() as process:
-        stream.wait_until(process, lambda: len(set(numbers_in(target))) == len(events), "all events", seconds=60)
+        stream.wait_until(process, lambda: len(set(numbers_in(target))) == len(events), "all events", seconds=30)
         stream.drain(process)
     assert sorted(numbers_in(target)) == list(range(len(events)))
     assert server.left() == []
@@ -116,7 +116,7 @@ def test_target_that_cannot_be_written(tmp_path: Path, server: PubSubServer) -> 
     target.parent.mkdir()
     stream.configure("file", f"file_path = {target}")
     with stream.running() as process:
-        stream.wait_until(process, lambda: len(set(numbers_in(target))) == 500, "all events", seconds=60)
+        stream.wait_until(process, lambda: len(set(numbers_in(target))) == 500, "all events", seconds=40)
         stream.drain(process)
     assert server.left() == []
 
@@ -126,7 +126,7 @@ def test_subscription_that_is_missing(tmp_path: Path, server: PubSubServer) -> N
     source = ["--input_subscription", f"{SUBSCRIPTION}-of-nobody"]
     stream = StreamJob(tmp_path, "drop", source=source, environment=server.environment)
     with stream.running() as process:
-        _, told = process.communicate(timeout=60)
+        _, told = process.communicate(timeout=30)
     assert process.returncode == 1
     assert f"{SUBSCRIPTION}-of-nobody" in told
     assert "create it" in told

@@ -55,7 +55,7 @@ def test_restart_in_the_middle(tmp_path: Path, authority: Authority, way: str) -
         )
 
         def restart() -> None:
-            wait_until(lambda: len(messages(folder)) > 300_000, "messages", seconds=60)
+            wait_until(lambda: len(messages(folder)) > 300_000, "messages", seconds=30)
             first.close()
             time.sleep(0.5)
             ports = daemon.port, daemon.tcp_port, daemon.tls_port
@@ -63,7 +63,7 @@ def test_restart_in_the_middle(tmp_path: Path, authority: Authority, way: str) -
 
         code, err = job.run(restart)
         assert code == 0, err
-        wait_until(lambda: set(ids_in(messages(folder))) >= set(job.ids), "every event", seconds=60)
+        wait_until(lambda: set(ids_in(messages(folder))) >= set(job.ids), "every event", seconds=20)
     assert set(ids_in(messages(folder))) == set(job.ids)
     for line in messages(folder).splitlines():
         assert line.count(b"fault_test") == 1
@@ -81,7 +81,7 @@ def test_daemon_that_stays_away_fails_the_job(tmp_path: Path, authority: Authori
         job = DeliveryJob(tmp_path, "log", *target, "log_retry_budget = 1 s", events=EVENTS)
 
         def stop() -> None:
-            wait_until(lambda: len(messages(folder)) > 300_000, "messages", seconds=60)
+            wait_until(lambda: len(messages(folder)) > 300_000, "messages", seconds=30)
             stack.close()
 
         code, err = job.run(stop, timeout=60)
@@ -90,7 +90,7 @@ def test_daemon_that_stays_away_fails_the_job(tmp_path: Path, authority: Authori
     with run_rsyslogd(folder, ports=(daemon.port, daemon.tcp_port, daemon.tls_port)):
         code, err = job.run()
         assert code == 0, err
-        wait_until(lambda: set(ids_in(messages(folder))) >= set(job.ids), "every event", seconds=60)
+        wait_until(lambda: set(ids_in(messages(folder))) >= set(job.ids), "every event", seconds=20)
 
 
 def test_rate_limit(tmp_path: Path) -> None:
@@ -104,5 +104,5 @@ def test_rate_limit(tmp_path: Path) -> None:
         code, err = job.run()
         assert time.monotonic() - begin > 2.9
         assert code == 0, err
-        wait_until(lambda: len(ids_in(messages(folder))) >= 6000, "every event", seconds=60)
+        wait_until(lambda: len(ids_in(messages(folder))) >= 6000, "every event", seconds=20)
     assert ids_in(messages(folder)) == job.ids

@@ -42,7 +42,7 @@ def test_listener_is_killed_and_returns(tmp_path: Path) -> None:
     with listener_process(path, folder, "--pause", "3") as first:
 
         def restart() -> None:
-            wait_until(lambda: size(folder) > 500_000, "half a megabyte at the listener", seconds=60)
+            wait_until(lambda: size(folder) > 500_000, "half a megabyte at the listener", seconds=30)
             first.kill()
             first.wait(10)
             path.unlink()
@@ -65,7 +65,7 @@ def test_listener_that_stays_away_fails_the_job(tmp_path: Path) -> None:
     with listener_process(path, folder, "--pause", "3") as listener:
 
         def kill() -> None:
-            wait_until(lambda: size(folder) > 500_000, "half a megabyte at the listener", seconds=60)
+            wait_until(lambda: size(folder) > 500_000, "half a megabyte at the listener", seconds=30)
             listener.kill()
 
         begin = time.monotonic()

@@ -123,4 +123,4 @@ def test_large_filters(text: str) -> None:
     """20,000 terms and the deepest nesting compile and match in time."""
     start = time.perf_counter()
     assert parse_filter(text).matches(make_event("e", fields={"a": "1", "b": "0"}))
-    assert time.perf_counter() - start < 20
+    assert time.perf_counter() - start < 5

@@ -210,7 +210,7 @@ def test_far_beyond_the_limit_is_refused_in_time(text: str) -> None:
     error = refused(text)
     assert error.message == "event filter: memory exhausted"
     assert error.offset < 100_000
-    assert time.perf_counter() - start < 10
+    assert time.perf_counter() - start < 1
 
 
 def test_an_error_before_the_limit_wins() -> None:

@@ -98,7 +98,7 @@ def test_with_case(pattern: str, text: str, expected: bool) -> None:
     ],
 )
 def test_hostile_patterns_take_no_time(pattern: str, text: str, expected: bool) -> None:
-    """Patterns at which a backtracking engine never ends are done in a moment."""
+    """Patterns at which a backtracking engine never ends are done in some milliseconds."""
     matches = compile_wildcard(pattern, ignore_case=True)
     matches(text[:10])
     elapsed = []
@@ -106,4 +106,4 @@ def test_hostile_patterns_take_no_time(pattern: str, text: str, expected: bool) 
         start = time.perf_counter()
         assert matches(text) is expected
         elapsed.append(time.perf_counter() - start)
-    assert min(elapsed) < 1
+    assert min(elapsed) < 0.05

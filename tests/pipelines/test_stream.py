@@ -25,7 +25,7 @@ def test_drain(tmp_path: Path, number: int) -> None:
         job.append(line(2) + b"bad\n")
         job.wait_for(1, 2)
         process.send_signal(number)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=30)
     assert process.returncode == 0, err
     assert "finishing what was read; again to stop at once" in err
     ledger = json.loads((tmp_path / "ledger.json").read_bytes())
@@ -38,7 +38,7 @@ def test_drain(tmp_path: Path, number: int) -> None:
     with job.running() as process:
         job.wait_for(1, 2, 3)
         process.send_signal(number)
-        process.communicate(timeout=60)
+        process.communicate(timeout=30)
     assert process.returncode == 0
 
 
@@ -62,7 +62,7 @@ def test_target_that_goes_away_for_a_while(tmp_path: Path) -> None:
             while not received.endswith(line(3)):
                 received += connection.recv(1000)
             process.send_signal(signal.SIGTERM)
-            _, err = process.communicate(timeout=60)
+            _, err = process.communicate(timeout=30)
             connection.close()
     assert process.returncode == 0, err
     assert set(received.splitlines(keepends=True)) <= {line(2), line(3)}
@@ -105,7 +105,7 @@ def test_files_that_are_not_there_yet(tmp_path: Path) -> None:
         later.write_bytes(line(2))
         job.wait_for(1, 2)
         process.send_signal(signal.SIGTERM)
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=30)
     assert [text.split()[2] for text in err.splitlines() if "is not there yet" in text] == [
         str(later),
         f"{tmp_path}/none-*.json",

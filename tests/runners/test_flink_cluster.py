@@ -47,7 +47,7 @@ def command(folder: Path, cluster: FlinkCluster, *arguments: object) -> Iterator
         process.communicate()
 
 
-def end(process: subprocess.Popen[str], seconds: float = 240) -> str:
+def end(process: subprocess.Popen[str], seconds: float = 120) -> str:
     """What it said on standard error, once it ended well."""
     _, said = process.communicate(timeout=seconds)
     assert process.returncode == 0, said
@@ -124,5 +124,5 @@ def append(path: Path, lines: Sequence[bytes]) -> None:
 
 def wait_for(folder: Path, lines: Sequence[bytes], process: subprocess.Popen[str]) -> None:
     """Until all of these lines are in the target."""
-    wait_until(lambda: process.poll() is not None or set(written(folder)) >= set(lines), "all events", seconds=180)
+    wait_until(lambda: process.poll() is not None or set(written(folder)) >= set(lines), "all events", seconds=90)
     assert process.poll() is None, process.communicate()

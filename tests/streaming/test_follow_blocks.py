@@ -131,7 +131,7 @@ def test_many_bundles_and_drain(folder: Path) -> None:
         thread.start()
         for number in range(20):
             append(folder, f"{{{number}}}")
-            wait_until(lambda: len(DELIVERED) > number, "a line to be delivered", seconds=60)  # noqa: B023
+            wait_until(lambda: len(DELIVERED) > number, "a line to be delivered", seconds=20)  # noqa: B023
         board.drain()
         thread.join(10)
         assert not thread.is_alive()
@@ -157,4 +157,4 @@ def test_waiting_is_bounded(folder: Path) -> None:
     """A piece without lines ends after a second, so that an engine can make its checkpoints."""
     begin = time.monotonic()
     run(folder, "one", Segment(0, max_pieces=2))
-    assert time.monotonic() - begin < 30
+    assert time.monotonic() - begin < 8

@@ -57,7 +57,7 @@ def test_killed(tmp_path: Path, server: PubSubServer) -> None:
         server.publish(events[:50])
         stream.wait_until(process, lambda: len(numbers_in(stream.folder / "out.json")) >= 50, "the events")
         os.killpg(process.pid, signal.SIGKILL)
-        _, told = process.communicate(timeout=60)
+        _, told = process.communicate(timeout=30)
     server.publish(events[50:])
     (name,) = made_by(server)
     assert f"go on with --input_subscription {name}" in told
@@ -74,7 +74,7 @@ def test_failed(tmp_path: Path, server: PubSubServer) -> None:
     """A stream that ends by itself says which subscription has what it did not deliver, and gives that back at once."""
     stream = stream_of(server, tmp_path / "s", "--input_topic", TOPIC, driver="unix")
     with stream.running() as process:
-        wait_until(lambda: made_by(server) != [], "the subscription", seconds=60)
+        wait_until(lambda: made_by(server) != [], "the subscription", seconds=30)
         server.publish(numbered_events(0, 10))
         _, told = process.communicate(timeout=60)
     assert process.returncode == 1, told

@@ -51,7 +51,7 @@ class Collector:
 
     def wait_for(self, count: int) -> list[bytes]:
         """The lines, as soon as they are so many."""
-        wait_until(lambda: len(self.lines) >= count, f"{count} lines in the spool", seconds=60)
+        wait_until(lambda: len(self.lines) >= count, f"{count} lines in the spool", seconds=30)
         return self.lines
 
     def stop(self) -> int:
@@ -87,7 +87,7 @@ def run_collector(
         process = subprocess.Popen([*command, *options], stderr=log, env={**os.environ, **(env or {})})
     collector = Collector(folder, process, port)
     try:
-        wait_until(lambda: process.poll() is not None or "collecting" in collector.said, "the collector", seconds=60)
+        wait_until(lambda: process.poll() is not None or "collecting" in collector.said, "the collector", seconds=30)
         assert not wait or process.poll() is None, collector.said
         yield collector
     finally:

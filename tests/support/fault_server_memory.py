@@ -58,7 +58,7 @@ def watched_job(arguments: Sequence[object]) -> Iterator[MemoryWatch]:
         looker.join()
         if process.poll() is None:
             os.killpg(process.pid, 9)
-        process.communicate(timeout=60)
+        process.communicate(timeout=30)
 
 
 def session_bytes(session: int) -> int:

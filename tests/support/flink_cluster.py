@@ -87,7 +87,7 @@ class FlinkCluster:
     def ask(self, path: str) -> Any:
         """What the REST service says."""
         try:
-            with urllib.request.urlopen(f"http://{self.address}/{path}", timeout=30) as answer:
+            with urllib.request.urlopen(f"http://{self.address}/{path}", timeout=5) as answer:
                 return json.load(answer)
         except OSError:
             return {}

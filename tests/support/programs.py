@@ -39,7 +39,7 @@ def free_port() -> int:
         return port
 
 
-def wait_until(done: Callable[[], bool], what: str, seconds: float = 60.0) -> None:
+def wait_until(done: Callable[[], bool], what: str, seconds: float = 10.0) -> None:
     """Waits for a condition; fails the test when it doesn't come true."""
     give_up = time.monotonic() + seconds
     while not done():

@@ -45,7 +45,7 @@ def test_a_job_without_workers_ends(monkeypatch: pytest.MonkeyPatch) -> None:
         assert shown.totals.events == 7
         worker.kill()
         worker.wait(10)
-        assert run_to_end(lambda: None, board, watched) is None
+        assert run_to_end(lambda: time.sleep(0.2), board, watched) is None
         with pytest.raises(WorkersGoneError, match="run again"):
             run_to_end(lambda: time.sleep(30), board, watched)
 
