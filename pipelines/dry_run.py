@@ -29,6 +29,7 @@ from dovebeam.pipelines.terminal.tables import Table, number, show_tables
 from dovebeam.transforms.config import Config
 from dovebeam.transforms.dry_run import CountExports, ExportSum
 from dovebeam.transforms.time_range import TimeRange
+from dovebeam.transforms.uploads import Upload
 
 __all__ = ["run_dry", "show_dry"]
 
@@ -108,7 +109,7 @@ class _WriteFn(beam.DoFn):
 
     def process(self, sums: Any) -> None:
         """Replaces what an earlier attempt of the bundle wrote."""
-        with contextlib.closing(FileSystems.create(self._path)) as file:
+        with Upload(self._path) as file:
             file.write(json.dumps(sums).encode())
 
 

@@ -8,7 +8,7 @@ Only names of parts are ever gathered, so memory does not depend on how many rej
 import posixpath
 import uuid
 from collections.abc import Iterable
-from contextlib import closing, suppress
+from contextlib import closing
 from typing import Any, Final
 
 import apache_beam as beam
@@ -18,7 +18,10 @@ from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.timestamp import MIN_TIMESTAMP
 from apache_beam.utils.windowed_value import WindowedValue
 
+from dovebeam.transforms.errors import DeliveryError
 from dovebeam.transforms.reject import Reject, reject_to_json
+from dovebeam.transforms.store_errors import store_error_text
+from dovebeam.transforms.uploads import Upload
 
 __all__ = ["MergeRejectParts", "WriteRejectParts", "parts_folder"]
 
@@ -80,19 +83,18 @@ def _keyed(part: str) -> tuple[str, str]:
 class _PartFn(beam.DoFn):
     def __init__(self, folder: str) -> None:
         self._folder = folder
-        self._file: Any = None
+        self._file: Upload | None = None
         self._uri = ""
 
     def start_bundle(self) -> None:
         if self._file is not None:  # of a bundle that failed; nobody names it
-            file, self._file = self._file, None
-            with suppress(Exception):
-                file.close()
+            self._file.abandon()
+            self._file = None
 
     def process(self, reject: Any) -> None:
         if self._file is None:
             self._uri = f"{self._folder}/{uuid.uuid4().hex}.part"
-            self._file = FileSystems.create(self._uri, compression_type=CompressionTypes.UNCOMPRESSED)
+            self._file = Upload(self._uri)
         self._file.write(reject_to_json(reject) + b"\n")
 
     def finish_bundle(self) -> Iterable[Any]:
@@ -109,12 +111,15 @@ class _MergeFn(beam.DoFn):
         self._folder = folder
 
     def process(self, element: Any) -> Iterable[str]:
-        # An upload that fails in the middle may end as an object of what there was, so it is not the real one yet.
+        # Some stores end an upload that fails in the middle as an object of what there was.
         whole = f"{self._folder}/{uuid.uuid4().hex}-{posixpath.basename(self._path)}"
-        with closing(FileSystems.create(whole)) as file:
+        with Upload(whole) as file:
             for part in sorted(filter(None, element[1])):
                 _copy(part, file)
-        FileSystems.rename([whole], [self._path])
+        try:
+            FileSystems.rename([whole], [self._path])
+        except Exception as error:  # every file system has its own
+            raise DeliveryError(f"{self._path} cannot be written: {store_error_text(error)}", self._path) from error
         yield self._folder
 
 
@@ -125,7 +130,7 @@ class _RemoveFn(beam.DoFn):
             FileSystems.delete([each.path for each in found])
 
 
-def _copy(part: str, target: Any) -> None:
+def _copy(part: str, target: Upload) -> None:
     with closing(FileSystems.open(part, compression_type=CompressionTypes.UNCOMPRESSED)) as source:
         while chunk := source.read(_COPIED_BYTES):
             target.write(chunk)

@@ -4,11 +4,11 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import apache_beam as beam
-from apache_beam.io.filesystem import BeamIOError, CompressionTypes, FileMetadata
+from apache_beam.io.filesystem import CompressionTypes, FileMetadata
 from apache_beam.io.filesystems import FileSystems
 
 from dovebeam.transforms.sources import FileStream, FoundFile, SourceError, absolute_pattern, check_readable, is_local
-from dovebeam.transforms.sources.streams import error_text
+from dovebeam.transforms.store_errors import store_error_text
 
 __all__ = ["MatchFn", "match_files", "open_file"]
 
@@ -50,7 +50,7 @@ def _match(pattern: str, limit: int | None) -> list[FileMetadata]:
         if not matched and FileSystems.exists(pattern):  # a plain name with a bracket in it
             files = [FileSystems.get_filesystem(pattern).metadata(pattern)]
     except Exception as error:  # each file system has its own exceptions
-        raise SourceError(f"cannot be matched: {_told(error)}", pattern) from error
+        raise SourceError(f"cannot be matched: {store_error_text(error)}", pattern) from error
     return files
 
 
@@ -68,15 +68,8 @@ def open_file(uri: str) -> FileStream:
     try:
         file = FileSystems.open(uri, compression_type=CompressionTypes.UNCOMPRESSED)
     except Exception as error:  # each file system has its own exceptions
-        raise SourceError(f"cannot be opened: {_told(error)}", uri) from error
+        raise SourceError(f"cannot be opened: {store_error_text(error)}", uri) from error
     return FileStream(file, uri)
-
-
-def _told(error: Exception) -> str:
-    """What a file system says, without what Beam wraps around it."""
-    while isinstance(error, BeamIOError) and error.exception_details:
-        error = next(iter(error.exception_details.values()))
-    return error_text(error)
 
 
 class MatchFn(beam.DoFn):

@@ -1,15 +1,17 @@
 """A place for files in an object store, through Beam's file systems."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, BinaryIO, cast
 
-from apache_beam.io.filesystem import BeamIOError, CompressionTypes
+from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
 from dovebeam.transforms.errors import DeliveryError
 from dovebeam.transforms.shards.local_store import LocalStore
 from dovebeam.transforms.shards.store import Store
+from dovebeam.transforms.store_errors import store_error_text
+from dovebeam.transforms.uploads import Upload
 
 __all__ = ["RemoteStore", "make_store"]
 
@@ -34,12 +36,12 @@ class RemoteStore:
         uri = self._uri(name)
         if self.stamp(name):
             raise DeliveryError(f"{uri} exists, and a temporary object must be new (remove it, or wait)", uri)
-        return cast(BinaryIO, self._called(uri, lambda: _uncompressed(FileSystems.create, uri)))
+        return cast(BinaryIO, self._called(uri, lambda: Upload(uri, CompressionTypes.UNCOMPRESSED)))
 
     def open(self, name: str) -> BinaryIO:
         """See `Store`."""
         uri = self._uri(name)
-        return cast(BinaryIO, self._called(uri, lambda: _uncompressed(FileSystems.open, uri)))
+        return cast(BinaryIO, self._called(uri, lambda: FileSystems.open(uri, _BINARY, CompressionTypes.UNCOMPRESSED)))
 
     def names(self, directory: str) -> list[str]:
         """See `Store`."""
@@ -64,7 +66,7 @@ class RemoteStore:
         uri = self._uri(name)
 
         def write() -> None:
-            with _uncompressed(FileSystems.create, uri) as file:
+            with Upload(uri, CompressionTypes.UNCOMPRESSED) as file:
                 file.write(content)
 
         self._called(uri, write)
@@ -101,24 +103,4 @@ class RemoteStore:
         except DeliveryError:
             raise
         except Exception as error:
-            raise DeliveryError(f"{uri}: {_told(error)}", uri) from error
-
-
-@contextlib.contextmanager
-def _closing(file: Any) -> Iterator[Any]:
-    with contextlib.closing(file):
-        yield file
-
-
-def _uncompressed(function: Callable[..., Any], uri: str) -> Any:
-    return function(uri, mime_type=_BINARY, compression_type=CompressionTypes.UNCOMPRESSED)
-
-
-def _told(error: Exception) -> str:
-    """What a file system says, without what Beam wraps around it."""
-    while isinstance(error, BeamIOError) and error.exception_details:
-        inner = next(iter(error.exception_details.values()))
-        if not isinstance(inner, Exception):
-            break
-        error = inner
-    return f"{type(error).__name__}: {error}"[:500]
+            raise DeliveryError(f"{uri}: {store_error_text(error)}", uri) from error
