@@ -274,6 +274,21 @@ def test_stale_parts_are_removed(tmp_path: Path, spool: SpoolDriver) -> None:
     assert pieces.exists()
 
 
+def test_notes_that_a_kill_cut_off_are_removed(tmp_path: Path, spool: SpoolDriver) -> None:
+    """Of a part an hour later, as the part itself; of panes, which only the owner writes, at once."""
+    deliver(spool, (NOON, b"kept"))
+    (pieces,) = tmp_path.glob(".dovebeam/*/*.pieces")
+    begun = int(pieces.name.split(".")[1])
+    torn = pieces.with_name(f".{NOON}.{begun}.torn.pieces.0123456789abcdef")
+    others = [pieces.with_name(f".{name}.0123456789abcdef") for name in ("pane.json", "owner")]
+    for each in (torn, *others):
+        each.write_bytes(b"half")
+    for age, left in ((3_600_000, [torn]), (3_600_001, [])):
+        with spool.publisher().alone(begun + age):
+            assert [each for each in (torn, *others) if each.exists()] == left
+    assert pieces.exists()
+
+
 def test_compression_sizes_and_templates(tmp_path: Path) -> None:
     """Files are compressed, cut by size, and lie where their template says."""
     spool = driver(tmp_path, file_compression="gzip", file_rotate_size=6, file_path_template="%Y/{user}.json")

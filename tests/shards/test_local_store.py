@@ -11,7 +11,7 @@ import pytest
 
 from dovebeam.transforms.errors import DeliveryError
 from dovebeam.transforms.shards.fingerprints import Fingerprint
-from dovebeam.transforms.shards.local_store import LocalStore
+from dovebeam.transforms.shards.local_store import LocalStore, cut_off_note
 from dovebeam.transforms.shards.store import fingerprint
 
 EMPTY = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
@@ -204,6 +204,22 @@ def test_failed_write_leaves_the_old_one(store: LocalStore, base: Path, monkeypa
     with pytest.raises(DeliveryError, match="disk is full"):
         store.write("m", b"new")
     assert [(path.name, path.read_bytes()) for path in base.iterdir()] == [("m", b"old")]
+
+
+def test_what_a_killed_write_leaves_is_known(store: LocalStore, base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By its name, which tells what was being written."""
+    during: list[str] = []
+    fsync = os.fsync
+
+    def look(fd: int) -> None:
+        during.extend(path.name for path in base.iterdir())
+        fsync(fd)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", look)
+        store.write("1.2.x.pieces", b"")
+    assert [cut_off_note(name) for name in during] == ["1.2.x.pieces", ""]
+    assert during[1] == "1.2.x.pieces"
 
 
 LINKED: list[tuple[str, Callable[[LocalStore], object]]] = [

@@ -19,7 +19,7 @@ from dovebeam.transforms.drivers.files.folders import entered
 from dovebeam.transforms.drivers.system_errors import delivery_error
 from dovebeam.transforms.errors import DeliveryError
 
-__all__ = ["LocalStore"]
+__all__ = ["LocalStore", "cut_off_note"]
 
 _CREATE: Final = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
@@ -197,6 +197,11 @@ class _SyncedFile(_PartFile):
     def _settle(self) -> None:
         super()._settle()
         os.fsync(self.fileno())
+
+
+def cut_off_note(name: str) -> str:
+    """Which file `LocalStore.write` was writing under this name, up to 100 characters; empty if the name is another."""
+    return name[1:].rpartition(".")[0] if name.startswith(".") else ""
 
 
 def _rename_to_new(source: int, source_name: str, target: int, target_name: str) -> None:

@@ -17,6 +17,7 @@ import msgspec
 
 from dovebeam.transforms.drivers.files.names import encode_value, short_name
 from dovebeam.transforms.errors import DeliveryError
+from dovebeam.transforms.shards.local_store import cut_off_note
 from dovebeam.transforms.shards.pieces import Piece
 from dovebeam.transforms.shards.store import Store
 
@@ -70,6 +71,11 @@ class PaneIntent(msgspec.Struct, frozen=True):
 
     mark: str
     parts: tuple[str, ...]
+
+
+def _is_stale(stem: str, now_msec: int) -> bool:
+    part = SpooledPart.of(stem)
+    return part is not None and now_msec - part.since_msec > _STALE_MSEC
 
 
 _pieces_decoder: Final = msgspec.msgpack.Decoder(list[Piece])
@@ -133,12 +139,20 @@ class Spool:
             self._store.delete(f"{self._directory}/{stem}{_PART}")
 
     def remove_stale(self, now_msec: int) -> None:
-        """Removes parts that were never completed, and never will be."""
+        """Removes parts that were never completed, and never will be, and notes that a kill has cut off.
+
+        Whoever holds the lock calls it, before it writes notes of its own about panes.
+        """
         complete = set(self._stems(_PIECES))
         for stem in self._stems(_PART):
-            part = SpooledPart.of(stem)
-            if part is not None and stem not in complete and now_msec - part.since_msec > _STALE_MSEC:
-                self._store.delete(self.part_name(part))
+            if stem not in complete and _is_stale(stem, now_msec):
+                self._store.delete(f"{self._directory}/{stem}{_PART}")
+        for name in self._store.names(self._directory):
+            note = cut_off_note(name)
+            if note in {_INTENT, _OWNER} or (
+                note.endswith(_PIECES) and _is_stale(note.removesuffix(_PIECES), now_msec)
+            ):
+                self._store.delete(f"{self._directory}/{name}")
 
     def begin(self, intent: PaneIntent) -> None:
         """Writes down what a pane is made of, before anything is done."""
