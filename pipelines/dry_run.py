@@ -16,7 +16,7 @@ from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOpt
 from apache_beam.runners.runner import PipelineResult
 
 from dovebeam.pipelines.graph import read_blocks
-from dovebeam.pipelines.ledger.closing import counters_of
+from dovebeam.pipelines.ledger.closing import counters_of, damage_text
 from dovebeam.pipelines.ledger.ledger import Ledger, make_ledger
 from dovebeam.pipelines.ledger.text import event_table
 from dovebeam.pipelines.options.beam import runs_here
@@ -63,6 +63,9 @@ def show_dry(ledger: Ledger, sums: Sequence[ExportSum], options: ExportOptions) 
     if options.ledger is not None:
         replace_file(options.ledger, json.dumps(_as_dict(ledger, sums), indent=2).encode() + b"\n")
     show_tables(_tables(ledger, sums))
+    if ledger.damaged:
+        say(damage_text(ledger.damaged))
+        return ExitCode.FAILED
     return ExitCode.DONE
 
 
@@ -147,6 +150,7 @@ def _as_dict(ledger: Ledger, sums: Sequence[ExportSum]) -> dict[str, Any]:
         "unmatched": ledger.unmatched,
         "out_of_range": ledger.out_of_range,
         "undecodable": ledger.undecodable,
+        "damaged": list(ledger.damaged),
         "sums": [each._asdict() for each in sums],
         "exporters": [
             {"name": name, "formatted": events, "bytes": size} for name, (events, size) in _by_exporter(sums).items()

@@ -27,6 +27,7 @@ COUNTERS: Final[Mapping[str, str]] = MappingProxyType(
         "unmatched/METRIC": "of `MatchMetric` with a name: events that its filter did not match",
         "out_of_range": "events outside of `--start_time` and `--end_time`",
         "undecodable": "lines and records that are no events; each becomes a reject",
+        "damaged/FILE": "1 for each file of the input that could not be read whole, or is not what its manifest says",
         "held_back": "rejects of an earlier job that were tried often enough, or have no exporter any more",
         "resent/EXPORTER": "rejects of an earlier job that went to this exporter without being matched again",
         "formatted/EXPORTER": "events that were written in the format of this exporter",

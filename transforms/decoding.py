@@ -51,6 +51,8 @@ def decode_block(block: Block, max_line_bytes: int = DEFAULT_MAX_LINE_BYTES) -> 
         block: from `ReadBlocks`.
         max_line_bytes: longer lines are rejected.
     """
+    if block.damage:
+        return BlockEvents(_none(), _lost(block))
     if block.overlong_bytes:
         reason = f"the line has {block.overlong_bytes} bytes, more than the limit of {max_line_bytes}; {HEAD_WORDS}"
         error = DecodeError(reason, max_line_bytes)
@@ -65,6 +67,13 @@ def decode_block(block: Block, max_line_bytes: int = DEFAULT_MAX_LINE_BYTES) -> 
         return BlockEvents(decoded, _rejects_of_messages(block, decoded))
     rejects = [decode_reject(bad.line, bad.error, block.uri, block.offset + bad.offset) for bad in decoded.bad_lines]
     return BlockEvents(decoded, rejects)
+
+
+def _lost(block: Block) -> list[Reject]:
+    """A reject for each line or record that a file has lost; the first one holds what there is of them."""
+    error = DecodeError(block.damage)
+    payloads = [block.data, *[b""] * (block.records - 1)]
+    return [decode_reject(payload, error, block.uri, block.offset) for payload in payloads[: block.records]]
 
 
 def _rejects_of_messages(block: Block, decoded: DecodedBlock) -> list[Reject]:

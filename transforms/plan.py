@@ -119,7 +119,9 @@ class ExportPlan:
 
     def _export_glimpsed(self, block: Block, max_line_bytes: int) -> Outcome | None:
         """Filters see glimpses; what they match is decoded whole. None if the block takes a closer look."""
-        if self._glimpser is None or block.format != "json" or block.overlong_bytes or len(block.data) > max_line_bytes:
+        if self._glimpser is None or block.format != "json" or len(block.data) > max_line_bytes:
+            return None
+        if block.overlong_bytes or block.damage:
             return None
         glimpses = self._glimpser.glimpse(with_line_feeds(block.data))
         if glimpses is None or (block.messages and not glimpses.events):  # blank messages are rejects

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from dovebeam.pipelines.ledger.ledger import Ledger
@@ -13,15 +13,17 @@ from dovebeam.pipelines.running.failures import explain_failure
 from dovebeam.pipelines.running.local import InterruptedJobError
 from dovebeam.pipelines.terminal.exit_codes import ExitCode
 from dovebeam.pipelines.terminal.logs import say
+from dovebeam.pipelines.terminal.tables import printable
 from dovebeam.transforms import counting
 from dovebeam.transforms.config import Config
 
 if TYPE_CHECKING:
     from apache_beam.runners.runner import PipelineResult
 
-__all__ = ["ClosingOptions", "close_job", "counters_of", "report_failure"]
+__all__ = ["ClosingOptions", "close_job", "counters_of", "damage_text", "report_failure"]
 
 _SHOWN_REASONS = 10
+_SHOWN_FILES = 100
 
 
 class ClosingOptions(Protocol):
@@ -53,10 +55,22 @@ def close_job(ledger: Ledger, options: ClosingOptions) -> int:
     imbalances = ledger.imbalances()
     for imbalance in imbalances:
         say(f"lost count: {imbalance}; please report this, and do not rely on this run")
+    if ledger.damaged:
+        say(damage_text(ledger.damaged))
     if ledger.rejected and options.rejects is None:
         say(_account_of_rejects(ledger))
         return ExitCode.FAILED
-    return ExitCode.FAILED if imbalances else ExitCode.DONE
+    return ExitCode.FAILED if imbalances or ledger.damaged else ExitCode.DONE
+
+
+def damage_text(damaged: Sequence[str]) -> str:
+    """What to tell about files that were not read whole, and what to do."""
+    names = "".join(f"\n  {printable(name)}" for name in damaged[:_SHOWN_FILES])
+    more = f"\n  and {len(damaged) - _SHOWN_FILES} more, which --ledger names" if len(damaged) > _SHOWN_FILES else ""
+    return (
+        f"{len(damaged)} of the input files are damaged; what cannot be read of them was rejected. Restore them, for "
+        f"example from a backup, and run again:{names}{more}"
+    )
 
 
 def report_failure(error: Exception, config: Config, *, debug: bool, is_archive: bool = False) -> int:

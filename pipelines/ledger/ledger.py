@@ -20,6 +20,7 @@ ALL_EVENTS: Final = "(all events)"
 """What stands for a metric in the ledger of an archive."""
 
 _REASON_PREFIX: Final = "reject_reason/"
+_DAMAGED_PREFIX: Final = "damaged/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,7 @@ class Ledger:
         reasons: why something was rejected, with how often.
         accounted_rejects: rejects that arrived at their output.
         held_back: rejects of an earlier job that were not sent again.
+        damaged: the files of the input that could not be read whole, sorted.
     """
 
     read: int
@@ -83,6 +85,7 @@ class Ledger:
     reasons: Mapping[str, int]
     accounted_rejects: int
     held_back: int = 0
+    damaged: tuple[str, ...] = ()
 
     @property
     def delivered(self) -> int:
@@ -159,6 +162,7 @@ class Ledger:
                 }
                 for exporter in self.exporters
             ],
+            "damaged": list(self.damaged),
             "imbalances": list(self.imbalances()),
         }
 
@@ -196,6 +200,11 @@ def _sums(counters: Iterable[tuple[str, int]]) -> dict[str, int]:
     return sums
 
 
+def _named(sums: Mapping[str, int], prefix: str) -> dict[str, int]:
+    """The counters that have a name of their own behind a prefix, by that name."""
+    return {name.removeprefix(prefix): n for name, n in sums.items() if name.startswith(prefix)}
+
+
 def _ledger(
     sums: Mapping[str, int],
     named: Sequence[tuple[str, str]],
@@ -218,7 +227,7 @@ def _ledger(
         )
         for name in dict.fromkeys(metric.exporter for metric in metrics)
     )
-    reasons = {name.removeprefix(_REASON_PREFIX): n for name, n in sums.items() if name.startswith(_REASON_PREFIX)}
+    reasons = _named(sums, _REASON_PREFIX)
     return Ledger(
         read=count("read", 0),
         matched=count("matched", 0),
@@ -230,4 +239,5 @@ def _ledger(
         reasons=dict(sorted(reasons.items(), key=lambda item: (-item[1], item[0]))),
         accounted_rejects=count("rejects_accounted", 0),
         held_back=count("held_back", 0),
+        damaged=tuple(sorted(_named(sums, _DAMAGED_PREFIX))),
     )

@@ -32,6 +32,8 @@ class Block(msgspec.Struct, frozen=True, array_like=True, gc=False):
             because it is longer than the limit.
         records: how many records an Avro block has; 0 for text.
         schema: the JSON text of the Avro schema that wrote the records; empty for text.
+        damage: why the `records` lines or records that stood here cannot be read; `data` is then what there is of them,
+            perhaps nothing. Empty in all other blocks.
         messages: what `data` is made of if it came from a topic: the payloads of these messages, each with a LF behind
             it. Either all hold something or none does.
     """
@@ -44,6 +46,7 @@ class Block(msgspec.Struct, frozen=True, array_like=True, gc=False):
     records: int = 0
     schema: bytes = b""
     messages: tuple[MessageOrigin, ...] = ()
+    damage: str = ""
 
     def places(self, offsets: Iterable[int]) -> list[int]:
         """What tells the lines at these offsets of `data` from all others of `uri`: offsets in the file, say."""

@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from dovebeam.pipelines.ledger.closing import close_job
 from dovebeam.pipelines.ledger.ledger import Ledger, make_ledger
 from dovebeam.pipelines.ledger.text import ledger_text, show_ledger
+from dovebeam.pipelines.options.export import ExportOptions
+from dovebeam.pipelines.terminal.exit_codes import ExitCode
 from dovebeam.transforms import Config, load_config
 from support.commands import exporter, metric, write_config
 
@@ -158,3 +161,15 @@ def test_terminal(config: Config) -> None:
     show_ledger(ledger(config), out)
     assert "12,345" in out.getvalue()
     assert "\x1b[31mn" not in out.getvalue()
+
+
+def test_damaged_files(config: Config, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A job that could not read its files whole names each of them and has failed, although all rejects are kept."""
+    counters = {"read": 1, "undecodable": 1, "rejects_accounted": 1, "damaged/b.avro": 1, "damaged/a\x1b.avro": 2}
+    account = make_ledger(counters.items(), config, {})
+    assert account.imbalances() == ()
+    assert account.as_dict()["damaged"] == ["a\x1b.avro", "b.avro"]
+    assert close_job(account, ExportOptions(config=(), input=(), rejects=str(tmp_path / "rejects"))) == ExitCode.FAILED
+    said = capsys.readouterr().err
+    assert "2 of the input files are damaged" in said
+    assert "a\ufffd.avro" in said
