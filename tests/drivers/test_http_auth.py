@@ -193,7 +193,7 @@ def test_all_that_is_wrong_is_told_at_once() -> None:
     [
         ({"http_post_auth": "bearer", "http_post_auth_token": "env:DOVEBEAM_UNSET"}, "DOVEBEAM_UNSET is not set"),
         ({"http_post_headers": {"X": "file:/nonexistent"}}, "http_post_headers/X: open"),
-        ({"http_post_query": "env:DOVEBEAM_BAD"}, "http_post_query: it has a character"),
+        ({"http_post_query": "env:DOVEBEAM_BAD"}, "http_post_query: it cannot be a query: Query component"),
         ({"http_post_headers": {"X": "env:DOVEBEAM_BAD"}}, "http_post_headers/X: the value has a character"),
         ({"http_post_auth": "bearer", "http_post_auth_token": "env:DOVEBEAM_EMPTY"}, "auth_token: the value is empty"),
         (

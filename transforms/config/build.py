@@ -19,7 +19,7 @@ from dovebeam.transforms.config.places import Place, Report, Stage, at_line
 from dovebeam.transforms.config.settings import SETTINGS, Setting, settings_of
 from dovebeam.transforms.config.statements import ValueKind
 from dovebeam.transforms.config.types import Kind, ValueTypeError
-from dovebeam.transforms.config.urls import http_url_error, is_url_reference
+from dovebeam.transforms.config.urls import http_url_error, is_url_reference, sends_no_user
 from dovebeam.transforms.config.values import Value
 from dovebeam.transforms.config.variables import VariableError, VariableSyntaxError, expand, has_variables
 from dovebeam.transforms.formats import FormatName, TimeFormat
@@ -208,13 +208,16 @@ def check_targets(report: Report, exporter: Exporter, contexts: list[Context]) -
     target = settings.text(name)
     short = name.removeprefix("event_exporter_")
     if exporter.driver == "http-post":
-        problem = "" if is_url_reference(target) else http_url_error(target)
-        if problem:
-            message = f"event_exporter {exporter.name}: no event could be sent: {problem}"
-            suggestion = f"write: {short} = https://HOST/PATH"
-            if "0x0a" in problem:
+        problem = None if is_url_reference(target) else http_url_error(target)
+        if problem is not None:
+            message = f"event_exporter {exporter.name}: no event could be sent: Invalid HTTP URL: {problem.message}"
+            suggestion = f"{problem.advice}; for example: {short} = https://HOST/PATH"
+            if target.endswith("\n"):
                 suggestion = "a value read with '<' keeps the line end of its file; remove it from the file"
             report.error(place, message, suggestion=suggestion)
+        elif sends_no_user(target):
+            message = f"event_exporter {exporter.name}: user and password in {short} are sent only together"
+            report.warning(place, message, suggestion="write user:password@HOST, or neither of them")
         _check_tls_files(report, exporter, contexts)
     elif not target:
         message = f"event_exporter {exporter.name}: driver {exporter.driver} needs {short}"

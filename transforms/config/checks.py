@@ -187,8 +187,9 @@ class Checker:
             if self.expander.failed(assigned) or has_variables(text):
                 continue
             problem = setting.not_zero if setting.not_zero and _is_zero(name, text) else ""
-            if name == "http_client_proxy_url" and text and http_url_error(text):
-                problem = f"Invalid http_client_proxy_url: {http_url_error(text)}"
+            wrong = http_url_error(text) if name == "http_client_proxy_url" and text else None
+            if wrong is not None:
+                problem = f"Invalid http_client_proxy_url: {wrong.message}"
             if problem:
                 dovecot = self.before + problem
                 self.report.error(assigned.value.place, problem, dovecot=dovecot, stage=Stage.CHECK)

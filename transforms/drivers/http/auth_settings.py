@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from dovebeam.transforms.config.urls import http_query_error
 from dovebeam.transforms.drivers.base import Driver
 from dovebeam.transforms.drivers.http.secret_url import SecretUrl
 from dovebeam.transforms.drivers.secrets import NOTHING, Scheme, Secret
@@ -134,6 +135,8 @@ class AuthSettings(Driver):
             if name in _SECRETS:
                 sealed: Secret | SecretUrl | str = Secret.parse(setting, value)
                 _refuse_control_characters(setting, sealed)
+                if name == "http_post_query":
+                    _refuse_wrong_query(setting, sealed)
             else:
                 public, target = name == "http_post_oauth2_token_url", name == "http_post_url"
                 needed = bool(value) or target
@@ -233,3 +236,11 @@ def _refuse_control_characters(setting: str, secret: Secret | SecretUrl | str) -
         text = secret.reveal(setting)
         if any(c < " " or c == "\x7f" for c in text):
             raise DriverSettingError(setting, "it has a control character; remove it")
+
+
+def _refuse_wrong_query(setting: str, secret: Secret | SecretUrl | str) -> None:
+    """The same, for what cannot be a query."""
+    if isinstance(secret, Secret) and secret.scheme in {Scheme.LITERAL, Scheme.PLAIN}:
+        problem = http_query_error(secret.reveal(setting).removeprefix("?"))
+        if problem is not None:
+            raise DriverSettingError(setting, f"it cannot be a query: {problem}")

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Final
 
 import pycurl
 
-from dovebeam.transforms.drivers.http.options import Easy, set_proxy, set_sockets, set_tls, system_trust
+from dovebeam.transforms.drivers.http.options import Easy, set_proxy, set_sockets, set_tls, set_url, system_trust
 
 if TYPE_CHECKING:
     from dovebeam.transforms.drivers.http.access import Access
+    from dovebeam.transforms.drivers.http.url import HttpUrl
     from dovebeam.transforms.drivers.http_post import HttpPostDriver
 
 __all__ = ["HandlePool", "http_date"]
@@ -39,7 +40,7 @@ class HandlePool:
     def __init__(self, driver: HttpPostDriver, access: Access) -> None:
         self._driver = driver
         self.access = access
-        self._url = access.url.without_credentials
+        self._url = access.url
         self.size = driver.http_client_max_parallel_connections
         self.multi = pycurl.CurlMulti()
         self.multi.setopt(pycurl.M_MAXCONNECTS, self.size)
@@ -73,7 +74,7 @@ class HandlePool:
         handle = self.idle.pop() if self.idle else self._make()
         if self._elsewhere and handle in self._elsewhere:
             self._elsewhere.discard(handle)
-            handle.setopt(pycurl.URL, self._url)
+            self._aim(handle, self._url)
         if key:
             handle.setopt(pycurl.HTTPHEADER, [*self._headers, f"{self._key_header}: {key}"])
         elif self._stale and handle in self._stale:
@@ -85,22 +86,22 @@ class HandlePool:
         """Whether there is another credential after a 401, which requests that start from now on have."""
         if not self.access.refused():
             return False
-        if self._url != self.access.url.without_credentials:
-            self._url = self.access.url.without_credentials
+        if self._url.without_credentials != self.access.url.without_credentials:
+            self._url = self.access.url
             self._elsewhere.update(self._all)
         self._second = -1
         return True
 
-    def divert(self, handle: Easy, url: str, *, without_body: bool, timeout_msec: int) -> None:
+    def divert(self, handle: Easy, url: HttpUrl, *, without_body: bool, timeout_msec: int) -> None:
         """Points a handle at the target of a redirect."""
-        handle.setopt(pycurl.URL, url)
+        self._aim(handle, url)
         handle.setopt(pycurl.TIMEOUT_MS, timeout_msec)
         if without_body:
             handle.setopt(pycurl.HTTPGET, 1)
 
     def restore(self, handle: Easy) -> None:
         """Undoes `divert`."""
-        handle.setopt(pycurl.URL, self._url)
+        self._aim(handle, self._url)
         handle.setopt(pycurl.TIMEOUT_MS, self._driver.attempt_timeout_msec)
         handle.setopt(pycurl.POST, 1)
 
@@ -116,6 +117,9 @@ class HandlePool:
         for handles in (self.idle, self._all, self._stale, self._elsewhere):
             handles.clear()
         self.multi.close()
+
+    def _aim(self, handle: Easy, url: HttpUrl) -> None:
+        set_url(handle, url, by_proxy=self.access.proxy is not None)
 
     def _headers_at(self, second: int) -> list[str]:
         """Dovecot's headers, in its order as far as libcurl keeps it; a bare name stops libcurl's own header."""
@@ -135,7 +139,7 @@ class HandlePool:
         driver = self._driver
         handle = pycurl.Curl()
         handle.setopt(pycurl.NOSIGNAL, 1)
-        handle.setopt(pycurl.URL, self._url)
+        self._aim(handle, self._url)
         handle.setopt(pycurl.PATH_AS_IS, 1)
         handle.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)
         handle.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1)

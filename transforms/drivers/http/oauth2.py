@@ -12,7 +12,7 @@ from urllib.parse import quote_plus, urlencode
 
 import pycurl
 
-from dovebeam.transforms.drivers.http.options import set_proxy, set_tls, system_trust
+from dovebeam.transforms.drivers.http.options import set_proxy, set_tls, set_url, system_trust
 from dovebeam.transforms.drivers.http.tokens import Token
 from dovebeam.transforms.errors import DeliveryError
 
@@ -93,7 +93,8 @@ def _ask(driver: HttpPostDriver, access: Access, *, in_body: bool) -> tuple[int,
     handle = pycurl.Curl()
     try:
         handle.setopt(pycurl.NOSIGNAL, 1)
-        handle.setopt(pycurl.URL, url.without_credentials)
+        set_url(handle, url, by_proxy=access.proxy is not None)
+        handle.setopt(pycurl.PATH_AS_IS, 1)
         handle.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)
         handle.setopt(pycurl.TIMEOUT_MS, _TIMEOUT_MSEC)
         handle.setopt(pycurl.HTTPHEADER, headers)

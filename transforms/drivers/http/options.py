@@ -12,9 +12,10 @@ import pycurl
 
 if TYPE_CHECKING:
     from dovebeam.transforms.drivers.http.access import Access
+    from dovebeam.transforms.drivers.http.url import HttpUrl
     from dovebeam.transforms.drivers.http_post import HttpPostDriver
 
-__all__ = ["Easy", "set_proxy", "set_sockets", "set_tls", "system_trust"]
+__all__ = ["Easy", "set_proxy", "set_sockets", "set_tls", "set_url", "system_trust"]
 
 Easy = Any
 """A `pycurl.Curl`; pycurl has no types."""
@@ -30,6 +31,13 @@ _TLS: Final = {
     "TLSv1.3": pycurl.SSLVERSION_TLSv1_3,
     "LATEST": pycurl.SSLVERSION_TLSv1_3,
 }
+
+
+def set_url(handle: Easy, url: HttpUrl, *, by_proxy: bool) -> None:
+    """Sets what is requested, byte for byte: libcurl would write a %2f of the URL as %2F."""
+    handle.setopt(pycurl.URL, url.without_credentials)
+    whole = by_proxy and url.scheme == "http"  # a proxy gets https through a tunnel
+    handle.setopt(pycurl.REQUEST_TARGET, url.without_credentials if whole else url.target)
 
 
 def set_proxy(handle: Easy, access: Access) -> None:

@@ -41,4 +41,4 @@ def _parse(location: str) -> HttpUrl | None:
         target = parse_http_url("Location", location.partition("#")[0])
     except DriverSettingError:
         return None
-    return target if target.credentials is None else None
+    return None if target.has_userinfo else target

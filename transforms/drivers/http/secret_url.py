@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from dovebeam.transforms.drivers.http.url import HttpUrl, forbidden_in_target, parse_http_url
+from dovebeam.transforms.config.urls import http_query_error
+from dovebeam.transforms.drivers.http.url import HttpUrl, parse_http_url
 from dovebeam.transforms.drivers.secrets import NOTHING, Secret, is_reference
 from dovebeam.transforms.errors import DeliveryError, DriverSettingError
 
@@ -49,7 +50,7 @@ class SecretUrl:
             return cls(None, whole=Secret.parse(setting, text))
         url = parse_http_url(setting, text)
         if public_query:
-            if url.credentials is not None:
+            if url.has_userinfo:
                 raise DriverSettingError(setting, "user and password in it are not used; remove them")
             return cls(url)
         path, mark, query = url.target.partition("?")
@@ -82,11 +83,11 @@ class SecretUrl:
             message = f"{setting}: the URL has a query of its own, and http_post_query is set (keep one of the two)"
             raise DeliveryError(message, self.endpoint)
         setting = "event_exporter_http_post_query"
-        query = f"?{other_query.removeprefix('?')}"
-        if forbidden_in_target(query) or "#" in query:
-            message = f"{setting}: it has a character that a URL cannot have (write it as %XX)"
-            raise DeliveryError(message, self.endpoint)
-        return replace(url, target=path + query)
+        query = other_query.removeprefix("?")
+        problem = http_query_error(query)
+        if problem is not None:
+            raise DeliveryError(f"{setting}: it cannot be a query: {problem}", self.endpoint)
+        return replace(url, target=f"{path}?{query}")
 
     def _put_together(self, setting: str, visible: HttpUrl) -> HttpUrl:
         user = self.user.reveal(setting).encode("utf-8", "surrogateescape") if self.user else None

@@ -236,7 +236,7 @@ class Delivery:
         timeout = driver.attempt_timeout_msec
         left = max(1, timeout - int(request.redirect_secs * 1000)) if timeout else 0
         # Dovecot's rule for 303: GET without a body, for all others the same request again.
-        self._pool.divert(handle, target.without_credentials, without_body=status == 303, timeout_msec=left)
+        self._pool.divert(handle, target, without_body=status == 303, timeout_msec=left)
         self._pool.multi.add_handle(handle)
 
     def _free(self, handle: Easy) -> Request:

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import base64
-import re
 from dataclasses import dataclass, field
 from typing import Final
-from urllib.parse import unquote_to_bytes
 
+from dovebeam.transforms.config.urls import HttpUrlError, split_http_url
 from dovebeam.transforms.errors import DriverSettingError
 
-__all__ = ["HttpUrl", "forbidden_in_target", "parse_http_url", "same_site"]
+__all__ = ["HttpUrl", "parse_http_url", "same_site"]
 
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
-_AUTHORITY: Final = re.compile(r"(?:([^@]*)@)?(\[[0-9A-Fa-f:.]+\]|[^\[\]:@]+)(?::([0-9]{0,5}))?\Z")
-_FORBIDDEN: Final = re.compile(r"[\x00-\x20\x7f\"<>\\^`{|}]|[^\x00-\x7f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +24,8 @@ class HttpUrl:
         port: the scheme's own if the URL has none.
         explicit_port: whether the URL names the port.
         target: path and query, as they stand on the request line.
-        credentials: user:password with %XX decoded, None without user information.
+        credentials: user:password with %XX decoded; None if Dovecot sends none: without a user, or without a colon.
+        has_userinfo: whether the URL has anything before an `@`.
     """
 
     scheme: str
@@ -36,6 +34,7 @@ class HttpUrl:
     explicit_port: bool
     target: str = field(repr=False)
     credentials: bytes | None = field(default=None, repr=False)
+    has_userinfo: bool = False
 
     @property
     def endpoint(self) -> str:
@@ -62,34 +61,26 @@ def parse_http_url(setting: str, text: str) -> HttpUrl:
         text: the URL. No error repeats it, because it may hold a password or a token.
 
     Raises:
-        DriverSettingError: it is no URL that could be requested.
+        DriverSettingError: it is not a URL that could be requested.
     """
-    scheme, colon, rest = text.partition(":")
-    if not colon or not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.\-]*", scheme):
-        raise _invalid(setting, "Relative HTTP URL not allowed", "begin it with http:// or https://")
-    scheme = scheme.lower()
-    if scheme not in _DEFAULT_PORTS:
-        raise _invalid(setting, "Not an HTTP URL", "begin it with http:// or https://")
-    if not rest.startswith("//"):
-        raise _invalid(setting, "HTTP URL does not allow empty host identifier", "write two slashes before the host")
-    # User information may hold any character but these three: a slash in a password has to be written as %2F.
-    authority = re.split(r"[/?#]", rest[2:], maxsplit=1)[0]
-    target = rest[2 + len(authority) :]
-    user, host, port = _split_authority(setting, authority)
-    if "#" in target:
-        raise _invalid(setting, "URL fragment not allowed for HTTP URL in this context", "remove the part from # on")
-    if _FORBIDDEN.search(target):
-        raise _invalid(setting, "the path or query has a character that a URL cannot have", "write it as %XX")
-    if not target.startswith("/"):
-        target = f"/{target}"
-    credentials = None if user is None else _decode_user(setting, user)
-    number = int(port) if port else _DEFAULT_PORTS[scheme]
-    return HttpUrl(scheme, host.lower(), number, bool(port), target, credentials)
-
-
-def forbidden_in_target(text: str) -> bool:
-    """Whether a path or query has a character that has to be written as %XX."""
-    return _FORBIDDEN.search(text) is not None
+    try:
+        parts = split_http_url(text)
+    except HttpUrlError as error:
+        raise _invalid(setting, error.message, error.advice) from None
+    credentials = None
+    if parts.user and parts.password is not None:
+        credentials = b"%b:%b" % (parts.user, parts.password)
+        if b":" in parts.user:
+            raise _invalid(setting, "a user with a colon in it cannot be sent", "choose another user")
+    return HttpUrl(
+        parts.scheme,
+        parts.host.lower(),
+        parts.port or _DEFAULT_PORTS[parts.scheme],
+        parts.port is not None,
+        parts.path if parts.query is None else f"{parts.path}?{parts.query}",
+        credentials,
+        parts.user is not None,
+    )
 
 
 def same_site(origin: HttpUrl, other: HttpUrl) -> bool:
@@ -100,29 +91,6 @@ def same_site(origin: HttpUrl, other: HttpUrl) -> bool:
         "http",
         "https",
     )
-
-
-def _split_authority(setting: str, authority: str) -> tuple[str | None, str, str]:
-    found = _AUTHORITY.match(authority)
-    if found is None or _FORBIDDEN.search(found[2]) or "%" in found[2]:
-        if not authority.rpartition("@")[2] or authority.rpartition("@")[2].startswith(":"):
-            raise _invalid(setting, "HTTP URL does not allow empty host identifier", "name the host")
-        raise _invalid(setting, "Invalid host or port", "write host, host:port or user:password@host:port")
-    if found[3] and not 0 < int(found[3]) < 65536:
-        raise _invalid(setting, "Invalid port number", "a port is a number from 1 to 65535")
-    return found[1], found[2], found[3] or ""
-
-
-def _decode_user(setting: str, user: str) -> bytes:
-    name, colon, password = user.partition(":")
-    decoded = unquote_to_bytes(name) + b":" + unquote_to_bytes(password)
-    if not colon or b":" in unquote_to_bytes(name):
-        raise _invalid(
-            setting, "the user information is not user:password", "write both, a colon in the user is impossible"
-        )
-    if re.search(rb"[\x00-\x1f\x7f]", decoded):
-        raise _invalid(setting, "the user information has a control character", "remove it")
-    return decoded
 
 
 def _invalid(setting: str, message: str, advice: str) -> DriverSettingError:
