@@ -16,6 +16,7 @@ def test_members_are_those_of_dead_letter_tables() -> None:
     assert list(record) == [
         "timestamp", "payloadString", "payloadBytes", "attributes", "errorMessage", "stacktrace",
         "stage", "metric", "exporter", "attempts", "httpStatus", "endpointHost", "sourceUri", "sourceOffset", "contentHash",
+        "truncated", "heldBack",
     ]  # fmt: skip
     assert record["payloadString"] == "x\ufffd"
     assert (record["errorMessage"], record["stage"]) == ("bad (byte 1)", "decode")

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from dovebeam.transforms.config import load_config
+from dovebeam.transforms.decoding import decode_block
 from dovebeam.transforms.drivers import RoutingError
 from dovebeam.transforms.event import Event
 from dovebeam.transforms.identity import payload_key
-from dovebeam.transforms.reject import Reject, make_reject, reject_to_json, with_note
+from dovebeam.transforms.reject import Reject, make_reject, reject_to_json, without_sending
 from dovebeam.transforms.resending import ResendPlan, Resent, make_resend_plan, max_record_bytes
 from dovebeam.transforms.sources import Block
 from support.commands import exporter, metric, write_config
@@ -106,12 +107,49 @@ def test_line_that_still_is_no_event(tmp_path: Path, payload: bytes) -> None:
         assert getattr(after, name) == getattr(before, name)
 
 
-def test_head_of_a_line_is_never_taken_for_an_event(tmp_path: Path) -> None:
-    """The first bytes of a line of tab-text may look like an event that has less."""
-    head = make_reject("decode", b"event:done\tfield:user=u", "the line has 99 bytes ...; this is its head")
-    (held,) = resend(plan(tmp_path), head).held
+_HEAD = b"event:done\tfield:user=u"
+_REST_IS_MISSING = "the rest of the line is missing (export its file again: whole, or with a larger --max_line_bytes)"
+_OLD_WORDS = "the line has 99 bytes, more than the limit of 24; this is its head (byte 24)"
+
+
+def _old(reject: Reject) -> bytes:
+    """The record as version 0.1.0 wrote it."""
+    members = json.loads(reject_to_json(reject))
+    del members["truncated"], members["heldBack"]
+    return json.dumps(members).encode()
+
+
+@pytest.mark.parametrize("old", [False, True])
+def test_head_of_a_line_is_never_taken_for_an_event(tmp_path: Path, old: bool) -> None:
+    """The first bytes of a line of tab-text may look like an event that has less; so of a file of version 0.1.0."""
+    head = make_reject("decode", _HEAD, _OLD_WORDS if old else "whatever it says", truncated=True)
+    (held,) = resend(plan(tmp_path), _old(head) if old else head).held
     assert held.error_message.startswith(head.error_message)
-    assert "the rest of the line is missing" in held.error_message
+    assert "the rest of the line is missing" in held.held_back
+
+
+@pytest.mark.parametrize("reason", ["the member 'this is its head' is unknown", _OLD_WORDS])
+@pytest.mark.parametrize("old", [False, True])
+def test_words_of_an_event_hold_nothing_back(tmp_path: Path, reason: str, old: bool) -> None:
+    """An error that repeats what stands in a line decides nothing; only a file without the member is told by its words."""
+    whole = make_reject("decode", _HEAD, reason)
+    resent = resend(plan(tmp_path), _old(whole) if old else whole)
+    assert len(resent.held) == (1 if old and reason == _OLD_WORDS else 0)
+    assert resent.matched == 1 - len(resent.held)
+
+
+def test_damaged_file_of_rejects(tmp_path: Path) -> None:
+    """What it has lost are rejects, of which none is taken for a record or an event."""
+    block = Block("/rejects", 0, reject_to_json(record()), "rejects", damage="the file is cut off", records=3)
+    resent = plan(tmp_path).resend_block(block)
+    assert (resent.read, [reject.truncated for reject in resent.rejects], resent.batches) == (3, [True] * 3, [])
+
+
+def test_pieces_of_a_damaged_file_are_held_back(tmp_path: Path) -> None:
+    """What is left of a line is not sent as an event."""
+    block = Block("/in", 0, _HEAD, "tab-text", damage="the file is cut off", records=2)
+    rejects = decode_block(block).rejects
+    assert resend(plan(tmp_path), *rejects).held == [without_sending(each, _REST_IS_MISSING) for each in rejects]
 
 
 @pytest.mark.parametrize(
@@ -147,6 +185,7 @@ def test_maximum(tmp_path: Path, stage: str, attempts: int) -> None:
     assert held.error_message == (
         f"was wrong [not sent again: it was tried {attempts} times (--max_attempts allows more)]"
     )
+    assert held.held_back == f"it was tried {attempts} times (--max_attempts allows more)"
     assert held.timestamp == before.timestamp
     (again,) = resend(plan(tmp_path), held).held
     assert again == held
@@ -222,7 +261,15 @@ def test_notes_do_not_pile_up() -> None:
     """A later note replaces the one before, and neither makes the text grow beyond its limit."""
     noted = record()
     for number in range(5):
-        noted = with_note(noted, f"because [{number}] " + "x" * 300)
-    assert noted.error_message.startswith("was wrong [not sent again: because (4) ")
+        noted = without_sending(noted, f"because [{number}] " + "x" * 300)
+    assert noted.error_message.startswith("was wrong [not sent again: because [4] ")
     assert noted.error_message.count("not sent again") == 1
-    assert len(with_note(make_reject("deliver", b"", "y" * 5000), "z").error_message) == 2000
+    assert len(without_sending(make_reject("deliver", b"", "y" * 5000), "z").error_message) == 2000
+
+
+def test_what_failed_again_was_sent(tmp_path: Path) -> None:
+    """A record that was held back once and is sent later says nothing of that any more."""
+    held = without_sending(record("decode", b"junk"), "it was tried too often")
+    (after,) = resend(plan(tmp_path), held).rejects
+    assert after.held_back == ""
+    assert "not sent again" not in after.error_message

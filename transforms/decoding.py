@@ -18,10 +18,7 @@ from dovebeam.transforms.event import Event
 from dovebeam.transforms.reject import Reject, decode_reject
 from dovebeam.transforms.sources import Block, Message, avro_records, message_at, message_of, schema_kind
 
-__all__ = ["HEAD_WORDS", "BlockEvents", "decode_block"]
-
-HEAD_WORDS: Final = "this is its head"
-"""In the reason of a reject whose payload is only the begin of a line."""
+__all__ = ["BlockEvents", "decode_block", "lost_lines"]
 
 _EMPTY: Final = "the message is empty, and so holds no event"
 
@@ -52,11 +49,11 @@ def decode_block(block: Block, max_line_bytes: int = DEFAULT_MAX_LINE_BYTES) -> 
         max_line_bytes: longer lines are rejected.
     """
     if block.damage:
-        return BlockEvents(_none(), _lost(block))
+        return BlockEvents(_none(), lost_lines(block))
     if block.overlong_bytes:
-        reason = f"the line has {block.overlong_bytes} bytes, more than the limit of {max_line_bytes}; {HEAD_WORDS}"
+        reason = f"the line has {block.overlong_bytes} bytes, more than the limit of {max_line_bytes}; this is its head"
         error = DecodeError(reason, max_line_bytes)
-        return BlockEvents(_none(), [decode_reject(block.data, error, block.uri, block.offset)])
+        return BlockEvents(_none(), [decode_reject(block.data, error, block.uri, block.offset, truncated=True)])
     if block.format == "avro":
         return _decode_avro(block, max_line_bytes)
     if block.format == "rejects":  # rejects of rejects would hide the events deeper each time
@@ -69,11 +66,12 @@ def decode_block(block: Block, max_line_bytes: int = DEFAULT_MAX_LINE_BYTES) -> 
     return BlockEvents(decoded, rejects)
 
 
-def _lost(block: Block) -> list[Reject]:
+def lost_lines(block: Block) -> list[Reject]:
     """A reject for each line or record that a file has lost; the first one holds what there is of them."""
     error = DecodeError(block.damage)
     payloads = [block.data, *[b""] * (block.records - 1)]
-    return [decode_reject(payload, error, block.uri, block.offset) for payload in payloads[: block.records]]
+    lost = payloads[: block.records]
+    return [decode_reject(payload, error, block.uri, block.offset, truncated=True) for payload in lost]
 
 
 def _rejects_of_messages(block: Block, decoded: DecodedBlock) -> list[Reject]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import re
 from collections.abc import Iterable
 from typing import Final, Literal
 
@@ -20,18 +21,23 @@ __all__ = [
     "Stage",
     "as_payload",
     "decode_reject",
+    "is_truncated",
     "make_reject",
     "reject_from_json",
     "reject_to_json",
     "rejected_again",
     "with_attributes",
-    "with_note",
+    "without_sending",
 ]
 
 Stage = Literal["decode", "route", "deliver"]
 
 _MAX_MESSAGE_CHARS: Final = 2000
-_NOTE: Final = " [not sent again: "
+_OLD_TRUNCATED: Final = re.compile(
+    r"(?:the line has \d+ bytes, more than the limit of \d+|not a reject record, but a line of \d+ bytes); "
+    r"this is its head \(byte \d+\)"
+)
+"""How version 0.1.0, which had no `truncated`, said so."""
 
 
 class Attribute(msgspec.Struct, frozen=True):
@@ -63,6 +69,9 @@ class Reject(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=
         source_offset: byte offset of its line in that file (uncompressed), None if unknown; of a record of Avro, that
             of its block plus its number in there.
         content_hash: SHA-256 of the payload, in hex.
+        truncated: whether the payload is only a part of the line that was read, so that it must not be taken for an
+            event; None in a file of version 0.1.0 (see `is_truncated`).
+        held_back: why it was not sent again the last time somebody wanted that; empty if it was, or nobody did.
     """
 
     timestamp: str
@@ -80,9 +89,10 @@ class Reject(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=
     source_uri: str = ""
     source_offset: int | None = None
     content_hash: str = ""
+    truncated: bool | None = None
+    held_back: str = ""
 
 
-_NO_BRACKETS: Final = str.maketrans("[]", "()")
 _encoder: Final = msgspec.json.Encoder()
 _decoder: Final = msgspec.json.Decoder(Reject)
 
@@ -100,6 +110,7 @@ def make_reject(
     source_uri: str = "",
     source_offset: int | None = None,
     attributes: Iterable[tuple[str, str]] = (),
+    truncated: bool = False,
 ) -> Reject:
     """The record of `payload`, rejected now for `reason`."""
     return Reject(
@@ -118,6 +129,7 @@ def make_reject(
         source_uri=source_uri,
         source_offset=source_offset,
         content_hash=hashlib.sha256(payload).hexdigest(),
+        truncated=truncated,
     )
 
 
@@ -127,11 +139,26 @@ def decode_reject(
     source_uri: str = "",
     source_offset: int | None = None,
     attributes: Iterable[tuple[str, str]] = (),
+    *,
+    truncated: bool = False,
 ) -> Reject:
-    """The record of a line that is not an event."""
+    """The record of a line that is not an event, or of what there is of the line."""
     return make_reject(
-        "decode", line, str(error), source_uri=source_uri, source_offset=source_offset, attributes=attributes
+        "decode",
+        line,
+        str(error),
+        source_uri=source_uri,
+        source_offset=source_offset,
+        attributes=attributes,
+        truncated=truncated,
     )
+
+
+def is_truncated(record: Reject) -> bool:
+    """Whether its payload is only a part of a line, also of a record that version 0.1.0 wrote."""
+    if record.truncated is None:
+        return record.stage == "decode" and _OLD_TRUNCATED.match(record.error_message) is not None
+    return record.truncated
 
 
 def rejected_again(
@@ -153,6 +180,7 @@ def rejected_again(
         attempts=record.attempts + attempts,
         http_status=http_status,
         endpoint_host=endpoint_host,
+        held_back="",
     )
 
 
@@ -166,6 +194,7 @@ def as_payload(record: Reject, payload: bytes, *, metric: str, exporter: str) ->
         metric=metric,
         exporter=exporter,
         content_hash=hashlib.sha256(payload).hexdigest(),
+        truncated=False,
     )
 
 
@@ -174,13 +203,18 @@ def with_attributes(record: Reject, attributes: Iterable[tuple[str, str]]) -> Re
     return msgspec.structs.replace(record, attributes=[Attribute(key, value) for key, value in attributes])
 
 
-def with_note(record: Reject, why: str) -> Reject:
-    """The same record with a note behind its error, in place of an older note: why it was not sent again."""
-    error = record.error_message
-    if _NOTE in error:
-        error = error[: error.rindex(_NOTE)]
-    tail = f"{_NOTE}{why.translate(_NO_BRACKETS)}]"
-    return msgspec.structs.replace(record, error_message=error[: _MAX_MESSAGE_CHARS - len(tail)] + tail)
+def without_sending(record: Reject, why: str) -> Reject:
+    """The same record, held back; behind its error, for people, stands why, in place of why it was the last time."""
+    why = why[:_MAX_MESSAGE_CHARS]
+    error = record.error_message.removesuffix(_note(record.held_back)) if record.held_back else record.error_message
+    tail = _note(why)
+    return msgspec.structs.replace(
+        record, error_message=error[: max(0, _MAX_MESSAGE_CHARS - len(tail))] + tail, held_back=why
+    )
+
+
+def _note(why: str) -> str:
+    return f" [not sent again: {why}]"
 
 
 def reject_to_json(reject: Reject) -> bytes:

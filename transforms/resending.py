@@ -24,14 +24,21 @@ import msgspec
 
 from dovebeam.transforms.codecs import DEFAULT_MAX_LINE_BYTES, decode_json, decode_tab
 from dovebeam.transforms.config import Config
-from dovebeam.transforms.decoding import HEAD_WORDS
+from dovebeam.transforms.decoding import lost_lines
 from dovebeam.transforms.drivers import Router, RoutingError
 from dovebeam.transforms.errors import DecodeError
 from dovebeam.transforms.event import Event
 from dovebeam.transforms.formats import Formatter
 from dovebeam.transforms.outcome import PayloadBatch
 from dovebeam.transforms.plan import ExportPlan, make_plan, metric_formatter
-from dovebeam.transforms.reject import Reject, decode_reject, reject_from_json, rejected_again, with_note
+from dovebeam.transforms.reject import (
+    Reject,
+    decode_reject,
+    is_truncated,
+    reject_from_json,
+    rejected_again,
+    without_sending,
+)
 from dovebeam.transforms.sources import Block
 
 __all__ = ["DEFAULT_MAX_ATTEMPTS", "ResendPlan", "Resent", "make_resend_plan", "max_record_bytes"]
@@ -116,15 +123,20 @@ class ResendPlan:
     def resend_block(self, block: Block) -> Resent:
         """What becomes of the records of a block."""
         resent = Resent()
+        if block.damage:
+            resent.rejects += lost_lines(block)
+            resent.read += len(resent.rejects)
+            return resent
         for line, offset in _lines(block):
             resent.read += 1
             try:
                 if block.overlong_bytes:
-                    reason = f"not a reject record, but a line of {block.overlong_bytes} bytes; {HEAD_WORDS}"
+                    reason = f"not a reject record, but a line of {block.overlong_bytes} bytes; this is its head"
                     raise DecodeError(reason)
                 record = reject_from_json(line)
             except DecodeError as error:
-                resent.rejects.append(decode_reject(line, error, block.uri, offset))
+                truncated = bool(block.overlong_bytes)
+                resent.rejects.append(decode_reject(line, error, block.uri, offset, truncated=truncated))
             else:
                 self._resend(record, resent)
         return resent
@@ -132,7 +144,7 @@ class ResendPlan:
     def _resend(self, record: Reject, resent: Resent) -> None:
         why_not = self._why_not(record)
         if why_not:
-            resent.held.append(with_note(record, why_not))
+            resent.held.append(without_sending(record, why_not))
         elif record.stage == "deliver":
             resent.resent[record.exporter] += 1
             resent.add_payload(record.exporter, record.metric, record.payload_bytes, None, record)
@@ -145,9 +157,9 @@ class ResendPlan:
         """Why a record is not sent, or an empty string."""
         if record.attempts >= self._max_attempts:
             return f"it was tried {record.attempts} times (--max_attempts allows more)"
+        if is_truncated(record):
+            return "the rest of the line is missing (export its file again: whole, or with a larger --max_line_bytes)"
         if record.stage == "decode":
-            if HEAD_WORDS in record.error_message:
-                return "the rest of the line is missing (export it with a larger --max_line_bytes)"
             return ""
         if record.exporter not in self._routers:
             return f"no metric names an exporter {record.exporter!r} (add it, or correct the name)"

@@ -106,6 +106,8 @@ class RejectRow(NamedTuple):
     sourceUri: str  # noqa: N815
     sourceOffset: Optional[int]  # noqa: N815
     contentHash: str  # noqa: N815
+    truncated: Optional[bool]
+    heldBack: str  # noqa: N815
 
 
 def event_to_row(event: Event) -> EventRow:
@@ -158,6 +160,8 @@ def reject_to_row(reject: Reject) -> RejectRow:
         sourceUri=_text(reject.source_uri),
         sourceOffset=reject.source_offset,
         contentHash=reject.content_hash,
+        truncated=reject.truncated,
+        heldBack=_text(reject.held_back),
     )
 
 
