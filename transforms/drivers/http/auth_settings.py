@@ -6,13 +6,13 @@ are `Secret`s in the driver's description, so that it can travel and be shown.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 from dovebeam.transforms.config.urls import http_query_error
 from dovebeam.transforms.drivers.base import Driver
+from dovebeam.transforms.drivers.http.header_names import header_name_problem
 from dovebeam.transforms.drivers.http.secret_url import SecretUrl
 from dovebeam.transforms.drivers.secrets import NOTHING, Scheme, Secret
 from dovebeam.transforms.errors import DriverSettingError
@@ -44,21 +44,6 @@ _SECRETS: Final = (
 )
 _OF_METHODS: Final = tuple(dict.fromkeys(name for both in AUTH_METHODS.values() for names in both for name in names))
 _SHARED: Final = ("http_client_", "ssl_")
-
-_HEADER_NAME: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,200}\Z")
-_OWN_HEADERS: Final[Mapping[str, str]] = {
-    "content-type": "use http_post_content_type",
-    "content-encoding": "use http_post_compression",
-    "user-agent": "use http_client_user_agent",
-    "proxy-authorization": "use http_client_proxy_username and http_client_proxy_password",
-    **dict.fromkeys(
-        (
-            "connection content-length date expect host keep-alive proxy-connection te trailer transfer-encoding "
-            "upgrade"
-        ).split(),
-        "the driver writes it itself",
-    ),
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,13 +194,9 @@ def setting_name(field_name: str) -> str:
 
 
 def _header(name: str, value: str | Secret) -> Secret:
-    if not _HEADER_NAME.match(name):
-        raise _header_error(
-            name[:40] if name.isprintable() else "", "a header's name has no such characters; correct it"
-        )
-    own = _OWN_HEADERS.get(name.lower())
-    if own:
-        raise _header_error(name, f"it cannot be set like this; {own}")
+    problem = header_name_problem(name)
+    if problem:
+        raise _header_error(name[:40] if name.isprintable() else "", problem)
     try:
         secret = Secret.parse("", value)
         _refuse_control_characters("", secret)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import re
 from typing import TYPE_CHECKING, Final
 
 from dovebeam.transforms.drivers.http.bodies import BATCH_FORMATS, COMPRESSIONS, CONTENT_TYPES
+from dovebeam.transforms.drivers.http.header_names import header_name_problem
 from dovebeam.transforms.errors import DeliveryError, DriverSettingError, UnknownNameError
 
 if TYPE_CHECKING:
@@ -36,11 +36,6 @@ _WORDS: Final = (
     ("http_post_compression", COMPRESSIONS),
 )
 _PRINTABLE: Final = ("http_client_user_agent", "http_post_content_type")
-_HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}\Z")
-_OWN_HEADERS: Final = frozenset(
-    "accept authorization connection content-encoding content-length content-type date expect host proxy-authorization "
-    "proxy-connection te trailer transfer-encoding upgrade user-agent".split()
-)
 
 
 def check_settings(driver: HttpPostDriver) -> None:
@@ -95,9 +90,9 @@ def _check_bodies(driver: HttpPostDriver) -> None:
 def _check_retries(driver: HttpPostDriver) -> None:
     _ = driver.status_rules
     header = driver.http_post_idempotency_header
-    if header and (not _HEADER_NAME.match(header) or header.lower() in _OWN_HEADERS):
-        message = "write the name of a header that is free, for example Idempotency-Key"
-        raise _wrong("http_post_idempotency_header", message)
+    problem = header_name_problem(header, for_key=True) if header else ""
+    if problem:
+        raise _wrong("http_post_idempotency_header", f"header {header[:40]!r}: {problem}")
     if driver.http_post_retry_budget_msec and driver.max_attempts == 1:
         message = "with one attempt there are no retries to limit; raise http_client_request_max_attempts"
         raise _wrong("http_post_retry_budget", message)
