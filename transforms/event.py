@@ -71,6 +71,11 @@ class Event(msgspec.Struct, frozen=True, eq=False, gc=False, omit_defaults=True,
         return [] if self.raw_categories is UNSET else self.raw_categories
 
     @property
+    def exported_categories(self) -> list[str] | None:
+        """All categories; None if they were not exported, which for the types of addresses is not the same as none."""
+        return None if self.raw_categories is UNSET else self.raw_categories
+
+    @property
     def fields(self) -> dict[str, Value]:
         """The fields in order, with their types; for an event from an export each access recovers them anew."""
         return {} if self.raw_fields is UNSET else self.raw_fields
@@ -134,9 +139,10 @@ class ExportedEvent(Event, frozen=True, eq=False, gc=False, omit_defaults=True, 
         """The fields in order, types recovered by name; see `Catalogue` for what cannot be recovered."""
         if self.raw_fields is UNSET:
             return {}
-        recover, is_candidate, name = CATALOGUE.recover, CATALOGUE.is_candidate, self.name
+        recover, is_candidate = CATALOGUE.recover, CATALOGUE.is_candidate
+        name, categories = self.name, self.exported_categories
         return {
-            key: recover(key, value, name) if type(value) is str and is_candidate(key) else value
+            key: recover(key, value, name, categories) if type(value) is str and is_candidate(key) else value
             for key, value in self.raw_fields.items()
         }
 
@@ -144,7 +150,7 @@ class ExportedEvent(Event, frozen=True, eq=False, gc=False, omit_defaults=True, 
         """The value of one field with its type, or None."""
         value = None if self.raw_fields is UNSET else self.raw_fields.get(key)
         if type(value) is str and CATALOGUE.is_candidate(key):
-            return CATALOGUE.recover(key, value, self.name)
+            return CATALOGUE.recover(key, value, self.name, self.exported_categories)
         return value
 
 

@@ -69,7 +69,13 @@ def _count(count: MetricCount) -> dict[str, Any]:
     }
     if count.profile is not None:
         found["comparisons"] = [
-            {"comparison": str(each.comparison), "true": each.true, "false": each.false, "misses": list(each.misses)}
+            {
+                "comparison": str(each.comparison),
+                "true": each.true,
+                "false": each.false,
+                "misses": list(each.misses),
+                **({"notes": list(each.notes)} if each.notes else {}),
+            }
             for each in count.profile.counts
         ]
     return found
@@ -84,7 +90,12 @@ def _trial(trial: Trial) -> dict[str, Any]:
                 "name": metric.name,
                 "matches": explanation.matched,
                 "comparisons": [
-                    {"comparison": str(each.comparison), "outcome": each.outcome, "found": value_text(each.found)}
+                    {
+                        "comparison": str(each.comparison),
+                        "outcome": each.outcome,
+                        "found": value_text(each.found),
+                        **({"note": each.note} if each.note else {}),
+                    }
                     for each in explanation.findings
                 ],
                 "payload": payload.decode("utf-8", "replace"),

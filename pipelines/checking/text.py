@@ -117,7 +117,7 @@ def _sample_tables(sample: Sample, options: CheckOptions) -> Iterator[Table]:
     if options.explain:
         for count in sample.metrics:
             yield _profile(count)
-    notes = [*_bad_lines(sample), *_filter_warnings(sample.metrics)]
+    notes = [*_bad_lines(sample), *_filter_warnings(sample.metrics), *_type_notes(sample.metrics)]
     yield Table(("note",), frozenset(), notes)
 
 
@@ -147,6 +147,13 @@ def _filter_warnings(counts: Iterable[MetricCount]) -> Iterator[tuple[str]]:
             yield (printable(f"metric {count.metric.name}: {warning.text}"),)
 
 
+def _type_notes(counts: Iterable[MetricCount]) -> Iterator[tuple[str]]:
+    for count in counts:
+        for each in () if count.profile is None else count.profile.counts:
+            for note in each.notes:
+                yield (printable(f"metric {count.metric.name}: {each.comparison}, {note}"),)
+
+
 def _show_trials(trials: Iterable[Trial]) -> None:
     for trial in trials:
         sys.stdout.write(f"\n{printable(trial.event.name or 'an event without a name')}\n")
@@ -163,6 +170,8 @@ def _verdict_lines(verdict: Verdict) -> Iterator[str]:
         yield f"  {finding.outcome:13}  {printable(str(finding.comparison))}  ({_found(finding)})"
         if finding.warning is not None:
             yield f"                 {printable(finding.warning.text)}"
+        if finding.note:
+            yield f"                 {printable(finding.note)}"
     if explanation.matched and metric.exporter:
         yield f"  {metric.exporter} gets: {printable(payload.decode('utf-8', 'replace').expandtabs(1))}"
 

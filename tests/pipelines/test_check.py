@@ -208,6 +208,25 @@ def test_explain_an_input(tmp_path: Path) -> None:
     assert sample["metrics"][0]["comparisons"][1] == {"comparison": "n>5", "true": 1, "false": 1, "misses": ["1"]}
 
 
+def test_addresses_that_are_text(tmp_path: Path) -> None:
+    """A network that never matches because Dovecot stored the address as text is named, and so is a guess."""
+    config = one(tmp_path, "drop", filter_="remote_ip=127.0.0.0/8")
+    known = '{"event":"a","categories":["smtp-server"],"fields":{"remote_ip":"127.0.0.1"}}'
+    unknown = '{"event":"a","fields":{"remote_ip":"127.0.0.1"}}'
+    events = write_events(tmp_path, [known.encode(), unknown.encode()])
+    text = "remote_ip is text in this event, a network never matches it (remote_ip=127.* matches both)"
+    guess = "the type of remote_ip is a guess here, since the event has no categories"
+    ran = check(config, "--input", events, "--explain")
+    assert f"metric m: remote_ip=127.0.0.0/8, 1 of 2 events: {text}" in ran.out
+    assert f"metric m: remote_ip=127.0.0.0/8, 1 of 2 events: {guess}" in ran.out
+    for line, note in ((known, text), (unknown, guess)):
+        assert note in check(config, "--event", line).out
+        trial = as_json(config, "--event", line)["sample"]["events"][0]
+        assert trial["metrics"][0]["comparisons"][0]["note"].startswith(note)
+    (comparison,) = as_json(config, "--input", events, "--explain")["sample"]["metrics"][0]["comparisons"]
+    assert [note.partition(":")[0] for note in comparison["notes"]] == ["1 of 2 events"] * 2
+
+
 def test_filter_warnings(tmp_path: Path) -> None:
     """What Dovecot would write to its log when a type does not fit is shown, with or without --explain."""
     config = one(tmp_path, "drop", filter_="event=a AND n=fish")

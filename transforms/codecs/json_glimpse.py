@@ -16,6 +16,7 @@ from dovebeam.transforms.codecs.json_block import object_borders
 from dovebeam.transforms.codecs.json_shapes import UNFIT
 from dovebeam.transforms.event import Event, ExportedEvent
 from dovebeam.transforms.values import INT64_MAX, INT64_MIN
+from dovebeam.transforms.values.catalogue import CATALOGUE
 
 __all__ = ["Glimpser", "Glimpses"]
 
@@ -52,11 +53,13 @@ class Glimpser:
 
     Args:
         fields: the keys of the fields that filters compare.
-        categories: whether filters compare categories.
+        categories: whether filters compare categories; they are decoded as well if the type of a field depends on them.
     """
 
     def __init__(self, fields: Iterable[str], *, categories: bool) -> None:
-        self._decode: Final = msgspec.json.Decoder(_glimpse_type(sorted(fields), categories=categories)).decode_lines
+        fields = sorted(fields)
+        categories = categories or any(map(CATALOGUE.needs_categories, fields))
+        self._decode: Final = msgspec.json.Decoder(_glimpse_type(fields, categories=categories)).decode_lines
 
     def glimpse(self, text: bytes) -> Glimpses | None:
         """The lines of a block (LF only), or None if one of them is not what it should be, as far as is looked."""

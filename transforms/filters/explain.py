@@ -10,6 +10,7 @@ from dovebeam.transforms.filters.compiler import ACCEPT, Step, compile_steps
 from dovebeam.transforms.filters.filter import Filter
 from dovebeam.transforms.filters.mismatches import FilterWarning, Mismatches
 from dovebeam.transforms.filters.nodes import SPECIAL_KEYS, Comparison
+from dovebeam.transforms.filters.text_addresses import address_kind, address_note
 from dovebeam.transforms.filters.values import Value, classify
 from dovebeam.transforms.values.addresses import IPAddress
 from dovebeam.transforms.values.catalogue import Value as FieldValue
@@ -31,6 +32,8 @@ class Finding:
         found: what the event has: the field's value, its name, source location or list of categories and log level;
             None if it has nothing there.
         warning: why the types do not fit, if they don't.
+        note: what Dovecot does not say: the address that a network is compared with is text, or is by a guess what it
+            was taken for; empty otherwise.
     """
 
     comparison: Comparison
@@ -38,6 +41,7 @@ class Finding:
     wanted: Value | None
     found: FieldValue | None
     warning: FilterWarning | None = None
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +81,9 @@ def explain(filter_: Filter, event: Event) -> Explanation:
 def _finding(step: Step, outcome: Outcome, event: Event, warning: FilterWarning | None) -> Finding:
     comparison = step.comparison
     wanted = None if comparison.key in SPECIAL_KEYS else classify(comparison.value)
-    return Finding(comparison, outcome, wanted, found_value(comparison, event), warning)
+    kind = address_kind(comparison)
+    note = "" if kind is None or outcome == "not evaluated" else address_note(comparison, kind(event))
+    return Finding(comparison, outcome, wanted, found_value(comparison, event), warning, note)
 
 
 def found_value(comparison: Comparison, event: Event) -> FieldValue | None:

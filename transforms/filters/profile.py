@@ -5,6 +5,7 @@ The answer to a metric that stays at zero. `explain` says it of one event.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -14,6 +15,7 @@ from dovebeam.transforms.filters.explain import found_value, value_text
 from dovebeam.transforms.filters.filter import Filter
 from dovebeam.transforms.filters.mismatches import FilterWarning, Mismatches
 from dovebeam.transforms.filters.nodes import Comparison
+from dovebeam.transforms.filters.text_addresses import AddressKind, address_kind, address_note
 
 __all__ = ["ComparisonCount", "Profile"]
 
@@ -30,12 +32,20 @@ class ComparisonCount:
         true: in how many events it held.
         false: in how many it did not; in the others it was not reached.
         misses: the first few different values for which it did not hold, as text; "nothing" where there was none.
+        kinds: of a comparison with a network, how many values of each kind it met.
     """
 
     comparison: Comparison
     true: int = 0
     false: int = 0
     misses: dict[str, None] = field(default_factory=dict)
+    kinds: Counter[AddressKind] = field(default_factory=Counter)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know about the types of the addresses that a network was compared with."""
+        met = [(address_note(self.comparison, kind), count) for kind, count in self.kinds.items()]
+        return tuple(f"{count:,} of {self.true + self.false:,} events: {note}" for note, count in met if note)
 
 
 class Profile:
@@ -53,6 +63,7 @@ class Profile:
         self.events = 0
         self.matched = 0
         self.counts: Final = tuple(ComparisonCount(step.comparison) for step in self._steps)
+        self._kinds: Final = tuple(address_kind(step.comparison) for step in self._steps)
 
     @property
     def warnings(self) -> tuple[FilterWarning, ...]:
@@ -64,7 +75,10 @@ class Profile:
         self.events += 1
         index = 0 if self._steps else ACCEPT - 1
         while index >= 0:
-            step, count = self._steps[index], self.counts[index]
+            step, count, kind_of = self._steps[index], self.counts[index], self._kinds[index]
+            kind = None if kind_of is None else kind_of(event)
+            if kind is not None:
+                count.kinds[kind] += 1
             if step.test(event):
                 count.true += 1
                 index = step.on_true

@@ -36,7 +36,7 @@ def compile_time_text(*, unix_time: bool) -> Callable[[Any], str]:
 def typed_value(event: Event, key: str, value: Any) -> Any:
     """The raw `value`, or the timestamp that it stands for; only where times are rewritten does the difference show."""
     if type(value) is str and isinstance(event, ExportedEvent) and CATALOGUE.is_candidate(key):
-        recovered = CATALOGUE.recover(key, value, event.name)
+        recovered = CATALOGUE.recover(key, value, event.name, event.exported_categories)
         return recovered if type(recovered) is Timestamp else value
     return value
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from dovebeam.transforms.codecs import decode_json, decode_tab, encode_json
+from dovebeam.transforms.codecs.typed import typed_fields
 from dovebeam.transforms.event import Event, make_event
 from dovebeam.transforms.values.catalogue import CATALOGUE, Value
 
@@ -33,11 +34,8 @@ def sample_event(
         end_time: microseconds since 1970.
         fields: in this order; a text where Dovecot has an address or a time becomes one, as it does in a line.
     """
-    typed = {
-        key: CATALOGUE.recover(key, value, name) if isinstance(value, str) and CATALOGUE.is_candidate(key) else value
-        for key, value in fields.items()
-    }
     kept = None if categories is None else list(categories)
+    typed = typed_fields(fields, name, kept, CATALOGUE)
     return make_event(name, fields=typed, categories=kept, hostname=hostname, start_time=start_time, end_time=end_time)
 
 

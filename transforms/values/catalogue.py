@@ -1,9 +1,9 @@
 """Which fields of Dovecot's events are not strings: the only way to recover a type that an export has lost.
 
 A JSON export shows IP addresses and (rfc3339) timestamps as strings, a tab-text export shows everything as text.
-Nothing in the value tells them apart, so the type comes from the name of the field and of the event, and only where the
-value has the exact text that the type would have been written as. Source: Dovecot's event documentation and the types
-that real Dovecot events were seen with.
+Nothing in the value tells them apart, so the type comes from the name of the field, the name of the event and its
+categories, and only where the value has the exact text that the type would have been written as. Source: Dovecot's
+event documentation and the types that real Dovecot events were seen with.
 
 What cannot be recovered: the type of a field that is not known here, a string of a known IP, timestamp or integer field
 that happens to look like one, in tab-text the difference between an empty list, a list of one empty string and an empty
@@ -13,7 +13,7 @@ string.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -45,9 +45,18 @@ _INT_FIELDS: Final = frozenset(
 )
 _STRLIST_FIELDS: Final = frozenset({"reason_code"})
 
-# The generic connection code stores its addresses as text, and events below such a connection inherit them.
-_TEXT_ADDRESS_FIELDS: Final = frozenset({"local_ip", "remote_ip", "source_ip", "dest_ip"})
-_TEXT_ADDRESS_EVENTS: Final = ("client_connection_", "server_connection_", "http_server_request_")
+# Dovecot's generic connection code stores its addresses as text, and events below such a connection inherit them; what
+# a session set is an address. So in LMTP and submission, whose servers are such connections, `local_ip` and `remote_ip`
+# of deliveries, dict lookups and mails are text, and in IMAP and POP3 they are addresses, also in connections to a
+# server.
+_CLIENT_ADDRESSES: Final = frozenset({"local_ip", "remote_ip"})
+_TEXT_CLIENT_CATEGORIES: Final = ("smtp-server", "http-server")
+_TEXT_CLIENT_EVENTS: Final = ("client_connection_", "http_server_request_")
+_SERVER_ADDRESSES: Final = frozenset({"source_ip", "dest_ip"})
+_TEXT_SERVER_EVENTS: Final = ("server_connection_", "client_connection_", "smtp_client_", "http_server_request_")
+# Without categories: events that always have smtp-server, and those that have it whenever they have an address.
+_SMTP_SERVER_EVENTS: Final = ("smtp_server_",)
+_PROBABLE_SMTP_SERVER_EVENTS: Final = (*_SMTP_SERVER_EVENTS, "mail_delivery_")
 # Fields that are integers in some events and strings in these, or only in those.
 _STRING_IN_EVENTS: Final[Mapping[str, tuple[str, ...]]] = {
     "error_code": ("proxy_session_finished", "proxy_session_reconnecting"),
@@ -75,15 +84,29 @@ class Catalogue:
             return override in ("ip", "timestamp")
         return key.endswith(("_ip", "_time")) or key == "ip"
 
-    def field_type(self, key: str, event_name: str | None) -> FieldType:
-        """The type that Dovecot gives the field `key` in events called `event_name`; unknown fields are strings."""
+    def needs_categories(self, key: str) -> bool:
+        """Whether the type of the field `key` depends on the categories of its event."""
+        return key in _CLIENT_ADDRESSES and key not in self.overrides
+
+    def is_guess(self, key: str, event_name: str | None, categories: Collection[str] | None) -> bool:
+        """Whether `field_type` has to guess, because it depends on categories that were not exported."""
+        certain = (*_TEXT_CLIENT_EVENTS, *_SMTP_SERVER_EVENTS)
+        return categories is None and self.needs_categories(key) and not (event_name or "").startswith(certain)
+
+    def field_type(self, key: str, event_name: str | None, categories: Collection[str] | None = None) -> FieldType:
+        """The type that Dovecot gives the field `key` in events called `event_name`; unknown fields are strings.
+
+        Args:
+            key: of the field.
+            event_name: None for an unnamed event.
+            categories: of the event; None if they were not exported, so that the types of addresses are a guess.
+        """
         override = self.overrides.get(key)
         if override is not None:
             return override
         name = event_name or ""
         if key == "ip" or key.endswith("_ip"):
-            text_only = key in _TEXT_ADDRESS_FIELDS and name.startswith(_TEXT_ADDRESS_EVENTS)
-            return "str" if text_only else "ip"
+            return "str" if _is_text_address(key, name, categories) else "ip"
         if key.endswith("_time"):
             return "timestamp"
         if key in _STRLIST_FIELDS:
@@ -99,15 +122,28 @@ class Catalogue:
         only_in = _INT_ONLY_IN_EVENTS.get(key)
         return "str" if only_in is not None and not name.startswith(only_in) else "int"
 
-    def recover(self, key: str, text: str, event_name: str | None) -> str | IPAddress | Timestamp:
+    def recover(
+        self, key: str, text: str, event_name: str | None, categories: Collection[str] | None = None
+    ) -> str | IPAddress | Timestamp:
         """The value that the string `text` of a JSON export stands for: itself, an address or a timestamp."""
-        kind = self.field_type(key, event_name)
+        kind = self.field_type(key, event_name, categories)
         if kind == "ip" and canonical_ip(text):
             return IPAddress(text)
         if kind == "timestamp":
             usec = parse_rfc3339(text)
             return text if usec is None else Timestamp(usec)
         return text
+
+
+def _is_text_address(key: str, name: str, categories: Collection[str] | None) -> bool:
+    """Whether this address is stored as text in events of this name and these categories."""
+    if key in _SERVER_ADDRESSES:
+        return name.startswith(_TEXT_SERVER_EVENTS)
+    if key not in _CLIENT_ADDRESSES:
+        return False
+    if categories is None:
+        return name.startswith((*_TEXT_CLIENT_EVENTS, *_PROBABLE_SMTP_SERVER_EVENTS))
+    return name.startswith(_TEXT_CLIENT_EVENTS) or any(each in categories for each in _TEXT_CLIENT_CATEGORIES)
 
 
 def parse_int64(text: str) -> int | None:
