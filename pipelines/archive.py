@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -22,13 +22,13 @@ from dovebeam.pipelines.options.arguments import (
     parse_arguments,
     values_of,
 )
-from dovebeam.pipelines.terminal.exit_codes import ExitCode
 
 if TYPE_CHECKING:
     import apache_beam as beam
     from apache_beam.runners.runner import PipelineResult
 
     from dovebeam.pipelines.ledger.ledger import Ledger
+    from dovebeam.transforms.progress import Board
 
 __all__ = ["DESCRIPTION", "ArchiveOptions", "build_archive", "main", "run_archive"]
 
@@ -103,10 +103,24 @@ def run_archive(options: ArchiveOptions) -> int:
     Raises:
         UsageError: options that fit neither Beam nor each other.
     """
-    from dovebeam.pipelines.ledger.closing import close_job, report_failure  # noqa: PLC0415
+    from dovebeam.pipelines.ledger.closing import close_started, report_failure  # noqa: PLC0415
+    from dovebeam.pipelines.ledger.ledger import make_archive_ledger  # noqa: PLC0415
     from dovebeam.pipelines.options.beam import make_beam_options, runs_here  # noqa: PLC0415  loads Beam
     from dovebeam.pipelines.running.launch import launch_far, launch_here  # noqa: PLC0415
+    from dovebeam.transforms.archive import ARCHIVE  # noqa: PLC0415
     from dovebeam.transforms.config import Config  # noqa: PLC0415
+
+    def launch(board: Board) -> PipelineResult | None:
+        def build(pipeline: beam.Pipeline) -> None:
+            build_archive(pipeline, options)
+
+        return launch_here(options, build, beam_options, board) if here else launch_far(options, build, beam_options)
+
+    def account(counters: Iterable[tuple[str, int]]) -> Ledger:
+        return make_archive_ledger(counters, ARCHIVE, options.output)
+
+    def failed(error: Exception) -> int:
+        return report_failure(error, Config({}, ()), debug=options.debug, is_archive=True)
 
     beam_options = make_beam_options(options.beam)
     here = runs_here(beam_options)
@@ -114,13 +128,11 @@ def run_archive(options: ArchiveOptions) -> int:
         _check_far(options)
     try:
         _check_outputs(options)
-        launch = launch_here if here else launch_far
-        result: PipelineResult | None = launch(options, lambda pipeline: build_archive(pipeline, options), beam_options)
-        return ExitCode.DONE if result is None else close_job(_ledger(result, options), options)
+        return close_started(launch, account, failed, options)[0]
     except UsageError:
         raise
     except Exception as error:
-        return report_failure(error, Config({}, ()), debug=options.debug, is_archive=True)
+        return failed(error)
 
 
 def build_archive(pipeline: beam.Pipeline, options: ArchiveOptions) -> None:
@@ -148,14 +160,6 @@ def build_archive(pipeline: beam.Pipeline, options: ArchiveOptions) -> None:
     )
     with reject_handler(options.rejects) as handler:
         _ = pipeline | "Read" >> read | "Archive" >> archive.with_error_handler(handler)
-
-
-def _ledger(result: PipelineResult, options: ArchiveOptions) -> Ledger:
-    from dovebeam.pipelines.ledger.closing import counters_of  # noqa: PLC0415
-    from dovebeam.pipelines.ledger.ledger import make_archive_ledger  # noqa: PLC0415
-    from dovebeam.transforms.archive import ARCHIVE  # noqa: PLC0415
-
-    return make_archive_ledger(counters_of(result), ARCHIVE, options.output)
 
 
 def _check_far(options: ArchiveOptions) -> None:

@@ -16,12 +16,12 @@ from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOpt
 from apache_beam.runners.runner import PipelineResult
 
 from dovebeam.pipelines.graph import read_blocks
-from dovebeam.pipelines.ledger.closing import counters_of, damage_text
+from dovebeam.pipelines.ledger.closing import counters_of, write_account
 from dovebeam.pipelines.ledger.ledger import Ledger, make_ledger
+from dovebeam.pipelines.ledger.messages import damage_text
 from dovebeam.pipelines.ledger.text import event_table
 from dovebeam.pipelines.options.beam import runs_here
 from dovebeam.pipelines.options.export import ExportOptions, UsageError
-from dovebeam.pipelines.outputs.files import replace_file
 from dovebeam.pipelines.running.launch import launch_far, launch_here
 from dovebeam.pipelines.terminal.exit_codes import ExitCode
 from dovebeam.pipelines.terminal.logs import say
@@ -42,6 +42,8 @@ def run_dry(options: ExportOptions, config: Config, beam_options: PipelineOption
     Raises:
         UsageError: the job runs elsewhere and has no place for its result.
     """
+    if not runs_here(beam_options):
+        _check_waited_for(options, beam_options)
     with _place(beam_options) as path:
 
         def build(pipeline: beam.Pipeline) -> None:
@@ -60,13 +62,11 @@ def run_dry(options: ExportOptions, config: Config, beam_options: PipelineOption
 
 def show_dry(ledger: Ledger, sums: Sequence[ExportSum], options: ExportOptions) -> int:
     """Shows what a dry run found, writes it to `options.ledger`, and returns the exit code."""
-    if options.ledger is not None:
-        replace_file(options.ledger, json.dumps(_as_dict(ledger, sums), indent=2).encode() + b"\n")
     show_tables(_tables(ledger, sums))
+    written = options.ledger is None or write_account(options.ledger, _as_dict(ledger, sums))
     if ledger.damaged:
         say(damage_text(ledger.damaged))
-        return ExitCode.FAILED
-    return ExitCode.DONE
+    return ExitCode.DONE if written and not ledger.damaged else ExitCode.FAILED
 
 
 def _launch(options: ExportOptions, build: Any, beam_options: PipelineOptions) -> PipelineResult:
@@ -74,8 +74,16 @@ def _launch(options: ExportOptions, build: Any, beam_options: PipelineOptions) -
         return launch_here(options, build, beam_options)
     result = launch_far(options, build, beam_options)
     if result is None:
-        raise UsageError("--dry_run needs the end of the job, which runs elsewhere; add --wait")
+        raise RuntimeError("a job that is waited for has a result")
     return result
+
+
+def _check_waited_for(options: ExportOptions, beam_options: PipelineOptions) -> None:
+    """Refuses, before anything is started, a job whose result nobody would read."""
+    if beam_options.view_as(GoogleCloudOptions).template_location:
+        raise UsageError("--dry_run shows a result, and --template_location starts no job; leave one of them out")
+    if not options.wait:
+        raise UsageError("--dry_run shows the result of a job that runs elsewhere; add --wait (nothing was started)")
 
 
 @contextlib.contextmanager

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from dovebeam.pipelines.outputs.preview import Preview
     from dovebeam.transforms.config import Config
     from dovebeam.transforms.drivers import Driver
+    from dovebeam.transforms.progress import Board
 
 __all__ = ["DESCRIPTION", "EPILOG", "load", "main", "make_drivers", "run_export"]
 
@@ -72,9 +73,11 @@ def run_export(options: ExportOptions, *, quiet: bool = False) -> int:
         if drivers is None:
             return ExitCode.CONFIG
         if options.preview is not None:
-            preview = _prepare_preview(options.preview, config)
+            preview = _plan_preview(options.preview, config)
             drivers = dict(preview.drivers())
         check_outputs(options, drivers)
+        if preview is not None:
+            preview.claim()
         code = _run(options, config, drivers, beam_options, here=here)
     except UsageError:
         if preview is not None:
@@ -157,10 +160,10 @@ def _check_far(options: ExportOptions) -> None:
         )
 
 
-def _prepare_preview(directory: str, config: Config) -> Preview:
+def _plan_preview(directory: str, config: Config) -> Preview:
     from dovebeam.pipelines.outputs.preview import Preview  # noqa: PLC0415
 
-    return Preview.prepare(directory, config)
+    return Preview.plan(directory, config)
 
 
 def _run(
@@ -173,26 +176,29 @@ def _run(
 ) -> int:
     from dovebeam.pipelines.graph import build_export  # noqa: PLC0415
     from dovebeam.pipelines.jobs.credentials import lent_to_workers  # noqa: PLC0415
-    from dovebeam.pipelines.ledger.closing import close_job  # noqa: PLC0415
+    from dovebeam.pipelines.ledger.closing import close_started  # noqa: PLC0415
+    from dovebeam.pipelines.ledger.ledger import make_ledger  # noqa: PLC0415
+    from dovebeam.pipelines.ledger.messages import unmatching_metrics_text  # noqa: PLC0415
     from dovebeam.pipelines.running.launch import launch_far, launch_here  # noqa: PLC0415
 
     build = partial(build_export, options=options, config=config, drivers=drivers)
-    if here:
-        with lent_to_workers(drivers, beam_options):
-            result: PipelineResult | None = launch_here(options, build, beam_options)
-    else:
-        result = launch_far(options, build, beam_options)
-    if result is None:
-        return ExitCode.DONE
     targets = {name: driver.endpoint for name, driver in drivers.items()}
-    return close_job(_ledger(result, config, targets), options)
 
+    def launch(board: Board) -> PipelineResult | None:
+        if not here:
+            return launch_far(options, build, beam_options)
+        with lent_to_workers(drivers, beam_options):
+            return launch_here(options, build, beam_options, board)
 
-def _ledger(result: PipelineResult, config: Config, targets: Mapping[str, str]) -> Ledger:
-    from dovebeam.pipelines.ledger.closing import counters_of  # noqa: PLC0415
-    from dovebeam.pipelines.ledger.ledger import make_ledger  # noqa: PLC0415
+    def account(counters: Iterable[tuple[str, int]]) -> Ledger:
+        return make_ledger(counters, config, targets)
 
-    return make_ledger(counters_of(result), config, targets)
+    code, ledger = close_started(launch, account, lambda error: _failed(error, options, config), options)
+    if ledger is not None and options.input_format != "rejects":
+        unmatched = unmatching_metrics_text(ledger, options.config, options.input)
+        if unmatched:
+            say(unmatched)
+    return code
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ ROOT = Path(__file__).parents[1]
 CORE = ["errors", "values", "event", "filters", "formats", "codecs", "drivers", "config"]
 PURE = [
     *CORE,
+    "counter_file",
     "progress",
     "reject",
     "identity",
@@ -39,7 +40,8 @@ ALLOWED = {
     "codecs": {"errors", "values", "event", "formats"},
     "drivers": {"errors", "values", "event", "config"},
     "config": {"errors", "filters", "formats"},
-    "progress": {"errors"},
+    "counter_file": set(),
+    "progress": {"errors", "counter_file"},
     "identity": set(),
     "reject": {"errors"},
     "sources": {"errors", "codecs"},

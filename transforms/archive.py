@@ -90,8 +90,9 @@ class _EncodeFn(beam.DoFn):
         counting.add("undecodable", len(found.rejects))
         counting.add("out_of_range", len(events) - len(batch))
         counting.add("formatted", len(batch), ARCHIVE)
+        progress.tell(read_bytes=len(block.data), events=found.read, rejected=len(found.rejects))
         if batch.payloads:
             yield batch
         for reject in found.rejects:
             yield beam.pvalue.TaggedOutput(REJECTED, reject)
-        progress.advance(read_bytes=len(block.data), events=found.read, rejected=len(found.rejects))
+        progress.obey()

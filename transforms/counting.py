@@ -11,12 +11,16 @@ from typing import Final
 from apache_beam.metrics import Metrics
 from apache_beam.metrics.metric import MetricName
 
+from dovebeam.transforms import progress
 from dovebeam.transforms.outcome import Outcome
 from dovebeam.transforms.tally import TALLY
 
-__all__ = ["COUNTERS", "NAMESPACE", "add", "count_outcome"]
+__all__ = ["ARRIVING", "COUNTERS", "NAMESPACE", "add", "count_outcome"]
 
 NAMESPACE: Final = "dovebeam"
+
+ARRIVING: Final = "arriving"
+"""Before a slash and an exporter: payloads of a batch on its way that have arrived; told to a local launcher only."""
 
 COUNTERS: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -48,6 +52,7 @@ def add(name: str, count: int, of: str = "") -> None:
         name = f"{name}/{of}" if of else name
         _counter(name).inc(count)
         TALLY.add(name, count)
+        progress.count(name, count)
 
 
 def count_outcome(outcome: Outcome) -> None:

@@ -82,12 +82,14 @@ class DeliverFn(beam.DoFn):
         self._connection: Connection | None = None
         self._held = _Held()
         self._untold = (0, 0)  # delivered and rejected since the launcher was told
+        self._arrived = 0  # payloads of the batch in hand
 
     def setup(self) -> None:
         """Opens the connection that all bundles of this instance share."""
         driver = self._driver
         self._limits = driver.max_batch_events, driver.max_batch_bytes, driver.max_batch_msec
         self._connection = driver.open()
+        self._connection.on_arrival = self._on_arrival
 
     def start_bundle(self) -> None:
         """Starts with nothing in hand."""
@@ -131,13 +133,21 @@ class DeliverFn(beam.DoFn):
         if self._connection is None:
             raise RuntimeError("delivery before setup")
         keys = held.keys(self._exporter) if self._driver.wants_keys else ()
+        self._arrived = 0
         failures = self._connection.send(Batch(held.payloads, keys, held.paths))
+        progress.recount(f"{counting.ARRIVING}/{self._exporter}", 0)
         rejected_bytes = sum(len(held.payloads[failure.index]) for failure in failures)
         counting.add("delivered", len(held.payloads) - len(failures), self._exporter)
         counting.add("delivered_bytes", held.size - rejected_bytes, self._exporter)
         counting.add("rejected", len(failures), self._exporter)
-        self._untold = (len(held.payloads) - len(failures), len(failures))
+        self._untold = (len(held.payloads) - len(failures) - self._arrived, len(failures))
         return [self._reject(held, failure) for failure in failures]
+
+    def _on_arrival(self, payloads: int) -> None:
+        """Tells the launcher what has arrived of a batch that may never be finished."""
+        self._arrived += payloads
+        progress.tell(delivered=payloads)
+        progress.recount(f"{counting.ARRIVING}/{self._exporter}", self._arrived)
 
     def _tell(self) -> None:
         """Tells a local launcher what was done, and stops here if it wants so: nothing is held at this point."""

@@ -114,8 +114,10 @@ class _ExportFn(beam.DoFn):
         else:
             size, outcome = len(element.data), self._plan.export_block(element, self._max_line_bytes)
         counting.count_outcome(outcome)
+        # Before its events go on, so that a launcher never sees more delivered than read.
+        progress.tell(read_bytes=size, events=outcome.read, rejected=len(outcome.rejects) + len(outcome.unrouted))
         yield from outcome.rejects
         yield from outcome.unrouted
         for exporter, batch in outcome.batches.items():
             yield beam.pvalue.TaggedOutput(self._tags[exporter], batch)
-        progress.advance(read_bytes=size, events=outcome.read, rejected=len(outcome.rejects) + len(outcome.unrouted))
+        progress.obey()

@@ -5,7 +5,10 @@ also keeps a few numbers in a small file that it maps into memory, in a director
 adds them up as often as it likes. The same directory takes the launcher's wish to stop back to the workers, which obey
 it between two blocks, so that no batch is torn.
 
-Without such a directory, as on any cluster, `advance` does nothing.
+The named counters of the ledger are there, too, so that a job which is stopped, or fails, can still account for what it
+did.
+
+Without such a directory, as on any cluster, nothing is done.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, NamedTuple, Self
 
+from dovebeam.transforms.counter_file import CounterFile, read_counters
 from dovebeam.transforms.errors import DovebeamError
 
 __all__ = [
@@ -28,8 +32,12 @@ __all__ = [
     "Totals",
     "advance",
     "configured",
+    "count",
     "is_abandoned",
     "is_draining",
+    "obey",
+    "recount",
+    "tell",
     "tell_drained",
 ]
 
@@ -82,15 +90,29 @@ class _Counts:
             self._numbers: Final = memoryview(mmap.mmap(fd, size)).cast("q")
         finally:
             os.close(fd)
+        self._named: Final = CounterFile(os.path.join(directory, str(self.pid)))
 
     def add(self, amounts: tuple[int, ...]) -> None:
-        """Adds, then obeys a wish to stop."""
+        """Adds to the totals."""
         with self._lock:
             for index, amount in enumerate(amounts):
                 if amount:
                     self._numbers[index] += amount
+
+    def obey(self) -> None:
+        """Raises `StoppedError` if the launcher wants the job to stop."""
         if os.path.exists(self._stop):
             raise StoppedError
+
+    def add_named(self, name: str, amount: int) -> None:
+        """Adds to a named counter."""
+        with self._lock, contextlib.suppress(OSError):  # progress is a convenience and fails no job
+            self._named.add(name, amount)
+
+    def replace_named(self, name: str, value: int) -> None:
+        """Sets a named counter."""
+        with self._lock, contextlib.suppress(OSError):
+            self._named.replace(name, value)
 
 
 class _Home:
@@ -124,9 +146,40 @@ def advance(*, read_bytes: int = 0, events: int = 0, delivered: int = 0, rejecte
     Raises:
         StoppedError: the launcher wants the job to stop. What the amounts are about is done and was counted.
     """
+    tell(read_bytes=read_bytes, events=events, delivered=delivered, rejected=rejected)
+    obey()
+
+
+def tell(*, read_bytes: int = 0, events: int = 0, delivered: int = 0, rejected: int = 0) -> None:
+    """Tells the launcher what was done since the last call, in the middle of a block or batch."""
     counts = _home.counts()
     if counts is not None:
         counts.add((read_bytes, events, delivered, rejected))
+
+
+def obey() -> None:
+    """Stops here if the launcher wants that; meant to be called where nothing is in hand.
+
+    Raises:
+        StoppedError: the launcher wants the job to stop.
+    """
+    counts = _home.counts()
+    if counts is not None:
+        counts.obey()
+
+
+def count(name: str, amount: int) -> None:
+    """Adds to a named counter of this process, which the launcher reads as `Board.counters`."""
+    counts = _home.counts()
+    if counts is not None:
+        counts.add_named(name, amount)
+
+
+def recount(name: str, value: int) -> None:
+    """Sets a named counter of this process."""
+    counts = _home.counts()
+    if counts is not None:
+        counts.replace_named(name, value)
 
 
 def configured() -> bool:
@@ -164,6 +217,8 @@ class Board:
     def __init__(self) -> None:
         self._directory = ""
         self._before: str | None = None
+        self._last: dict[str, int] = {}
+        self._has_begun = False
 
     @property
     def directory(self) -> Path:
@@ -179,6 +234,15 @@ class Board:
                 if len(numbers) == len(sums) * _NUMBER_BYTES:
                     sums = [total + number for total, number in zip(sums, memoryview(numbers).cast("q"), strict=True)]
         return Totals(*sums)
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether the `with` block of a job was entered."""
+        return self._has_begun
+
+    def counters(self) -> dict[str, int]:
+        """Named counters of all workers, added up; behind the `with` block, what they were at its end."""
+        return read_counters(self.directory) if self._directory else dict(self._last)
 
     def workers(self) -> list[int]:
         """The process ids of all workers that have counted, whether they live or not."""
@@ -207,6 +271,7 @@ class Board:
 
     def __enter__(self) -> Self:
         self._directory = tempfile.mkdtemp(prefix="dovebeam-")
+        self._has_begun = True
         self._before = os.environ.get(ENVIRONMENT)
         os.environ[ENVIRONMENT] = self._directory
         return self
@@ -218,7 +283,9 @@ class Board:
             os.environ.pop(ENVIRONMENT, None)
         else:
             os.environ[ENVIRONMENT] = self._before
+        self._last = self.counters()
         with contextlib.suppress(OSError):
             for path in self.directory.iterdir():
                 path.unlink()
             self.directory.rmdir()
+        self._directory = ""

@@ -73,10 +73,11 @@ class _ResendFn(beam.DoFn):
         resent = self._plan.resend_block(block)
         _count(resent)
         rejects = [*resent.rejects, *resent.held, *resent.unrouted]
+        progress.tell(read_bytes=len(block.data), events=resent.read, rejected=len(rejects))
         yield from rejects
         for exporter, batch in resent.batches:
             yield beam.pvalue.TaggedOutput(self._tags[exporter], batch)
-        progress.advance(read_bytes=len(block.data), events=resent.read, rejected=len(rejects))
+        progress.obey()
 
 
 def _count(resent: Resent) -> None:

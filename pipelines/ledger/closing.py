@@ -2,28 +2,38 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
 
 from dovebeam.pipelines.ledger.ledger import Ledger
+from dovebeam.pipelines.ledger.messages import damage_text, rejects_text
 from dovebeam.pipelines.ledger.text import show_ledger
+from dovebeam.pipelines.options.arguments import UsageError
 from dovebeam.pipelines.outputs.files import replace_file
 from dovebeam.pipelines.running.failures import explain_failure
 from dovebeam.pipelines.running.local import InterruptedJobError
 from dovebeam.pipelines.terminal.exit_codes import ExitCode
 from dovebeam.pipelines.terminal.logs import say
-from dovebeam.pipelines.terminal.tables import printable
 from dovebeam.transforms import counting
 from dovebeam.transforms.config import Config
+from dovebeam.transforms.errors import DeliveryError
+from dovebeam.transforms.progress import Board
 
 if TYPE_CHECKING:
     from apache_beam.runners.runner import PipelineResult
 
-__all__ = ["ClosingOptions", "close_job", "counters_of", "damage_text", "report_failure"]
-
-_SHOWN_REASONS = 10
-_SHOWN_FILES = 100
+__all__ = [
+    "ClosingOptions",
+    "close_job",
+    "close_started",
+    "close_unfinished",
+    "counters_of",
+    "counters_so_far",
+    "report_failure",
+    "write_account",
+]
 
 
 class ClosingOptions(Protocol):
@@ -47,30 +57,94 @@ def counters_of(result: PipelineResult) -> Iterator[tuple[str, int]]:
             yield counter.key.metric.name, counter.result
 
 
+def counters_so_far(board: Board) -> Iterator[tuple[str, int]]:
+    """Names and values of the counters of a job on this machine that was stopped or failed.
+
+    Args:
+        board: of its workers. What arrived of a batch that was on its way counts as delivered.
+    """
+    for name, value in board.counters().items():
+        kind, slash, exporter = name.partition("/")
+        yield (f"delivered/{exporter}" if slash and kind == counting.ARRIVING else name), value
+
+
 def close_job(ledger: Ledger, options: ClosingOptions) -> int:
-    """Shows and writes the ledger, and says by the exit code whether it is that of a job that may count as done."""
-    if options.ledger is not None:
-        replace_file(options.ledger, json.dumps(ledger.as_dict(), indent=2, ensure_ascii=False).encode() + b"\n")
+    """Shows and writes the ledger, and says by the exit code whether it is that of a job that may count as done.
+
+    It is shown first: a disk that is full then costs the file, but not the account.
+    """
     show_ledger(ledger)
     imbalances = ledger.imbalances()
     for imbalance in imbalances:
         say(f"lost count: {imbalance}; please report this, and do not rely on this run")
     if ledger.damaged:
         say(damage_text(ledger.damaged))
-    if ledger.rejected and options.rejects is None:
-        say(_account_of_rejects(ledger))
-        return ExitCode.FAILED
-    return ExitCode.FAILED if imbalances or ledger.damaged else ExitCode.DONE
+    unkept = bool(ledger.rejected) and options.rejects is None
+    if unkept:
+        say(rejects_text(ledger))
+    written = options.ledger is None or write_account(options.ledger, ledger.as_dict())
+    return ExitCode.DONE if written and not (unkept or imbalances or ledger.damaged) else ExitCode.FAILED
 
 
-def damage_text(damaged: Sequence[str]) -> str:
-    """What to tell about files that were not read whole, and what to do."""
-    names = "".join(f"\n  {printable(name)}" for name in damaged[:_SHOWN_FILES])
-    more = f"\n  and {len(damaged) - _SHOWN_FILES} more, which --ledger names" if len(damaged) > _SHOWN_FILES else ""
-    return (
-        f"{len(damaged)} of the input files are damaged; what cannot be read of them was rejected. Restore them, for "
-        f"example from a backup, and run again:{names}{more}"
-    )
+def close_started(
+    launch: Callable[[Board], PipelineResult | None],
+    account: Callable[[Iterable[tuple[str, int]]], Ledger],
+    failed: Callable[[Exception], int],
+    options: ClosingOptions,
+) -> tuple[int, Ledger | None]:
+    """Launches a job and closes it, however it ends.
+
+    Args:
+        launch: runs the job to its end if it is waited for; tells the board what is done if that is known here.
+        account: makes a ledger of counters.
+        failed: says what went wrong, and returns the exit code for it.
+        options: where the ledger goes.
+
+    Returns:
+        The exit code, and the ledger if the job came to its end.
+
+    Raises:
+        UsageError: options that fit neither Beam nor each other.
+    """
+    board = Board()
+    try:
+        result = launch(board)
+    except UsageError:
+        raise
+    except Exception as error:
+        code = failed(error)
+        if board.has_begun:
+            close_unfinished(account(counters_so_far(board)), options, show=isinstance(error, InterruptedJobError))
+        return code, None
+    if result is None:
+        return ExitCode.DONE, None
+    ledger = account(counters_of(result))
+    return close_job(ledger, options), ledger
+
+
+def close_unfinished(ledger: Ledger, options: ClosingOptions, *, show: bool) -> None:
+    """Writes the ledger of a job that was stopped or failed: what certainly happened, as incomplete.
+
+    Args:
+        ledger: of the counters so far.
+        options: where it goes.
+        show: whether to print it, too. Of a failure its cause is all that should be seen.
+    """
+    ledger = dataclasses.replace(ledger, complete=False)
+    if show:
+        show_ledger(ledger)
+    if options.ledger is not None:
+        write_account(options.ledger, ledger.as_dict())
+
+
+def write_account(path: str, account: Mapping[str, Any]) -> bool:
+    """Writes what was already shown to a file as JSON; says so if it cannot be written, and returns whether it was."""
+    try:
+        replace_file(path, json.dumps(account, indent=2, ensure_ascii=False).encode() + b"\n")
+    except DeliveryError as error:
+        say(f"the ledger was not written: {error}; it is shown above")
+        return False
+    return True
 
 
 def report_failure(error: Exception, config: Config, *, debug: bool, is_archive: bool = False) -> int:
@@ -84,9 +158,10 @@ def report_failure(error: Exception, config: Config, *, debug: bool, is_archive:
     """
     if isinstance(error, InterruptedJobError):
         done, how = error.totals, "in the middle of a batch" if error.torn else "between two batches"
+        least = "at least " if error.torn else ""
         say(
-            f"stopped {how}: {done.events:,} events were read, {done.delivered:,} payloads delivered and "
-            f"{done.rejected:,} rejected. {_what_there_is(config, is_archive=is_archive)}"
+            f"stopped {how}: {done.events:,} events were read, {least}{done.delivered:,} payloads delivered and "
+            f"{least}{done.rejected:,} rejected. {_what_there_is(config, is_archive=is_archive)}"
         )
         return error.exit_code
     if debug:
@@ -111,13 +186,3 @@ def _what_there_is(config: Config, *, is_archive: bool) -> str:
             "complete; running again delivers everything once more."
         )
     return "What was delivered is complete; running again delivers it once more."
-
-
-def _account_of_rejects(ledger: Ledger) -> str:
-    reasons = "".join(
-        f"\n  {count:,} times: {reason}" for reason, count in list(ledger.reasons.items())[:_SHOWN_REASONS]
-    )
-    return (
-        f"{ledger.rejected:,} of what was read or formatted could not be decoded or delivered and is in no output; "
-        f"everything else is.{reasons}\nRepair the cause, or keep them with --rejects FILE, and run again."
-    )

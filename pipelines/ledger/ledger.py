@@ -73,6 +73,7 @@ class Ledger:
         accounted_rejects: rejects that arrived at their output.
         held_back: rejects of an earlier job that were not sent again.
         damaged: the files of the input that could not be read whole, sorted.
+        complete: whether the job came to its end. Numbers of one that did not are those of what certainly happened.
     """
 
     read: int
@@ -86,6 +87,7 @@ class Ledger:
     accounted_rejects: int
     held_back: int = 0
     damaged: tuple[str, ...] = ()
+    complete: bool = True
 
     @property
     def delivered(self) -> int:
@@ -103,8 +105,11 @@ class Ledger:
         return sum(exporter.resent for exporter in self.exporters)
 
     def imbalances(self) -> tuple[str, ...]:
-        """The equations that don't hold, with their numbers; none in a job that lost nothing."""
-        return tuple(self._imbalances())
+        """The equations that don't hold, with their numbers; none in a job that lost nothing.
+
+        What an unfinished job had in hand is in no number, so there the equations say nothing.
+        """
+        return tuple(self._imbalances()) if self.complete else ()
 
     def _imbalances(self) -> Iterator[str]:
         known = self.matched + self.unmatched + self.out_of_range + self.undecodable + self.resent + self.held_back
@@ -163,6 +168,7 @@ class Ledger:
                 for exporter in self.exporters
             ],
             "damaged": list(self.damaged),
+            "complete": self.complete,
             "imbalances": list(self.imbalances()),
         }
 

@@ -56,27 +56,31 @@ class LaunchOptions(Protocol):
         ...  # pragma: no cover
 
 
-def launch_here(options: LaunchOptions, build: Build, beam_options: PipelineOptions) -> PipelineResult:
+def launch_here(
+    options: LaunchOptions, build: Build, beam_options: PipelineOptions, board: Board | None = None
+) -> PipelineResult:
     """Runs a job on this machine to its end.
 
     Args:
         options: of the job.
         build: adds the job's steps to a pipeline.
         beam_options: where it runs.
+        board: is told what the workers do, and still knows it when the job was stopped or has failed.
 
     Raises:
         InterruptedJobError: a signal stopped it.
         JobFailedError: the runner says that it failed.
         Exception: what a step raised.
     """
+    board = board or Board()
     if is_in_process(beam_options):
         runner = make_in_process_runner(beam_options, debug=options.debug)
         pipeline = beam.Pipeline(runner=runner, options=beam_options)
         build(pipeline)
-        with Board() as board, make_display(lambda: input_size(options.input)) as display:
+        with board, make_display(lambda: input_size(options.input)) as display:
             return run_to_end(lambda: _finished(pipeline.run()), board, display)
     # The board comes first, since an engine's processes inherit the way to it.
-    with Board() as board, loopback_workers(beam_options, debug=options.debug):
+    with board, loopback_workers(beam_options, debug=options.debug):
         pipeline = _pipeline(beam_options)
         build(pipeline)
         result = pipeline.run()  # in this thread: Beam sets signal handlers when it starts an engine

@@ -52,3 +52,22 @@ def test_object_that_stays_is_named(tmp_path: Path, bucket: GcsEmulator) -> None
     assert ran.code == 0
     (left,) = bucket.names()
     assert f"warning: {bucket.uri(left)} could not be removed" in ran.err
+
+
+@pytest.mark.parametrize("extra", [(), ("--template_location=gs://bucket/template", "--wait")])
+def test_a_job_that_nobody_waits_for_is_not_started(
+    tmp_path: Path, bucket: GcsEmulator, extra: tuple[str, ...]
+) -> None:
+    """A dry run elsewhere without its end is refused before anything is started or written."""
+    config = write_config(tmp_path, exporter("out", "drop"), metric("all", "event=x", "out"))
+    before = bucket.names()
+    ran = dovebeam(
+        *("replay", "--config", config, "--input", write_events(tmp_path, [_EVENT]), "--dry_run"),
+        *("--runner=support.far_runner.FarRunner", "--temp_location", bucket.uri("tmp"), "--project=test", "--no_auth"),
+        *extra,
+    )
+    assert ran.code == 2, ran.err
+    assert "--dry_run shows" in ran.err
+    assert "is done" not in ran.err
+    assert "is running" not in ran.err
+    assert bucket.names() == before

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import fcntl
 import gzip
+import json
 import os
 import signal
 import sys
 import termios
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from support.commands import (
+    dovebeam,
     exporter,
     interrupted,
     metric,
@@ -20,6 +23,8 @@ from support.commands import (
 )
 from support.corpus import CORPUS, corpus_lines
 from support.export_command import everything_to
+from support.fault_server_control import fault_server
+from support.fault_server_job import PATIENT, FaultJob
 
 
 @pytest.fixture
@@ -59,13 +64,57 @@ def test_interrupt(number: int, code: int, tmp_path: Path, long_input: Path) -> 
     """Ctrl-C and SIGTERM stop the job in the middle, say what is complete, and leave whole lines."""
     target = tmp_path / "out"
     config = everything_to(tmp_path, "file", f"file_path = {target}")
-    ran = interrupted(["export", "--config", config, "--input", long_input], target.exists, number)
+    ledger = tmp_path / "ledger.json"
+    ran = interrupted(["export", "--config", config, "--input", long_input, "--ledger", ledger], target.exists, number)
     assert ran.code == code, ran.err
     assert "events were read" in ran.err
     assert "Traceback" not in ran.err
     assert whole_lines(target)
     delivered = int(ran.err.partition(" payloads delivered")[0].rpartition(" ")[2].replace(",", ""))
     assert target.read_bytes().count(b"\n") == delivered
+    assert unfinished(ledger)["delivered"] == delivered
+    assert "formatted" in ran.out
+
+
+def unfinished(path: Path) -> dict[str, Any]:
+    """The ledger of a job that was stopped or failed, whose numbers can be those of what happened."""
+    account: dict[str, Any] = json.loads(path.read_text())
+    assert account["complete"] is False
+    assert account["read"] == account["matched"] + account["unmatched"] + account["rejected"]["decode"]
+    (exporter,) = account["exporters"]
+    assert exporter["delivered"] + exporter["rejected"] <= exporter["formatted"] <= account["read"]
+    return account
+
+
+@pytest.mark.parametrize("workers", [(), ("--direct_num_workers=2", "--direct_running_mode=multi_processing")])
+def test_account_of_a_batch_that_was_torn(workers: tuple[str, ...], tmp_path: Path) -> None:
+    """What arrived of a batch is counted although the batch never ended: no more than the target saw, and no less."""
+    job, connections = FaultJob(tmp_path), 4
+    with fault_server(tmp_path, {"delay_secs": 0.2}) as server:
+        job.prepare(server.url, (*PATIENT, f"http_client_max_parallel_connections = {connections}"), events=600)
+        seen: list[int] = []
+
+        def has_begun() -> bool:
+            seen.append(server.delivered().total() if server.log.exists() else 0)
+            return seen[-1] > 10
+
+        ran = job.interrupt(has_begun, signal.SIGINT, *workers)
+        assert ran.code == 130, ran.err
+        assert "in the middle of a batch" in ran.err
+        assert ", at least " in ran.err
+        account = unfinished(job.ledger_path)
+        assert seen[-1] - 2 * connections <= account["delivered"] <= server.delivered().total()
+
+
+def test_a_failed_job_has_an_account(tmp_path: Path, events: Path) -> None:
+    """What was done before a target failed is in the ledger, and does not look like the end of a whole job."""
+    config = everything_to(tmp_path, "file", "file_path = /dev/full")
+    ledger = tmp_path / "ledger.json"
+    ran = dovebeam("export", "--config", config, "--input", events, "--ledger", ledger)
+    assert ran.code == 1
+    assert "No space left" in ran.err
+    assert unfinished(ledger)["delivered"] == 0
+    assert ran.out == ""
 
 
 @pytest.mark.parametrize("group", [False, True])

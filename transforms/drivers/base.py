@@ -14,7 +14,7 @@ Contract, from Dovecot's section "Export drivers" and from what a Beam pipeline 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from types import TracebackType
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, Self
@@ -147,10 +147,16 @@ class Driver(ABC):
 
 
 class Connection(ABC):
-    """A live connection of one driver. One thread at a time may use it."""
+    """A live connection of one driver. One thread at a time may use it.
+
+    Attributes:
+        on_arrival: called during `send` with the number of payloads that have just arrived, by drivers that know it
+            before the whole batch is done. So what a batch that is never finished delivered can be told.
+    """
 
     def __init__(self) -> None:
         self._closed = False
+        self.on_arrival: Callable[[int], None] | None = None
 
     def send(self, batch: Batch | Sequence[bytes]) -> list[Failure]:
         """Delivers a batch, or plain payloads, and returns what failed, in the order of the batch.

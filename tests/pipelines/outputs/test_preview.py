@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dovebeam.pipelines.outputs.preview import Preview, preview_name
+from dovebeam.pipelines.outputs.preview import MARKER, Preview, preview_name
 from dovebeam.transforms import Config, load_config
 from dovebeam.transforms.errors import DeliveryError
 from support.commands import exporter, metric, write_config
@@ -45,6 +45,10 @@ def test_names_are_safe_and_different(one: str, other: str) -> None:
     assert (first == second) == (one == other)
 
 
+def _metrics(*exporters: str) -> list[str]:
+    return [metric(f"m{index}", "event=*", name) for index, name in enumerate(exporters)]
+
+
 def config(folder: Path) -> Config:
     """Three exporters, of which two are used."""
     return load_config(
@@ -61,10 +65,11 @@ def config(folder: Path) -> Config:
 
 def test_prepare(tmp_path: Path) -> None:
     """Directories are made, and one private empty file for each exporter in use."""
-    preview = Preview.prepare(str(tmp_path / "x" / "y"), config(tmp_path))
+    preview = Preview.plan(str(tmp_path / "x" / "y"), config(tmp_path))
+    preview.claim()
     files = sorted(path.name for path in (tmp_path / "x" / "y").iterdir())
-    assert files == ["a.json", "b%2Fc.tab"]
-    assert {path.stat().st_mode & 0o777 for path in (tmp_path / "x" / "y").iterdir()} == {0o600}
+    assert files == [MARKER, "a.json", "b%2Fc.tab"]
+    assert {Path(path).stat().st_mode & 0o777 for path in preview.paths.values()} == {0o600}
     assert {name: driver.endpoint for name, driver in preview.drivers().items()} == preview.paths
 
 
@@ -74,8 +79,8 @@ def test_what_exists_is_not_touched(tmp_path: Path) -> None:
     (tmp_path / "other").write_text("mine, too")
     settings = config(tmp_path)
     before = {path: path.read_bytes() for path in tmp_path.iterdir()}
-    with pytest.raises(DeliveryError, match=r"b%2Fc.tab exists already; .* name another directory"):
-        Preview.prepare(str(tmp_path), settings)
+    with pytest.raises(DeliveryError, match=r"b%2Fc.tab exists already and not .* name another directory"):
+        Preview.plan(str(tmp_path), settings).claim()
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
@@ -83,12 +88,48 @@ def test_no_directory(tmp_path: Path) -> None:
     """A file in the place of the directory is told with its path."""
     (tmp_path / "file").touch()
     with pytest.raises(DeliveryError, match="mkdir"):
-        Preview.prepare(str(tmp_path / "file" / "x"), config(tmp_path))
+        Preview.plan(str(tmp_path / "file" / "x"), config(tmp_path)).claim()
 
 
 def test_discard_empty(tmp_path: Path) -> None:
     """After a failure only what holds something stays."""
-    preview = Preview.prepare(str(tmp_path / "p"), config(tmp_path))
+    preview = Preview.plan(str(tmp_path / "p"), config(tmp_path))
+    preview.claim()
     Path(preview.paths["a"]).write_text("x")
     preview.discard_empty()
-    assert [path.name for path in (tmp_path / "p").iterdir()] == ["a.json"]
+    assert sorted(path.name for path in (tmp_path / "p").iterdir()) == [MARKER, "a.json"]
+
+
+def test_a_failed_job_leaves_no_directory(tmp_path: Path) -> None:
+    """Directories that were made for a preview go with its last file; those that hold something else stay."""
+    preview = Preview.plan(str(tmp_path / "x" / "y" / "z"), config(tmp_path))
+    preview.claim()
+    (tmp_path / "x" / "mine").touch()
+    preview.discard_empty()
+    assert [path.name for path in (tmp_path / "x").iterdir()] == ["mine"]
+
+
+def test_an_earlier_preview_is_replaced(tmp_path: Path) -> None:
+    """Files of an earlier preview go, also those of exporters that are not there any more; nothing else does."""
+    first = write_config(tmp_path, exporter("old", "drop"), exporter("a", "drop"), *_metrics("old", "a"))
+    for text, settings in (("1", load_config(first)), ("2", config(tmp_path))):
+        preview = Preview.plan(str(tmp_path / "p"), settings)
+        preview.claim()
+        for path in preview.paths.values():
+            assert Path(path).read_text() == ""
+            Path(path).write_text(text)
+        (tmp_path / "p" / "mine").write_text("mine")
+    found = {path.name: path.read_text() for path in (tmp_path / "p").iterdir() if path.name != MARKER}
+    assert found == {"a.json": "2", "b%2Fc.tab": "2", "mine": "mine"}
+
+
+@pytest.mark.parametrize(
+    "marker", ["", "[]", "{}", '{"files": 5}', '{"files": ["../keep", "/keep", 5, "a/b"]}', "\xff"]
+)
+def test_a_marker_names_files_of_its_directory_only(marker: str, tmp_path: Path) -> None:
+    """A marker that is damaged, or was made to lead elsewhere, lets nothing be removed."""
+    (tmp_path / "keep").touch()
+    (tmp_path / "p").mkdir()
+    (tmp_path / "p" / MARKER).write_text(marker, "latin-1")
+    Preview.plan(str(tmp_path / "p"), config(tmp_path)).claim()
+    assert (tmp_path / "keep").exists()

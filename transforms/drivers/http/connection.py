@@ -33,7 +33,7 @@ class HttpPostConnection(Connection):
         try:
             if self._pool is None:
                 self._pool = HandlePool(self._driver, self._access)
-            failures = Delivery(self._driver, self._pool, self._endpoint, batch).run()
+            failures = Delivery(self._driver, self._pool, self._endpoint, batch, self.on_arrival).run()
             self._pool.forget_bodies()
         except pycurl.error as error:
             self._drop_pool()

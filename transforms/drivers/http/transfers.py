@@ -8,6 +8,7 @@ something is, `_start_with_care` asks the endpoint before each one.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
@@ -48,7 +49,14 @@ _UNAUTHORIZED: Final = 401
 class Delivery:
     """One batch on its way; made for it, run once."""
 
-    def __init__(self, driver: HttpPostDriver, pool: HandlePool, endpoint: Endpoint, batch: Batch) -> None:
+    def __init__(
+        self,
+        driver: HttpPostDriver,
+        pool: HandlePool,
+        endpoint: Endpoint,
+        batch: Batch,
+        on_arrival: Callable[[int], None] | None = None,
+    ) -> None:
         self._driver = driver
         self._place = driver.endpoint
         self._pool = pool
@@ -69,6 +77,7 @@ class Delivery:
         self._bucket = endpoint.bucket(driver.http_post_rate_limit) if driver.http_post_rate_limit else None
         self._nap_secs = _MAX_WAIT_SECS
         self._failures: list[Failure] = []
+        self._on_arrival = on_arrival
 
     def run(self) -> list[Failure]:
         """Delivers the batch; returns what failed, in its order.
@@ -105,19 +114,22 @@ class Delivery:
             if not answered and not failed:
                 self._wait()
                 continue
-            delivered = 0
+            delivered = events = 0
             for handle in answered:
                 status = handle.getinfo(response_code)
                 remove(handle)
                 if status in success and not on_way[handle].redirects:
-                    del on_way[handle]
+                    request = on_way.pop(handle)
                     idle.append(handle)
                     delivered += 1
+                    events += request.end - request.first
                 else:
                     self._answered(handle, status)
             for handle, code, text in failed:
                 remove(handle)
                 self._broken(handle, code, text)
+            if events and self._on_arrival is not None:
+                self._on_arrival(events)
             if delivered and not endpoint.calm:
                 endpoint.succeeded(delivered)
 
@@ -259,6 +271,8 @@ class Delivery:
         request = self._free(handle)
         if outcome is None:
             self._endpoint.succeeded(1)
+            if self._on_arrival is not None:
+                self._on_arrival(len(request))
             return
         probed = self._endpoint.probed(self._member)
         self._endpoint.failed(outcome.trouble, began, adaptive=self._driver.http_post_adaptive_concurrency)
