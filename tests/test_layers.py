@@ -70,7 +70,7 @@ PIPELINES = {
     "jobs": {"options"},
     "outputs": {"options"},
     "running": {"terminal", "options"},
-    "ledger": {"terminal", "outputs", "running"},
+    "ledger": {"terminal", "options", "outputs", "running"},
     "streams": {"terminal", "options", "jobs", "outputs", "running", "ledger"},
     "checking": {"terminal", "options", "jobs"},
     "collector": {"terminal", "options"},
