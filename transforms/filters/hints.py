@@ -5,15 +5,15 @@ Dovecot's message names the token that did not fit; people coming from other lan
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Final
 
-from dovebeam.transforms.filters.tokens import AND, END, INVALID, NOT, OR, STRING, WORD, Token
+from dovebeam.transforms.filters.mistake import Mistake, Place, Rewrite
+from dovebeam.transforms.filters.tokens import AND, END, INVALID, NOT, OR, STRING, WORD, Token, scan
 
-__all__ = ["Place", "hint_for"]
-
-Place = Literal["start", "operand", "operator", "value", "end of group", "end"]
+__all__ = ["hint_for"]
 
 _KEYWORDS: Final = (AND, OR, NOT)
+_MAX_SHOWN: Final = 100
 _OF_CHARACTER: Final = {
     "'": 'strings are written in double quotes: "..."',
     "&": "write AND; a & that belongs to a value needs double quotes around the value",
@@ -29,19 +29,47 @@ _OF_CHARACTER: Final = {
 }
 
 
-def hint_for(text: str, token: Token, place: Place, opened: int | None) -> str:
-    """The hint for `token`, which does not fit at `place`.
+def hint_for(mistake: Mistake, repair: Rewrite | None) -> str:
+    """The hint: what to write instead, as far as that is clear, and why.
 
     Args:
-        text: the whole filter.
-        token: the first token that does not fit.
-        place: what could have stood there.
-        opened: offset of the parenthesis that is still open, or None.
+        mistake: what does not fit.
+        repair: what mends it, None if nothing is known.
     """
+    token = mistake.token
+    if _lost_outer_quotes(mistake.text, token):
+        return (
+            "a value that begins and ends with a double quote loses both: put the filter in parentheses, "
+            f'as in filter = ("{_shortened(mistake.text)}")'
+        )
+    if repair is None or not (repair.text.isprintable() and repair.reason.isprintable()):
+        return _explanation(mistake)
+    wrong = " ".join(mistake.text[repair.start : repair.end].split())
+    if not wrong:
+        return f"{repair.reason}; {'write a space' if repair.text else 'remove it'}"
+    return f"{repair.reason}; write {repair.text.strip() or 'nothing'} instead of {_shortened(wrong)}"
+
+
+def _lost_outer_quotes(text: str, token: Token) -> bool:
+    """Whether the configuration took the first and last quote of the filter for quotes around the whole value."""
+    if token.kind not in (STRING, END) or text.count('"') < 2:
+        return False
+    tokens = list(scan(f'"{text}"'))
+    kinds = [each.kind for each in tokens]
+    return kinds[1:2] == ["'='"] and INVALID not in kinds and not tokens[-1].text
+
+
+def _explanation(mistake: Mistake) -> str:
+    """What there is to know where nothing can be said of what was meant."""
+    text, token, place = mistake.text, mistake.token, mistake.place
     if token.kind == INVALID:
+        if token.text == "{" and text[token.offset - 1 : token.offset] != "%":
+            return 'write parentheses, ( and ); a text with { in it needs double quotes: "..."'
+        if token.text == "," and mistake.operator not in ("", "="):
+            return f"numbers are whole, and {mistake.operator} compares with one of them"
         return _invalid_character(token.text)
     if token.kind == END:
-        return _end_of_filter(token, place, opened)
+        return _end_of_filter(token, place, mistake.opened)
     if place == "value":
         return _value_missing(text, token)
     if token.kind in _KEYWORDS and place not in ("end", "end of group"):
@@ -55,6 +83,11 @@ def hint_for(text: str, token: Token, place: Place, opened: int | None) -> str:
     if place == "start":
         return "a comparison begins with a key: KEY=VALUE"
     return _after_comparison(token)
+
+
+def _shortened(text: str) -> str:
+    text = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
+    return text if len(text) <= _MAX_SHOWN else f"{text[: _MAX_SHOWN - 3]}..."
 
 
 def _invalid_character(char: str) -> str:
@@ -101,6 +134,8 @@ def _after_comparison(token: Token) -> str:
         return "write AND NOT or OR NOT"
     if token.text == "=":
         return 'a value with a = in it needs double quotes: "..."'
+    if token.text.startswith("//"):
+        return _OF_CHARACTER["#"]
     if token.kind in (WORD, STRING) or token.text == "(":
         return "comparisons are joined with AND or OR, standing alone; a value with spaces needs double quotes"
     return f"{token.text} cannot follow a complete comparison; join comparisons with AND or OR"

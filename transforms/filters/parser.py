@@ -11,8 +11,10 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple, NoReturn, cast
 
 from dovebeam.transforms.errors import FilterSyntaxError
-from dovebeam.transforms.filters.hints import Place, hint_for
+from dovebeam.transforms.filters.hints import hint_for
+from dovebeam.transforms.filters.mistake import Mistake, Place, Rewrite
 from dovebeam.transforms.filters.nodes import SPECIAL_KEYS, And, Comparison, Node, Not, Operator, Or
+from dovebeam.transforms.filters.rewrites import rewrite
 from dovebeam.transforms.filters.text import unescape
 from dovebeam.transforms.filters.tokens import AND, END, KEYWORDS, NOT, OR, STRING, WORD, Token, scan
 
@@ -69,8 +71,12 @@ class _Group:
 class _Parser:
     text: str
     tokens: Iterator[Token]
+    with_hints: bool = True
     groups: list[_Group] = field(default_factory=lambda: [_Group()])
     symbols: int = 1
+    key: Token | None = None
+    operator: str = ""
+    value: Token | None = None
 
     def parse(self) -> ParsedFilter:
         while True:
@@ -103,11 +109,13 @@ class _Parser:
 
     def _comparison(self, token: Token) -> Comparison:
         self._push(token)
+        self.key, self.operator, self.value = token, "", None
         key = unescape(token.text) if token.kind == STRING else token.text
         operator, value = self._operator()
         if value.kind not in KEYWORDS and value.kind not in (WORD, STRING):
             self._fail(value, "value")
         self._push(value)
+        self.value = value
         if operator != "=" and key in SPECIAL_KEYS:
             message = "event filter: Only fields support inequality comparisons"
             raise FilterSyntaxError(message, self.text, token.offset, f"{key} can only be compared with =")
@@ -120,12 +128,14 @@ class _Parser:
         if first.kind not in ("'='", "'<'", "'>'"):
             self._fail(first, "operator")
         self._push(first)
+        self.operator = first.text
         second = next(self.tokens)
         if first.text == "=" or second.kind != "'='":
             return first.text, second
         self._push(second)
         self.symbols -= 1
-        return first.text + "=", next(self.tokens)
+        self.operator += "="
+        return self.operator, next(self.tokens)
 
     def _complete(self, operand: _Chain) -> None:
         """Applies what stands left of an operand to it."""
@@ -177,7 +187,11 @@ class _Parser:
         if _EXPECTED[place]:
             message += f", expecting {_EXPECTED[place]}"
         opened = self.groups[-1].opened
-        hint = hint_for(self.text, token, place, opened.offset if opened else None)
+        offset = opened.offset if opened else None
+        hint = ""
+        if self.with_hints:
+            mistake = Mistake(self.text, token, place, offset, self.key, self.operator, self.value)
+            hint = hint_for(mistake, _tried(rewrite(mistake), self.text))
         raise FilterSyntaxError(message, self.text, token.offset, hint)
 
 
@@ -189,6 +203,20 @@ def parse_tree(text: str) -> ParsedFilter:
             the length of the text and never exhausts Python's stack.
     """
     return _Parser(text, scan(text)).parse()
+
+
+def _tried(repair: Rewrite | None, text: str) -> Rewrite | None:
+    """The repair, if the filter parses with it, or at least up to its end."""
+    if repair is None:
+        return None
+    repaired = text[: repair.start] + repair.text + text[repair.end :]
+    if repaired == text:
+        return None
+    try:
+        _Parser(repaired, scan(repaired), with_hints=False).parse()
+    except FilterSyntaxError as error:
+        return repair if error.offset >= repair.start + len(repair.text.rstrip()) + (not repair.text) else None
+    return repair
 
 
 def _unterminated(end: Token) -> int | None:
