@@ -33,7 +33,8 @@ templates: .venv/bin/dovebeam
 lock:
 	PYTHON="$(PYTHON)" ./templates/lock $(ARGS)
 
-# What CI runs: a fresh environment, the wheel built and installed, then lint, types and tests against the wheel.
+# What CI runs: a fresh environment, the wheel built and installed, then lint, types and tests against the wheel. Tests that
+# need the machine to themselves run after the others, and also if one of those has failed.
 test: clean
 	$(PYTHON) -m venv .build/venv
 	.build/venv/bin/python -m pip install --quiet --upgrade pip
@@ -42,8 +43,11 @@ test: clean
 	.build/venv/bin/ruff check .
 	.build/venv/bin/ruff format --check .
 	.build/venv/bin/mypy --strict -p dovebeam.transforms -p dovebeam.pipelines
-	.build/venv/bin/python -m pytest -n $(TESTS_AT_ONCE) --dist loadfile --no-loadscope-reorder -m "not alone" $(PYTEST_ARGS)
-	.build/venv/bin/python -m pytest -m alone $(PYTEST_ARGS)
+	.build/venv/bin/python -m pytest -n $(TESTS_AT_ONCE) --dist loadfile --no-loadscope-reorder -m "not alone" $(PYTEST_ARGS); \
+	together=$$?; \
+	.build/venv/bin/python -m pytest -m alone $(PYTEST_ARGS); \
+	alone=$$?; \
+	[ $$together -eq 0 ] && [ $$alone -eq 0 ]
 
 # The core on the lowest versions of its dependencies that pyproject.toml allows; `make test` runs a part of it.
 test-lowest:

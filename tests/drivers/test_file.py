@@ -226,7 +226,7 @@ def test_fifo_with_a_reader_gets_the_lines(tmp_path: Path) -> None:
             except DeliveryError:
                 continue
         connection.send(payloads)
-    reader.join(10)
+    reader.join(60)
     assert received == [b"first\n" + b"".join(p + b"\n" for p in payloads)]
 
 

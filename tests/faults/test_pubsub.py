@@ -51,7 +51,7 @@ def test_stopped_and_killed(tmp_path: Path, server: PubSubServer) -> None:
                     stream.drain(process)
                 else:
                     os.killpg(process.pid, end)
-                    process.wait(10)
+                    process.wait(60)
         with stream.running() as process:
             publisher.wait(60)
             stream.wait_until(

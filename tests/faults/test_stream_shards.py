@@ -36,7 +36,7 @@ def test_killed_and_started_again(tmp_path: Path) -> None:
                 ready = lambda goal=goal: len(writer.written_at) >= goal and len(spooled(base)) >= 2  # noqa: E731
                 stream.wait_until(process, ready, "the writer and something in the spool", seconds=120)
                 os.killpg(process.pid, signal.SIGKILL)
-                process.wait(10)
+                process.wait(60)
             seen = _check_grown(base, seen)
         with stream.running() as process:
             writer.wait(120)

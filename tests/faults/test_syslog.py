@@ -55,7 +55,7 @@ def test_restart_in_the_middle(tmp_path: Path, authority: Authority, way: str) -
         )
 
         def restart() -> None:
-            wait_until(lambda: len(messages(folder)) > 300_000, "messages", seconds=30)
+            wait_until(lambda: len(messages(folder)) > 300_000, "messages")
             first.close()
             time.sleep(0.5)
             ports = daemon.port, daemon.tcp_port, daemon.tls_port
@@ -81,7 +81,7 @@ def test_daemon_that_stays_away_fails_the_job(tmp_path: Path, authority: Authori
         job = DeliveryJob(tmp_path, "log", *target, "log_retry_budget = 1 s", events=EVENTS)
 
         def stop() -> None:
-            wait_until(lambda: len(messages(folder)) > 300_000, "messages", seconds=30)
+            wait_until(lambda: len(messages(folder)) > 300_000, "messages")
             stack.close()
 
         code, err = job.run(stop, timeout=60)

@@ -98,12 +98,8 @@ def test_with_case(pattern: str, text: str, expected: bool) -> None:
     ],
 )
 def test_hostile_patterns_take_no_time(pattern: str, text: str, expected: bool) -> None:
-    """Patterns at which a backtracking engine never ends are done in some milliseconds."""
+    """Patterns at which a backtracking engine never ends are done in some milliseconds; a hundred times as much fails."""
     matches = compile_wildcard(pattern, ignore_case=True)
-    matches(text[:10])
-    elapsed = []
-    for _ in range(3):
-        start = time.perf_counter()
-        assert matches(text) is expected
-        elapsed.append(time.perf_counter() - start)
-    assert min(elapsed) < 0.05
+    start = time.process_time()
+    assert matches(text) is expected
+    assert time.process_time() - start < 2

@@ -141,10 +141,10 @@ def test_server_that_is_gone(server: PubSubServer, caplog: pytest.LogCaptureFixt
     with pulling() as puller:
         take(puller, 1)
         server.process.kill()
-        server.process.wait(10)
+        server.process.wait(60)
         wait_until(lambda: "trying on" in caplog.text, "the warning")
         time.sleep(1.5)
         assert puller.take(_ALL) == []
         closing = time.monotonic()
-    assert time.monotonic() - closing < 10
+    assert time.monotonic() - closing < 60
     assert caplog.text.count("trying on") == 1

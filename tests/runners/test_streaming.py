@@ -40,7 +40,7 @@ def running_stream(command: Sequence[str], folder: Path) -> Iterator[subprocess.
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
-        process.wait(10)
+        process.wait(60)
 
 
 def arrived(folder: Path) -> list[bytes]:
@@ -80,7 +80,7 @@ def test_files_that_grow(workers: str, tmp_path: Path) -> None:
                     file.write(line + b"\n")
             wait_for(tmp_path, (number + 1) * 1000, process)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 0, said(tmp_path)
+        assert process.wait(60) == 0, said(tmp_path)
     assert Counter(arrived(tmp_path)) == Counter(lines)
 
 
@@ -101,7 +101,7 @@ def test_the_worker_is_killed(tmp_path: Path) -> None:
     with running_stream(command, tmp_path) as process:
         wait_for_all(tmp_path, lines, process)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 0, said(tmp_path)
+        assert process.wait(60) == 0, said(tmp_path)
     check_arrived(arrived(tmp_path), lines, torn=1)
     assert len(arrived(tmp_path)) < 2 * len(lines)
 
@@ -120,7 +120,7 @@ def test_from_a_collector(tmp_path: Path) -> None:
                 peer.sendall(b"torn, and not followed")
             wait_for_all(tmp_path, half, process)
             process.send_signal(signal.SIGTERM)
-            assert process.wait(30) == 0, said(tmp_path)
+            assert process.wait(60) == 0, said(tmp_path)
             assert collector.stop() == 0
     assert Counter(arrived(tmp_path)) == Counter(lines)
     assert (tmp_path / "rejects").read_bytes() == b""

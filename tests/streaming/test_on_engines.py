@@ -24,7 +24,7 @@ def test_stream(tmp_path: Path, way: str) -> None:
             for number in range(first, first + 3):
                 job.append(line(number))
                 job.wait_for(*range(number + 1))
-            wait_until(lambda: _saved_offset(tmp_path) == len(job.out.read_bytes()), "acknowledgement", seconds=30)
+            wait_until(lambda: _saved_offset(tmp_path) == len(job.out.read_bytes()), "acknowledgement")
             process.send_signal(signal.SIGTERM)
             _, err = process.communicate(timeout=60)
         assert process.returncode == 0, err

@@ -31,7 +31,7 @@ def test_subscription(tmp_path: Path, way: str) -> None:
             process.send_signal(signal.SIGTERM)
             _, told = process.communicate(timeout=60)
         assert process.returncode == 0, told
-        wait_until(lambda: server.left() == [], "everything to be acknowledged", seconds=1)
+        wait_until(lambda: server.left() == [], "everything to be acknowledged")
     assert sorted(numbers_in(target)) == list(range(2_000))
     (reject,) = map(json.loads, stream.rejected().splitlines())
     assert {"key": "message_id", "value": bad} in reject["attributes"]

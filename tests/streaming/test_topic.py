@@ -74,7 +74,7 @@ def test_failed(tmp_path: Path, server: PubSubServer) -> None:
     """A stream that ends by itself says which subscription has what it did not deliver, and gives that back at once."""
     stream = stream_of(server, tmp_path / "s", "--input_topic", TOPIC, driver="unix")
     with stream.running() as process:
-        wait_until(lambda: made_by(server) != [], "the subscription", seconds=30)
+        wait_until(lambda: made_by(server) != [], "the subscription")
         server.publish(numbered_events(0, 10))
         _, told = process.communicate(timeout=60)
     assert process.returncode == 1, told

@@ -51,13 +51,13 @@ class Collector:
 
     def wait_for(self, count: int) -> list[bytes]:
         """The lines, as soon as they are so many."""
-        wait_until(lambda: len(self.lines) >= count, f"{count} lines in the spool", seconds=30)
+        wait_until(lambda: len(self.lines) >= count, f"{count} lines in the spool")
         return self.lines
 
     def stop(self) -> int:
         """Asks it to stop; its exit code."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(20)
+        return self.process.wait(60)
 
 
 def spooled(spool: Path) -> list[bytes]:
@@ -87,10 +87,10 @@ def run_collector(
         process = subprocess.Popen([*command, *options], stderr=log, env={**os.environ, **(env or {})})
     collector = Collector(folder, process, port)
     try:
-        wait_until(lambda: process.poll() is not None or "collecting" in collector.said, "the collector", seconds=30)
+        wait_until(lambda: process.poll() is not None or "collecting" in collector.said, "the collector")
         assert not wait or process.poll() is None, collector.said
         yield collector
     finally:
         if process.poll() is None:
             process.kill()
-        process.wait(10)
+        process.wait(60)

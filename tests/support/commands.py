@@ -71,7 +71,7 @@ def interrupted(arguments: Sequence[object], begun: Callable[[], bool], signal_n
         if process.poll() is None:
             process.kill()
             process.communicate()
-    wait_until(lambda: not _processes_with(mark), "worker processes to end", seconds=5)
+    wait_until(lambda: not _processes_with(mark), "worker processes to end")
     return Ran(process.returncode, out, err)
 
 

@@ -80,4 +80,4 @@ def listener_process(path: Path, folder: Path, *arguments: str) -> Iterator[subp
         yield process
     finally:
         process.kill()
-        process.wait(10)
+        process.wait(60)

@@ -100,7 +100,7 @@ class FaultServer:
             process.stdin.write(command + "\n")
             process.stdin.flush()
         if not process.stdout.readline():  # ends with the process
-            pytest.fail(f"the fault server ended with {process.wait(10)}")
+            pytest.fail(f"the fault server ended with {process.wait(60)}")
 
     def seen(self) -> list[Seen]:
         """All requests so far; a line that is being written is left out."""

@@ -117,4 +117,4 @@ def flink_cluster(folder: Path, task_managers: int) -> Iterator[FlinkCluster]:
     finally:
         for process in cluster.processes:
             process.kill()
-            process.wait(10)
+            process.wait(60)

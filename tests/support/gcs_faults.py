@@ -95,4 +95,4 @@ def gcs_faults(emulator: GcsEmulator, refuses: Callable[[str, str], bool], statu
         os.environ["STORAGE_EMULATOR_HOST"] = before
         server.shutdown()
         server.server_close()
-        thread.join(5)
+        thread.join(60)

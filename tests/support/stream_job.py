@@ -91,7 +91,7 @@ class StreamJob:
             self.drain(process)
 
     @staticmethod
-    def wait_until(process: subprocess.Popen[str], done: Callable[[], bool], what: str, seconds: float = 30.0) -> None:
+    def wait_until(process: subprocess.Popen[str], done: Callable[[], bool], what: str, seconds: float = 120.0) -> None:
         """Waits for a condition while the job runs; fails the test with what it said if it ends."""
         wait_until(lambda: process.poll() is not None or done(), what, seconds)
         assert process.poll() is None, process.communicate()[1]
@@ -100,7 +100,7 @@ class StreamJob:
     def drain(process: subprocess.Popen[str]) -> None:
         """Stops it as an operator does; what was read is delivered, and it says that all is well."""
         process.send_signal(signal.SIGTERM)
-        _, told = process.communicate(timeout=30)
+        _, told = process.communicate(timeout=120)
         assert process.returncode == 0, told
 
     def rejected(self) -> bytes:
@@ -139,7 +139,7 @@ class UnixListener:
     def __exit__(self, *_: object) -> None:
         self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
-        self._thread.join(10)
+        self._thread.join(60)
         for connection in self._held:
             connection.close()
 

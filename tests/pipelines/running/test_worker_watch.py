@@ -44,7 +44,7 @@ def test_a_job_without_workers_ends(monkeypatch: pytest.MonkeyPatch) -> None:
         assert run_to_end(lambda: time.sleep(0.8), board, watched) is None
         assert shown.totals.events == 7
         worker.kill()
-        worker.wait(10)
+        worker.wait(60)
         assert run_to_end(lambda: time.sleep(0.2), board, watched) is None
         with pytest.raises(WorkersGoneError, match="run again"):
             run_to_end(lambda: time.sleep(30), board, watched)
@@ -56,7 +56,7 @@ def test_one_that_is_left_is_enough() -> None:
         wait_until(lambda: board.workers() == [worker.pid], "the worker")
         progress.advance(events=1)
         worker.kill()
-        worker.wait(10)
+        worker.wait(60)
         assert set(board.workers()) == {worker.pid, os.getpid()}
         run_to_end(lambda: time.sleep(0.5), board, WatchedDisplay(Shown(), board, patience_secs=0.1))
 
