@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
@@ -69,12 +70,31 @@ PIECES += [
 ]
 
 
+ODD_NUMBERS: Final = [
+    b"1e9999999999999999999",
+    b"-1E+99999999999999999999",
+    b"1e-9999999999999999999",
+    b"0e9999999999999999999",
+    b"9223372036854775808",
+    b"-9223372036854775807.999999",
+    b"1.5e18",
+    b"-0.5",
+    b"0." + b"0" * 5000 + b"1",
+    b"9" * 5000,
+]
+"""Numbers at the limits of 64 bits, of doubles, of Decimal and of Python's integers."""
+
+_NUMBER: Final = re.compile(rb"-?[0-9]+(?:\.[0-9]+)?")
+
+
 def mutated(rng: random.Random, seed: bytes, other: bytes) -> bytes:
     """The seed with some bytes changed, cut, repeated, or replaced by what parsers find hard."""
     data = bytearray(seed)
     for _ in range(rng.randint(1, 4)):
         at = rng.randint(0, len(data))
-        match rng.randrange(6):
+        match rng.randrange(7):
+            case 6:
+                replace_number(rng, data)
             case 0:
                 data[at:at] = rng.choice(PIECES)
             case 1:
@@ -89,3 +109,11 @@ def mutated(rng: random.Random, seed: bytes, other: bytes) -> bytes:
             case _:
                 data[at:at] = data[max(0, at - rng.randint(1, 30)) : at]
     return bytes(data)
+
+
+def replace_number(rng: random.Random, data: bytearray) -> None:
+    """Puts an odd number in the place of one that is there: a byte here and there hardly ever makes one."""
+    found = list(_NUMBER.finditer(data))
+    if found:
+        number = rng.choice(found)
+        data[number.start() : number.end()] = rng.choice(ODD_NUMBERS)

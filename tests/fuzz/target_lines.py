@@ -8,6 +8,7 @@ from fuzzing import Target
 
 from dovebeam.transforms.codecs import decode_json, decode_json_block, decode_tab, encode_json, encode_tab
 from dovebeam.transforms.codecs.json_scan import scan_event
+from dovebeam.transforms.codecs.last_resort import UNEXPECTED
 from dovebeam.transforms.errors import DecodeError
 from dovebeam.transforms.event import Event
 from support.corpus import corpus_lines
@@ -36,6 +37,7 @@ def check_json(line: bytes) -> None:
         assert "\ufffd" in written.decode() or decode_json(written) == event
     else:
         assert str(event) == str(exact), (event, exact)
+        assert UNEXPECTED not in str(event), event
     decoded = decode_json_block(b"{}\n" + line.replace(b"\n", b" ") + b"\n{}")
     assert len(decoded.events) + len(decoded.bad_lines) == 2 + bool(line.strip(b" \t\r\n"))
 
@@ -44,7 +46,8 @@ def check_tab(line: bytes) -> None:
     """What decodes survives its own encoding."""
     try:
         event = decode_tab(line)
-    except DecodeError:
+    except DecodeError as error:
+        assert UNEXPECTED not in error.reason, error
         return
     if not any("=" in key for key in event.fields):
         assert decode_tab(encode_tab(event)) == event, event

@@ -227,6 +227,17 @@ def test_addresses_that_are_text(tmp_path: Path) -> None:
     assert [note.partition(":")[0] for note in comparison["notes"]] == ["1 of 2 events"] * 2
 
 
+def test_a_poisonous_line(tmp_path: Path) -> None:
+    """A number that no decimal can hold is a line that is no event, in a file and by itself."""
+    config = one(tmp_path, "drop")
+    line = '{"event":"a","fields":{"n":1e9999999999999999999}}'
+    ran = check(config, "--input", write_events(tmp_path, [b'{"event":"a"}', line.encode(), b'{"event":"b"}']))
+    assert "1e9999999999999999999 is out of range" in ran.out
+    assert ["m", "x", "2"] in [row.split() for row in ran.out.splitlines()]
+    ran = check(config, "--event", line)
+    assert (ran.code, "1e9999999999999999999 is out of range" in ran.err) == (2, True)
+
+
 def test_filter_warnings(tmp_path: Path) -> None:
     """What Dovecot would write to its log when a type does not fit is shown, with or without --explain."""
     config = one(tmp_path, "drop", filter_="event=a AND n=fish")

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from msgspec import UNSET
 
+from dovebeam.transforms.codecs.last_resort import only_decode_errors
 from dovebeam.transforms.errors import DecodeError
 from dovebeam.transforms.event import LOG_TYPES, Event, make_event
 from dovebeam.transforms.values import INT64_MAX, INT64_MIN, IPAddress, Timestamp
@@ -70,6 +71,7 @@ def event_to_avro(event: Event) -> dict[str, Any]:
     }
 
 
+@only_decode_errors
 def event_from_avro(record: Mapping[str, Any]) -> Event:
     """The event of a record written with `AVRO_SCHEMA`.
 
@@ -82,7 +84,7 @@ def event_from_avro(record: Mapping[str, Any]) -> Event:
     categories = record.get("categories")
     log_type = record.get("log_type")
     if log_type is not None and log_type not in LOG_TYPES:
-        raise DecodeError(f"unknown log type {log_type!r}, expected one of {', '.join(LOG_TYPES)}")
+        raise DecodeError(f"unknown log type {_shown(log_type)}, expected one of {', '.join(LOG_TYPES)}")
     file, line = _optional_text(record, "source_file"), _optional_int(record, "source_line")
     return make_event(
         _optional_text(record, "name"),
@@ -182,5 +184,12 @@ def _texts(name: str, value: Any) -> list[str]:
 
 def _int(name: str, value: Any) -> int:
     if type(value) is not int or not INT64_MIN <= value <= INT64_MAX:
-        raise DecodeError(f"{name[:80]!r} holds a 64-bit integer, found {value!r:.40}")
+        raise DecodeError(f"{name[:80]!r} holds a 64-bit integer, found {_shown(value)}")
     return value
+
+
+def _shown(value: Any) -> str:
+    """A value for a message: short, and never one whose text Python refuses to make (numbers of 4,300 digits)."""
+    if isinstance(value, str | float) or (isinstance(value, int) and INT64_MIN <= value <= INT64_MAX):
+        return f"{value!r:.40}"
+    return "a larger integer" if isinstance(value, int) else type(value).__name__

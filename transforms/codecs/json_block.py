@@ -25,11 +25,11 @@ def decode_json_block(block: bytes, *, max_bytes: int = DEFAULT_MAX_LINE_BYTES) 
     for shape in (COMPLETE, EXPORTED, UNIX):
         try:
             decoded = shape.decoder.decode_lines(text)
+            if len(decoded) != len(borders) + 1 or _key_marks(text) != shape.count_keys(decoded):
+                break
+            events = shape.to_events(decoded)
         except UNFIT:
             continue
-        if len(decoded) != len(borders) + 1 or _key_marks(text) != shape.count_keys(decoded):
-            break
-        events = shape.to_events(decoded)
         if events is None:
             break
         return DecodedBlock(events, [], lambda: line_starts(block, borders))

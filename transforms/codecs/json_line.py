@@ -11,6 +11,7 @@ from typing import Final
 
 from dovebeam.transforms.codecs.json_scan import scan_event
 from dovebeam.transforms.codecs.json_shapes import EXPORTED, UNFIT, UNIX
+from dovebeam.transforms.codecs.last_resort import only_decode_errors
 from dovebeam.transforms.codecs.limits import DEFAULT_MAX_LINE_BYTES, check_line_length
 from dovebeam.transforms.event import Event
 from dovebeam.transforms.formats import Formatter, make_formatter
@@ -23,6 +24,7 @@ _FORMATTERS: Final[dict[str, Formatter]] = {
 }
 
 
+@only_decode_errors
 def decode_json(line: bytes, *, max_bytes: int = DEFAULT_MAX_LINE_BYTES, catalogue: Catalogue = CATALOGUE) -> Event:
     """The event of one line that Dovecot exported as json, in either time format.
 

@@ -137,11 +137,11 @@ class _Scanner:
         if match is None:
             raise self.error(f"expected {what}")
         self.pos = match.end()
-        if match.end() - start > _LONGEST_NUMBER:
-            raise DecodeError(f"a number of {match.end() - start} digits does not fit in 64 bits", start)
         text = match[0].decode("ascii")
         if match[1]:
             return Timestamp(_unix_usec(text, start))
+        if len(text) > _LONGEST_NUMBER:
+            raise DecodeError(f"a number of {len(text)} digits does not fit in 64 bits", start)
         number = int(text)
         if not INT64_MIN <= number <= INT64_MAX:
             raise DecodeError(f"the integer {text} does not fit in 64 bits", start)
@@ -232,10 +232,20 @@ def _unix_usec(text: str, start: int) -> int:
     usec = usec_of_seconds(float(text))
     if usec is not None:
         return usec
-    value = Decimal(text)
+    if len(text) > _LONGEST_NUMBER:
+        raise _out_of_range(text, start)
+    try:
+        value = Decimal(text)
+    except ArithmeticError:  # an exponent beyond Decimal's own limit
+        raise _out_of_range(text, start) from None
     if value.adjusted() > 18 or abs(int(value)) > _LAST_SECOND:
-        raise DecodeError(f"the time {text} is out of range", start)
+        raise _out_of_range(text, start)
     seconds = int(value)
     if value < 0 and seconds == 0:
         raise DecodeError(f"{text} is not a Unix time: the fraction counts upwards from whole seconds", start)
     return seconds * USEC_PER_SEC + round(abs(value - seconds) * USEC_PER_SEC)
+
+
+def _out_of_range(text: str, start: int) -> DecodeError:
+    shown = text if len(text) <= _LONGEST_NUMBER else f"{text[:_LONGEST_NUMBER]}..."
+    return DecodeError(f"{shown} is out of range; a number with a fraction or an exponent is a Unix time", start)

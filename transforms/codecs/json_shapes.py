@@ -21,8 +21,8 @@ from dovebeam.transforms.values.timestamps import usec_of_seconds
 
 __all__ = ["COMPLETE", "EXPORTED", "UNFIT", "UNIX", "LineShape"]
 
-UNFIT: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""What msgspec raises for input that does not fit; anything else would be a bug here."""
+UNFIT: Final = (msgspec.DecodeError, ValueError, ArithmeticError, RecursionError)
+"""What msgspec and Python's numbers raise for input that does not fit; then the exact scanner decides."""
 
 _Int64 = Annotated[int, Meta(ge=INT64_MIN, le=INT64_MAX)]
 _fields_of: Final = attrgetter("raw_fields")

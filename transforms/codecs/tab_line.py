@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from dovebeam.transforms.codecs.block import DecodedBlock, decode_one_by_one
+from dovebeam.transforms.codecs.last_resort import only_decode_errors
 from dovebeam.transforms.codecs.limits import DEFAULT_MAX_LINE_BYTES, check_line_length
 from dovebeam.transforms.codecs.typed import typed_event
 from dovebeam.transforms.errors import DecodeError
@@ -29,6 +30,7 @@ _TEXT_PARTS: Final = {"event": "event", "hostname": "hostname"}
 _TIME_PARTS: Final = frozenset({"start_time", "end_time"})
 
 
+@only_decode_errors
 def decode_tab(line: bytes, *, max_bytes: int = DEFAULT_MAX_LINE_BYTES, catalogue: Catalogue = CATALOGUE) -> Event:
     """The event of one line that Dovecot exported as tab-text, in either time format.
 
