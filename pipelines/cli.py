@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any, Final
 
+from dovebeam.pipelines.command import guarded
 from dovebeam.pipelines.terminal.exit_codes import MEANINGS, ExitCode
-from dovebeam.pipelines.terminal.standard_streams import provide_streams
 
 __all__ = ["main"]
 
@@ -27,11 +27,12 @@ _COMMANDS: Final = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs a command line, by default that of the process, and returns its exit code.
-
-    No exception leaves it, except with `--debug` for what is a bug.
-    """
+    """Runs a command line, by default that of the process, and returns its exit code; no exception leaves it."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    return guarded(arguments, lambda: _run(arguments))
+
+
+def _run(arguments: list[str]) -> int:
     command, rest = (arguments[0], arguments[1:]) if arguments else ("", [])
     if command not in _COMMANDS:
         return _without_command(arguments)
@@ -41,7 +42,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _without_command(arguments: Sequence[str]) -> int:
     """Help, version, or what is wrong."""
-    provide_streams()
     parser = argparse.ArgumentParser(
         prog="dovebeam",
         description="Dovecot's Event Export for Apache Beam.",
@@ -52,10 +52,7 @@ def _without_command(arguments: Sequence[str]) -> int:
     commands = parser.add_subparsers(title="commands", dest="command", required=True, metavar="COMMAND")
     for name, (_, text) in _COMMANDS.items():
         commands.add_parser(name, help=text)
-    try:
-        parser.parse_args(arguments)
-    except SystemExit as end:
-        return end.code if isinstance(end.code, int) else ExitCode.USAGE
+    parser.parse_args(arguments)
     return ExitCode.USAGE
 
 

@@ -7,7 +7,6 @@ a filter and run it again. Only what an earlier demo wrote to `out/` is removed.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
 import shlex
 import sys
@@ -16,6 +15,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
+from dovebeam.pipelines.command import guarded
 from dovebeam.pipelines.terminal.exit_codes import ExitCode
 from dovebeam.pipelines.terminal.logs import say
 
@@ -36,10 +36,10 @@ def main(argv: Sequence[str], prog: str = "dovebeam demo") -> int:
         prog=prog, description="Run an export on sample events and show what it did.", allow_abbrev=False
     )
     parser.add_argument("directory", nargs="?", default="demo", help="where it takes place (default: demo)")
-    try:
-        directory = Path(parser.parse_args(argv).directory)
-    except SystemExit as end:
-        return end.code if isinstance(end.code, int) else ExitCode.USAGE
+    return guarded(argv, lambda: _start(Path(parser.parse_args(argv).directory)))
+
+
+def _start(directory: Path) -> int:
     try:
         fresh = _prepare(directory)
     except FileExistsError:
@@ -111,6 +111,5 @@ def _written(output: Path) -> Iterator[str]:
 
 
 def _tell(*lines: str) -> None:
-    with contextlib.suppress(BrokenPipeError):
-        sys.stdout.write("".join(f"{line}\n" for line in lines))
-        sys.stdout.flush()
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    sys.stdout.flush()

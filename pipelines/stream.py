@@ -33,7 +33,7 @@ DESCRIPTION: Final = (
     "Export Dovecot events as they come, as the metric and event_exporter blocks of a dovecot.conf say."
 )
 _EPILOG: Final = (
-    "Ctrl-C or SIGTERM ends it: what was read is delivered first; again to end at once. "
+    "Ctrl-C, SIGTERM, SIGHUP or SIGQUIT ends it: what was read is delivered first; again to end at once. "
     "Options of Apache Beam follow. Exit codes: 0 done, 1 failed, 2 usage, 78 configuration."
 )
 

@@ -2,7 +2,8 @@
 
     python -m dovebeam.pipelines.worker
 
-Started by `pipelines.in_process`. Ctrl-C reaches it together with its launcher, who decides what to do about it.
+Started by `pipelines.in_process`. A terminal's signals reach it together with its launcher, and so does the SIGTERM of
+a service manager; the launcher decides what to do about them.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import time
 from typing import Final
 
 from dovebeam.pipelines.terminal import logs
+from dovebeam.pipelines.terminal.signals import ENDING
 from dovebeam.transforms import progress
 from dovebeam.transforms.drivers import vault
 
@@ -24,7 +26,8 @@ _WATCH_SECS: Final = 0.2
 
 def main() -> None:
     """Runs Beam's worker, as its environment variables say."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in ENDING:
+        signal.signal(number, signal.SIG_IGN)
     threading.Thread(target=_watch, args=(os.getppid(),), daemon=True).start()
     debug = "--debug" in sys.argv[1:]
     logs.configure(debug=debug, stream=sys.stderr)

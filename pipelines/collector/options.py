@@ -124,6 +124,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             default=default,
             help=text,
         )
+    add("--debug", action="store_true", help="show the libraries' messages, too")
 
 
 def parse_collect(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> CollectOptions:

@@ -16,13 +16,13 @@ from dovebeam.pipelines.collector.spool import Spool, SpoolSettings
 from dovebeam.pipelines.collector.unix_lines import UnixLines
 from dovebeam.pipelines.collector.writer import SpoolWriter
 from dovebeam.pipelines.terminal.logs import say
+from dovebeam.pipelines.terminal.signals import heeded
 from dovebeam.transforms.drivers.secrets import Secret
 from dovebeam.transforms.errors import DeliveryError
 
 __all__ = ["serve"]
 
 _STOP_SECS: Final = 10.0
-_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
 async def serve(options: CollectOptions, ready: Callable[[], None] = lambda: None) -> Counts:
@@ -95,15 +95,19 @@ def _tls(options: CollectOptions) -> ssl.SSLContext | None:
 
 
 def _heed_signals() -> asyncio.Event:
-    """Set at the first SIGINT or SIGTERM; a second one ends the process as if nobody handled it."""
+    """Set at the first signal; a second one ends the process as if nobody handled it, unless it is SIGHUP."""
     loop = asyncio.get_running_loop()
     came = asyncio.Event()
+    numbers = heeded()
 
-    def handle() -> None:
+    def handle(number: signal.Signals) -> None:
         came.set()
-        for number in _SIGNALS:
-            loop.remove_signal_handler(number)
+        if number == signal.SIGHUP:  # a terminal that is closed often sends two, and then its session SIGTERM
+            return
+        for each in numbers:
+            if each != signal.SIGHUP:
+                loop.remove_signal_handler(each)
 
-    for number in _SIGNALS:
-        loop.add_signal_handler(number, handle)
+    for number in numbers:
+        loop.add_signal_handler(number, handle, number)
     return came

@@ -1,23 +1,23 @@
 """A local job run to its end: progress while it runs, and a clean stop when somebody has enough.
 
-The pipeline runs in a thread of its own, so that the main thread is free for signals. A first Ctrl-C (or SIGTERM) asks
-the workers to stop after the block that they have in hand; whoever does not obey within a few seconds, or at the second
-Ctrl-C, is ended. A worker process that somebody else ended fails the job, for which Beam would wait for ever.
+The pipeline runs in a thread of its own, so that the main thread is free for signals. A first one (Ctrl-C, SIGTERM,
+SIGHUP or SIGQUIT) asks the workers to stop after the block that they have in hand; whoever does not obey within a few
+seconds, or at the second signal, is ended. A worker process that somebody else ended fails the job, for which Beam
+would wait forever.
 """
 
 from __future__ import annotations
 
 import contextlib
 import re
-import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from types import FrameType
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 from dovebeam.pipelines.running.failures import is_stop
 from dovebeam.pipelines.terminal.exit_codes import ExitCode
 from dovebeam.pipelines.terminal.logs import say
+from dovebeam.pipelines.terminal.signals import exit_code_of, signals_as_interrupts
 from dovebeam.transforms.errors import DovebeamError
 from dovebeam.transforms.progress import Board, Totals
 
@@ -70,10 +70,6 @@ class WorkerLostError(DovebeamError):
         )
 
 
-class _TerminatedError(KeyboardInterrupt):
-    """SIGTERM, treated as Ctrl-C."""
-
-
 def run_to_end(run: Callable[[], _T], board: Board, display: Display, *, drain: bool = False) -> _T:
     """Calls `run` in another thread, shows progress meanwhile, and returns or raises what it does.
 
@@ -84,20 +80,19 @@ def run_to_end(run: Callable[[], _T], board: Board, display: Display, *, drain: 
         drain: whether the first signal lets the job finish what it has read, however long that takes, and return.
 
     Raises:
-        InterruptedJobError: Ctrl-C or SIGTERM ended it.
+        InterruptedJobError: a signal ended it.
         WorkerLostError: something else ended one of its processes.
     """
     job = _Job(run)
-    with _sigterm_as_interrupt(), _lost_workers() as lost:
+    with signals_as_interrupts(), _lost_workers() as lost:
         try:
             job.start()
             _wait(job, board, display, lost)
         except KeyboardInterrupt as interrupt:
             if drain and _drained(job, board):
                 return job.result()
-            code = ExitCode.TERMINATED if isinstance(interrupt, _TerminatedError) else ExitCode.INTERRUPTED
             torn = not _stop(job, board)
-            raise InterruptedJobError(code, board.totals(), torn=torn) from None
+            raise InterruptedJobError(exit_code_of(interrupt), board.totals(), torn=torn) from None
     return job.result()
 
 
@@ -189,18 +184,3 @@ def _lost_workers() -> Iterator[list[int]]:
 
 def _ignore(_: threading.ExceptHookArgs) -> None:
     pass
-
-
-@contextlib.contextmanager
-def _sigterm_as_interrupt() -> Iterator[None]:
-    def terminate(_number: int, _frame: FrameType | None) -> None:
-        raise _TerminatedError
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, terminate)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

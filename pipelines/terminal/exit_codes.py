@@ -20,7 +20,9 @@ class ExitCode(enum.IntEnum):
     FAILED = 1
     USAGE = 2
     CONFIG = 78
+    HUNG_UP = 129
     INTERRUPTED = 130
+    QUIT = 131
     TERMINATED = 143
 
 
@@ -30,7 +32,9 @@ MEANINGS: Final[Mapping[ExitCode, str]] = MappingProxyType(
         ExitCode.FAILED: "failed: a target, a disk or an engine, or rejects that had nowhere to go",
         ExitCode.USAGE: "the command line cannot be meant, and nothing was started",
         ExitCode.CONFIG: "the configuration has errors, and nothing was started",
+        ExitCode.HUNG_UP: "ended by SIGHUP, as a terminal sends when it is closed; a stream or a collector drains",
         ExitCode.INTERRUPTED: "ended by Ctrl-C; of a stream or a collector, by the second one",
+        ExitCode.QUIT: "ended by SIGQUIT; of a stream, by the second one",
         ExitCode.TERMINATED: "ended by SIGTERM; of a stream, by the second one",
     }
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 from typing import Final, TextIO
@@ -36,9 +37,10 @@ _FROM_WORKER: Final = "[SDK] "  # before what an engine passes on
 
 
 def say(message: str) -> None:
-    """A message of dovebeam itself, on standard error."""
-    sys.stderr.write(f"dovebeam: {message}\n")
-    sys.stderr.flush()
+    """A message of dovebeam itself, on standard error; a terminal that is closed does not end what it is about."""
+    with contextlib.suppress(OSError):
+        sys.stderr.write(f"dovebeam: {message}\n")
+        sys.stderr.flush()
 
 
 def configure(*, debug: bool = False, stream: TextIO | None = None) -> None:

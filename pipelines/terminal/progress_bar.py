@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from collections.abc import Callable
@@ -49,16 +50,19 @@ class ProgressBar:
         rejected = f", {totals.rejected:,} rejected" if totals.rejected else ""
         rate = totals.events / max(time.monotonic() - self._begin, 0.001)
         events = f"{totals.events:,} events ({rate:,.0f}/s), {totals.delivered:,} delivered{rejected}"
-        self._progress.update(self._task, completed=done, events=events)
+        with contextlib.suppress(OSError):  # the terminal is gone, the job is not
+            self._progress.update(self._task, completed=done, events=events)
 
     def __enter__(self) -> Self:
-        self._progress.start()
+        with contextlib.suppress(OSError):
+            self._progress.start()
         return self
 
     def __exit__(
         self, _type: type[BaseException] | None, _error: BaseException | None, _tb: TracebackType | None
     ) -> None:
-        self._progress.stop()
+        with contextlib.suppress(OSError):
+            self._progress.stop()
 
 
 def make_display(total_bytes: Callable[[], int | None]) -> ProgressBar | Silence:

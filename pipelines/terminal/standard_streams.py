@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
-from typing import Final, TextIO
+from collections.abc import Iterator
+from typing import IO, Any, Final, TextIO
 
-__all__ = ["mute_stdout", "provide_streams"]
+__all__ = ["flush_output", "mute_stdout", "output_that_never_raises", "provide_streams"]
 
 _LAST: Final = 2  # the descriptor of standard error
 
@@ -24,9 +26,77 @@ def provide_streams() -> None:
     sys.stderr = _nowhere() if sys.stderr is None else sys.stderr
 
 
+@contextlib.contextmanager
+def output_that_never_raises() -> Iterator[None]:
+    """Within it, printing raises nothing; `flush_output` tells what could not be printed."""
+    before = sys.stdout
+    if isinstance(before, _Output):
+        yield
+        return
+    ours: Any = _Output(before)  # a text stream in all that is used of it
+    sys.stdout = ours
+    try:
+        yield
+    finally:
+        if sys.stdout is ours:
+            sys.stdout = before if ours.error is None else _nowhere()
+
+
+def flush_output() -> OSError | None:
+    """Writes what is buffered, and returns why something could not be printed, the first time that it is asked.
+
+    Whoever closes a pipe in the middle of it has seen enough, and of standard error nobody can be told. If Python found
+    out only when it ends, it would complain and replace the exit code.
+    """
+    try:
+        sys.stderr.flush()
+    except OSError:
+        sys.stderr = _nowhere()
+    sys.stdout.flush()
+    ours: object = sys.stdout
+    if not isinstance(ours, _Output) or ours.is_told or isinstance(ours.error, BrokenPipeError):
+        return None
+    ours.is_told = ours.error is not None
+    return ours.error
+
+
 def mute_stdout() -> None:
     """Lets standard output go nowhere from now on, because nobody reads it any more."""
     sys.stdout = _nowhere()
+
+
+class _Output:
+    """A text stream that swallows everything after the first error.
+
+    Attributes:
+        error: that one.
+        is_told: whether somebody was told of it.
+    """
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+        self.error: OSError | None = None
+        self.is_told = False
+
+    def write(self, text: str) -> int:
+        """As that of the stream."""
+        if self.error is None:
+            try:
+                return self._stream.write(text)
+            except OSError as error:
+                self.error = error
+        return len(text)
+
+    def flush(self) -> None:
+        """As that of the stream."""
+        if self.error is None:
+            try:
+                self._stream.flush()
+            except OSError as error:
+                self.error = error
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 def _nowhere() -> TextIO:

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM while a job runs."""
+"""Ctrl-C, SIGTERM and SIGHUP while a job runs."""
 
 from __future__ import annotations
 
@@ -59,9 +59,9 @@ def test_interrupt_before_files_have_names(command: str, tmp_path: Path, long_in
     assert not [path for path in folder.iterdir() if path.name != ".dovebeam"]
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_interrupt(number: int, code: int, tmp_path: Path, long_input: Path) -> None:
-    """Ctrl-C and SIGTERM stop the job in the middle, say what is complete, and leave whole lines."""
+    """Each of them stops the job in the middle; they say what is complete, and leave whole lines."""
     target = tmp_path / "out"
     config = everything_to(tmp_path, "file", f"file_path = {target}")
     ledger = tmp_path / "ledger.json"
@@ -117,8 +117,10 @@ def test_a_failed_job_has_an_account(tmp_path: Path, events: Path) -> None:
     assert ran.out == ""
 
 
-@pytest.mark.parametrize("group", [False, True])
-def test_interrupt_ends_worker_processes(group: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("number", "group"), [(signal.SIGINT, False), (signal.SIGINT, True), (signal.SIGHUP, True), (signal.SIGTERM, True)]
+)
+def test_interrupt_ends_worker_processes(number: int, group: bool, tmp_path: Path) -> None:
     """No worker outlives its launcher, whether the signal reaches it, too, or not."""
     for index in range(4):
         lines = corpus_lines("events.json.gz")
@@ -127,8 +129,9 @@ def test_interrupt_ends_worker_processes(group: bool, tmp_path: Path) -> None:
     config = everything_to(tmp_path, "file", f"file_path = {target}")
     options = ["--direct_num_workers=2", "--direct_running_mode=multi_processing"]
     arguments = ["export", "--config", config, "--input", tmp_path / "long*.gz", *options]
-    ran = interrupted(arguments, target.exists, signal.SIGINT, group=group)
-    assert ran.code == 130, ran.err
+    ran = interrupted(arguments, target.exists, number, group=group)
+    assert ran.code == 128 + number, ran.err
+    assert "between two batches" in ran.err
     assert "events were read" in ran.err
     assert "Traceback" not in ran.err
     assert whole_lines(target)

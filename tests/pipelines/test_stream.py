@@ -15,7 +15,7 @@ from support.commands import dovebeam
 from support.stream_command import Job, line
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
 def test_drain(tmp_path: Path, number: int) -> None:
     """A signal ends the stream with code 0 and its ledger; the next start goes on where it ended."""
     job = Job(tmp_path)

@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from support.programs import free_port, wait_until
@@ -69,7 +69,12 @@ def spooled(spool: Path) -> list[bytes]:
 
 @contextlib.contextmanager
 def run_collector(
-    folder: Path, *options: str, http: str = "http", wait: bool = True, env: dict[str, str] | None = None
+    folder: Path,
+    *options: str,
+    http: str = "http",
+    wait: bool = True,
+    env: dict[str, str] | None = None,
+    before: Sequence[str] = (),
 ) -> Iterator[Collector]:
     """Starts a collector.
 
@@ -79,12 +84,13 @@ def run_collector(
         http: scheme of the http address.
         wait: until it is ready; else it may also have failed.
         env: variables beside those of this process.
+        before: a program that starts it, with its arguments.
     """
     port = free_port()
     listen = [f"--listen=unix:{folder / 'socket'}", f"--listen={http}://127.0.0.1:{port}/"]
     command = [sys.executable, "-m", "dovebeam.pipelines.cli", "collect", *listen, f"--spool={folder / 'spool'}"]
     with (folder / "collector.log").open("wb") as log:
-        process = subprocess.Popen([*command, *options], stderr=log, env={**os.environ, **(env or {})})
+        process = subprocess.Popen([*before, *command, *options], stderr=log, env={**os.environ, **(env or {})})
     collector = Collector(folder, process, port)
     try:
         wait_until(lambda: process.poll() is not None or "collecting" in collector.said, "the collector")

@@ -15,7 +15,8 @@ from dovebeam.pipelines.running import local as running
 from dovebeam.pipelines.running.local import InterruptedJobError, WorkerLostError, run_to_end
 from dovebeam.pipelines.terminal.exit_codes import ExitCode
 from dovebeam.pipelines.terminal.progress_bar import ProgressBar, Silence, make_display
-from dovebeam.transforms.progress import Board, Totals, advance
+from dovebeam.transforms.progress import Board, Totals, advance, is_draining
+from support.programs import wait_until
 
 
 class Seen:
@@ -78,7 +79,13 @@ def _restore_thread_hook(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, ExitCode.INTERRUPTED), (signal.SIGTERM, ExitCode.TERMINATED)]
+    ("number", "code"),
+    [
+        (signal.SIGINT, ExitCode.INTERRUPTED),
+        (signal.SIGTERM, ExitCode.TERMINATED),
+        (signal.SIGHUP, ExitCode.HUNG_UP),
+        (signal.SIGQUIT, ExitCode.QUIT),
+    ],
 )
 def test_signals_stop_between_blocks(number: int, code: ExitCode, capsys: pytest.CaptureFixture[str]) -> None:
     """The job is asked and obeys; what it did is known, and the signal's own meaning is restored."""
@@ -91,6 +98,41 @@ def test_signals_stop_between_blocks(number: int, code: ExitCode, capsys: pytest
     assert not caught.value.torn
     assert signal.getsignal(signal.SIGTERM) is before
     assert "again to stop at once" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
+def test_signals_drain(number: int) -> None:
+    """A job without an end finishes what it has read; the further ones of a closed terminal do not hurry it."""
+    told = threading.Event()
+
+    def job() -> str:
+        while not is_draining():
+            time.sleep(0.01)
+        for each in (signal.SIGHUP, signal.SIGTERM, signal.SIGHUP) if number == signal.SIGHUP else (signal.SIGHUP,):
+            signal.pthread_kill(threading.main_thread().ident or 0, each)
+        told.wait(0.3)
+        return "drained"
+
+    with Board() as board:
+        threading.Thread(target=signal_when_working, args=(number,), daemon=True).start()
+        assert run_to_end(job, board, Silence(), drain=True) == "drained"
+
+
+def signal_when_working(number: int) -> None:
+    """Sends this process a signal once it heeds them."""
+    wait_until(lambda: signal.getsignal(signal.SIGHUP) is not signal.SIG_DFL, "signals to be heeded")
+    os.kill(os.getpid(), number)
+
+
+def test_an_ignored_signal_stays_ignored() -> None:
+    """Whoever starts a job with nohup does not want it to end with its terminal."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with Board() as board:
+            assert run_to_end(lambda: os.kill(os.getpid(), signal.SIGHUP), board, Silence()) is None
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_a_job_that_does_not_obey(monkeypatch: pytest.MonkeyPatch) -> None:

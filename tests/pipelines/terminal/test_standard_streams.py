@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import shlex
 import subprocess
 import sys
@@ -69,3 +70,84 @@ def test_full_standard_output(folder: Path) -> None:
     assert ran.returncode == 1
     assert "write(standard output) failed: No space left on device" in ran.stderr
     assert "Traceback" not in ran.stderr
+
+
+_LINES = {
+    **{f"{name} --help": 0 for name in ("export", "stream", "archive", "replay", "collect", "check", "demo")},
+    "--help": 0,
+    "--version": 0,
+    "": 2,
+    "export --config missing.conf --input events.json": 78,
+    "stream --config missing.conf --follow events.json --state s": 2,
+    "archive --input missing": 2,
+    "replay --config missing.conf --input events.json": 78,
+    "collect --listen unix:/x --spool missing/spool": 1,
+    "collect --listen unix:relative --spool s --debug": 2,
+    "check --config dovecot.conf": 0,
+    "check --config missing.conf": 78,
+    "demo dovecot.conf": 1,
+}
+
+# Each line in a process of its own, which ends as a real one does, without starting Python again.
+_EACH = """
+import os, sys
+from dovebeam.pipelines import archive, check, collect, demo, export, replay, stream
+from dovebeam.pipelines.checking import findings, text
+from dovebeam.pipelines.cli import main
+from dovebeam.pipelines.collector import service
+def run(line):
+    pid = os.fork()
+    if not pid:
+        sys.exit(main(line.split()))
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+with open("lines") as file:
+    lines = file.read().split("\\n")
+codes = [run(line) for line in lines]
+with open("codes", "w") as file:
+    file.write(repr(codes))
+"""
+
+
+@pytest.mark.parametrize("streams", ["", "2>&-", "<&- >&- 2>&-", ">/dev/full", "2>/dev/full", "| true"])
+def test_every_command_with_any_streams(streams: str, folder: Path) -> None:
+    """Nothing leaves a command but its exit code, whatever its streams are; output that is lost is the one failure."""
+    (folder / "lines").write_text("\n".join(_LINES))
+    (folder / "each.py").write_text(_EACH)
+    ran = subprocess.run(
+        ["sh", "-c", f"{shlex.quote(sys.executable)} each.py {streams}"],
+        cwd=folder,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    codes = dict(zip(_LINES, ast.literal_eval((folder / "codes").read_text()), strict=True))
+    full = streams == ">/dev/full"
+    assert codes == {line: 1 if full and not code else code for line, code in _LINES.items()}, ran.stderr
+    assert not [word for word in ("Traceback", "Exception ignored") if word in ran.stderr], ran.stderr
+    lost = "write(standard output) failed: No space left on device"
+    assert ran.stderr.count(lost) == (list(_LINES.values()).count(0) if full else 0)
+
+
+@pytest.mark.parametrize(
+    "command", ["export --config c --input i", "check --config c", "collect --listen unix:/x --spool s", "demo d"]
+)
+def test_a_working_directory_that_is_gone(command: str, tmp_path: Path) -> None:
+    """It is named, as what it is, with what to do; help is shown all the same."""
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    ran = shell(f"rmdir ../gone; dovebeam {command}", gone)
+    assert ran.returncode == 1
+    assert ran.stderr == (
+        "dovebeam: the working directory has been removed; change to one that exists (cd /) and run the command again\n"
+    )
+    gone.mkdir()
+    ran = shell(f"rmdir ../gone; dovebeam {command.split(maxsplit=1)[0]} --help", gone)
+    assert (ran.returncode, ran.stderr) == (0, "")
+
+
+def test_an_account_whose_reader_ends_keeps_the_exit_code(folder: Path) -> None:
+    """Errors are errors, also if only their first line was wanted."""
+    (folder / "bad.conf").write_text("frob = 1\n" * 5000)
+    shell("{ dovebeam check --config bad.conf; echo $? >code; } | head -n 1", folder)
+    assert (folder / "code").read_text() == "78\n"
