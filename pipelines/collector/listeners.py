@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import socket
 import ssl
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from dovebeam.pipelines.collector.options import Address
 from dovebeam.pipelines.collector.sockets import Bound
 from dovebeam.pipelines.terminal.logs import say
 from dovebeam.transforms.drivers.system_errors import delivery_error
@@ -37,8 +35,7 @@ class Listener:
     """Accepts connections for `peers`, until it is stopped.
 
     Args:
-        address: what it listens to, for messages.
-        bound: its socket.
+        bound: its socket, which listens.
         peers: what is spoken.
         max_connections: at a time.
         tls: for https.
@@ -46,13 +43,11 @@ class Listener:
 
     def __init__(
         self,
-        address: Address,
         bound: Bound,
         peers: Peers,
         max_connections: int,
         tls: ssl.SSLContext | None,
     ) -> None:
-        self._address = address
         self._bound = bound
         self._peers = peers
         self._free = asyncio.Semaphore(max_connections)
@@ -65,11 +60,10 @@ class Listener:
         """Accepts no more, and ends what is connected; who waits at a unix socket of our own is still heard."""
         self._accepting.cancel()
         await asyncio.gather(self._accepting, return_exceptions=True)
-        if self._address.path and not self._bound.is_lent:
-            with contextlib.suppress(OSError):
-                os.unlink(self._address.path)  # so that nobody else comes
+        if self._bound.place is not None:
+            self._bound.withdraw()  # so that nobody else comes
             self._accept_waiting()
-        self._bound.socket.close()
+        self._bound.close()
         if self._tls:
             for task in self._connecting:
                 task.cancel()
@@ -100,7 +94,7 @@ class Listener:
         """Once for each time that the trouble begins."""
         if not self._is_complaining:
             self._is_complaining = True
-            say(str(delivery_error("accept", str(self._address), error)))
+            say(str(delivery_error("accept", str(self._bound.address), error)))
 
     def _connect_soon(self, connection: socket.socket, ended: Callable[[], None]) -> None:
         connection.setblocking(False)

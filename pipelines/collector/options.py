@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import ipaddress
+import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,13 +13,16 @@ from urllib.parse import urlsplit
 
 from dovebeam.pipelines.options.arguments import UsageError, checked, read_count, read_size
 
-__all__ = ["Address", "CollectOptions", "Fsync", "add_arguments", "parse_collect"]
+__all__ = ["MAX_SOCKET_PATH_BYTES", "Address", "CollectOptions", "Fsync", "add_arguments", "parse_collect"]
 
 Fsync = Literal["none", "batch", "always"]
 
 _DURATION: Final = re.compile(r"([0-9]{1,9})(s|m|h|d)")
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _MODE: Final = re.compile(r"0?[0-7]{3}")
+MAX_SOCKET_PATH_BYTES: Final = 107
+"""Of the path of a unix socket: sun_path of unix(7), without its end."""
+
 _MIB: Final = 1024 * 1024
 
 
@@ -162,8 +166,10 @@ def _check(options: CollectOptions) -> None:
 def _address(text: str) -> Address:
     if text.startswith("unix:"):
         path = text.removeprefix("unix:")
-        if not path.startswith("/") or "\0" in path:
-            raise UsageError(f"--listen {text}: write an absolute path, as in unix:/run/dovebeam/collect")
+        if not path.startswith("/") or path.endswith("/") or "\0" in path:
+            raise UsageError(f"--listen {text}: write the absolute path of a socket, as in unix:/run/dovebeam/collect")
+        if len(os.fsencode(path)) > MAX_SOCKET_PATH_BYTES:
+            raise UsageError(f"--listen {text}: the path of a unix socket has at most {MAX_SOCKET_PATH_BYTES} bytes")
         return Address(path=path)
     try:
         url = urlsplit(text)

@@ -11,7 +11,7 @@ from typing import Final
 from dovebeam.pipelines.collector.counts import Counts
 from dovebeam.pipelines.collector.listeners import Listener, Peers
 from dovebeam.pipelines.collector.options import Address, CollectOptions
-from dovebeam.pipelines.collector.sockets import bind
+from dovebeam.pipelines.collector.sockets import Bound, bind, listen
 from dovebeam.pipelines.collector.spool import Spool, SpoolSettings
 from dovebeam.pipelines.collector.unix_lines import UnixLines
 from dovebeam.pipelines.collector.writer import SpoolWriter
@@ -44,21 +44,34 @@ async def serve(options: CollectOptions, ready: Callable[[], None] = lambda: Non
     settings = SpoolSettings(
         options.fsync, options.rotate_size, options.rotate_interval, options.keep, options.file_mode
     )
+    stopping = _heed_signals()  # first: whoever is told that this is ready may end it at once
     async with SpoolWriter(Spool(options.spool, settings), counts) as writer:
+        peers = {address: _peers(address, options, token, writer, counts) for address in options.listen}
         listeners: list[Listener] = []
         try:
-            for address in options.listen:
-                peers = _peers(address, options, token, writer, counts)
-                bound = bind(address, options.socket_mode)
-                context = tls if address.tls else None
-                listeners += [Listener(address, each, peers, options.max_connections, context) for each in bound]
-            stopping = _heed_signals()  # first: whoever is told that this is ready may end it at once
+            for each in _listening(options):
+                context = tls if each.address.tls else None
+                listeners.append(Listener(each, peers[each.address], options.max_connections, context))
             ready()
             await stopping.wait()
             say("stopping; what was sent by now is still taken")
         finally:
             await asyncio.gather(*(listener.stop(_STOP_SECS) for listener in listeners))
     return counts
+
+
+def _listening(options: CollectOptions) -> list[Bound]:
+    """The sockets of all addresses, or none: a collector that cannot have one of them takes no events by the others."""
+    bound: list[Bound] = []
+    try:
+        for address in options.listen:
+            bound += bind(address, options.socket_mode)
+        listen(bound)
+    except BaseException:
+        for each in bound:
+            each.close()
+        raise
+    return bound
 
 
 def _peers(address: Address, options: CollectOptions, token: str, writer: SpoolWriter, counts: Counts) -> Peers:

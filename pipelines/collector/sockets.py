@@ -6,18 +6,20 @@ what they send wait in the kernel.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import socket
-import stat
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from dovebeam.pipelines.collector.options import Address
+from dovebeam.pipelines.collector.socket_places import SocketPlace
 from dovebeam.transforms.drivers.system_errors import delivery_error
 from dovebeam.transforms.errors import DeliveryError
 
-__all__ = ["Bound", "bind"]
+__all__ = ["Bound", "bind", "listen"]
 
 _BACKLOG: Final = 128
 _FIRST_FD: Final = 3  # of those that systemd hands over, see sd_listen_fds(3)
@@ -25,19 +27,33 @@ _FIRST_FD: Final = 3  # of those that systemd hands over, see sd_listen_fds(3)
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """A listening socket.
+    """A socket that has an address.
 
     Attributes:
         socket: without blocking.
-        is_lent: whether somebody else keeps it open.
+        address: what it is bound to.
+        is_lent: whether somebody else keeps it open; such a socket listens already.
+        place: the path of a unix socket of our own.
     """
 
     socket: socket.socket
+    address: Address
     is_lent: bool = False
+    place: SocketPlace | None = None
+
+    def withdraw(self) -> None:
+        """Lets nobody else come; the socket stays open for those who wait."""
+        if self.place is not None:
+            self.place.withdraw()
+
+    def close(self) -> None:
+        """Gives the address up."""
+        self.withdraw()
+        self.socket.close()
 
 
 def bind(address: Address, socket_mode: int) -> list[Bound]:
-    """Sockets that listen there: those that systemd lent for it, else one, or for a name one for each of its addresses.
+    """Sockets for an address: those that systemd lent for it, else one, or for a name one for each of its addresses.
 
     Args:
         address: where.
@@ -46,14 +62,39 @@ def bind(address: Address, socket_mode: int) -> list[Bound]:
     Raises:
         DeliveryError: it is in use, or cannot be had.
     """
-    try:
-        lent = [Bound(each, is_lent=True) for each in _lent_sockets() if _is_at(each, address)]
+    with _explained(address):
+        lent = [Bound(each, address, is_lent=True) for each in _lent_sockets() if _is_at(each, address)]
         if lent:
             return lent
         if address.path:
-            return [Bound(_bind_unix(address.path, socket_mode))]
+            return [_bind_unix(address, socket_mode)]
         found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        return [Bound(_bind_tcp(family, where)) for family, _, _, _, where in dict.fromkeys(found)]
+        with contextlib.ExitStack() as bound:
+            sockets = [bound.enter_context(_bind_tcp(family, where)) for family, _, _, _, where in dict.fromkeys(found)]
+            bound.pop_all()
+        return [Bound(each, address) for each in sockets]
+
+
+def listen(bound: Sequence[Bound]) -> None:
+    """Listens to all addresses, and then lets unix sockets be seen: whoever finds one is heard everywhere.
+
+    Raises:
+        DeliveryError: one of them is in use.
+    """
+    for each in bound:
+        with _explained(each.address):
+            if not each.is_lent:
+                each.socket.listen(_BACKLOG)
+    for each in bound:
+        with _explained(each.address):
+            if each.place is not None:
+                each.place.show()
+
+
+@contextlib.contextmanager
+def _explained(address: Address) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             message = f"another program listens to {address} (stop it, or choose another port)"
@@ -61,38 +102,17 @@ def bind(address: Address, socket_mode: int) -> list[Bound]:
         raise delivery_error("bind", str(address), error) from error
 
 
-def _bind_unix(path: str, mode: int) -> socket.socket:
-    _remove_stale(path)
+def _bind_unix(address: Address, mode: int) -> Bound:
+    place = SocketPlace(address.path)
     bound = socket.socket(socket.AF_UNIX)
-    before = os.umask(0o777 & ~mode)
     try:
-        bound.bind(path)
+        place.bind(bound, mode)
     except BaseException:
         bound.close()
+        place.withdraw()
         raise
-    finally:
-        os.umask(before)
-    bound.listen(_BACKLOG)
     bound.setblocking(False)
-    return bound
-
-
-def _remove_stale(path: str) -> None:
-    """Removes a socket that nobody listens to; whatever else is there stays."""
-    try:
-        is_socket = stat.S_ISSOCK(os.lstat(path).st_mode)
-    except FileNotFoundError:
-        return
-    if not is_socket:
-        raise DeliveryError(f"{path} is there and is no socket (remove it, or choose another path)", path)
-    with socket.socket(socket.AF_UNIX) as probe:
-        probe.setblocking(False)
-        number = probe.connect_ex(path)
-    if number == errno.ECONNREFUSED:
-        os.unlink(path)
-    elif number in {0, errno.EAGAIN}:
-        message = f"another program listens to {path} (stop it, or choose another path)"
-        raise DeliveryError(message, path)
+    return Bound(bound, address, place=place)
 
 
 def _bind_tcp(family: int, where: object) -> socket.socket:
@@ -105,7 +125,6 @@ def _bind_tcp(family: int, where: object) -> socket.socket:
     except BaseException:
         bound.close()
         raise
-    bound.listen(_BACKLOG)
     bound.setblocking(False)
     return bound
 

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import errno
-import fcntl
 import os
 import re
 import time
@@ -19,6 +17,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Self
 
+from dovebeam.pipelines.collector.locks import take_lock
 from dovebeam.pipelines.collector.options import Fsync
 from dovebeam.transforms.drivers.system_errors import delivery_error
 from dovebeam.transforms.errors import DeliveryError
@@ -212,21 +211,15 @@ def _is_ours(name: str) -> bool:
 
 def _locked(directory: str) -> int:
     """The lock file's descriptor, which is the lock."""
-    path = os.path.join(directory, _LOCK)
     try:
         with contextlib.suppress(FileExistsError):
             os.mkdir(directory, _DIRECTORY_MODE)
-        fd = os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise delivery_error("open", path, error) from error
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(fd)
-        if error.errno == errno.EWOULDBLOCK:
-            message = f"another collector writes to {directory} (stop it, or give this one another --spool)"
-            raise DeliveryError(message, directory) from error
-        raise delivery_error("flock", path, error) from error
+        raise delivery_error("mkdir", directory, error) from error
+    fd = take_lock(os.path.join(directory, _LOCK))
+    if fd is None:
+        message = f"another collector writes to {directory} (stop it, or give this one another --spool)"
+        raise DeliveryError(message, directory)
     return fd
 
 

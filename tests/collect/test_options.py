@@ -58,6 +58,8 @@ def test_values() -> None:
         ([], "--listen is missing"),
         (["--listen=unix:/x", "--spool="], "--spool is missing"),
         (["--listen=unix:x"], "absolute path"),
+        (["--listen=unix:/x/"], "absolute path"),
+        ([f"--listen=unix:/{'x' * 107}"], "at most 107 bytes"),
         (["--listen=tcp:9"], "is no address"),
         (["--listen=http://127.0.0.1/"], "is no address"),
         (["--listen=http://127.0.0.1:99999/"], "is no address"),
@@ -110,7 +112,7 @@ def test_start_errors(tmp_path: Path) -> None:
         cases = [
             ([listen, f"--spool={tmp_path}/no/spool"], "failed: No such file or directory"),
             ([f"--listen=unix:{tmp_path}/no/socket", spool], "failed: No such file or directory"),
-            ([f"--listen=unix:{plain}", spool], "is no socket (remove it, or choose another path)"),
+            ([f"--listen=unix:{plain}", spool], "is not a socket (remove it, or choose another path)"),
             (
                 [f"--listen=http://127.0.0.1:{port}/", spool],
                 f"another program listens to http://127.0.0.1:{port}/ (stop",

@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from support.programs import free_port, wait_until
@@ -75,6 +75,7 @@ def run_collector(
     wait: bool = True,
     env: dict[str, str] | None = None,
     before: Sequence[str] = (),
+    ready: Callable[[Collector], bool] = lambda collector: "collecting" in collector.said,
 ) -> Iterator[Collector]:
     """Starts a collector.
 
@@ -85,6 +86,7 @@ def run_collector(
         wait: until it is ready; else it may also have failed.
         env: variables beside those of this process.
         before: a program that starts it, with its arguments.
+        ready: how one sees that it is.
     """
     port = free_port()
     listen = [f"--listen=unix:{folder / 'socket'}", f"--listen={http}://127.0.0.1:{port}/"]
@@ -93,7 +95,7 @@ def run_collector(
         process = subprocess.Popen([*before, *command, *options], stderr=log, env={**os.environ, **(env or {})})
     collector = Collector(folder, process, port)
     try:
-        wait_until(lambda: process.poll() is not None or "collecting" in collector.said, "the collector")
+        wait_until(lambda: process.poll() is not None or ready(collector), "the collector")
         assert not wait or process.poll() is None, collector.said
         yield collector
     finally:
