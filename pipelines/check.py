@@ -48,6 +48,10 @@ def _run(options: CheckOptions) -> int:
             say(str(error))
             return ExitCode.FAILED
     _show(findings, sample, options)
+    if sample is not None and sample.damaged:
+        for uri, damage in sample.damaged:
+            say(f"{uri}: {damage}")
+        return ExitCode.FAILED
     return ExitCode.CONFIG if findings.errors else ExitCode.DONE
 
 

@@ -86,6 +86,7 @@ class _EncodeFn(beam.DoFn):
                 batch.payloads.append(encode_avro(event))
                 batch.offsets.append(block.offset + offset)
                 batch.paths.append(self._partition.route(event))
+        counting.count_block(block)
         counting.add("read", found.read)
         counting.add("undecodable", len(found.rejects))
         counting.add("out_of_range", len(events) - len(batch))

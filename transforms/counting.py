@@ -13,9 +13,10 @@ from apache_beam.metrics.metric import MetricName
 
 from dovebeam.transforms import progress
 from dovebeam.transforms.outcome import Outcome
+from dovebeam.transforms.sources import Block
 from dovebeam.transforms.tally import TALLY
 
-__all__ = ["ARRIVING", "COUNTERS", "NAMESPACE", "add", "count_outcome"]
+__all__ = ["ARRIVING", "COUNTERS", "NAMESPACE", "add", "count_block", "count_outcome"]
 
 NAMESPACE: Final = "dovebeam"
 
@@ -32,6 +33,7 @@ COUNTERS: Final[Mapping[str, str]] = MappingProxyType(
         "out_of_range": "events outside of `--start_time` and `--end_time`",
         "undecodable": "lines and records that are no events; each becomes a reject",
         "damaged/FILE": "1 for each file of the input that could not be read whole, or is not what its manifest says",
+        "nul_bytes": "zero bytes that were passed over before lines",
         "held_back": "rejects of an earlier job that were tried often enough, or have no exporter any more",
         "resent/EXPORTER": "rejects of an earlier job that went to this exporter without being matched again",
         "formatted/EXPORTER": "events that were written in the format of this exporter",
@@ -53,6 +55,11 @@ def add(name: str, count: int, of: str = "") -> None:
         _counter(name).inc(count)
         TALLY.add(name, count)
         progress.count(name, count)
+
+
+def count_block(block: Block) -> None:
+    """Counts what is missing in a block, or was passed over before it."""
+    add("nul_bytes", block.nuls)
 
 
 def count_outcome(outcome: Outcome) -> None:

@@ -59,6 +59,7 @@ class _DecodeFn(beam.DoFn):
 
     def _decode_block(self, block: Block) -> Iterable[Any]:
         found = decode_block(block, self._max_line_bytes)
+        counting.count_block(block)
         counting.add("read", found.read)
         counting.add("undecodable", len(found.rejects))
         yield from found.decoded.events

@@ -14,7 +14,7 @@ from dovebeam.transforms import progress
 from dovebeam.transforms.archives import HourRouter
 from dovebeam.transforms.codecs import DEFAULT_MAX_LINE_BYTES
 from dovebeam.transforms.config import Config
-from dovebeam.transforms.counting import count_outcome
+from dovebeam.transforms.counting import count_block, count_outcome
 from dovebeam.transforms.outcome import Outcome
 from dovebeam.transforms.plan import ExportPlan, make_plan
 from dovebeam.transforms.time_range import TimeRange
@@ -86,6 +86,7 @@ class _CountFn(beam.DoFn):
 
     def process(self, block: Any) -> Iterable[Any]:
         outcome = self._plan.export_block(block, self._max_line_bytes)
+        count_block(block)
         count_outcome(outcome)
         progress.advance(read_bytes=len(block.data), events=outcome.read, rejected=len(outcome.rejects))
         return _sums(outcome).items()

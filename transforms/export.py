@@ -112,6 +112,7 @@ class _ExportFn(beam.DoFn):
         if isinstance(element, Event):
             size, outcome = 0, self._plan.export_events([element])
         else:
+            counting.count_block(element)
             size, outcome = len(element.data), self._plan.export_block(element, self._max_line_bytes)
         counting.count_outcome(outcome)
         # Before its events go on, so that a launcher never sees more delivered than read.

@@ -71,6 +71,7 @@ class _ResendFn(beam.DoFn):
 
     def process(self, block: Any) -> Iterable[Any]:
         resent = self._plan.resend_block(block)
+        counting.count_block(block)
         _count(resent)
         rejects = [*resent.rejects, *resent.held, *resent.unrouted]
         progress.tell(read_bytes=len(block.data), events=resent.read, rejected=len(rejects))

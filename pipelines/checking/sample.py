@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 
 from dovebeam.pipelines.options.arguments import DEFAULT_MAX_LINE_BYTES, UsageError
 from dovebeam.pipelines.options.check import CheckOptions
+from dovebeam.pipelines.terminal.logs import say
 from dovebeam.transforms.codecs import decode_json, decode_tab
 from dovebeam.transforms.config import Config, Metric
 from dovebeam.transforms.decoding import decode_block
@@ -17,7 +18,8 @@ from dovebeam.transforms.event import Event
 from dovebeam.transforms.filters import Explanation, FilterWarning, Profile, accepts_unnamed, explain
 from dovebeam.transforms.plan import metric_formatter
 from dovebeam.transforms.reject import Reject
-from dovebeam.transforms.sources import is_local, read_local_blocks
+from dovebeam.transforms.sources import distinct_files, is_local, read_local_blocks
+from dovebeam.transforms.sources.nuls import TORN
 
 __all__ = ["MetricCount", "Sample", "Trial", "Verdict", "take_sample"]
 
@@ -71,6 +73,7 @@ class Sample:
         rejected: how many lines are no events.
         bad: the first of these.
         trials: the events given one by one.
+        damaged: files that could not be read whole, with the reasons.
     """
 
     metrics: Sequence[MetricCount]
@@ -79,6 +82,7 @@ class Sample:
     rejected: int = 0
     bad: list[Reject] = field(default_factory=list)
     trials: list[Trial] = field(default_factory=list)
+    damaged: list[tuple[str, str]] = field(default_factory=list)
 
 
 def take_sample(config: Config, options: CheckOptions) -> Sample:
@@ -112,18 +116,27 @@ def _chosen(config: Config, names: Sequence[str]) -> list[Metric]:
 
 
 def _paths(patterns: Sequence[str]) -> Iterator[str]:
-    for pattern in patterns:
-        if not is_local(pattern):
-            raise UsageError(f"--input {pattern} is not on this machine; check reads local files only, copy some here")
-        found = sorted(glob.glob(pattern)) or ([pattern] if not glob.has_magic(pattern) else [])
-        if not found:
-            raise UsageError(f"--input {pattern} matches no file")
-        yield from found
+    """The files that the patterns match, each once."""
+    paths, again = distinct_files([path for pattern in patterns for path in _matching(pattern)])
+    for path, kept in again:
+        say(f"{path} is the same file as {kept}, and is read once")
+    return iter(paths)
+
+
+def _matching(pattern: str) -> list[str]:
+    if not is_local(pattern):
+        raise UsageError(f"--input {pattern} is not on this machine; check reads local files only, copy some here")
+    found = sorted(glob.glob(pattern)) or ([pattern] if not glob.has_magic(pattern) else [])
+    if not found:
+        raise UsageError(f"--input {pattern} matches no file")
+    return found
 
 
 def _batches(path: str, options: CheckOptions, sample: Sample, limit: int | None) -> Iterator[Sequence[Event]]:
     """The events of a file, no more than `limit`; what is none is noted in the sample."""
     for block in read_local_blocks(path, options.input_format, DEFAULT_MAX_LINE_BYTES):
+        if block.damage and block.damage != TORN:
+            sample.damaged.append((block.uri, block.damage))
         found = decode_block(block)
         events = found.decoded.events if limit is None else found.decoded.events[:limit]
         sample.read += len(events) + len(found.rejects)

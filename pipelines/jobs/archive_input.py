@@ -59,7 +59,7 @@ def _is_archive(path: str) -> bool:
 
 
 def _files_of_pattern(pattern: str) -> list[tuple[str, ArchiveFile]]:
-    files = [file.uri for file in match_files([pattern])]
+    files = [file.location for file in match_files([pattern])]
     manifest = next((uri for uri in files if uri.endswith(MANIFEST_SUFFIX)), None)
     if manifest is not None:
         message = "is the manifest of an archive and holds no events; name the directory of the archive instead"

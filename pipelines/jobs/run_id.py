@@ -60,7 +60,7 @@ def run_id_of_input(options: ExportOptions, config: Config) -> str:
 
 def run_id_of_files(decisive: object, files: Iterable[FoundFile]) -> str:
     """A hash of what decides (as JSON has it, nothing secret) and of the files that are read."""
-    return _hash([decisive, [[file.uri, file.size, _changed(file.uri)] for file in files]])
+    return _hash([decisive, [[file.uri, file.size, _changed(file.location)] for file in files]])
 
 
 def _writes_shards(config: Config) -> bool:

@@ -140,7 +140,8 @@ def close_unfinished(ledger: Ledger, options: ClosingOptions, *, show: bool) -> 
 def write_account(path: str, account: Mapping[str, Any]) -> bool:
     """Writes what was already shown to a file as JSON; says so if it cannot be written, and returns whether it was."""
     try:
-        replace_file(path, json.dumps(account, indent=2, ensure_ascii=False).encode() + b"\n")
+        text = json.dumps(account, indent=2, ensure_ascii=False)
+        replace_file(path, text.encode("utf-8", "backslashreplace") + b"\n")
     except DeliveryError as error:
         say(f"the ledger was not written: {error}; it is shown above")
         return False

@@ -74,6 +74,7 @@ class Ledger:
         held_back: rejects of an earlier job that were not sent again.
         damaged: the files of the input that could not be read whole, sorted.
         complete: whether the job came to its end. Numbers of one that did not are those of what certainly happened.
+        nul_bytes: zero bytes that were passed over before lines.
     """
 
     read: int
@@ -88,6 +89,7 @@ class Ledger:
     held_back: int = 0
     damaged: tuple[str, ...] = ()
     complete: bool = True
+    nul_bytes: int = 0
 
     @property
     def delivered(self) -> int:
@@ -169,6 +171,7 @@ class Ledger:
             ],
             "damaged": list(self.damaged),
             "complete": self.complete,
+            "nul_bytes": self.nul_bytes,
             "imbalances": list(self.imbalances()),
         }
 
@@ -246,4 +249,5 @@ def _ledger(
         accounted_rejects=count("rejects_accounted", 0),
         held_back=count("held_back", 0),
         damaged=tuple(sorted(_named(sums, _DAMAGED_PREFIX))),
+        nul_bytes=count("nul_bytes", 0),
     )

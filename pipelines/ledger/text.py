@@ -33,6 +33,8 @@ def event_table(ledger: Ledger) -> Table:
     ]
     if ledger.resent or ledger.held_back:
         rows += [("sent again", number(ledger.resent)), ("held back", number(ledger.held_back))]
+    if ledger.nul_bytes:
+        rows.append(("NUL bytes skipped", number(ledger.nul_bytes)))
     return Table(("events", ""), frozenset({1}), rows)
 
 

@@ -83,7 +83,7 @@ def _check_apart(options: OutputOptions, targets: Mapping[str, str]) -> None:
 def _check_unread(options: OutputOptions, targets: Mapping[str, str]) -> None:
     patterns = [pattern for pattern in options.input if is_local(pattern)]
     for file in match_files(patterns) if patterns and targets else ():
-        name = targets.get(os.path.realpath(file.uri))
+        name = targets.get(os.path.realpath(file.location))
         if name is not None:
             raise UsageError(
                 f"event_exporter {name} appends to {file.uri}, which --input reads, so its events would be in it "

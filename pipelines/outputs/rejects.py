@@ -90,7 +90,7 @@ def _is_read(path: str, inputs: Sequence[str]) -> bool:
     """Whether a file is read, under whatever name."""
     local = [pattern for pattern in inputs if is_local(pattern)]
     made = os.stat(path)
-    return any(os.path.samestat(made, os.stat(file.uri)) for file in (match_files(local) if local else ()))
+    return any(os.path.samestat(made, os.stat(file.location)) for file in (match_files(local) if local else ()))
 
 
 def is_local(path: str) -> bool:

@@ -30,10 +30,10 @@ def input_size(patterns: Sequence[str]) -> int | None:
 
 
 def _is_plain(file: FoundFile) -> bool:
-    if not os.path.isfile(file.uri):
+    if not os.path.isfile(file.location):
         return False
     try:
-        with open(file.uri, "rb") as opened:
+        with open(file.location, "rb") as opened:
             head = opened.read(_HEAD_BYTES)
     except OSError:
         return False

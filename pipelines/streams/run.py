@@ -186,7 +186,10 @@ def _keep_ledger(
 ) -> None:
     if options.ledger is not None:
         ledger = _ledger(counters, config, drivers)
-        replace_file(options.ledger, json.dumps(ledger.as_dict(), indent=2, ensure_ascii=False).encode() + b"\n")
+        replace_file(
+            options.ledger,
+            json.dumps(ledger.as_dict(), indent=2, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n",
+        )
 
 
 def _ledger(counters: Mapping[str, int], config: Config, drivers: Mapping[str, Driver]) -> Ledger:

@@ -8,6 +8,7 @@ import pytest
 
 from dovebeam.transforms.reading import FoundFile, ReadBlocks, match_files
 from dovebeam.transforms.sources import SourceError
+from support.read_blocks import run
 
 
 def test_matching(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -26,6 +27,33 @@ def test_matching(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert names("c[1]", "sub/") == ["c[1]", "sub/d"]
     assert names("[ab]") == ["a", "b"]
     assert match_files(["b"]) == [FoundFile(str(tmp_path / "b"), 5)]
+
+
+def test_a_file_of_many_names_is_read_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """By other spellings, links to it or to its directory, and hard links; the name that is no link stands for all."""
+    (tmp_path / "z").mkdir()
+    file = tmp_path / "z" / "events"
+    file.write_bytes(b"12345")
+    (tmp_path / "link").symlink_to("z/events")
+    (tmp_path / "again").symlink_to("z")
+    os.link(file, tmp_path / "z" / "hard")
+    patterns = [str(tmp_path / "link"), f"{tmp_path}/z/./events", str(file), str(tmp_path / "again" / "*")]
+    assert match_files(patterns, tell=True) == [FoundFile(str(file), 5)]
+    assert f"{tmp_path}/link is the same file as {file}, and is read once" in caplog.messages
+    assert [file.uri for file in match_files([str(tmp_path / "link")])] == [str(tmp_path / "link")]
+
+
+def test_names_that_are_not_utf_8(tmp_path: Path) -> None:
+    """Such a file is called by a text that shows its bytes, and opened by its path; its directory, too."""
+    folder = os.fsencode(tmp_path) + b"/d\xe9"
+    os.mkdir(folder)
+    with open(folder + b"/caf\xe9.json", "wb") as file:
+        file.write(b"{}\n")
+    for pattern in (os.fsdecode(folder) + "/*", os.fsdecode(folder) + "/caf\udce9.json"):
+        (found,) = match_files([pattern])
+        assert (found.uri, found.path) == (f"{tmp_path}/d\\xe9/caf\\xe9.json", folder + b"/caf\xe9.json")
+        (block,) = run(pattern)
+        assert (block.uri, block.data) == (found.uri, b"{}\n")
 
 
 @pytest.mark.parametrize(

@@ -63,5 +63,6 @@ def test_errors_of_objects(gcs: GcsEmulator) -> None:
     for uri in (gcs.uri("none"), gcs.uri("none*"), "gs://nobucket/x"):
         with pytest.raises(SourceError, match="no file matches gs://"):
             run(uri, options=PIPELINE_OPTIONS)
-    with pytest.raises(SourceError, match=r"gs://mail/cut/x.gz, byte \d+: the gzip data is cut off"):
-        run(gcs.uri("cut/*"), options=PIPELINE_OPTIONS)
+    *_, last = run(gcs.uri("cut/*"), options=PIPELINE_OPTIONS)
+    assert last.uri == gcs.uri("cut/x.gz")
+    assert "the gzip data is cut off" in last.damage

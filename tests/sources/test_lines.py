@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dovebeam.transforms.sources import OVERLONG_HEAD_BYTES, FileStream, SourceError
-from dovebeam.transforms.sources.lines import LineReader, Lines, read_lines, reader_from
+from dovebeam.transforms.sources import OVERLONG_HEAD_BYTES, DamagedError, FileStream, SourceError
+from dovebeam.transforms.sources.lines import LineReader, read_lines, reader_from
+from dovebeam.transforms.sources.pieces import Lines
 
 NO_LIMIT = 1 << 30
 
@@ -209,3 +210,118 @@ def test_byte_order_mark(data: bytes, expected: list[Lines], size: int) -> None:
         cells = range(-(-len(data) // cell_bytes))
         assert one_by_one(read_cells(data, cells, cell_bytes, sizes=(size,))) == expected
         assert one_by_one([b for c in cells for b in read_cells(data, range(c, c + 1), cell_bytes)]) == expected
+
+
+@pytest.mark.parametrize(
+    ("data", "lines"),
+    [
+        pytest.param(b"\0\0{a}\n{b}\n", [Lines(2, b"{a}\n{b}\n", nuls=2)], id="at-the-start"),
+        pytest.param(b"{a}\n\0\0{b}\n", [Lines(0, b"{a}\n"), Lines(6, b"{b}\n", nuls=2)], id="between"),
+        pytest.param(b"{a}\n\0\0", [Lines(0, b"{a}\n"), Lines(6, b"", nuls=2)], id="at-the-end"),
+        pytest.param(b"\0\0\0", [Lines(3, b"", nuls=3)], id="nothing-else"),
+        pytest.param(b"{a}\n\0\n{b}", [Lines(0, b"{a}\n"), Lines(5, b"\n{b}", nuls=1)], id="blank"),
+        pytest.param(b"{a\0\0{b}\n", [Lines(0, b"{a", torn=True), Lines(4, b"{b}\n", nuls=2)], id="torn"),
+        pytest.param(b"ev\0event:b\n", [Lines(0, b"ev", torn=True), Lines(3, b"event:b\n", nuls=1)], id="torn-tab"),
+        pytest.param(b"{a}\0\n{b}", [Lines(0, b"{a}", torn=True), Lines(4, b"\n{b}", nuls=1)], id="before-the-end"),
+        pytest.param(b"{a}\0\r\n{b}", [Lines(0, b"{a}", torn=True), Lines(4, b"\r\n{b}", nuls=1)], id="before-crlf"),
+        pytest.param(b"{a}\0\0", [Lines(0, b"{a}", torn=True), Lines(5, b"", nuls=2)], id="torn-at-the-end"),
+        pytest.param(b"{a\0b}\n{c}", [Lines(0, b"{a\0b}\n{c}")], id="within-a-line"),
+    ],
+)
+@pytest.mark.parametrize("sizes", [(1 << 20,), (1,), (3, 1)])
+def test_zero_bytes(data: bytes, lines: list[Lines], sizes: tuple[int, ...]) -> None:
+    """Those before a line are passed over and counted; those where its end should be tear it off."""
+    assert read_cells(data, range(1), 1000, sizes=sizes) == lines
+
+
+broken = st.lists(
+    st.sampled_from([b"\0", b"\0" * 5, b"\0" * 40, b"{", b"a", b"event:b", b"\n", b"\n", b"\r\n", b"{efghij" * 3]),
+    max_size=25,
+).map(b"".join)
+
+
+@given(
+    broken,
+    st.integers(1, 12),
+    st.integers(1, 30),
+    st.lists(st.integers(1, 9), min_size=1, max_size=3),
+    st.lists(st.integers(0, 200), max_size=5),
+)
+def test_every_line_exactly_once_among_zero_bytes(
+    data: bytes, cell_bytes: int, max_line_bytes: int, sizes: list[int], cuts: list[int]
+) -> None:
+    """However many readers share the file; and each byte of it is in a piece, or counted as zero."""
+    cells = -(-len(data) // cell_bytes)
+    borders = [0, *sorted(min(cut, cells) for cut in cuts), cells]
+    blocks = []
+    for start, stop in itertools.pairwise(borders):
+        blocks += read_cells(data, range(start, stop), cell_bytes, max_line_bytes, tuple(sizes))
+    assert blocks == read_cells(data, range(cells), cell_bytes, max_line_bytes)
+    at = 0
+    for block in blocks:
+        assert data[at : at + block.nuls] == bytes(block.nuls)
+        at += block.nuls
+        assert (block.offset, data[at : at + len(block.data)]) == (at, block.data)
+        at += max(len(block.data), block.overlong_bytes)
+        if block.overlong_bytes:
+            rest = data[at:]
+            at += len(rest) - len(rest.removeprefix(b"\r").removeprefix(b"\n"))
+    assert at == len(data)
+
+
+@given(st.lists(st.tuples(st.integers(0, 50), st.sampled_from([b"{a}", b"event:b", b"", b"\r"])), max_size=20))
+def test_zero_bytes_before_lines_change_no_line(lines: list[tuple[int, bytes]]) -> None:
+    """The same lines come out as without them, and each knows where it stands."""
+    plain = b"".join(line + b"\n" for _, line in lines)
+    data = b"".join(bytes(nuls) + line + b"\n" for nuls, line in lines)
+    found = one_by_one(read_cells(data, range(len(data)), 7))
+    assert [line.data for line in found] == [line.data for line in one_by_one(read_cells(plain, range(999), 7))]
+    assert all(data[line.offset : line.offset + len(line.data)] == line.data for line in found)
+
+
+def test_a_hole_takes_no_memory() -> None:
+    """40 MiB of zero bytes before a line are no long line, and are never held."""
+
+    class Hole(io.RawIOBase):
+        """So many zero bytes, then a line."""
+
+        left = 40 * 1024 * 1024
+        line = b"{a}\n"
+
+        def read(self, size: int = -1, /) -> bytes:
+            if self.left:
+                count = min(size, self.left)
+                self.left -= count
+                return bytes(count)
+            line, self.line = self.line, b""
+            return line
+
+    tracemalloc.start()
+    reader = LineReader(FileStream(Hole(), "file"), 0, 1024 * 1024)  # type: ignore[arg-type]
+    lines = list(read_lines(reader, cell_bytes=100_000, claim=lambda _cell: True, uri="file"))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert lines == [Lines(40 * 1024 * 1024, b"{a}\n", nuls=40 * 1024 * 1024)]
+    assert peak < 1024 * 1024
+
+
+def test_what_stands_before_the_damage_is_given_first() -> None:
+    """All whole lines come; the beginning of the next is with the error."""
+
+    class Torn:
+        """Two reads, then damage."""
+
+        uri = "file"
+        parts = (b"{a}\n{b", b"}\n{c")
+
+        def read(self, _size: int, /) -> bytes:
+            if not self.parts:
+                raise DamagedError("is damaged", "file", 7)
+            part, self.parts = self.parts[0], self.parts[1:]  # type: ignore[assignment]
+            return part
+
+    pieces = read_lines(LineReader(Torn(), 0, NO_LIMIT), cell_bytes=100, claim=lambda _cell: True, uri="file")
+    assert next(pieces) == Lines(0, b"{a}\n{b}\n")
+    with pytest.raises(DamagedError) as caught:
+        next(pieces)
+    assert (caught.value.offset, caught.value.content_offset, caught.value.rest) == (7, 8, b"{c")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 from pathlib import Path
 
@@ -48,8 +49,20 @@ def test_nothing(tmp_path: Path) -> None:
 
 
 def test_unreadable(tmp_path: Path) -> None:
-    """What is no file, or is cut off, is an error with its name."""
-    (tmp_path / "cut.gz").write_bytes(gzip.compress(LINES)[:-20])
-    for name in ("", "missing", "cut.gz"):
+    """What is no file is an error with its name."""
+    for name in ("", "missing"):
         with pytest.raises(SourceError, match=str(tmp_path)):
             list(read_local_blocks(str(tmp_path / name), "auto", 1000))
+
+
+def test_damage_is_a_block(tmp_path: Path) -> None:
+    """A file that is cut off, packed otherwise or no Avro file ends with a block that says so, with the place."""
+    (tmp_path / "cut.gz").write_bytes(gzip.compress(LINES)[:-20])
+    (tmp_path / "packed").write_bytes(bz2.compress(LINES))
+    (tmp_path / "cut.avro").write_bytes(b"Obj\x01\x04")
+    for name, message in (("cut.gz", "is cut off"), ("packed", "with bzip2"), ("cut.avro", "is cut off")):
+        *lines, last = read_local_blocks(str(tmp_path / name), "auto", 1 << 20)
+        assert not any(block.damage for block in lines)
+        assert (last.uri, last.records) == (str(tmp_path / name), 1)
+        assert message in last.damage
+        assert b"".join(block.data for block in lines) + last.data == LINES[: last.offset + len(last.data)]

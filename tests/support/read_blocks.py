@@ -63,12 +63,17 @@ def reader(cell_bytes: int, max_line_bytes: int = 1 << 24) -> ReadFn:
     return ReadFn(Settings("auto", max_line_bytes, cell_bytes, 1 << 26))
 
 
+def read_blocks(file: SourceFile, do_fn: ReadFn, start: int, stop: int) -> list[Block]:
+    """The blocks of a range of cells; the tracker must agree that all of it was done."""
+    tracker = OffsetRestrictionTracker(OffsetRange(start, stop))
+    blocks = list(do_fn.process(file, tracker))
+    tracker.check_done()
+    return blocks
+
+
 def read_range(file: SourceFile, do_fn: ReadFn, start: int, stop: int) -> list[Placed]:
     """The lines of a range of cells; the tracker must agree that all of it was done."""
-    tracker = OffsetRestrictionTracker(OffsetRange(start, stop))
-    lines = [line for block in do_fn.process(file, tracker) for line in lines_of(block)]
-    tracker.check_done()
-    return lines
+    return [line for block in read_blocks(file, do_fn, start, stop) for line in lines_of(block)]
 
 
 def avro_file() -> bytes:

@@ -410,3 +410,59 @@ def test_more_files_than_may_be_open(tmp_path: Path) -> None:
         assert len(open_files(tmp_path)) <= 10
     assert sorted(numbers([block.data.decode().strip() for block in found])) == list(range(60))
     follower.close()
+
+
+TAB = ["event:one\thostname:h", "event:two\thostname:h"]
+
+
+@pytest.mark.parametrize("restart", [False, True])
+@pytest.mark.parametrize("hole", [5, 2000, 40 * 1024 * 1024])
+def test_truncated_under_a_writer_that_does_not_append(tmp_path: Path, hole: int, restart: bool) -> None:
+    """It writes on where it was, behind a hole: each line comes once, and where it stands."""
+    log = tmp_path / "log"
+    with log.open("wb") as writer:
+        reader = Reader(log, max_line_bytes=1 << 20)
+        os.truncate(log, hole)
+        writer.seek(hole)
+        writer.write(f"{TAB[0]}\n".encode())
+        writer.flush()
+        assert reader.read(200) == TAB[:1]
+        for generation in range(2):
+            shutil.copyfile(log, log.with_name(f"log.{generation + 1}"))
+            os.truncate(log, 0)
+            if restart:
+                reader.restart()
+            writer.write(f"{TAB[1]}\n".encode())
+            writer.flush()
+            assert reader.read(200) == TAB[1:]
+    assert [block.format for block in reader.blocks] == ["tab-text"] * 3
+    assert [block.nuls for block in reader.blocks] == [hole, hole + 21, hole + 42]
+    assert [block.offset for block in reader.blocks] == [hole, hole + 21, hole + 42]
+    reader.close()
+
+
+def test_zero_bytes_between_lines_that_grow(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Those at the end wait for what comes, those within a line tear it off; each is counted once, and told."""
+    log = tmp_path / "log"
+    log.write_bytes(b"{1}\n\0\0")
+    reader = Reader(log)
+    assert reader.read() == ["{1}"]
+    append(log, "\0{2}\n{3\0\0")
+    assert reader.read() == ["{2}"]
+    append(log, "{4}\n{5}\n")
+    assert reader.read() == ["{3", "{4}", "{5}"]
+    assert sum(block.nuls for block in reader.blocks) == 5
+    assert f"{log}: 3 NUL bytes before byte 7 were skipped" in caplog.messages
+    reader.close()
+
+
+def test_a_link_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """In a directory that is followed a link is passed over with a warning, once."""
+    (tmp_path / "elsewhere").write_bytes(b"{1}\n")
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "link").symlink_to("../elsewhere")
+    reader = Reader(tmp_path / "logs")
+    assert reader.read() == []
+    (message,) = caplog.messages
+    assert message.startswith(f"{tmp_path}/logs/link: is a symbolic link and is not followed")
+    reader.close()

@@ -1,6 +1,6 @@
 """`ReadBlocks` and `ReadAllBlocks`: the steps from patterns to blocks."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import apache_beam as beam
@@ -41,10 +41,15 @@ class ReadBlocks(beam.PTransform):
         block_bytes: about the size of a block; files are split at its multiples only.
         shard_bytes: about the size of the parts into which large plain files are split at launch.
         check_patterns: whether to try the patterns at launch. Say no if the launching machine may not see the files.
+        names: what local files are called in rejects and keys, by their paths, if not by these.
+
+    A file that is cut off, damaged, shrank or vanished ends with a block that says so (`Block.damage`), from which a
+    reject is made; what stands before the damage is read as of any other. Zero bytes before a line are passed over and
+    counted (`Block.nuls`). A file that two patterns, two spellings or two links lead to is read once.
 
     Raises:
         SourceError: at launch, if a pattern matches nothing or matches what cannot be read as a file. From a worker,
-            where it fails the bundle, if a file vanished, shrank, is cut off, is damaged or cannot be read.
+            where it fails the bundle, if the system does not let a file be read.
         UnknownNameError: for an input format that does not exist.
     """
 
@@ -57,6 +62,7 @@ class ReadBlocks(beam.PTransform):
         block_bytes: int = DEFAULT_BLOCK_BYTES,
         shard_bytes: int = DEFAULT_SHARD_BYTES,
         check_patterns: bool = True,
+        names: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__()
         self._patterns = [
@@ -66,14 +72,18 @@ class ReadBlocks(beam.PTransform):
             raise SourceError("no input: give at least one file or pattern")
         self._settings = Settings(input_format, max_line_bytes, block_bytes, shard_bytes)
         self._check_patterns = check_patterns
+        self._names = dict(names or {})
 
     def expand(self, pbegin: beam.pvalue.PBegin) -> beam.PCollection[Block]:
         """Adds the steps; see the class."""
         if self._check_patterns:
             match_files(self._patterns, limit=1)
         # One element holds all patterns: what they match together is sorted and freed of duplicates at one place.
-        patterns = pbegin | "Patterns" >> beam.Create([tuple(self._patterns)], reshuffle=False)
-        blocks: beam.PCollection[Block] = patterns | "Match" >> beam.ParDo(MatchFn()) | _ReadFound(self._settings)
+        # As bytes, since a local path need not be UTF-8.
+        encoded = tuple(pattern.encode("utf-8", "surrogateescape") for pattern in self._patterns)
+        patterns = pbegin | "Patterns" >> beam.Create([encoded], reshuffle=False)
+        found = patterns | "Match" >> beam.ParDo(MatchFn(self._names))
+        blocks: beam.PCollection[Block] = found | _ReadFound(self._settings)
         return blocks
 
 

@@ -1,29 +1,51 @@
 """Which files the patterns mean, in any file system that Beam knows, and how one is opened."""
 
-from collections.abc import Iterable, Iterator
-from typing import Any
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
+from typing import Any, Final
 
 import apache_beam as beam
 from apache_beam.io.filesystem import CompressionTypes, FileMetadata
 from apache_beam.io.filesystems import FileSystems
 
-from dovebeam.transforms.sources import FileStream, FoundFile, SourceError, absolute_pattern, check_readable, is_local
+from dovebeam.transforms.sources import (
+    DamagedError,
+    FileStream,
+    FoundFile,
+    SourceError,
+    absolute_pattern,
+    check_readable,
+    distinct_files,
+    found_file,
+    is_local,
+)
 from dovebeam.transforms.store_errors import store_error_text
 
 __all__ = ["MatchFn", "match_files", "open_file"]
 
+_NO_NAMES: Final[Mapping[str, str]] = MappingProxyType({})
 
-def match_files(patterns: Iterable[str], *, limit: int | None = None) -> list[FoundFile]:
+_logger = logging.getLogger(__name__)
+
+
+def match_files(
+    patterns: Iterable[str], *, limit: int | None = None, names: Mapping[str, str] = _NO_NAMES, tell: bool = False
+) -> list[FoundFile]:
     """All files that the patterns match, each once, in the order of their names.
+
+    A local file that has several names, by links or other spellings, is the same file.
 
     Args:
         patterns: globs or plain names, local or of any file system that Beam knows.
         limit: how many files of each pattern are enough.
+        names: what files are called, by their paths, if not by these.
+        tell: whether to log which files were matched under several names.
 
     Raises:
         SourceError: naming all patterns that match nothing, or what keeps one from being matched or read.
     """
-    found: dict[str, FoundFile] = {}
+    sizes: dict[str, int] = {}
     unmatched = []
     for pattern in dict.fromkeys(map(absolute_pattern, patterns)):
         files = _match(pattern, limit)
@@ -32,13 +54,18 @@ def match_files(patterns: Iterable[str], *, limit: int | None = None) -> list[Fo
         for file in files:
             if is_local(file.path):
                 check_readable(file.path)
-            found[file.path] = FoundFile(file.path, file.size_in_bytes or 0)
+            sizes[file.path] = file.size_in_bytes or 0
     if unmatched:
         raise SourceError(
             f"no file matches {', '.join(unmatched)}; check the spelling ('*' stops at a slash, '**' does not) and "
             "whether this machine may see the files"
         )
-    return [found[uri] for uri in sorted(found)]
+    _, again = distinct_files(filter(is_local, sorted(sizes)))
+    for path, kept in again:
+        del sizes[path]
+        if tell:
+            _logger.warning("%s is the same file as %s, and is read once", path, kept)
+    return [found_file(path, sizes[path], names.get(path, "")) for path in sorted(sizes)]
 
 
 def _match(pattern: str, limit: int | None) -> list[FileMetadata]:
@@ -59,32 +86,51 @@ def _is_folder(file: FileMetadata) -> bool:
     return file.path.endswith("/") and not is_local(file.path)
 
 
-def open_file(uri: str) -> FileStream:
+def open_file(uri: str, location: str = "") -> FileStream:
     """The file as it is stored, compressed or not.
 
+    Args:
+        uri: what it is called in errors.
+        location: what it is opened by, if not by that.
+
     Raises:
+        DamagedError: it is gone.
         SourceError: it cannot be opened.
     """
     try:
-        file = FileSystems.open(uri, compression_type=CompressionTypes.UNCOMPRESSED)
+        file = FileSystems.open(location or uri, compression_type=CompressionTypes.UNCOMPRESSED)
+    except FileNotFoundError as error:  # by a rotation, say; nobody can repair that by running the bundle again
+        raise DamagedError("is gone since the job began; give it again by the name that it has now", uri) from error
     except Exception as error:  # each file system has its own exceptions
         raise SourceError(f"cannot be opened: {store_error_text(error)}", uri) from error
     return FileStream(file, uri)
 
 
 class MatchFn(beam.DoFn):
-    """A pattern, a tuple of patterns or what `fileio` found, to files with their names as keys."""
+    """A pattern, a tuple of patterns (also as bytes) or what `fileio` found, to files with their names as keys.
+
+    Args:
+        names: see `match_files`.
+    """
+
+    def __init__(self, names: Mapping[str, str] = _NO_NAMES) -> None:
+        self._names = dict(names)
 
     def process(self, element: Any) -> Iterator[tuple[str, FoundFile]]:
         """Pairs of a file's name and the file."""
         if isinstance(element, str | tuple):
-            files = match_files([element] if isinstance(element, str) else element)
+            patterns = [element] if isinstance(element, str) else element
+            files = match_files(map(_as_text, patterns), names=self._names, tell=True)
         else:
             metadata = element if isinstance(element, FileMetadata) else element.metadata
             # A ReadableFile made from a mere name has no size.
-            files = [FoundFile(metadata.path, metadata.size_in_bytes or _size(metadata.path))]
+            files = [found_file(metadata.path, metadata.size_in_bytes or _size(metadata.path))]
         for file in files:
             yield file.uri, file
+
+
+def _as_text(pattern: str | bytes) -> str:
+    return pattern if isinstance(pattern, str) else pattern.decode("utf-8", "surrogateescape")
 
 
 def _size(uri: str) -> int:

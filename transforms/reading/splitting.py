@@ -10,28 +10,30 @@ from apache_beam.io.restriction_trackers import OffsetRange, OffsetRestrictionTr
 from apache_beam.metrics import Metrics
 from apache_beam.transforms.core import RestrictionProvider
 
+from dovebeam.transforms import counting
 from dovebeam.transforms.errors import UnknownNameError
 from dovebeam.transforms.reading.matching import open_file
 from dovebeam.transforms.sources import (
     INPUT_FORMATS,
     Block,
     ByteStream,
+    DamagedError,
     FileStream,
     Format,
     FoundFile,
     InputFormat,
     LineReader,
     SourceFile,
+    block_of,
+    block_of_damage,
     decompress,
-    detect_compression,
     detect_format,
     format_advice,
+    inspect,
     read_avro_blocks,
     read_lines,
     reader_from,
 )
-from dovebeam.transforms.sources.compression import MAGIC_BYTES
-from dovebeam.transforms.sources.formats import HEAD_BYTES
 
 __all__ = ["InspectFn", "ReadFn", "Settings"]
 
@@ -68,12 +70,15 @@ class InspectFn(beam.DoFn):
         """The file with its compression and format."""
         file = element[1]
         self._files.inc()
-        with open_file(file.uri) as stream:
-            compression = detect_compression(stream.read(MAGIC_BYTES))
-            stream.seek(0)
-            head = decompress(stream, compression).read(HEAD_BYTES)
-        if head:
-            yield SourceFile(file.uri, file.size, compression, self._format(file.uri, head))
+        try:
+            with open_file(file.uri, file.location) as stream:
+                compression, head = inspect(stream)
+        except DamagedError as error:
+            format_ = "json" if self._settings.input_format == "auto" else self._settings.input_format
+            yield SourceFile(file.uri, file.size, "none", format_, file.path, damage=error.message)
+            return
+        if head or file.size:
+            yield SourceFile(file.uri, file.size, compression, self._format(file.uri, head), file.path)
 
     def _format(self, uri: str, head: bytes) -> Format:
         if self._settings.input_format != "auto":
@@ -81,7 +86,7 @@ class InspectFn(beam.DoFn):
         detected, advice = detect_format(head), format_advice(head)
         if advice:
             _logger.warning("%s %s", uri, advice)
-        elif detected is None:
+        elif detected is None and head:
             _logger.warning("%s begins neither as JSON nor as tab-text nor as Avro; it is read as JSON lines", uri)
         return detected or "json"
 
@@ -115,17 +120,34 @@ class ReadFn(beam.DoFn, RestrictionProvider):
 
     def process(self, element: SourceFile, tracker: Any = beam.DoFn.RestrictionParam()) -> Iterator[Block]:  # noqa: B008
         """The blocks of the cells that the tracker grants."""
-        with open_file(element.uri) as stream:
-            if element.splittable:
-                blocks = self._cells(stream, element, tracker)
-            elif tracker.try_claim(0):
-                blocks = self._whole(decompress(stream, element.compression), element)
-            else:
+        told = False
+        for block in self._read(element, tracker):
+            self._blocks.inc()
+            self._bytes.inc(len(block.data))
+            if block.nuls and not told:
+                told = True
+                _logger.warning(
+                    "%s: %d NUL bytes before byte %d are skipped; if there are more, they are only counted",
+                    *(block.uri, block.nuls, block.offset),
+                )
+            yield block
+
+    def _read(self, file: SourceFile, tracker: Any) -> Iterator[Block]:
+        try:
+            if file.damage:
+                if tracker.try_claim(0):
+                    raise DamagedError(file.damage, file.uri)
                 return
-            for block in blocks:
-                self._blocks.inc()
-                self._bytes.inc(len(block.data))
-                yield block
+            with open_file(file.uri, file.location) as stream:
+                if file.splittable:
+                    yield from self._cells(stream, file, tracker)
+                elif tracker.try_claim(0):
+                    yield from self._whole(decompress(stream, file.compression), file)
+        except DamagedError as error:
+            counting.add("damaged", 1, file.uri)
+            _logger.warning("%s; its rest is one reject", error)
+            yield block_of_damage(error, file.uri, file.format)
+            tracker.try_claim(tracker.current_restriction().stop)  # nothing is left of the share
 
     def _cells(self, stream: FileStream, file: SourceFile, tracker: Any) -> Iterator[Block]:
         cell_bytes = self._settings.block_bytes
@@ -144,4 +166,4 @@ class ReadFn(beam.DoFn, RestrictionProvider):
     ) -> Iterator[Block]:
         cell_bytes = self._settings.block_bytes
         for lines in read_lines(reader, cell_bytes=cell_bytes, claim=claim, uri=file.uri, size=size):
-            yield Block(file.uri, lines.offset, lines.data, file.format, lines.overlong_bytes)
+            yield block_of(lines, file.uri, file.format)

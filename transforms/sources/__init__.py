@@ -10,12 +10,21 @@ from dovebeam.transforms.sources.avro_records import AvroRecord, avro_records
 from dovebeam.transforms.sources.avro_schema import schema_kind
 from dovebeam.transforms.sources.block import DEFAULT_BLOCK_BYTES, OVERLONG_HEAD_BYTES, Block
 from dovebeam.transforms.sources.compression import Compression, decompress, detect_compression
-from dovebeam.transforms.sources.errors import SourceError
-from dovebeam.transforms.sources.files import FoundFile, SourceFile, absolute_pattern, check_readable, is_local
+from dovebeam.transforms.sources.errors import DamagedError, SourceError
+from dovebeam.transforms.sources.files import (
+    FoundFile,
+    SourceFile,
+    absolute_pattern,
+    check_readable,
+    distinct_files,
+    found_file,
+    is_local,
+)
 from dovebeam.transforms.sources.formats import INPUT_FORMATS, Format, InputFormat, detect_format, format_advice
-from dovebeam.transforms.sources.lines import LineReader, Lines, read_lines, reader_from
-from dovebeam.transforms.sources.local import read_local_blocks
+from dovebeam.transforms.sources.lines import LineReader, read_lines, reader_from
+from dovebeam.transforms.sources.local import inspect, read_local_blocks
 from dovebeam.transforms.sources.message_origin import MessageOrigin, message_at, message_place
+from dovebeam.transforms.sources.pieces import Lines, block_of, block_of_damage
 from dovebeam.transforms.sources.streams import ByteStream, FileStream
 
 __all__ = [
@@ -26,6 +35,7 @@ __all__ = [
     "Block",
     "ByteStream",
     "Compression",
+    "DamagedError",
     "FileStream",
     "Format",
     "FoundFile",
@@ -38,11 +48,16 @@ __all__ = [
     "SourceFile",
     "absolute_pattern",
     "avro_records",
+    "block_of",
+    "block_of_damage",
     "check_readable",
     "decompress",
     "detect_compression",
     "detect_format",
+    "distinct_files",
     "format_advice",
+    "found_file",
+    "inspect",
     "is_local",
     "message_at",
     "message_of",

@@ -16,7 +16,7 @@ from typing import Any, Final
 from dovebeam.transforms.sources.avro_schema import check_schema
 from dovebeam.transforms.sources.block import Block
 from dovebeam.transforms.sources.compression import decompress
-from dovebeam.transforms.sources.errors import SourceError
+from dovebeam.transforms.sources.errors import DamagedError, SourceError
 from dovebeam.transforms.sources.formats import AVRO_MAGIC
 from dovebeam.transforms.sources.streams import ByteStream, FileStream
 
@@ -143,9 +143,9 @@ class _Source:
             raise self.error(f"the Avro file is damaged: its header has an entry of {size} bytes")
         return self.exactly(size)
 
-    def error(self, message: str) -> SourceError:
+    def error(self, message: str) -> DamagedError:
         """An error at the present place."""
-        return SourceError(message, self._stream.uri, self.offset)
+        return DamagedError(message, self._stream.uri, self.offset)
 
 
 def _unpack(decompressor: Any, data: bytes, limit: int) -> bytes:

@@ -36,6 +36,7 @@ class Block(msgspec.Struct, frozen=True, array_like=True, gc=False):
             perhaps nothing. Empty in all other blocks.
         messages: what `data` is made of if it came from a topic: the payloads of these messages, each with a LF behind
             it. Either all hold something or none does.
+        nuls: how many zero bytes were passed over before `data`; where nothing follows them, `data` is a line's end.
     """
 
     uri: str
@@ -47,6 +48,7 @@ class Block(msgspec.Struct, frozen=True, array_like=True, gc=False):
     schema: bytes = b""
     messages: tuple[MessageOrigin, ...] = ()
     damage: str = ""
+    nuls: int = 0
 
     def places(self, offsets: Iterable[int]) -> list[int]:
         """What tells the lines at these offsets of `data` from all others of `uri`: offsets in the file, say."""

@@ -2,7 +2,8 @@
 
 What a file is told by its first bytes, never by its name. Memory is bounded whatever a file expands to. A file that
 ends within compressed data is an error, not an end: the usual cause is a file that is still being written, and what
-its missing rest holds cannot be known. Read compressed files once they are finished.
+its missing rest holds cannot be known. Read compressed files once they are finished. What was unpacked before the
+damage is given before the error is raised.
 """
 
 from __future__ import annotations
@@ -12,20 +13,28 @@ import re
 import zlib
 from typing import TYPE_CHECKING, Final, Literal
 
-from dovebeam.transforms.sources.errors import SourceError
+from dovebeam.transforms.sources.errors import DamagedError
 from dovebeam.transforms.sources.streams import ByteStream
 
 if TYPE_CHECKING:
     from zstandard import ZstdDecompressionObj
 
-__all__ = ["MAGIC_BYTES", "Compression", "decompress", "detect_compression"]
+__all__ = ["MAGIC_BYTES", "Compression", "decompress", "detect_compression", "foreign_packing"]
 
 Compression = Literal["none", "gzip", "zstd"]
 
-MAGIC_BYTES: Final = 4
+MAGIC_BYTES: Final = 6
 _GZIP_MAGIC: Final = b"\x1f\x8b"
 # A zstd file may begin with a skippable frame, as that of pzstd does.
 _ZSTD_MAGIC: Final = re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18")
+
+_FOREIGN: Final = (
+    (b"BZh", "bzip2", "bunzip2"),
+    (b"\xfd7zXZ\x00", "xz", "unxz"),
+    (b"\x04\x22\x4d\x18", "lz4", "unlz4"),
+    (b"PK\x03\x04", "zip", "unzip"),
+    (b"\x1f\x9d", "compress", "uncompress"),
+)
 
 _GZIP_WINDOW_BITS: Final = 31  # zlib's number for "gzip header, largest window"
 _READ_BYTES: Final = 64 * 1024
@@ -41,10 +50,18 @@ def detect_compression(head: bytes) -> Compression:
     return "zstd" if _ZSTD_MAGIC.match(head) else "none"
 
 
+def foreign_packing(head: bytes) -> str:
+    """What to do about a file that begins with `head` because it is packed in a way that is not read; or empty."""
+    for magic, name, program in _FOREIGN:
+        if head.startswith(magic):
+            return f"is packed with {name}, which is not read; unpack it with {program}, or pack it with gzip or zstd"
+    return ""
+
+
 def decompress(stream: ByteStream, compression: Compression) -> ByteStream:
     """The uncompressed content of a stream that stands at its begin.
 
-    Reading it raises `SourceError` where the data is damaged or ends too early.
+    Reading it raises `DamagedError` where the data is damaged or ends too early.
     """
     if compression == "gzip":
         return _GzipStream(stream)
@@ -61,19 +78,26 @@ class _Unpacked(abc.ABC):
         self.uri = stream.uri
         self._taken = 0
         self._produced = 0
+        self._damage: DamagedError | None = None
 
     def read(self, size: int, /) -> bytes:
         """At least `size` bytes unless the content ends before."""
         parts: list[bytes] = []
         missing = size
-        while missing > 0:
-            part = self._next(missing)
+        while missing > 0 and self._damage is None:
+            try:
+                part = self._next(missing)
+            except DamagedError as error:
+                self._damage = error
+                break
             if part is None:
                 break
             parts.append(part)
             missing -= len(part)
+            self._produced += len(part)
         data = b"".join(parts)
-        self._produced += len(data)
+        if self._damage is not None and not data:
+            raise self._damage
         return data
 
     @abc.abstractmethod
@@ -85,18 +109,26 @@ class _Unpacked(abc.ABC):
         self._taken += len(data)
         return data
 
-    def _error(self, what: str) -> SourceError:
-        return SourceError(
+    def _error(self, what: str) -> DamagedError:
+        return DamagedError(
             f"{what}, after {self._produced} bytes of content; a file that is still being written or was copied in "
             "part looks like this: give it again once it is whole",
             self.uri,
             self._taken,
         )
 
-    def _cut_off(self) -> SourceError:
+    def _followed(self, pending: int) -> DamagedError:
+        return DamagedError(
+            f"the {self.name} data ends here, after {self._produced} bytes of content, and what follows is something "
+            f"else; cut it off, or pack what it holds with {self.name} as well",
+            self.uri,
+            self._taken - pending,
+        )
+
+    def _cut_off(self) -> DamagedError:
         return self._error(f"the {self.name} data is cut off")
 
-    def _damaged(self, error: Exception) -> SourceError:
+    def _damaged(self, error: Exception) -> DamagedError:
         return self._error(f"the {self.name} data is damaged ({error})")
 
 
@@ -130,6 +162,8 @@ class _GzipStream(_Unpacked):
         while True:
             self._pending = self._pending.lstrip(b"\0")
             if self._pending:
+                if self._pending[:1] != _GZIP_MAGIC[:1]:
+                    raise self._followed(len(self._pending))
                 return True
             self._pending = self._take(_READ_BYTES)
             if not self._pending:
@@ -144,7 +178,7 @@ class _ZstdStream(_Unpacked):
         import zstandard  # noqa: PLC0415  few files need it
 
         self._context = zstandard.ZstdDecompressor()
-        self._damage = zstandard.ZstdError
+        self._zstd_error = zstandard.ZstdError
         self._buffer = b""
         self._position = 0
         self._frame: ZstdDecompressionObj | None = None
@@ -158,10 +192,13 @@ class _ZstdStream(_Unpacked):
             if self._frame is not None:
                 raise self._cut_off()
             return None
+        is_new = self._frame is None
         frame = self._frame = self._frame or self._context.decompressobj()
         try:
             data = frame.decompress(piece)
-        except self._damage as error:
+        except self._zstd_error as error:
+            if is_new and self._taken - len(self._buffer) + self._position > 0 and not _ZSTD_MAGIC.match(piece):
+                raise self._followed(len(self._buffer) - self._position) from error
             raise self._damaged(error) from error
         self._position += len(piece)
         if frame.eof:

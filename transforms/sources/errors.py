@@ -1,10 +1,10 @@
-"""The exception for input that cannot be read at all."""
+"""The exceptions for input that cannot be read at all, or only in part."""
 
 from __future__ import annotations
 
 from dovebeam.transforms.errors import DovebeamError
 
-__all__ = ["SourceError"]
+__all__ = ["DamagedError", "SourceError"]
 
 
 class SourceError(DovebeamError):
@@ -28,3 +28,20 @@ class SourceError(DovebeamError):
     def __str__(self) -> str:
         place = self.uri if self.offset is None else f"{self.uri}, byte {self.offset}"
         return f"{place}: {self.message}" if place else self.message
+
+
+class DamagedError(SourceError):
+    """A file whose content is damaged or cut off from some place on; reading it again finds the same.
+
+    So it stops nothing but the reading of this file: its rest becomes one reject. Trouble with a disk, a network or a
+    permission is a plain `SourceError`, which fails the bundle, because somebody can repair it.
+
+    Attributes:
+        content_offset: offset in the uncompressed content of the first line or record that was not read.
+        rest: the beginning of that line, as far as it is there.
+    """
+
+    def __init__(self, message: str, uri: str = "", offset: int | None = None) -> None:
+        super().__init__(message, uri, offset)
+        self.content_offset = 0
+        self.rest = b""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import stat
+from collections.abc import Iterable
 from typing import Final
 
 import msgspec
@@ -13,7 +15,7 @@ from dovebeam.transforms.sources.compression import Compression
 from dovebeam.transforms.sources.errors import SourceError
 from dovebeam.transforms.sources.formats import Format
 
-__all__ = ["FoundFile", "SourceFile", "absolute_pattern", "check_readable", "is_local"]
+__all__ = ["FoundFile", "SourceFile", "absolute_pattern", "check_readable", "distinct_files", "found_file", "is_local"]
 
 _SCHEME: Final = re.compile(r"[a-zA-Z][-a-zA-Z0-9+.]*://")
 
@@ -22,12 +24,20 @@ class FoundFile(msgspec.Struct, frozen=True):
     """A file that a pattern matched.
 
     Attributes:
-        uri: its path or URL.
+        uri: its path or URL as a text, by which it is called in rejects and keys; bytes that are not UTF-8 are in
+            hexadecimal.
         size: in bytes, as it is stored, at the time of matching.
+        path: its local path if that is another than `uri`; else empty.
     """
 
     uri: str
     size: int
+    path: bytes = b""
+
+    @property
+    def location(self) -> str:
+        """What it is opened by."""
+        return os.fsdecode(self.path) or self.uri
 
 
 class SourceFile(msgspec.Struct, frozen=True):
@@ -38,17 +48,26 @@ class SourceFile(msgspec.Struct, frozen=True):
         size: in bytes, as it is stored.
         compression: of the file.
         format: of its uncompressed content.
+        path: see `FoundFile`.
+        damage: empty, or why nothing of it can be read.
     """
 
     uri: str
     size: int
     compression: Compression
     format: Format
+    path: bytes = b""
+    damage: str = ""
 
     @property
     def splittable(self) -> bool:
         """Whether parts of the file can be read without what stands before them."""
-        return self.compression == "none" and self.format != "avro"
+        return self.compression == "none" and self.format != "avro" and not self.damage
+
+    @property
+    def location(self) -> str:
+        """What it is opened by."""
+        return os.fsdecode(self.path) or self.uri
 
 
 def is_local(pattern: str) -> bool:
@@ -67,17 +86,37 @@ def absolute_pattern(pattern: str) -> str:
     return path if ".." in path.split(os.sep) else os.path.normpath(path) + os.sep * path.endswith(os.sep)
 
 
+def found_file(location: str, size: int, name: str = "") -> FoundFile:
+    """A file that is opened by `location` and called by that, too, or by `name`."""
+    uri = name or location.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return FoundFile(uri, size) if uri == location else FoundFile(uri, size, os.fsencode(location))
+
+
+def distinct_files(paths: Iterable[str]) -> tuple[list[str], list[tuple[str, str]]]:
+    """Local files without those that are the same ones again, by a link or another spelling.
+
+    Returns:
+        The files that are left, in their order; of several names of one file that which is no link, or else the first.
+        And pairs of a name that was left out and the one that stands for it.
+    """
+    names: dict[tuple[int, int], list[str]] = {}
+    for path in dict.fromkeys(paths):
+        with contextlib.suppress(OSError):  # whoever reads it finds out
+            status = os.stat(path)
+            names.setdefault((status.st_dev, status.st_ino), []).append(path)
+    instead: dict[str, str] = {}
+    for same in names.values():
+        kept = min(same, key=lambda path: os.path.realpath(path) != path) if len(same) > 1 else same[0]
+        instead.update((path, kept) for path in same if path != kept)
+    return [path for path in dict.fromkeys(paths) if path not in instead], list(instead.items())
+
+
 def check_readable(path: str) -> None:
     """Says of a local path what would otherwise look like an empty file or fail only later.
 
     Raises:
-        SourceError: unless it is a regular file, or a link to one, that may be read. Its name must be UTF-8, for
-            it travels with blocks and stands in rejects.
+        SourceError: unless it is a regular file, or a link to one, that may be read.
     """
-    try:
-        path.encode()
-    except UnicodeEncodeError as error:
-        raise SourceError("has a name that is not UTF-8; rename it, or read it through a link", path) from error
     try:
         mode = os.stat(path).st_mode
     except OSError as error:

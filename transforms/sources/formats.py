@@ -27,11 +27,11 @@ def detect_format(head: bytes) -> Format | None:
     """The format of a file whose uncompressed content begins with `head`; `HEAD_BYTES` of it are enough.
 
     The first line that begins as lines of either format begin decides, so that a damaged or blank line at the top
-    does not hide what follows. Returns None if no line does.
+    does not hide what follows; neither do zero bytes. Returns None if no line does.
     """
     if head.startswith(AVRO_MAGIC):
         return "avro"
-    for line in head.removeprefix(_MARK).split(b"\n"):
+    for line in head.removeprefix(_MARK).replace(b"\0", b"\n").split(b"\n"):
         if line.lstrip(b" \t").startswith(b"{"):
             return "json"
         if line.startswith(_TAB_PARTS):

@@ -11,21 +11,15 @@ from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
 from dovebeam.transforms.sources.block import OVERLONG_HEAD_BYTES
-from dovebeam.transforms.sources.errors import SourceError
+from dovebeam.transforms.sources.errors import DamagedError
+from dovebeam.transforms.sources.nuls import LINE_END, LOOK_AHEAD_BYTES, NUL, end_of_nuls, is_border
+from dovebeam.transforms.sources.pieces import Lines, joined, set_overlong_apart
 from dovebeam.transforms.sources.streams import ByteStream, FileStream
 
-__all__ = ["LineReader", "Lines", "read_lines", "reader_from"]
+__all__ = ["LineReader", "read_lines", "reader_from"]
 
 _MARK: Final = b"\xef\xbb\xbf"  # U+FEFF in UTF-8, which editors on Windows put before a text
 _READ_BYTES: Final = 64 * 1024  # small enough to be memory that was used before; larger reads were slower
-
-
-class Lines(NamedTuple):
-    """Whole lines, or the head of one over-long line; see `Block`."""
-
-    offset: int
-    data: bytes
-    overlong_bytes: int = 0
 
 
 class LineReader:
@@ -33,6 +27,8 @@ class LineReader:
 
     Attributes:
         offset: of the next byte that was not returned yet; a line border, except at the very start.
+        damage: why nothing behind can be read; None as long as there is nothing wrong.
+        start: offset from which on lines are the reader's own.
     """
 
     def __init__(self, stream: ByteStream, offset: int, max_line_bytes: int, read_bytes: int = _READ_BYTES) -> None:
@@ -42,6 +38,8 @@ class LineReader:
         self._buffer = b""
         self._position = 0
         self.offset = offset
+        self.damage: DamagedError | None = None
+        self.start = offset
 
     def at_end(self) -> bool:
         """Whether no byte is left."""
@@ -72,23 +70,53 @@ class LineReader:
         while len(self._buffer) - self._position <= last and self._fill():
             pass
         searched = self._position + last
-        while (end := self._buffer.find(b"\n", searched)) < 0:
+        found = self._buffer.find(NUL, self._position)
+        while found < 0 and (end := self._buffer.find(b"\n", searched)) < 0:
             start = self._buffer.rfind(b"\n", self._position, self._position + last) + 1 or self._position
             if len(self._buffer) - start > self._max_line_bytes + 1:  # one more may be the CR of its end
                 yield from self._pop_lines(start)
-                yield self._pop_overlong()
+                yield from joined(self.take_line())
                 return
             searched = len(self._buffer) - self._position  # an index in the buffer that reading on leaves
             if not self._fill():
-                break
-        yield from self._pop_lines(end + 1 or len(self._buffer))
+                yield from self._pop_lines(self._end_of_whole_lines())
+                return
+            found = self._buffer.find(NUL, searched)
+        if found < 0:
+            yield from self._pop_lines(end + 1)
+        else:
+            yield from joined(self._take_one_by_one(limit))
+
+    def _take_one_by_one(self, limit: int) -> Iterator[Lines]:
+        """The same, where zero bytes are among the lines."""
+        while self.offset < limit and not self.at_end():
+            yield from self.take_line()
 
     def _fill(self) -> bool:
         """Reads on; each time as much as is there already, so that a long line is copied few times."""
+        if self.damage is not None:
+            return False
         rest = self._buffer[self._position :]
-        data = self._stream.read(max(self._read_bytes, len(rest)))
+        try:
+            data = self._stream.read(max(self._read_bytes, len(rest)))
+        except DamagedError as error:  # raised when the lines before were given
+            self.damage, data = error, b""
         self._buffer, self._position = rest + data, 0
         return bool(data)
+
+    def _end_of_whole_lines(self) -> int:
+        """The index in the buffer up to which lines are whole, at the end of the file; sets apart what is damaged."""
+        size = len(self._buffer)
+        if self.damage is None:
+            return size
+        end = self._buffer.rfind(b"\n", self._position) + 1 or self._position
+        self._set_rest(self.offset + end - self._position, self._buffer[end:])
+        self._buffer = self._buffer[:end]
+        return end
+
+    def _set_rest(self, offset: int, rest: bytes) -> None:
+        if self.damage is not None:
+            self.damage.content_offset, self.damage.rest = offset, rest[:OVERLONG_HEAD_BYTES]
 
     def _advance(self, count: int) -> None:
         self._position += count
@@ -102,22 +130,80 @@ class LineReader:
             if data:
                 yield Lines(offset, data)
         else:
-            yield from _set_overlong_apart(offset, data, self._max_line_bytes)
+            yield from set_overlong_apart(offset, data, self._max_line_bytes)
 
-    def _pop_overlong(self) -> Lines:
-        """The line at the reader's position, of which only the head is kept."""
-        offset, head, length, last = self.offset, b"", 0, b""
+    def take_line(self) -> Iterator[Lines]:
+        """The line at the reader's position in the pieces that zero bytes leave of it; of a long one only the head."""
+        nuls = self._skip_nuls()
+        while True:
+            offset = self.offset
+            piece = self._pop_piece()
+            if not piece.end and self.damage is not None:
+                self._set_rest(offset, piece.kept)
+            elif piece.content_bytes > self._max_line_bytes:
+                head = piece.kept[: min(piece.content_bytes, OVERLONG_HEAD_BYTES)]
+                yield Lines(offset, head, piece.content_bytes, nuls)
+            elif piece.kept or piece.end or nuls:
+                data = piece.kept + b"\n" if piece.end == b"\n" else piece.kept
+                yield Lines(offset, data, nuls=nuls, torn=piece.end == NUL)
+            if piece.end != NUL:
+                return
+            nuls = piece.nuls
+
+    def _pop_piece(self) -> _Piece:
+        """What stands before the next end of a line."""
+        most = max(self._max_line_bytes + 1, OVERLONG_HEAD_BYTES)
+        kept, length, end, nuls = bytearray(), 0, b"", 0
+        last = b""
+        while not end and not self.at_end():
+            found = LINE_END.search(self._buffer, self._position)
+            stop = found.start() if found else len(self._buffer)
+            part = self._buffer[self._position : stop]
+            self._advance(len(part))
+            if found and found[0] == b"\n":
+                self._advance(1)
+                end = b"\n"
+            elif found:
+                nuls = self._skip_nuls()
+                end = NUL if is_border(self._look_ahead()) else b""
+            if found and not end:
+                part += bytes(min(nuls, most))
+                length += max(0, nuls - most)
+            kept += part[: max(0, most - len(kept))]
+            length += len(part)
+            last = part[-1:] or last
+        return _Piece(bytes(kept), length - (last == b"\r"), end, nuls)
+
+    def _skip_nuls(self) -> int:
+        """Passes over zero bytes, however many; returns how many there were."""
+        offset = self.offset
         while not self.at_end():
-            newline = self._buffer.find(b"\n", self._position)
-            end = newline if newline >= 0 else len(self._buffer)
-            head += self._buffer[self._position : min(end, self._position + OVERLONG_HEAD_BYTES - len(head))]
-            last = self._buffer[end - 1 : end] if end > self._position else last
-            length += end - self._position
-            self._advance(end - self._position + (newline >= 0))
-            if newline >= 0:
+            stop = end_of_nuls(self._buffer, self._position)
+            self._advance(stop - self._position)
+            if stop < len(self._buffer):
                 break
-        length -= last == b"\r"
-        return Lines(offset, head[:length], length)
+        return self.offset - offset
+
+    def _look_ahead(self) -> bytes:
+        while len(self._buffer) - self._position < LOOK_AHEAD_BYTES and self._fill():
+            pass
+        return self._buffer[self._position : self._position + LOOK_AHEAD_BYTES]
+
+
+class _Piece(NamedTuple):
+    """What stood before an end of a line.
+
+    Attributes:
+        kept: the piece, or as much of it as may be kept in memory.
+        content_bytes: its length, without a CR at its end.
+        end: a line feed, a zero byte where zero bytes take its place, or nothing at the end of the file.
+        nuls: how many zero bytes that were.
+    """
+
+    kept: bytes
+    content_bytes: int
+    end: bytes
+    nuls: int
 
 
 def reader_from(stream: FileStream, start: int, stop: int, max_line_bytes: int) -> LineReader:
@@ -131,6 +217,7 @@ def reader_from(stream: FileStream, start: int, stop: int, max_line_bytes: int) 
     if start > 1:
         stream.seek(start - 1)
     reader = LineReader(stream, start - 1, max_line_bytes)
+    reader.start = start
     reader.skip_line(stop)
     return reader
 
@@ -149,39 +236,35 @@ def read_lines(
         size: of the file when it was found; lines that were appended since are not read. None if it is not known.
 
     Raises:
-        SourceError: if the file ends before `size`, or as reading the stream raises it.
+        DamagedError: if the file ends before `size`, or as reading the stream raises it; after all whole lines before.
+        SourceError: as reading the stream raises it.
     """
     if not reader.offset:
         reader.skip_mark()
     while size is None or reader.offset < size:
-        if reader.at_end():
-            if size is not None:
-                raise SourceError(
-                    f"the file ends here, but had {size} bytes when the job began; it must not be truncated or "
-                    "replaced while it is read",
-                    uri,
-                    reader.offset,
-                )
+        at_end = reader.at_end()
+        if reader.damage is not None:
+            raise reader.damage
+        if at_end and size is None:
             return
+        if at_end and reader.offset < reader.start:
+            break  # whoever reads what stands before finds out
         cell = reader.offset // cell_bytes
         if not claim(cell):
             return
+        if at_end:
+            raise _shrunk(uri, reader.offset, size)
         limit = (cell + 1) * cell_bytes
         yield from reader.take(limit if size is None else min(limit, size))
-    claim(-(-size // cell_bytes))
+    claim(-(-(size or 0) // cell_bytes))
 
 
-def _set_overlong_apart(offset: int, data: bytes, max_line_bytes: int) -> Iterator[Lines]:
-    kept = start = 0
-    while start < len(data):
-        end = data.find(b"\n", start) + 1 or len(data)
-        content_end = end - data.endswith(b"\n", start, end)
-        length = content_end - data.endswith(b"\r", start, content_end) - start
-        if length > max_line_bytes:
-            if start > kept:
-                yield Lines(offset + kept, data[kept:start])
-            yield Lines(offset + start, data[start : start + min(length, OVERLONG_HEAD_BYTES)], length)
-            kept = end
-        start = end
-    if kept < len(data):
-        yield Lines(offset + kept, data[kept:])
+def _shrunk(uri: str, offset: int, size: int | None) -> DamagedError:
+    error = DamagedError(
+        f"the file ends here, but had {size} bytes when the job began; it must not be truncated or replaced while it "
+        "is read",
+        uri,
+        offset,
+    )
+    error.content_offset = offset
+    return error

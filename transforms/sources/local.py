@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 
 from dovebeam.transforms.sources.avro_container import read_avro_blocks
 from dovebeam.transforms.sources.block import DEFAULT_BLOCK_BYTES, Block
-from dovebeam.transforms.sources.compression import MAGIC_BYTES, Compression, decompress, detect_compression
-from dovebeam.transforms.sources.errors import SourceError
-from dovebeam.transforms.sources.files import check_readable
+from dovebeam.transforms.sources.compression import (
+    MAGIC_BYTES,
+    Compression,
+    decompress,
+    detect_compression,
+    foreign_packing,
+)
+from dovebeam.transforms.sources.errors import DamagedError, SourceError
+from dovebeam.transforms.sources.files import check_readable, found_file
 from dovebeam.transforms.sources.formats import HEAD_BYTES, Format, InputFormat, detect_format
 from dovebeam.transforms.sources.lines import LineReader, read_lines
+from dovebeam.transforms.sources.nuls import NULS, end_of_nuls
+from dovebeam.transforms.sources.pieces import block_of, block_of_damage
 from dovebeam.transforms.sources.streams import FileStream, error_text
 
-__all__ = ["read_local_blocks"]
+__all__ = ["inspect", "read_local_blocks"]
 
 
 def read_local_blocks(path: str, input_format: InputFormat, max_line_bytes: int) -> Iterator[Block]:
@@ -24,17 +33,23 @@ def read_local_blocks(path: str, input_format: InputFormat, max_line_bytes: int)
         input_format: "auto" to tell by content; what looks like nothing known is read as JSON lines.
         max_line_bytes: of longer lines only the head is kept.
 
+    A damaged file ends with a block that says so; zero bytes are passed over.
+
     Raises:
-        SourceError: it cannot be read, or is damaged.
+        SourceError: it cannot be read.
     """
     check_readable(path)
-    with _open(path) as stream:
-        compression = detect_compression(stream.read(MAGIC_BYTES))
-        stream.seek(0)
-        head = decompress(stream, compression).read(HEAD_BYTES)
-        stream.seek(0)
-        if head:
-            yield from _blocks(stream, compression, _format(head, input_format), max_line_bytes)
+    file = found_file(path, 0)
+    format_: Format = "json" if input_format == "auto" else input_format
+    try:
+        with _open(path, file.uri) as stream:
+            compression, head = inspect(stream)
+            if input_format == "auto":
+                format_ = detect_format(head) or "json"
+            stream.seek(0)
+            yield from _blocks(stream, compression, format_, max_line_bytes)
+    except DamagedError as error:
+        yield block_of_damage(error, file.uri, format_)
 
 
 def _blocks(stream: FileStream, compression: Compression, format_: Format, max_line_bytes: int) -> Iterator[Block]:
@@ -44,17 +59,32 @@ def _blocks(stream: FileStream, compression: Compression, format_: Format, max_l
         return
     reader = LineReader(content, 0, max_line_bytes)
     for lines in read_lines(reader, cell_bytes=DEFAULT_BLOCK_BYTES, claim=lambda _cell: True, uri=stream.uri):
-        yield Block(stream.uri, lines.offset, lines.data, format_, lines.overlong_bytes)
+        yield block_of(lines, stream.uri, format_)
 
 
-def _format(head: bytes, input_format: InputFormat) -> Format:
-    if input_format != "auto":
-        return input_format
-    return detect_format(head) or "json"
+def inspect(stream: FileStream) -> tuple[Compression, bytes]:
+    """How a file is compressed, and the first bytes of its content that are not zero, `HEAD_BYTES` of them at most.
+
+    Raises:
+        DamagedError: it is packed in a way that is not read, or nothing of it can be unpacked.
+        SourceError: it cannot be read.
+    """
+    magic = stream.read(MAGIC_BYTES)
+    advice = foreign_packing(magic)
+    if advice:
+        raise DamagedError(advice, stream.uri)
+    compression = detect_compression(magic)
+    stream.seek(0)
+    content = decompress(stream, compression)
+    head = b""
+    with contextlib.suppress(DamagedError):  # whoever reads the file comes to the same place
+        while len(head) < HEAD_BYTES and (data := content.read(HEAD_BYTES)):
+            head += NULS.sub(b"\n", data) if head else data[end_of_nuls(data, 0) :]
+    return compression, head[:HEAD_BYTES]
 
 
-def _open(path: str) -> FileStream:
+def _open(path: str, uri: str) -> FileStream:
     try:
-        return FileStream(open(path, "rb"), path)
+        return FileStream(open(path, "rb"), uri)
     except OSError as error:
         raise SourceError(f"cannot be opened: {error_text(error)}", path) from error

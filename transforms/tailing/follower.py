@@ -181,6 +181,8 @@ class Follower:
             if block is None:
                 return
             left -= len(block.data)
+            if block.nuls:
+                self._tell_once(tail.record.path, f"{block.nuls} NUL bytes before byte {block.offset} were skipped")
             yield block
 
     def _next_block(self, tail: Tail) -> Block | None:

@@ -74,6 +74,10 @@ class FileRecord(msgspec.Struct):
         head = os.pread(fd, HEAD_BYTES, 0)
         if self.head_bytes and not self.has_head(head):
             return False
+        if not head.strip(b"\0") and self.tail_bytes:  # a hole is like any other
+            tail = os.pread(fd, self.tail_bytes, self.offset - self.tail_bytes)
+            if head_hash(tail) != self.tail_hash:
+                return False
         if len(head) > self.head_bytes:
             self.head_bytes, self.head_hash = len(head), head_hash(head)
         return True

@@ -16,6 +16,7 @@ from dovebeam.transforms.tailing.targets import Found, Target, find_files
 
 __all__ = ["Scanner"]
 
+_LINK: Final = "is a symbolic link and is not followed; follow the file that it leads to, or its directory"
 _READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _FORGET_SECS: Final = 7 * 24 * 3600
 _MAX_GONE: Final = 10_000
@@ -108,10 +109,11 @@ class Scanner:
         self._directories = {path: _mtime(path) for path in self._watched()}
         for target in self._targets:
             try:
-                files = find_files(target, known)
+                files, links = find_files(target, known)
             except SourceError as error:
                 errors.append(error)
                 continue
+            errors += (SourceError(_LINK, path) for path in links)
             for each in files:
                 if found.get(each.identity, each).base or each.identity not in found:
                     found[each.identity] = each

@@ -10,14 +10,17 @@ from typing import Final
 
 from dovebeam.transforms.sources import (
     DEFAULT_BLOCK_BYTES,
-    OVERLONG_HEAD_BYTES,
     Block,
+    LineReader,
+    Lines,
     SourceError,
+    block_of,
     detect_compression,
     detect_format,
 )
 from dovebeam.transforms.sources.formats import HEAD_BYTES as FORMAT_BYTES
 from dovebeam.transforms.sources.formats import InputFormat
+from dovebeam.transforms.sources.nuls import NUL
 from dovebeam.transforms.tailing.records import HEAD_BYTES, FileRecord, head_hash
 
 __all__ = ["ReplacedError", "Tail", "UnreadableFormatError"]
@@ -78,7 +81,7 @@ class Tail:
         size = os.fstat(self._fd).st_size
         if self._searched < size or size <= self.record.offset:
             return None
-        return self._line(size, end=size)
+        return self._line(size)
 
     @property
     def is_deleted(self) -> bool:
@@ -118,37 +121,42 @@ class Tail:
     def _lines(self, data: bytes, newline: int) -> Block | None:
         """A block of what ends with the last line's end in `data`, which was read at the place of the search."""
         if self._searched == self.record.offset:
-            return self._block(data[:newline], self._searched + newline)
+            nul = data.find(NUL, 0, newline)
+            end = newline if nul < 0 else data.rfind(b"\n", 0, nul) + 1
+            if end:
+                return self._block(Lines(self._searched, data[:end]), self._searched + end)
         return self._line(self._searched + data.index(b"\n") + 1)
 
-    def _line(self, stop: int, end: int = 0) -> Block | None:
-        """A block of the one line that begins at the offset and ends before `stop`."""
+    def _line(self, stop: int) -> Block | None:
+        """A block of the one line that begins at the offset and ends before `stop`, or of its first piece."""
         start = self.record.offset
-        length = stop - start - (not end)
-        if length <= self._max_line_bytes + 1:
-            return self._block(os.pread(self._fd, stop - start, start), stop)
-        length -= os.pread(self._fd, 1, start + length - 1) == b"\r"
-        return self._block(os.pread(self._fd, OVERLONG_HEAD_BYTES, start)[:length], stop, overlong_bytes=length)
+        part = _Part(self._fd, start, stop, self.record.path)
+        piece = next(LineReader(part, start, self._max_line_bytes).take_line(), None)
+        if piece is None:  # the file became shorter
+            raise ReplacedError
+        return self._block(piece, piece.offset + max(len(piece.data), piece.overlong_bytes) if piece.torn else stop)
 
-    def _block(self, data: bytes, stop: int, *, overlong_bytes: int = 0) -> Block:
+    def _block(self, piece: Lines, stop: int) -> Block:
         """The block, once it is sure that the file was the same while it was read; the record moves on."""
         record = self.record
-        self._identify()
+        self._identify(piece.offset)
         status = os.fstat(self._fd)
         if status.st_size < stop or not record.is_still(self._fd, status.st_size):
             raise ReplacedError
         uri = f"{record.first_path}#{record.mark}"
-        block = Block(uri, record.offset, data, record.format or "json", overlong_bytes)
-        record.advance(b"" if overlong_bytes else data, stop)
+        block = block_of(piece, uri, record.format or "json")
+        record.advance(b"" if piece.overlong_bytes else piece.data, stop)
         self._searched = stop
         return block
 
-    def _identify(self) -> None:
-        """Tells the format and the mark when the first line is there."""
+    def _identify(self, first: int) -> None:
+        """Tells the format and the mark when the first line is there, which begins at this offset."""
         record = self.record
         if record.format and record.mark:
             return
         head = os.pread(self._fd, FORMAT_BYTES, 0)
+        if head.startswith(NUL):
+            head = os.pread(self._fd, FORMAT_BYTES, first)
         if detect_compression(head) != "none":
             raise UnreadableFormatError("is compressed; compressed files do not grow, export it with `dovebeam export`")
         found = detect_format(head) if self._format == "auto" else self._format
@@ -156,3 +164,23 @@ class Tail:
             raise UnreadableFormatError(f"holds {found}; only lines can be followed, export it with `dovebeam export`")
         record.format = "tab-text" if found == "tab-text" else "json"
         record.mark = head_hash(head[:HEAD_BYTES].partition(b"\n")[0])[:_MARK_DIGITS]
+
+
+class _Part:
+    """A part of an open file as a stream.
+
+    Attributes:
+        uri: path of the file.
+    """
+
+    def __init__(self, fd: int, start: int, stop: int, uri: str) -> None:
+        self._fd = fd
+        self._at = start
+        self._stop = stop
+        self.uri = uri
+
+    def read(self, size: int, /) -> bytes:
+        """Up to `size` bytes; none at the end of the part."""
+        data = os.pread(self._fd, min(size, self._stop - self._at), self._at)
+        self._at += len(data)
+        return data

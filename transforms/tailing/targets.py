@@ -93,8 +93,11 @@ def includes(target: Target, path: str) -> bool:
     )
 
 
-def find_files(target: Target, known: Collection[str]) -> list[Found]:
+def find_files(target: Target, known: Collection[str]) -> tuple[list[Found], list[str]]:
     """The files that a target means now; of paths that were `known` also what they were rotated to.
+
+    Returns:
+        The files, and the paths of symbolic links in their place, which are not followed.
 
     Raises:
         SourceError: a directory cannot be read.
@@ -106,12 +109,15 @@ def find_files(target: Target, known: Collection[str]) -> list[Found]:
         before = {os.path.basename(path) for path in known if os.path.dirname(path) == target.path}
         names = {target.path: before.union(each.name for each in _entries(target.path))}
     found: list[Found] = []
+    links: list[str] = []
     for directory, primaries in names.items():
         for entry in _entries(directory):
             base = rotated_from(entry.name, primaries)
-            if entry.name in primaries or base:
+            if entry.name in primaries and entry.is_symlink():
+                links.append(entry.path)
+            elif entry.name in primaries or base:
                 found += _found(entry, os.path.join(directory, base) if base else "")
-    return found
+    return found, links
 
 
 def rotated_from(name: str, primaries: Collection[str]) -> str:

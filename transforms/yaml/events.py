@@ -112,6 +112,7 @@ class _DecodeFn(beam.DoFn):
 
     def rows_and_rejects(self, block: Block) -> Iterable[Any]:
         found = decode_block(block, self._max_line_bytes)
+        counting.count_block(block)
         counting.add("read", found.read)
         counting.add("undecodable", len(found.rejects))
         yield from (self._promote(event_to_row(event)) for event in found.decoded.events)
