@@ -60,7 +60,7 @@ ALLOWED = {
     "shards": {"errors", "drivers"},
     "archives": {"event", "codecs", "time_range", "shards"},
     "tailing": {"errors", "sources"},
-    "pubsub": {"sources"},
+    "pubsub": {"errors", "sources"},
 }
 
 # The folders of pipelines/ and those they may import, apart from themselves; none imports the commands beside them.

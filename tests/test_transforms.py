@@ -1,5 +1,6 @@
 """The transforms, each alone and all together, on a real runner."""
 
+import gzip
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -218,3 +219,20 @@ def test_blocks_cross_processes() -> None:
 
     block = Block("f", 1, b"x", "json")
     assert pickle.loads(pickle.dumps(block)) == block
+
+
+def test_messages_of_several_lines() -> None:
+    """As a subscription gives them, also compressed; one that cannot be decompressed is one reject."""
+    messages = [
+        b'{"event":"a"}\n{"event":"b"}\r\n\n',
+        gzip.compress(b"event:c\nevent:d\n"),
+        b'{"event":"e"}\nbroken',
+        gzip.compress(b'{"event":"f"}\n' * 9)[:-4],
+        b" \n",
+    ]
+    with pipeline() as (p, counters):
+        with ErrorHandler(beam.Map(lambda reject: reject.payload_bytes)) as rejects:
+            events = p | beam.Create(messages, reshuffle=False) | DecodeEvents().with_error_handler(rejects)
+        assert_that(events | beam.Map(lambda event: event.name), equal_to(["a", "b", "c", "d", "e"]), "events")
+        assert_that(rejects.output(), equal_to([b"broken", messages[3]]), "rejects")
+    assert counters == {"read": 7, "undecodable": 2}

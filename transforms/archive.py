@@ -81,10 +81,10 @@ class _EncodeFn(beam.DoFn):
         found = decode_block(block, self._max_line_bytes)
         events = found.decoded.events
         batch = PayloadBatch(source_uri=block.uri)
-        for event, offset in zip(events, found.decoded.offsets(), strict=True):
+        for event, place in zip(events, found.places(), strict=True):
             if self._range == _ALWAYS or self._range.holds(event):
                 batch.payloads.append(encode_avro(event))
-                batch.offsets.append(block.offset + offset)
+                batch.offsets.append(place)
                 batch.paths.append(self._partition.route(event))
         counting.count_block(block)
         counting.add("read", found.read)

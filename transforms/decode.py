@@ -1,4 +1,4 @@
-"""`DecodeEvents`: lines that Dovecot exported, one by one or in blocks, become events."""
+"""`DecodeEvents`: what Dovecot exported, line by line, in messages or in blocks, becomes events."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -6,13 +6,13 @@ from typing import Any
 import apache_beam as beam
 
 from dovebeam.transforms import counting
-from dovebeam.transforms.codecs import DEFAULT_MAX_LINE_BYTES, decode_json, decode_tab
+from dovebeam.transforms.codecs import DEFAULT_MAX_LINE_BYTES, decode_json_block, decode_tab_block
 from dovebeam.transforms.decoding import decode_block
 from dovebeam.transforms.errors import DecodeError, UnknownNameError
 from dovebeam.transforms.event import Event
 from dovebeam.transforms.reject import decode_reject
 from dovebeam.transforms.rejecting import REJECTED, RejectingTransform
-from dovebeam.transforms.sources import Block
+from dovebeam.transforms.sources import Block, unpacked_payload
 
 __all__ = ["INPUT_FORMATS", "DecodeEvents"]
 
@@ -20,17 +20,18 @@ INPUT_FORMATS = ("auto", "json", "tab-text")
 
 
 class DecodeEvents(RejectingTransform):
-    """Decodes lines (bytes, or str as UTF-8), one event each; blank lines are passed over.
+    """Decodes lines and messages (bytes, or str as UTF-8); each line is an event, blank lines are passed over.
 
-    It takes blocks as well, which `ReadBlocks` and the sources of streams give: many lines, or records of an archive.
+    A message may hold several lines, and may be compressed with gzip or zstd. Blocks are taken as well, which
+    `ReadBlocks` and the sources of streams give: many lines, or records of an archive.
 
     Args:
-        input_format: of lines: "json", "tab-text", or "auto", which takes a line that begins with a brace for JSON. A
+        input_format: of lines: "json", "tab-text", or "auto", which takes what begins with a brace for JSON. A
             block knows its format.
         max_line_bytes: longer lines are rejected.
 
     Rejects: lines that are not an event, with their original bytes and the offset of what is wrong; of blocks
-    also with the file, or the message.
+    also with the file, or the message. A message that cannot be decompressed is one reject.
     """
 
     def __init__(self, input_format: str = "auto", *, max_line_bytes: int = DEFAULT_MAX_LINE_BYTES) -> None:
@@ -55,7 +56,7 @@ class _DecodeFn(beam.DoFn):
         self._max_line_bytes = max_line_bytes
 
     def process(self, element: Any) -> Iterable[Any]:
-        return self._decode_block(element) if isinstance(element, Block) else self._decode_line(element)
+        return self._decode_block(element) if isinstance(element, Block) else self._decode_lines(element)
 
     def _decode_block(self, block: Block) -> Iterable[Any]:
         found = decode_block(block, self._max_line_bytes)
@@ -66,16 +67,22 @@ class _DecodeFn(beam.DoFn):
         for reject in found.rejects:
             yield beam.pvalue.TaggedOutput(REJECTED, reject)
 
-    def _decode_line(self, element: bytes | str) -> Iterable[Any]:
-        line = element.encode("utf-8", "surrogateescape") if isinstance(element, str) else element
-        stripped = line.removesuffix(b"\n").removesuffix(b"\r")
-        if not stripped.strip():
-            return
-        counting.add("read", 1)
-        is_json = self._format == "json" or (self._format == "auto" and stripped.lstrip().startswith(b"{"))
+    def _decode_lines(self, element: bytes | str) -> Iterable[Any]:
+        given = element.encode("utf-8", "surrogateescape") if isinstance(element, str) else element
         try:
-            decode = decode_json if is_json else decode_tab
-            yield decode(stripped, max_bytes=self._max_line_bytes)
+            lines = unpacked_payload(given, ())
         except DecodeError as error:
-            counting.add("undecodable", 1)
-            yield beam.pvalue.TaggedOutput(REJECTED, decode_reject(line, error))
+            counting.add("read", 1)
+            yield self._rejected(given, error)
+            return
+        is_json = self._format == "json" or (self._format == "auto" and lines.lstrip().startswith(b"{"))
+        decoded = (decode_json_block if is_json else decode_tab_block)(lines, max_bytes=self._max_line_bytes)
+        counting.add("read", len(decoded.events) + len(decoded.bad_lines))
+        yield from decoded.events
+        for bad in decoded.bad_lines:
+            yield self._rejected(bad.line, bad.error)
+
+    @staticmethod
+    def _rejected(line: bytes, error: DecodeError) -> Any:
+        counting.add("undecodable", 1)
+        return beam.pvalue.TaggedOutput(REJECTED, decode_reject(line, error))

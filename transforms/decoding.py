@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,7 +16,18 @@ from dovebeam.transforms.codecs import (
 from dovebeam.transforms.errors import DecodeError
 from dovebeam.transforms.event import Event
 from dovebeam.transforms.reject import Reject, decode_reject
-from dovebeam.transforms.sources import Block, Message, avro_records, message_at, message_of, schema_kind
+from dovebeam.transforms.sources import (
+    AvroRecord,
+    Block,
+    Message,
+    avro_records,
+    message_at,
+    message_of,
+    message_place,
+    message_times,
+    schema_kind,
+    unpacked_payload,
+)
 
 __all__ = ["BlockEvents", "decode_block", "lost_lines"]
 
@@ -30,10 +41,12 @@ class BlockEvents:
     Attributes:
         decoded: the events; offsets count from the beginning of the block.
         rejects: what is no event.
+        places: see `Block.places`; of each event. Found anew at each call.
     """
 
     decoded: DecodedBlock
     rejects: Sequence[Reject]
+    places: Callable[[], Sequence[int]] = tuple
 
     @property
     def read(self) -> int:
@@ -60,18 +73,22 @@ def decode_block(block: Block, max_line_bytes: int = DEFAULT_MAX_LINE_BYTES) -> 
         raise ValueError("blocks of rejects are for ResendRejects")
     decode_lines = decode_tab_block if block.format == "tab-text" else decode_json_block
     decoded = decode_lines(block.data, max_bytes=max_line_bytes)
-    if block.messages:
-        return BlockEvents(decoded, _rejects_of_messages(block, decoded))
-    rejects = [decode_reject(bad.line, bad.error, block.uri, block.offset + bad.offset) for bad in decoded.bad_lines]
-    return BlockEvents(decoded, rejects)
+    rejects = _rejects_of_messages(block, decoded) if block.messages else _rejects_of_lines(block, decoded)
+    return BlockEvents(decoded, rejects, lambda: block.places(decoded.offsets()))
 
 
 def lost_lines(block: Block) -> list[Reject]:
-    """A reject for each line or record that a file has lost; the first one holds what there is of them."""
-    error = DecodeError(block.damage)
+    """A reject for each line or record that cannot be read; the first one holds what there is of them."""
+    [place] = block.places([0])
+    attributes = block.messages[0].described(block.uri) if block.messages else ()
     payloads = [block.data, *[b""] * (block.records - 1)]
+    error = DecodeError(block.damage)
     lost = payloads[: block.records]
-    return [decode_reject(payload, error, block.uri, block.offset, truncated=True) for payload in lost]
+    return [decode_reject(payload, error, block.uri, place, attributes, truncated=True) for payload in lost]
+
+
+def _rejects_of_lines(block: Block, decoded: DecodedBlock) -> list[Reject]:
+    return [decode_reject(bad.line, bad.error, block.uri, block.offset + bad.offset) for bad in decoded.bad_lines]
 
 
 def _rejects_of_messages(block: Block, decoded: DecodedBlock) -> list[Reject]:
@@ -93,25 +110,23 @@ def _blank_message(block: Block, index: int) -> Reject:
 
 
 def _decode_avro(block: Block, max_line_bytes: int) -> BlockEvents:
-    """The records of an Avro block.
-
-    Records have no byte offset of their own. Theirs is that of their block plus their number in it, so that no two of
-    a file are taken for one.
-    """
+    """The records of an Avro block."""
     found = _Found(block, max_line_bytes)
-    messages = schema_kind(block.schema) == "messages"
+    times = message_times(block.schema) if schema_kind(block.schema) == "messages" else None
     for record in avro_records(block):
         try:
             if record.error is not None:
                 raise record.error
-            if messages:
-                found.add_message(message_of(record.value), record.number)
+            if times is not None:
+                found.add_message(message_of(record.value, times), record)
             else:
-                found.add([event_from_avro(record.value)], record.number)
+                found.add(event_from_avro(record.value), record.start)
         except DecodeError as error:
             placed = DecodeError(f"record {record.number} of its Avro block: {error.reason}", error.offset)
-            found.reject(record.raw, placed, record.number)
-    return BlockEvents(DecodedBlock(found.events, [], lambda: found.numbers), found.rejects)
+            found.reject(record.raw, placed, record.start, truncated=record.lost > 0)
+            for _ in range(record.lost - 1):
+                found.reject(b"", placed, record.start, truncated=True)
+    return BlockEvents(DecodedBlock(found.events, [], lambda: found.offsets), found.rejects, lambda: found.places)
 
 
 class _Found:
@@ -121,27 +136,55 @@ class _Found:
         self._block = block
         self._max_line_bytes = max_line_bytes
         self.events: list[Event] = []
-        self.numbers: list[int] = []
+        self.offsets: list[int] = []
+        self.places: list[int] = []
         self.rejects: list[Reject] = []
 
-    def add(self, events: Sequence[Event], number: int) -> None:
-        self.events.extend(events)
-        self.numbers.extend([number] * len(events))
+    def add(self, event: Event, offset: int, place: int | None = None) -> None:
+        self.events.append(event)
+        self.offsets.append(offset)
+        self.places.append(self._place(offset) if place is None else place)
 
-    def reject(self, raw: bytes, error: DecodeError, number: int, attributes: Iterable[tuple[str, str]] = ()) -> None:
-        self.rejects.append(decode_reject(raw, error, self._block.uri, self._block.offset + number, attributes))
+    def reject(
+        self,
+        raw: bytes,
+        error: DecodeError,
+        offset: int,
+        attributes: Iterable[tuple[str, str]] = (),
+        place: int | None = None,
+        *,
+        truncated: bool = False,
+    ) -> None:
+        place = self._place(offset) if place is None else place
+        self.rejects.append(decode_reject(raw, error, self._block.uri, place, attributes, truncated=truncated))
 
-    def add_message(self, message: Message, number: int) -> None:
-        """The lines of a message; what is no event is rejected with the message's attributes."""
-        if not message.data.strip():
-            error = DecodeError(_EMPTY)
-            self.reject(message.data, error, number, message.attributes)
+    def add_message(self, message: Message, record: AvroRecord) -> None:
+        """The lines of a message; what is no event is rejected with the message's attributes.
+
+        A line has the place of its record and its offset in the message. What was compressed may be longer than the
+        record, so such a message has a place of its own, far from those of records.
+        """
+        start = record.start
+        try:
+            data = unpacked_payload(message.data, message.attributes)
+        except DecodeError as error:
+            self.reject(message.data, error, start, message.attributes)
             return
-        decode_lines = decode_json_block if message.data.lstrip()[:1] == b"{" else decode_tab_block
-        decoded = decode_lines(message.data, max_bytes=self._max_line_bytes)
-        self.add(decoded.events, number)
+        if not data.strip():
+            self.reject(message.data, DecodeError(_EMPTY), start, message.attributes)
+            return
+        place = self._place(start)
+        if data is not message.data:
+            place = message_place(str(place))
+        decode_lines = decode_json_block if data.lstrip()[:1] == b"{" else decode_tab_block
+        decoded = decode_lines(data, max_bytes=self._max_line_bytes)
+        for event, offset in zip(decoded.events, decoded.offsets(), strict=True):
+            self.add(event, start, place + offset)
         for bad in decoded.bad_lines:
-            self.reject(bad.line, bad.error, number, message.attributes)
+            self.reject(bad.line, bad.error, start, message.attributes, place + bad.offset)
+
+    def _place(self, offset: int) -> int:
+        return self._block.places([offset])[0]
 
 
 def _none() -> DecodedBlock:

@@ -113,7 +113,7 @@ class ExportPlan:
         events = found.decoded.events
         outcome = Outcome({}, {}, rejects=found.rejects, read=found.read)
         hits = self._match(events, outcome)
-        offsets = block.places(found.decoded.offsets()) if hits.events else []
+        offsets = found.places() if hits.events else []
         self._write(hits, events, offsets, outcome)
         return outcome
 

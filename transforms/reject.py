@@ -67,7 +67,8 @@ class Reject(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=
         endpoint_host: scheme, host and port of the target, without user, path and query.
         source_uri: the file that the event was read from, empty if unknown.
         source_offset: byte offset of its line in that file (uncompressed), None if unknown; of a record of Avro, that
-            of its block plus its number in there.
+            of its block times 2^26, plus that of the record in the uncompressed block; of a line of a message, a number
+            that no other line has.
         content_hash: SHA-256 of the payload, in hex.
         truncated: whether the payload is only a part of the line that was read, so that it must not be taken for an
             event; None in a file of version 0.1.0 (see `is_truncated`).

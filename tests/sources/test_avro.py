@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from dovebeam.transforms.codecs import AVRO_SCHEMA, event_from_avro, event_to_avro
 from dovebeam.transforms.event import Event, make_event
 from dovebeam.transforms.sources import Block, FileStream, SourceError, avro_records, read_avro_blocks
+from support.avro_files import long
 from support.strategies import events
 
 EVENTS = [make_event(f"event{number}", fields={"user": f"u{number}", "n": number}) for number in range(300)]
@@ -190,16 +191,6 @@ def test_schemas_that_are_not_of_events(schema: dict[str, Any], message: str) ->
     data = b"Obj\x01" + long(1) + long(11) + b"avro.schema" + long(len(text)) + text + b"\0" + bytes(16)
     with pytest.raises(SourceError, match=message):
         read(data)
-
-
-def long(number: int) -> bytes:
-    """A number as Avro writes it."""
-    number = number << 1 if number >= 0 else (-number << 1) - 1
-    parts = bytearray()
-    while number > 0x7F:
-        parts.append(number & 0x7F | 0x80)
-        number >>= 7
-    return bytes([*parts, number])
 
 
 def header(codec: bytes = b"null") -> bytes:

@@ -4,30 +4,43 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import groupby
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
+from dovebeam.transforms.errors import DecodeError
 from dovebeam.transforms.pubsub.client import Pulled
-from dovebeam.transforms.sources import DEFAULT_BLOCK_BYTES, Block, MessageOrigin, message_place
+from dovebeam.transforms.sources import DEFAULT_BLOCK_BYTES, Block, MessageOrigin, message_place, unpacked_payload
 
 __all__ = ["blocks_of"]
 
-_Kind = Literal["json", "tab-text", "blank"]
+_Kind = Literal["json", "tab-text", "blank", "damaged"]
 
 _BLANKS: Final = b" \t\r\n"
+
+
+class _Payload(NamedTuple):
+    """What a message holds; of one that cannot be decompressed, its bytes and why."""
+
+    message: Pulled
+    data: bytes
+    kind: _Kind
+    damage: str = ""
 
 
 def blocks_of(messages: Iterable[Pulled], subscription: str, block_bytes: int = DEFAULT_BLOCK_BYTES) -> Iterator[Block]:
     """Blocks of these messages, in their order.
 
     Args:
-        messages: each one event's line or several lines, as JSON or as tab-text.
+        messages: each one event's line or several lines, as JSON or as tab-text; compressed if they say so.
         subscription: what they were pulled from.
         block_bytes: no message is added to a block of that size.
     """
-    for kind, group in groupby(messages, lambda message: _kind(message.data)):
+    for kind, group in groupby(map(_payload, messages), lambda payload: payload.kind):
         builder = _Builder(subscription, kind)
-        for message in group:
-            builder.add(message)
+        for payload in group:
+            if kind == "damaged":
+                yield _damaged(payload, subscription)
+                continue
+            builder.add(payload)
             if builder.size >= block_bytes:
                 yield builder.block()
                 builder = _Builder(subscription, kind)
@@ -45,24 +58,39 @@ class _Builder:
         self._origins: list[MessageOrigin] = []
         self.size = 0
 
-    def add(self, message: Pulled) -> None:
-        self._origins.append(
-            MessageOrigin(
-                self.size,
-                message_place(message.message_id),
-                message.message_id,
-                message.publish_time,
-                message.ordering_key,
-                message.attributes,
-            )
-        )
-        self._payloads.append(message.data)
-        self.size += len(message.data) + 1
+    def add(self, payload: _Payload) -> None:
+        self._origins.append(_origin(payload.message, self.size))
+        self._payloads.append(payload.data)
+        self.size += len(payload.data) + 1
 
     def block(self) -> Block:
         data = b"\n".join([*self._payloads, b""])
         format_: Literal["json", "tab-text"] = "tab-text" if self._kind == "tab-text" else "json"
         return Block(self._subscription, 0, data, format_, messages=tuple(self._origins))
+
+
+def _payload(message: Pulled) -> _Payload:
+    try:
+        data = unpacked_payload(message.data, message.attributes)
+    except DecodeError as error:
+        return _Payload(message, message.data, "damaged", error.reason)
+    return _Payload(message, data, _kind(data))
+
+
+def _damaged(payload: _Payload, subscription: str) -> Block:
+    origins = (_origin(payload.message, 0),)
+    return Block(subscription, 0, payload.data, "json", records=1, messages=origins, damage=payload.damage)
+
+
+def _origin(message: Pulled, start: int) -> MessageOrigin:
+    return MessageOrigin(
+        start,
+        message_place(message.message_id),
+        message.message_id,
+        message.publish_time,
+        message.ordering_key,
+        message.attributes,
+    )
 
 
 def _kind(data: bytes) -> _Kind:

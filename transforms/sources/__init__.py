@@ -7,7 +7,7 @@ at line borders (`lines`) or at the borders that Avro itself has (`avro_containe
 from dovebeam.transforms.sources.avro_container import read_avro_blocks
 from dovebeam.transforms.sources.avro_messages import Message, message_of
 from dovebeam.transforms.sources.avro_records import AvroRecord, avro_records
-from dovebeam.transforms.sources.avro_schema import schema_kind
+from dovebeam.transforms.sources.avro_schema import message_times, schema_kind
 from dovebeam.transforms.sources.block import DEFAULT_BLOCK_BYTES, OVERLONG_HEAD_BYTES, Block
 from dovebeam.transforms.sources.compression import Compression, decompress, detect_compression
 from dovebeam.transforms.sources.errors import DamagedError, SourceError
@@ -23,6 +23,7 @@ from dovebeam.transforms.sources.files import (
 from dovebeam.transforms.sources.formats import INPUT_FORMATS, Format, InputFormat, detect_format, format_advice
 from dovebeam.transforms.sources.lines import LineReader, read_lines, reader_from
 from dovebeam.transforms.sources.local import inspect, read_local_blocks
+from dovebeam.transforms.sources.message_encoding import unpacked_payload
 from dovebeam.transforms.sources.message_origin import MessageOrigin, message_at, message_place
 from dovebeam.transforms.sources.pieces import Lines, block_of, block_of_damage
 from dovebeam.transforms.sources.streams import ByteStream, FileStream
@@ -62,9 +63,11 @@ __all__ = [
     "message_at",
     "message_of",
     "message_place",
+    "message_times",
     "read_avro_blocks",
     "read_lines",
     "read_local_blocks",
     "reader_from",
     "schema_kind",
+    "unpacked_payload",
 ]

@@ -6,163 +6,154 @@ memory is taken for it. Records are decoded later, where the other formats are (
 
 from __future__ import annotations
 
-import bz2
-import io
-import lzma
-import zlib
-from collections.abc import Callable, Iterator
-from typing import Any, Final
+from collections.abc import Iterator
+from typing import Final, NamedTuple
 
+from dovebeam.transforms.sources.avro_bytes import AvroBytes
+from dovebeam.transforms.sources.avro_codecs import UNPACKERS, unpacked
+from dovebeam.transforms.sources.avro_pieces import pieces_of
 from dovebeam.transforms.sources.avro_schema import check_schema
 from dovebeam.transforms.sources.block import Block
-from dovebeam.transforms.sources.compression import decompress
-from dovebeam.transforms.sources.errors import DamagedError, SourceError
+from dovebeam.transforms.sources.errors import DamagedError
 from dovebeam.transforms.sources.formats import AVRO_MAGIC
-from dovebeam.transforms.sources.streams import ByteStream, FileStream
+from dovebeam.transforms.sources.streams import ByteStream
 
-__all__ = ["MAX_AVRO_BLOCK_BYTES", "read_avro_blocks"]
+__all__ = ["MAX_AVRO_BLOCK_BYTES", "AvroContainer", "AvroFrame", "read_avro_blocks"]
 
 MAX_AVRO_BLOCK_BYTES: Final = 64 * 1024 * 1024  # writers make blocks of 16 KiB to a few MiB
 _MAX_HEADER_BYTES: Final = 1024 * 1024
 _MAX_HEADER_ENTRIES: Final = 1000
-_MAX_LONG_BYTES: Final = 10
 _SYNC_BYTES: Final = 16
-_READ_BYTES: Final = 256 * 1024
-_XZ_MEMORY_BYTES: Final = 256 * 1024 * 1024  # more than xz's highest level takes
 
 
 def read_avro_blocks(stream: ByteStream, max_block_bytes: int = MAX_AVRO_BLOCK_BYTES) -> Iterator[Block]:
-    """The blocks of a container whose stream stands at its begin; the records in them are uncompressed.
+    """The blocks of a container whose stream stands at its start; the records in them are uncompressed.
+
+    A block of the file that is large, or has many records, comes in pieces.
 
     Args:
         stream: the content of the file.
         max_block_bytes: the largest block that is read, compressed and uncompressed.
 
     Raises:
-        SourceError: for a file that is no Avro, holds no events, is damaged, cut off or has a larger block.
+        DamagedError: for a file that is no Avro, holds no events, is damaged, cut off or has a larger block.
     """
-    source = _Source(stream)
-    header = _read_header(source)
-    schema, codec = header.get("avro.schema", b""), header.get("avro.codec", b"null").decode("latin-1")
-    try:
-        check_schema(schema)
-    except ValueError as error:
-        raise source.error(f"the Avro file holds no events: {error}") from None
-    unpack = _CODECS.get(codec)
-    if unpack is None:
-        raise source.error(f"Avro's codec {codec[:60]!r} is not supported; supported: {', '.join(sorted(_CODECS))}")
-    sync = source.exactly(_SYNC_BYTES)
-    while source.more():
-        offset = source.offset
-        count, size = source.long(), source.long()
-        if not 0 <= size <= max_block_bytes or count < 0:
-            raise source.error(f"the Avro block has {size} bytes and {count} records; the limit is {max_block_bytes}")
-        packed = source.exactly(size)
+    container = AvroContainer(stream, max_block_bytes)
+    for frame in container.frames():
+        yield from pieces_of(container.block(frame))
+
+
+class AvroFrame(NamedTuple):
+    """A block as it is stored.
+
+    Attributes:
+        offset: of the block in the file.
+        records: how many it says it has.
+        data: its records, compressed.
+    """
+
+    offset: int
+    records: int
+    data: bytes
+
+
+class AvroContainer:
+    """A container, read from front to back.
+
+    Args:
+        stream: stands at the start of the file.
+        max_block_bytes: see `read_avro_blocks`.
+
+    Raises:
+        DamagedError: the header is not that of a container of events or messages.
+    """
+
+    def __init__(self, stream: ByteStream, max_block_bytes: int = MAX_AVRO_BLOCK_BYTES) -> None:
+        self._source = AvroBytes(stream)
+        self._max_block_bytes = max_block_bytes
+        header = _read_header(self._source)
+        self._schema = header.get("avro.schema", b"")
+        self._codec = header.get("avro.codec", b"null").decode("latin-1")
         try:
-            data = unpack(packed, max_block_bytes + 1)
-        except (zlib.error, OSError, EOFError, ValueError, lzma.LZMAError, SourceError) as error:
-            raise source.error(f"the Avro block at byte {offset} is damaged ({error})") from error
+            check_schema(self._schema)
+        except ValueError as error:
+            raise self._source.error(f"the Avro file holds no events: {error}") from None
+        if self._codec not in UNPACKERS:
+            known = ", ".join(sorted(UNPACKERS))
+            raise self._source.error(f"Avro's codec {self._codec[:60]!r} is not supported; supported: {known}")
+        self._sync = self._source.exactly(_SYNC_BYTES)
+
+    def frames(self) -> Iterator[AvroFrame]:
+        """The blocks as they are stored, in their order.
+
+        Raises:
+            DamagedError: a block that is cut off, too large, or does not end where it says.
+        """
+        while True:
+            offset = self._source.offset
+            try:
+                if not self._source.more():
+                    return
+                frame = self._frame()
+            except DamagedError as error:
+                error.content_offset = offset
+                raise
+            yield frame
+
+    def block(self, frame: AvroFrame) -> Block:
+        """The records of a block.
+
+        Raises:
+            DamagedError: its data is damaged, or is more than the limit.
+        """
+        limit = self._max_block_bytes
+        try:
+            data = unpacked(self._codec, frame.data, limit + 1)
+        except ValueError as error:
+            raise self._error(frame, f"is damaged ({error})") from error
         # The schema was checked to need a byte for every record.
-        if len(data) > max_block_bytes or count > len(data):
-            raise source.error(
-                f"the Avro block at byte {offset} has {count} records in {len(data)} bytes or more; the limit is "
-                f"{max_block_bytes} bytes, and each record takes at least one"
+        if len(data) > limit or frame.records > len(data):
+            raise self._error(
+                frame,
+                f"has {frame.records} records in {len(data)} bytes or more; the limit is {limit} bytes, and each "
+                "record takes at least one",
             )
-        if source.exactly(_SYNC_BYTES) != sync:
+        return Block(self._source.uri, frame.offset, data, "avro", records=frame.records, schema=self._schema)
+
+    def _frame(self) -> AvroFrame:
+        source, limit = self._source, self._max_block_bytes
+        offset, count, size = source.offset, source.long(), source.long()
+        if not 0 <= size <= limit or count < 0:
+            raise source.error(f"the Avro block has {size} bytes and {count} records; the limit is {limit}")
+        frame = AvroFrame(offset, count, source.exactly(size))
+        if source.exactly(_SYNC_BYTES) != self._sync:
             raise source.error(f"the Avro block at byte {offset} does not end with the file's sync marker")
-        if count:
-            yield Block(stream.uri, offset, data, "avro", records=count, schema=schema)
+        return frame
+
+    def _error(self, frame: AvroFrame, what: str) -> DamagedError:
+        error = DamagedError(f"the Avro block at byte {frame.offset} {what}", self._source.uri, frame.offset)
+        error.content_offset = frame.offset
+        return error
 
 
-def _read_header(source: _Source) -> dict[str, bytes]:
-    """The metadata of a container: a map, in chunks of which the last one is empty."""
+def _read_header(source: AvroBytes) -> dict[str, bytes]:
+    """The metadata of a container that say how to read it: of a map, in chunks of which the last one is empty."""
     for byte in AVRO_MAGIC:  # one by one, so that a short file of another kind is not taken for one cut off
         if source.exactly(1)[0] != byte:
             raise source.error("this is no Avro file: it does not begin with 'Obj' and a byte 1")
     header: dict[str, bytes] = {}
+    entries = 0
     while count := source.long():
         if count < 0:  # then the size of the chunk follows, for those who want to pass over it
             count = -count
             source.long()
-        if count > _MAX_HEADER_ENTRIES or len(header) > _MAX_HEADER_ENTRIES:
+        entries += count
+        if entries > _MAX_HEADER_ENTRIES:
             raise source.error(f"the header of the Avro file has more than {_MAX_HEADER_ENTRIES} entries")
         for _ in range(count):
-            name = source.sized(_MAX_HEADER_BYTES).decode("utf-8", "replace")
-            header[name] = source.sized(_MAX_HEADER_BYTES)
-        if source.offset > _MAX_HEADER_BYTES:
-            raise source.error(f"the header of the Avro file has more than {_MAX_HEADER_BYTES} bytes")
+            name, value = source.sized(_MAX_HEADER_BYTES), source.sized(_MAX_HEADER_BYTES)
+            if name.startswith(b"avro."):
+                header[name.decode("utf-8", "replace")] = value
+            if source.offset > _MAX_HEADER_BYTES:
+                raise source.error(f"the header of the Avro file has more than {_MAX_HEADER_BYTES} bytes")
     return header
-
-
-class _Source:
-    """A stream of which exact numbers of bytes are read; too few are an error.
-
-    Attributes:
-        offset: of the next byte.
-    """
-
-    def __init__(self, stream: ByteStream) -> None:
-        self._stream = stream
-        self._buffer = b""
-        self._position = 0
-        self.offset = 0
-
-    def more(self) -> bool:
-        """Whether any byte is left."""
-        if self._position == len(self._buffer):
-            self._buffer, self._position = self._stream.read(_READ_BYTES), 0
-        return bool(self._buffer)
-
-    def exactly(self, size: int) -> bytes:
-        """The next `size` bytes."""
-        parts: list[bytes] = []
-        missing = size
-        while missing:
-            if not self.more():
-                raise self.error("the Avro file is cut off; give it again once it is whole")
-            parts.append(self._buffer[self._position : self._position + missing])
-            self._position += len(parts[-1])
-            self.offset += len(parts[-1])
-            missing -= len(parts[-1])
-        return b"".join(parts)
-
-    def long(self) -> int:
-        """One of Avro's numbers: seven bits a byte, the lowest first, the sign in the lowest bit."""
-        number = 0
-        for index in range(_MAX_LONG_BYTES):
-            byte = self.exactly(1)[0]
-            number |= (byte & 0x7F) << (7 * index)
-            if byte < 0x80:
-                return (number >> 1) ^ -(number & 1)
-        raise self.error("the Avro file is damaged: a number has more than 64 bits")
-
-    def sized(self, limit: int) -> bytes:
-        """Bytes behind the number of them."""
-        size = self.long()
-        if not 0 <= size <= limit:
-            raise self.error(f"the Avro file is damaged: its header has an entry of {size} bytes")
-        return self.exactly(size)
-
-    def error(self, message: str) -> DamagedError:
-        """An error at the present place."""
-        return DamagedError(message, self._stream.uri, self.offset)
-
-
-def _unpack(decompressor: Any, data: bytes, limit: int) -> bytes:
-    unpacked: bytes = decompressor.decompress(data, limit)
-    if not decompressor.eof and len(unpacked) < limit:
-        raise ValueError("its compressed data is cut off")
-    return unpacked
-
-
-def _unpack_zstd(data: bytes, limit: int) -> bytes:
-    return decompress(FileStream(io.BytesIO(data), ""), "zstd").read(limit)
-
-
-_CODECS: Final[dict[str, Callable[[bytes, int], bytes]]] = {
-    "null": lambda data, _limit: data,
-    "deflate": lambda data, limit: _unpack(zlib.decompressobj(-zlib.MAX_WBITS), data, limit),
-    "bzip2": lambda data, limit: _unpack(bz2.BZ2Decompressor(), data, limit),
-    "xz": lambda data, limit: _unpack(lzma.LZMADecompressor(memlimit=_XZ_MEMORY_BYTES), data, limit),
-    "zstandard": _unpack_zstd,
-}

@@ -7,10 +7,14 @@ The payload of a message is one event's line, or several lines.
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
-__all__ = ["Message", "is_message_schema", "message_of"]
+__all__ = ["Message", "TimeUnit", "is_message_schema", "message_of", "time_units"]
+
+TimeUnit = Literal["timestamp-millis", "timestamp-micros"]
+"""Avro's logical types for the times that Google's writers know."""
 
 _PAYLOADS: Final = ("data", "message")
 _ABOUT: Final = (
@@ -24,6 +28,8 @@ _ABOUT: Final = (
 )
 _MEMBERS: Final = frozenset({*_PAYLOADS, *_ABOUT, "attributes"})
 _MAX_VALUE_CHARS: Final = 1024  # Pub/Sub's own limit for an attribute
+_EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_USEC: Final[Mapping[str, int]] = {"timestamp-millis": 1000, "timestamp-micros": 1}
 
 
 class Message(NamedTuple):
@@ -45,14 +51,38 @@ def is_message_schema(schema: Mapping[str, Any]) -> bool:
     return len(payloads) == 1 and types.keys() <= _MEMBERS and _is_bytes(types[payloads[0]])
 
 
-def message_of(record: Mapping[str, Any]) -> Message:
-    """The message of a record whose schema `is_message_schema` accepts."""
-    attributes = [(name, str(record[name])[:_MAX_VALUE_CHARS]) for name in _ABOUT if record.get(name) is not None]
+def time_units(schema: Mapping[str, Any]) -> dict[str, TimeUnit]:
+    """Those members of a schema that `is_message_schema` accepts which are times, with their units."""
+    types = {member["name"]: member.get("type") for member in schema["fields"] if member.get("name") in _ABOUT}
+    found = {name: kind.get("logicalType") for name, kind in types.items() if isinstance(kind, dict)}
+    return {name: unit for name, unit in found.items() if isinstance(unit, str) and unit in _USEC}  # type: ignore[misc]
+
+
+def message_of(record: Mapping[str, Any], times: Mapping[str, TimeUnit]) -> Message:
+    """The message of a record whose schema `is_message_schema` accepts.
+
+    Args:
+        record: as it was read.
+        times: of its schema, from `time_units`.
+    """
+    about = [(name, record[name]) for name in _ABOUT if record.get(name) is not None]
+    attributes = [(name, _text(value, times.get(name))) for name, value in about]
     given = record.get("attributes")
     if isinstance(given, Mapping):
-        attributes.extend((str(key), str(value)[:_MAX_VALUE_CHARS]) for key, value in given.items())
+        attributes.extend((str(key), _text(value)) for key, value in given.items())
     data = record.get("data") if "data" in record else record.get("message")
     return Message(data if isinstance(data, bytes) else b"", tuple(attributes))
+
+
+def _text(value: Any, unit: TimeUnit | None = None) -> str:
+    """A value as text; a time as `MessageOrigin.described` writes it, if there is such a time."""
+    if unit is not None and isinstance(value, int):
+        try:
+            time = _EPOCH + dt.timedelta(microseconds=value * _USEC[unit])
+        except OverflowError:
+            return str(value)
+        return time.isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return str(value)[:_MAX_VALUE_CHARS]
 
 
 def _is_bytes(kind: Any) -> bool:

@@ -1,8 +1,11 @@
-"""Whether an Avro schema is that of events or of messages; checked before any record is read, as files bring their own.
+"""Whether an Avro schema, which files bring with them, is that of events or of messages, and how to read by it.
 
 Accepted is what other tools make of our schema when they rewrite a file: other names of records, unions in another
 order, fewer members. Refused is a member that no event has, which would be lost without a word, and whatever lets a
 few bytes stand for unbounded records: types without bytes (null outside a union, fixed) and types that recur.
+
+Records are read by a schema that is built anew from names and types. Logical types are not among them: no event has
+any, and one of them, decimal, takes a time that grows with the square of a value's length.
 """
 
 from __future__ import annotations
@@ -12,14 +15,14 @@ from functools import lru_cache
 from typing import Any, Final, Literal
 
 from dovebeam.transforms.codecs.avro import AVRO_SCHEMA
-from dovebeam.transforms.sources.avro_messages import is_message_schema
+from dovebeam.transforms.sources.avro_messages import TimeUnit, is_message_schema, time_units
 
-__all__ = ["SchemaKind", "check_schema", "schema_kind"]
+__all__ = ["SchemaKind", "check_schema", "message_times", "plain_schema", "schema_kind"]
 
 SchemaKind = Literal["events", "messages"]
 
 _MEMBERS: Final = frozenset(member["name"] for member in AVRO_SCHEMA["fields"])
-_SCALARS: Final = frozenset({"boolean", "int", "long", "float", "double", "bytes", "string", "enum"})
+_SCALARS: Final = frozenset({"boolean", "int", "long", "float", "double", "bytes", "string"})
 _CONTAINERS: Final = {"array": "items", "map": "values"}
 _MAX_DEPTH: Final = 12  # ours has seven levels
 
@@ -30,8 +33,6 @@ def check_schema(text: bytes) -> None:
     Raises:
         ValueError: saying why they are neither.
     """
-    from fastavro import parse_schema  # noqa: PLC0415  few jobs need it
-
     try:
         schema = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -43,17 +44,25 @@ def check_schema(text: bytes) -> None:
         raise ValueError("its schema has a member twice")
     if not is_message_schema(schema):
         _check_members(names)
-    _check_type(schema, 0)
-    try:
-        parse_schema(schema)
-    except Exception as error:
-        raise ValueError(f"its schema is not valid ({error})") from None
+    _parsed(_Plain().type(schema, 0))
+
+
+@lru_cache(maxsize=64)
+def plain_schema(text: bytes) -> Any:
+    """What fastavro reads the records of a schema by that `check_schema` has passed."""
+    return _parsed(_Plain().type(json.loads(text), 0))
 
 
 @lru_cache(maxsize=64)
 def schema_kind(text: bytes) -> SchemaKind:
     """What the records of a schema are that `check_schema` has passed."""
     return "messages" if is_message_schema(json.loads(text)) else "events"
+
+
+@lru_cache(maxsize=64)
+def message_times(text: bytes) -> dict[str, TimeUnit]:
+    """The members of messages that are times; of a schema that `check_schema` has passed."""
+    return time_units(json.loads(text))
 
 
 def _check_members(names: list[Any]) -> None:
@@ -65,26 +74,71 @@ def _check_members(names: list[Any]) -> None:
         )
 
 
-def _check_type(schema: Any, depth: int) -> None:
-    if depth > _MAX_DEPTH:
-        raise ValueError("its schema is nested too deeply")
-    if isinstance(schema, list):
-        if not schema:
+def _parsed(schema: Any) -> Any:
+    from fastavro import parse_schema  # noqa: PLC0415  few jobs need it
+
+    try:
+        return parse_schema(schema)
+    except Exception as error:  # of many kinds, for a schema may be wrong in many ways
+        raise ValueError(f"its schema is not valid ({error})") from None
+
+
+class _Plain:
+    """Builds a schema of nothing but names and types; one for each schema."""
+
+    def __init__(self) -> None:
+        self._named = 0
+
+    def type(self, schema: Any, depth: int) -> Any:
+        """The plain form of a type.
+
+        Raises:
+            ValueError: no member of an event has such a type.
+        """
+        if depth > _MAX_DEPTH:
+            raise ValueError("its schema is nested too deeply")
+        if isinstance(schema, list):
+            return self._union(schema, depth)
+        kind = schema.get("type") if isinstance(schema, dict) else schema
+        if isinstance(kind, list | dict):
+            return self.type(kind, depth + 1)
+        if not isinstance(kind, str):
+            kind = str(kind)
+        elif kind in _SCALARS:
+            return kind
+        elif isinstance(schema, dict) and kind in _CONTAINERS:
+            inner = _CONTAINERS[kind]
+            return {"type": kind, inner: self.type(schema.get(inner), depth + 1)}
+        elif isinstance(schema, dict) and kind == "enum":
+            return {"type": kind, "name": self._name(), "symbols": _symbols(schema.get("symbols"))}
+        elif isinstance(schema, dict) and kind == "record":
+            return {"type": kind, "name": self._name(), "fields": self._members(schema.get("fields"), depth)}
+        raise ValueError(f"its schema has the type {kind[:60]!r}, which no member of an event has")
+
+    def _union(self, branches: list[Any], depth: int) -> list[Any]:
+        if not branches:
             raise ValueError("its schema has an empty union")
-        for branch in schema:
-            if branch not in ("null", {"type": "null"}):
-                _check_type(branch, depth + 1)
-        return
-    kind = schema.get("type") if isinstance(schema, dict) else schema
-    if isinstance(kind, list | dict):
-        _check_type(kind, depth + 1)
-    elif isinstance(schema, dict) and kind in _CONTAINERS:
-        _check_type(schema.get(_CONTAINERS[kind]), depth + 1)
-    elif isinstance(schema, dict) and kind == "record":
-        members = schema.get("fields")
+        nothing = ("null", {"type": "null"})
+        return ["null" if branch in nothing else self.type(branch, depth + 1) for branch in branches]
+
+    def _members(self, members: Any, depth: int) -> list[dict[str, Any]]:
         if not isinstance(members, list) or not members:
             raise ValueError("its schema has a record without members")
+        plain = []
         for member in members:
-            _check_type(member.get("type") if isinstance(member, dict) else None, depth + 1)
-    elif not isinstance(kind, str) or kind not in _SCALARS:
-        raise ValueError(f"its schema has the type {str(kind)[:60]!r}, which no member of an event has")
+            name = member.get("name") if isinstance(member, dict) else None
+            if not isinstance(name, str):
+                raise ValueError("its schema has a member without a name")
+            plain.append({"name": name, "type": self.type(member.get("type"), depth + 1)})
+        return plain
+
+    def _name(self) -> str:
+        """One of its own for each type, for names in a file may be wrong, and mean nothing to us."""
+        self._named += 1
+        return f"t{self._named}"
+
+
+def _symbols(symbols: Any) -> list[str]:
+    if not isinstance(symbols, list) or not all(isinstance(symbol, str) for symbol in symbols) or not symbols:
+        raise ValueError("its schema has an enum without symbols")
+    return symbols

@@ -16,6 +16,7 @@ __all__ = ["DEFAULT_BLOCK_BYTES", "OVERLONG_HEAD_BYTES", "Block"]
 # the C library asks the system for fresh pages each time, were no faster over several filters.
 DEFAULT_BLOCK_BYTES: Final = 112 * 1024
 OVERLONG_HEAD_BYTES: Final = 64 * 1024
+_INNER_BITS: Final = 26  # of the 64 MiB that an uncompressed Avro block may have
 
 
 class Block(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -24,14 +25,16 @@ class Block(msgspec.Struct, frozen=True, array_like=True, gc=False):
     Attributes:
         uri: the file as it was matched, or the subscription that the messages came from.
         offset: where `data` begins in the uncompressed content of the file; for Avro, where the Avro block begins in
-            the container (its records are told apart by their number).
+            the container (its records are told apart by where they stand in it).
         data: for json and tab-text, whole lines with their ends as they are (LF or CRLF; that of the last line of the
             file may be missing), never empty. For Avro, the uncompressed records, one after another.
         format: what the lines are; decided for the whole file.
         overlong_bytes: 0, or the length, without its end, of the one line of which `data` is only the first part,
             because it is longer than the limit.
-        records: how many records an Avro block has; 0 for text.
+        records: how many records of an Avro block these are; 0 for text.
         schema: the JSON text of the Avro schema that wrote the records; empty for text.
+        first_record: number of the first of these records in the Avro block.
+        inner_offset: of the first of these records in the uncompressed Avro block.
         damage: why the `records` lines or records that stood here cannot be read; `data` is then what there is of them,
             perhaps nothing. Empty in all other blocks.
         messages: what `data` is made of if it came from a topic: the payloads of these messages, each with a LF behind
@@ -49,10 +52,16 @@ class Block(msgspec.Struct, frozen=True, array_like=True, gc=False):
     messages: tuple[MessageOrigin, ...] = ()
     damage: str = ""
     nuls: int = 0
+    first_record: int = 0
+    inner_offset: int = 0
 
     def places(self, offsets: Iterable[int]) -> list[int]:
-        """What tells the lines at these offsets of `data` from all others of `uri`: offsets in the file, say."""
+        """What tells the lines at these offsets of `data` from all others of `uri`: offsets in the file, say.
+
+        Records of Avro have no offset in a file that is compressed block by block. Theirs is that of their block with
+        room behind it for every byte that the block holds.
+        """
         if self.messages:
             return places_in(self.messages, offsets)
-        base = self.offset
+        base = self.offset if self.format != "avro" else (self.offset << _INNER_BITS) + self.inner_offset
         return [base + offset for offset in offsets]

@@ -9,17 +9,18 @@ damage is given before the error is raised.
 from __future__ import annotations
 
 import abc
+import io
 import re
 import zlib
 from typing import TYPE_CHECKING, Final, Literal
 
 from dovebeam.transforms.sources.errors import DamagedError
-from dovebeam.transforms.sources.streams import ByteStream
+from dovebeam.transforms.sources.streams import ByteStream, FileStream
 
 if TYPE_CHECKING:
     from zstandard import ZstdDecompressionObj
 
-__all__ = ["MAGIC_BYTES", "Compression", "decompress", "detect_compression", "foreign_packing"]
+__all__ = ["MAGIC_BYTES", "Compression", "decompress", "decompressed", "detect_compression", "foreign_packing"]
 
 Compression = Literal["none", "gzip", "zstd"]
 
@@ -66,6 +67,19 @@ def decompress(stream: ByteStream, compression: Compression) -> ByteStream:
     if compression == "gzip":
         return _GzipStream(stream)
     return _ZstdStream(stream) if compression == "zstd" else stream
+
+
+def decompressed(data: bytes, compression: Compression, limit: int) -> bytes:
+    """What some compressed bytes hold; of more than `limit` bytes only the first ones, and some more.
+
+    Raises:
+        DamagedError: the data is damaged or ends too early, whatever could be read of it.
+    """
+    stream = decompress(FileStream(io.BytesIO(data), ""), compression)
+    content = stream.read(limit)
+    if len(content) < limit:
+        stream.read(1)  # raises what ended the content too early
+    return content
 
 
 class _Unpacked(abc.ABC):

@@ -17,8 +17,8 @@ import msgspec
 
 __all__ = ["MAX_MESSAGE_BYTES", "MessageOrigin", "message_at", "message_place", "places_in"]
 
-MAX_MESSAGE_BYTES: Final = 10_000_000
-"""The longest message of Pub/Sub: 10 MB, by its page "Quotas and limits"."""
+MAX_MESSAGE_BYTES: Final = 16 * 1024 * 1024
+"""The most that a message may hold when it is decompressed; Pub/Sub's own limit, of what it stores, is 10 MB."""
 
 _HASH_BYTES: Final = 8
 _SPARE_BITS: Final = 2  # so that the place of the last byte is a number of 63 bits, too
