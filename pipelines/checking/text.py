@@ -46,7 +46,9 @@ def show_text(findings: Findings, sample: Sample | None, options: CheckOptions) 
 
 
 def target_of(findings: Findings, exporter: str) -> str:
-    """Where an exporter's events go, without any secret."""
+    """Where an exporter's events go, without any secret; nothing if errors leave in doubt what is a secret."""
+    if findings.errors:
+        return ""
     driver = findings.drivers.get(exporter)
     return driver.endpoint if driver is not None else ""
 

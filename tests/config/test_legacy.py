@@ -33,7 +33,7 @@ group_by size {
         ("transport = log", "driver = log"),
         ("transport = http-post", "driver = http-post"),
         ("event_exporter_transport = drop", "driver = drop"),
-        ("transport_args = https://h/p", "http_post_url = https://h/p"),
+        ("transport_args = https://h/p", "http_post_url = URL"),
         ("transport_timeout = 250 msecs", "http_client_request_absolute_timeout = 250 msecs"),
         ("format_args = time-rfc3339", "time_format = rfc3339"),
         ("format_args = time-unix", "time_format = unix"),
@@ -44,7 +44,7 @@ def test_exporter_settings(tmp_path: Path, line: str, lines: str) -> None:
     found = reading(tmp_path, f"event_exporter x {{\n  format = json\n  {line}\n}}\n")
     (message,) = messages(found)
     assert message.startswith("x.conf:5:3: ")
-    assert message.endswith(f"\nwrite instead:\n{lines}")
+    assert message.endswith(f":\n{lines}")
 
 
 @pytest.mark.parametrize(

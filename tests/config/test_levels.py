@@ -171,7 +171,7 @@ def test_references_in_a_circle(tmp_path: Path) -> None:
 
 def test_references_have_types(tmp_path: Path) -> None:
     """The type is checked after the expansion; a default of another part of Dovecot isn't known."""
-    body = "event_exporter x {\n format = json\n driver = $SET:a_b\n file_path = $SET:base_dir\n}\na_b = foo\n"
+    body = "event_exporter x {\n format = json\n driver = $SET:metric_description\n file_path = $SET:base_dir\n}\nmetric_description = foo\n"
     found = reading(tmp_path, body)
     assert dovecot_errors(found)[-1] == "driver: Invalid value: foo"
     assert any("doesn't know Dovecot's default of 'base_dir'" in text for text in messages(found))

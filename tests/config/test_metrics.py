@@ -158,7 +158,7 @@ def test_parameters_that_dovecot_accepts_and_crashes_on(tmp_path: Path, lines: s
         ),
         (
             LOG % " unix_connect_timeout = %{env:X}\n",
-            "Invalid setting event_exporter_unix_connect_timeout=%{env:X}: Invalid time interval: x",
+            "Invalid setting event_exporter_unix_connect_timeout=%{env:X}: ***",
         ),
         (
             LOG % " name = y\n" + "metric a {\n filter = a=b\n exporter = x\n}\n",

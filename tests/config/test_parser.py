@@ -49,7 +49,7 @@ METRIC = "metric a {\n filter = a=b\n}\n"
          ["line 7: fields: Heredoc syntax is not supported for list settings: metric_fields"]),
         ("event_exporter x {\n format = json\n driver = <<X\nlog\nX\n}\n",
          ["line 7: driver: Heredoc syntax is not supported for this setting: event_exporter_driver"]),
-        ("x_y = <<END OF\nmetric {\n", ["line 4: Missing END OF"]),
+        ("metric_description = <<END OF\nmetric {\n", ["line 4: Missing END OF"]),
         ("metric a {\n filter = a=b\n description = </nosuch\n}\n",
          ["line 5: description: Can't open file /nosuch: No such file or directory"]),
     ],
@@ -94,12 +94,12 @@ metric d {
     found = reading(tmp_path, body)
     places = [tuple(map(int, text.split(":")[1:3])) for text in messages(found)]
     assert places == [
-        (4, 3), (4, 11), (6, 26), (8, 10), (9, 18), (10, 14), (12, 9), (13, 1), (14, 14), (15, 4), (16, 12), (18, 18),
+        (4, 3), (4, 11), (6, 26), (8, 10), (9, 18), (10, 14), (12, 1), (12, 9), (14, 14), (15, 4), (16, 8), (18, 18),
         (21, 12), (25, 13),
     ]  # fmt: skip
     texts = "\n".join(messages(found))
     for part in (
-        "did you mean 'driver'", "kafka", "missing units", "'{' must follow", "unexpected end of",
+        "did you mean 'driver'", "missing units", "'{' must follow", "unexpected end of",
         "there is no event_exporter 'y'", "metric b has no filter", "'\"' in the middle", "must stand alone",
         "nothing may follow '{'", "Unknown escape sequence", "unknown method 'foo'", "Invalid number 1k",
     ):  # fmt: skip

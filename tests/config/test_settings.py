@@ -77,7 +77,18 @@ def test_a_row_is_all_it_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     )
     table = {**SETTINGS, **{row.name: row for row in rows}}
     monkeypatch.setattr(settings, "_ROWS", tuple(table.values()))
-    for module in ("settings", "blocks", "unknown", "assignments", "build", "checks", "levels", "model", "metrics"):
+    for module in (
+        "settings",
+        "blocks",
+        "unknown",
+        "assignments",
+        "build",
+        "checks",
+        "levels",
+        "model",
+        "metrics",
+        "public_lines",
+    ):
         monkeypatch.setattr(f"dovebeam.transforms.config.{module}.SETTINGS", table)
     body = "event_exporter_batch_size = 7\nevent_exporter x {\n format = json\n bearer = hunter2\n}\n"
     found = reading(tmp_path, body)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dovebeam.transforms.config.blocks import Assigned, Context, ContextKind, Element, ListState, is_list, resolve_key
 from dovebeam.transforms.config.conversion import convert
+from dovebeam.transforms.config.disclosure import MASK, shown_header
 from dovebeam.transforms.config.groups import include_group
 from dovebeam.transforms.config.legacy import group_by_lines
 from dovebeam.transforms.config.settings import (
@@ -20,6 +21,7 @@ from dovebeam.transforms.config.settings import (
 )
 from dovebeam.transforms.config.state import MAX_VALUE_CHARS, ParserState, file_text
 from dovebeam.transforms.config.statements import Assignment, ValueKind
+from dovebeam.transforms.config.swallowed import report_swallowed_setting, warn_about_swallowed_brace
 from dovebeam.transforms.config.types import Kind, ValueTypeError, parse_bool
 from dovebeam.transforms.config.unknown import is_ours, unknown_setting
 from dovebeam.transforms.config.values import ListSyntaxError, Value, reference_names, split_list, value_of
@@ -33,7 +35,7 @@ _HEREDOC_KINDS = frozenset({Kind.STRING, Kind.FILE, Kind.NAME})
 def assign(state: ParserState, statement: Assignment) -> None:
     """Carry out one assignment in the innermost open block."""
     context = state.context
-    _warn_about_swallowed_brace(state, statement)
+    warn_about_swallowed_brace(state, statement)
     heredoc = state.read_heredoc(statement) if statement.kind is ValueKind.HEREDOC else None
     if context.kind is ContextKind.BROKEN or (statement.kind is ValueKind.HEREDOC and heredoc is None):
         return
@@ -52,7 +54,7 @@ def assign(state: ParserState, statement: Assignment) -> None:
             _decide(state, context, owner_name, statement, rest)
             return
         if owner_name in BLOCKS:
-            message = f"'{statement.key}' sets nothing: only a block '{first} NAME {{ }}' makes one"
+            message = f"'{first}/...' sets nothing: only a block '{first} NAME {{ }}' makes one"
             state.report.warning(statement.line.place(0), message)
             return
     if name:
@@ -64,14 +66,6 @@ def assign(state: ParserState, statement: Assignment) -> None:
         _assign_known(state, context, meant, statement, heredoc)
     elif value:
         context.scalars[statement.key] = Assigned(statement.key, value)
-
-
-def _warn_about_swallowed_brace(state: ParserState, statement: Assignment) -> None:
-    line = statement.line
-    offset, place = line.marks[-1]
-    if offset and line.text[offset:] == "}":
-        message = "the line before ends with a backslash, so this '}' is a part of the value and closes no block"
-        state.report.warning(place, message)
 
 
 def _assign_known(
@@ -96,10 +90,11 @@ def _assign_known(
     if value is None:
         context.excused = context.excused or name == "metric_filter"
         return
+    report_swallowed_setting(state, setting, statement)
     _warn_about_place(state, context, setting, statement)
     if setting.kind is Kind.TEXT_LIST:
         message = f"'{key}' is a block of lines NAME = VALUE"
-        state.report.error(line.place(0), message, suggestion=f"write: {key} {{", secret=True)
+        state.report.error(line.place(0), message, suggestion=f"write: {key} {{")
         return
     if setting.kind is Kind.BOOL_LIST:
         _assign_list(state, context, setting, statement, value)
@@ -121,7 +116,7 @@ def _check(state: ParserState, setting: Setting, statement: Assignment, value: V
             "the quotes at both ends of the value are taken off, although they don't belong together; "
             "put the whole value in quotes and a backslash before each inner one"
         )
-        state.report.warning(value.place, message, secret=setting.secret)
+        state.report.warning(value.place, message)
     if value.kind is ValueKind.FILE or value.names:
         return False
     if has_variables(value.text):
@@ -129,29 +124,24 @@ def _check(state: ParserState, setting: Setting, statement: Assignment, value: V
             if setting.kind in {Kind.STRING, Kind.NAME, Kind.FILE} and setting.expanded:
                 parse_expressions(value.text)
         except VariableSyntaxError as error:
-            text = f"{key}: {_without_secret(setting, value, error.message)}"
+            text = f"{key}: {value.without_secret(error.message)}"
             message = (
                 "this %{...} is not complete; write %{env:NAME} or %{env:NAME | default('text')}, or %%{ for a plain %{"
             )
-            state.error(line, value.place_at(error.offset), text, message=message, secret=setting.secret)
+            state.error(line, value.place_at(error.offset), text, message=message)
             return True
         return False
     try:
         convert(setting, value.text)
     except ValueTypeError as error:
-        shown = f"{key}: {_without_secret(setting, value, error.message)}"
+        shown = f"{key}: {value.without_secret(error.message)}"
         text = "" if setting.extension else shown
         message = f"{shown}; {error.advice}"
         if text:
-            state.error(line, value.place, text, message=message, secret=setting.secret)
+            state.error(line, value.place, text, message=message)
         else:
-            state.report.error(value.place, message, secret=setting.secret)
+            state.report.error(value.place, message)
     return True
-
-
-def _without_secret(setting: Setting, value: Value, message: str) -> str:
-    """Dovecot's messages repeat the value."""
-    return message.replace(value.text, "***") if setting.secret and value.text else message
 
 
 def _has_bare_quote(inside: str, quote: str) -> bool:
@@ -184,7 +174,8 @@ def _append_to_itself(state: ParserState, context: Context, setting: Setting, va
     if sum(map(len, pieces)) > MAX_VALUE_CHARS:
         state.report.error(value.place, f"$SET: makes this value longer than {MAX_VALUE_CHARS} characters")
         return value.with_text("")
-    return Value("".join(pieces), ((0, value.place),), tuple(names), ValueKind.VARIABLE)
+    outside = value.from_outside or not before.is_public
+    return Value("".join(pieces), ((0, value.place),), tuple(names), ValueKind.VARIABLE, from_outside=outside)
 
 
 def _assign_list(state: ParserState, context: Context, setting: Setting, statement: Assignment, value: Value) -> None:
@@ -209,22 +200,23 @@ def _decide(state: ParserState, owner: Context, name: str, statement: Assignment
     line = statement.line
     texts = SETTINGS[name].kind is Kind.TEXT_LIST
     if statement.kind is ValueKind.HEREDOC:
-        text = f"{statement.key}: Heredoc syntax is not supported for this setting: {name}"
-        state.error(line, line.place(0), text, secret=texts)
+        shown = shown_header(statement.key) if texts else statement.key
+        text = f"{shown}: Heredoc syntax is not supported for this setting: {name}"
+        state.error(line, line.place(0), text)
         return
-    value = state.read_value(statement, ours=True, secret=texts)
+    value = state.read_value(statement, ours=True)
     if value is None:
         return
     if texts:
         if owner.kind is ContextKind.PLAIN and owner.parent is not None:
             owner = owner.parent
         place = line.place(1 if statement.key_quoted else 0)
-        owner.lists.setdefault(name, ListState(place)).decide(element, Element(True, place, value=value.hidden()))
+        owner.lists.setdefault(name, ListState(place)).decide(element, Element(True, place, value=value))
         return
     try:
         wanted = parse_bool(value.text)
     except ValueTypeError as error:
-        text = f"{statement.key}: {error.message}"
+        text = f"{statement.key}: {value.without_secret(error.message)}"
         state.error(line, value.place, text, message=f"{text}: {error.advice}")
         return
     place = line.place(1 if statement.key_quoted else 0)
@@ -244,9 +236,10 @@ def _report_block_as_setting(state: ParserState, name: str, statement: Assignmen
         text = f"{key}: Setting is a named filter, use '{key} {{'"
         state.error(line, line.place(0), text, message=f"'{key}' is a block", suggestion=f"write: {key} {{")
         return
-    text = f"{key}: Setting is a named list filter, use '{key} {value.text} {{'"
+    shown = value.text if value.is_public else MASK
+    text = f"{key}: Setting is a named list filter, use '{key} {shown} {{'"
     suggestion = f"write: {key} NAME {{"
-    if name == "metric_group_by" and value.text:
+    if name == "metric_group_by" and value.text and value.is_public:
         suggestion = f"write instead:\n{group_by_lines(value.text)}"
     state.error(line, line.place(0), text, message=f"'{key}' is a block with a name", suggestion=suggestion)
 
@@ -259,10 +252,10 @@ def _warn_about_place(state: ParserState, context: Context, setting: Setting, st
         known = settings_of(context.key) if context.key in BLOCKS else ()
         inner = any(name.startswith(f"{context.key}_") and setting.name.startswith(f"{name}_") for name in BLOCKS)
         if setting not in known and not inner:
-            state.report.warning(place, f"'{key}' has no effect inside {context.key}", secret=setting.secret)
+            state.report.warning(place, f"'{key}' has no effect inside {context.key}")
     elif context.kind is ContextKind.PLAIN and not setting.name.startswith((f"{context.key}_", "ssl_")):
         message = f"'{key}' has no effect inside {context.key} {{ }}; write it directly in the event_exporter block"
-        state.report.warning(place, message, secret=setting.secret)
+        state.report.warning(place, message)
     elif context.kind in {ContextKind.ROOT, ContextKind.CONNECTION} and setting.block_only:
         block = "event_exporter" if setting.name.startswith("event_exporter") else "metric"
         state.report.warning(place, f"'{key}' has no effect outside a {block} block")

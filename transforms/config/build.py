@@ -6,11 +6,13 @@ Rules from Dovecot's configuration language, sections "Precedence and inheritanc
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from typing import cast
 
 from dovebeam.transforms.config.blocks import Assigned, Context
 from dovebeam.transforms.config.conversion import SettingValue, convert
+from dovebeam.transforms.config.disclosure import MASK
 from dovebeam.transforms.config.files import is_url
 from dovebeam.transforms.config.includes import beside
 from dovebeam.transforms.config.levels import Expander, active_parents, layers_of, lookup, merged_blocks
@@ -22,12 +24,13 @@ from dovebeam.transforms.config.types import Kind, ValueTypeError
 from dovebeam.transforms.config.urls import http_url_error, is_url_reference, sends_no_user
 from dovebeam.transforms.config.values import Value
 from dovebeam.transforms.config.variables import VariableError, VariableSyntaxError, expand, has_variables
-from dovebeam.transforms.formats import FormatName, TimeFormat
+from dovebeam.transforms.formats import FORMAT_NAMES, FormatName, TimeFormat
 
 __all__ = ["EntryBuilder", "build_exporters", "check_targets", "source_place"]
 
-_HIDDEN = "***"
 _NOT_EXPANDED = "a %{...} in it can't be expanded; write %%{ for a plain %{"
+_CERTIFICATE_FILE = re.compile(r"/[a-z0-9._\-]{1,40}\.(?:pem|key|crt|cer)\Z")  # and not a key itself
+_FROM_ELSEWHERE = frozenset({ValueKind.FILE, ValueKind.VARIABLE})
 _HTTP_PREFIXES = ("http_client_", "ssl_")
 
 
@@ -59,17 +62,19 @@ class EntryBuilder:
         default = contexts[0].name if setting.kind is Kind.NAME else setting.default
         found = lookup(layers_of(contexts, block_only=setting.block_only), setting.name)
         if found is None:
-            return SettingEntry(convert(setting, default), default, source_place(contexts[0].place), False)
+            return SettingEntry(convert(setting, default), default, source_place(contexts[0].place), explicit=False)
         assigned, where = found
         place = source_place(assigned.value.place)
         if setting.kind is Kind.FILE and not assigned.value.names:
             return self._file(setting, assigned, place)
         written = self.expander.text(assigned, where)
         text = None if self.expander.failed(assigned) else self.expanded(setting, assigned, written, block)
-        value = (
-            convert(setting, default) if text is None else self._converted(setting, assigned, text, written, default)
-        )
-        return SettingEntry(value, written, place, True)
+        value = None if text is None else self._converted(setting, assigned, text, written)
+        own = not setting.is_public and value is not None and assigned.value.kind not in _FROM_ELSEWHERE
+        hidden = self.expander.hides(assigned) and not own
+        if value is None:
+            return SettingEntry(convert(setting, default), written, place, True, hidden)
+        return SettingEntry(value[0], written, place, True, hidden)
 
     def _texts(self, setting: Setting, contexts: list[Context]) -> SettingEntry:
         """The lines of a block NAME = VALUE; of two of the same name the more specific one counts."""
@@ -93,7 +98,8 @@ class EntryBuilder:
         self.unexpanded.add(id(assigned))
         same = written == assigned.value.text
         if setting.kind is Kind.ENUM:
-            dovecot = f"Invalid setting {setting.name}={written}: Invalid value: {written}"
+            shown = MASK if self.expander.hides(assigned) else written
+            dovecot = f"Invalid setting {setting.name}={shown}: Invalid value: {shown}"
             message = f"{assigned.key}: variables don't work here; write one of: {', '.join(setting.choices)}"
             self.report.error(assigned.value.place, message, dovecot=dovecot, stage=Stage.STATS_START)
             return None
@@ -101,14 +107,15 @@ class EntryBuilder:
             text = expand(written, self.environ)
         except VariableError as error:
             reason = f"{block}Failed to parse configuration: Failed to expand {setting.name} setting variables: "
-            dovecot = reason + (_HIDDEN if setting.secret else error.dovecot) if error.dovecot else ""
+            hidden = self.expander.hides(assigned)
+            dovecot = reason + (MASK if hidden else error.dovecot) if error.dovecot else ""
             place = assigned.value.place_at(error.offset) if same else assigned.value.place
-            message = f"{assigned.key}: {_NOT_EXPANDED if setting.secret else error.message}"
-            self.report.error(place, message, dovecot=dovecot, stage=Stage.STATS_START, secret=setting.secret)
+            message = f"{assigned.key}: {_NOT_EXPANDED if hidden else error.message}"
+            self.report.error(place, message, dovecot=dovecot, stage=Stage.STATS_START)
         except VariableSyntaxError:
             if not assigned.checked:
                 message = f"{assigned.key}: a %{{...}} in it is not complete"
-                self.report.error(assigned.value.place, message, secret=setting.secret)
+                self.report.error(assigned.value.place, message)
         else:
             self.unexpanded.discard(id(assigned))
             return text
@@ -120,24 +127,26 @@ class EntryBuilder:
             return text
         return self.expanded(SETTINGS[name], Assigned(name, Value(text, ((0, place),))), text, "") or text
 
-    def _converted(self, setting: Setting, assigned: Assigned, text: str, written: str, default: str) -> SettingValue:
+    def _converted(self, setting: Setting, assigned: Assigned, text: str, written: str) -> tuple[SettingValue] | None:
+        """The value alone in a tuple, `None` if the text is not one, which is reported."""
         try:
-            return convert(setting, text)
+            return (convert(setting, text),)
         except ValueTypeError as error:
             if not assigned.checked and not assigned.value.names:
-                reason = _HIDDEN if setting.secret else error.message
+                hidden = self.expander.hides(assigned)
+                reason = MASK if hidden or text != written else error.message
                 message = f"{assigned.key}: {reason}; {error.advice}"
                 place = assigned.value.place
-                shown = _HIDDEN if setting.secret else written
                 dovecot, stage = "", Stage.EXPAND
                 if text != written:
+                    shown = MASK if hidden else written
                     dovecot, stage = f"Invalid setting {setting.name}={shown}: {reason}", Stage.STATS_START
                 if assigned.value.kind is ValueKind.FILE:
                     dovecot = at_line(place.path, place.line, f"{assigned.key}: {reason}")
                 if setting.extension:
                     dovecot = ""
-                self.report.error(place, message, dovecot=dovecot, stage=stage, secret=setting.secret)
-            return convert(setting, default)
+                self.report.error(place, message, dovecot=dovecot, stage=stage)
+            return None
 
     def _file(self, setting: Setting, assigned: Assigned, place: SourcePlace) -> SettingEntry:
         """A setting that names a file: its path, relative to the configuration file that sets it."""
@@ -172,12 +181,17 @@ def build_exporters(root: Context, entries: EntryBuilder) -> dict[str, Exporter]
         made[name] = Exporter(
             name=name,
             driver=cast(DriverName, settings.text("event_exporter_driver")),
-            format=cast(FormatName, settings.text("event_exporter_format")),
+            format=_known_format(settings.text("event_exporter_format")),
             time_format=cast(TimeFormat, settings.text("event_exporter_time_format")),
             settings=settings,
             place=_place(contexts),
         )
     return made
+
+
+def _known_format(text: str) -> FormatName:
+    """A format that exists; nothing in place of any other, which is an error that is told."""
+    return cast(FormatName, text if text in FORMAT_NAMES else "")
 
 
 def _place(contexts: list[Context]) -> SourcePlace:
@@ -237,7 +251,8 @@ def _check_tls_files(report: Report, exporter: Exporter, contexts: list[Context]
         except (FileNotFoundError, NotADirectoryError) as error:
             found = lookup(layers_of(contexts), setting.name)
             place = found[0].value.place if found else contexts[0].place
-            text = f"{setting.name}: open({path}) failed: {error.strerror}"
+            shown = path if place.is_public or _CERTIFICATE_FILE.search(path) else MASK
+            text = f"{setting.name}: open({shown}) failed: {error.strerror}"
             report.error(place, text, dovecot=at_line(place.path, place.line, text), stage=Stage.EXPAND)
         except OSError:
             continue

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 from dovebeam.transforms.config.blocks import Assigned, Context, ContextKind, name_of
 from dovebeam.transforms.config.conversion import convert
+from dovebeam.transforms.config.disclosure import MASK, shown_name
 from dovebeam.transforms.config.hints import did_you_mean, near_miss
 from dovebeam.transforms.config.levels import Expander, active_parents, layers_of, lookup
 from dovebeam.transforms.config.places import Place, Report, Stage
@@ -38,7 +39,7 @@ _AROUND = {
 
 
 def filter_problem(
-    report: Report, value: Value, text: str, metric: str, *, before: str, stage: Stage = Stage.CHECK
+    report: Report, value: Value, text: str, metric: str, *, before: str, public: bool, stage: Stage = Stage.CHECK
 ) -> None:
     """Report what is wrong with a filter, if anything.
 
@@ -48,6 +49,7 @@ def filter_problem(
         text: the filter with everything expanded.
         metric: the name of the metric.
         before: what Dovecot prints before its message.
+        public: whether the expanded text is known to hold no secret.
         stage: when Dovecot looks at it.
     """
     if not text:
@@ -64,8 +66,11 @@ def filter_problem(
         place = value.place_at(error.offset) if same else value.place
         reason = error.message.removeprefix("event filter: ")
         shown = "" if same else f" in: {text[:_MAX_SHOWN_CHARS]}"
+        if not public:
+            shown = "" if same else ", after its variables are replaced"
+        hint = error.hint if public else ""
         message = f"metric {metric}: filter: {reason}{shown}"
-        report.error(place, message, dovecot=before + error.message, suggestion=error.hint, stage=stage)
+        report.error(place, message, dovecot=before + error.message, suggestion=hint, stage=stage)
         return
     if parsed.unterminated is not None:
         place = value.place_at(parsed.unterminated) if same else value.place
@@ -73,16 +78,19 @@ def filter_problem(
         report.warning(place, message)
 
 
-def format_problem(report: Report, place: Place, text: str, *, before: str, stage: Stage = Stage.CHECK) -> None:
+def format_problem(
+    report: Report, place: Place, text: str, *, before: str, public: bool, stage: Stage = Stage.CHECK
+) -> None:
     """Report a format that is missing or doesn't exist; the arguments are those of `filter_problem`."""
     known = ", ".join(FORMAT_NAMES)
     if not text:
         message = f"the exporter has no format; add to its block: format = json (or another of {known})"
         report.error(place, message, dovecot=f"{before}Exporter format name can't be empty", stage=stage)
     elif text not in FORMAT_NAMES:
-        message = f"unknown format '{text}'; there are {known}"
+        shown = text if public else MASK
+        message = f"unknown format '{shown}'; there are {known}"
         suggestion = did_you_mean(near_miss(text, FORMAT_NAMES))
-        dovecot = f"{before}Unknown exporter format '{text}'"
+        dovecot = f"{before}Unknown exporter format '{shown}'"
         report.error(place, message, dovecot=dovecot, suggestion=suggestion, stage=stage)
 
 
@@ -125,10 +133,10 @@ class Checker:
             convert(setting, text)
         except ValueTypeError as error:
             place = assigned.value.place
-            shown = f"{assigned.key}: {'***' if setting.secret else error.message}"
+            shown = f"{assigned.key}: {MASK if self.expander.hides(assigned) else error.message}"
             message = f"{shown}; {error.advice}"
             dovecot = "" if setting.extension else self.before + shown
-            self.report.error(place, message, dovecot=dovecot, stage=Stage.EXPAND, secret=setting.secret)
+            self.report.error(place, message, dovecot=dovecot, stage=Stage.EXPAND)
 
     def _check_metrics_in(self, context: Context) -> None:
         metrics = [c for c in context.children.values() if c.is_named("metric")]
@@ -146,12 +154,13 @@ class Checker:
             exporter = self.expander.text(assigned, where)
             if not exporter or exporter in exporters or self.expander.failed(assigned) or has_variables(exporter):
                 continue
-            text = f"metric {name_of(metric)} refers to nonexistent exporter '{exporter}'"
+            shown = MASK if self.expander.hides(assigned) else exporter
+            text = f"metric {name_of(metric)} refers to nonexistent exporter '{shown}'"
             more = ", ..." if len(exporters) > _MAX_SHOWN_NAMES else ""
             names = ", ".join(exporters[:_MAX_SHOWN_NAMES]) + more or "none at all"
             self.report.error(
                 assigned.value.place,
-                f"metric {name_of(metric)}: there is no event_exporter '{exporter}'; there are: {names}",
+                f"metric {name_of(metric)}: there is no event_exporter '{shown}'; there are: {names}",
                 dovecot=self.before + text,
                 suggestion=did_you_mean(near_miss(exporter, exporters[:_MAX_COMPARED_NAMES])),
                 stage=Stage.CHECK,
@@ -170,7 +179,8 @@ class Checker:
             f"Failed to get metric {metric.name}: Filter metric={metric.name} unexpectedly not found "
             "(invalid userdb or -o override settings?)"
         )
-        around = f"{context.key} {context.name}".rstrip()
+        ours = context.kind is not ContextKind.FOREIGN
+        around = f"{context.key} {context.name}".rstrip() if ours else shown_name(context.key)
         message = (
             f"metric {metric.name} stands inside '{around}'; close that block first, a metric belongs to the top level"
         )
@@ -200,10 +210,11 @@ class Checker:
             return
         found = lookup(own, "event_exporter_format")
         if found is None:
-            format_problem(self.report, context.place, "", before=self.before)
+            format_problem(self.report, context.place, "", before=self.before, public=True)
         elif not self.expander.failed(found[0]):
             text = self.expander.text(*found)
-            format_problem(self.report, found[0].value.place, text, before=self.before)
+            public = not self.expander.hides(found[0])
+            format_problem(self.report, found[0].value.place, text, before=self.before, public=public)
 
     def _check_filter(self, context: Context) -> None:
         own = layers_of([context], block_only=True)
@@ -216,7 +227,8 @@ class Checker:
             return
         text = self.expander.text(assigned, where)
         if not self.expander.failed(assigned) and not has_variables(text):
-            filter_problem(self.report, assigned.value, text, name_of(context), before=self.before)
+            public = not self.expander.hides(assigned)
+            filter_problem(self.report, assigned.value, text, name_of(context), before=self.before, public=public)
 
     def _report_filter_in_file(self, value: Value, metric: str) -> None:
         """Dovecot's check looks at the text `<path` instead of the file, so no filter can be in a file."""

@@ -6,6 +6,7 @@ Rules from Dovecot's configuration language, section "Groups".
 from __future__ import annotations
 
 from dovebeam.transforms.config.blocks import Context, ContextKind
+from dovebeam.transforms.config.disclosure import shown_name
 from dovebeam.transforms.config.foreign import BUILT_IN_LABELS
 from dovebeam.transforms.config.places import Place
 from dovebeam.transforms.config.state import ParserState
@@ -37,7 +38,7 @@ def include_group(state: ParserState, context: Context, statement: Assignment) -
     labels = {known for known, _ in state.groups}
     if label in BUILT_IN_LABELS and label != "metric_defaults":
         return
-    text = f"Unknown group @{label}={value.text}" if label in labels else f"Unknown group label @{label}"
+    text = f"Unknown group @{label}={value.text}" if label in labels else f"Unknown group label @{shown_name(label)}"
     names = sorted(name for known, name in state.groups if known == label)
     suggestion = f"groups with this label so far: {', '.join(names)}" if names else "define the group before this line"
     state.error(line, place, text, message=text, suggestion=suggestion)

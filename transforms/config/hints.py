@@ -8,6 +8,7 @@ one edit, very short ones none, so that two real names never meet.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final
 
 __all__ = ["did_you_mean", "near_miss"]
@@ -22,10 +23,11 @@ def near_miss(name: str, known: Iterable[str]) -> str:
         return ""
     best, best_distance = "", 3
     lowered = name.lower().replace("-", "_")
+    letters = frozenset(lowered)
     for candidate in known:
         limit = sum(len(candidate) >= chars for chars in _CHARS_FOR_EDITS)
-        if abs(len(candidate) - len(lowered)) > limit:
-            continue
+        if abs(len(candidate) - len(lowered)) > limit or len(letters ^ _letters(candidate)) > 2 * limit:
+            continue  # an edit exchanges one letter for another at most
         distance = 0 if lowered == candidate else _distance(lowered, candidate)
         if distance <= limit and distance < best_distance:
             best, best_distance = candidate, distance
@@ -35,6 +37,11 @@ def near_miss(name: str, known: Iterable[str]) -> str:
 def did_you_mean(name: str) -> str:
     """The question for a suggestion, an empty string without one."""
     return f"did you mean '{name}'?" if name else ""
+
+
+@lru_cache(maxsize=2000)
+def _letters(name: str) -> frozenset[str]:
+    return frozenset(name)
 
 
 def _distance(one: str, other: str) -> int:

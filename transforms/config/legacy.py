@@ -11,11 +11,21 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-__all__ = ["OLD_SECTIONS", "OldSetting", "group_by_lines", "old_setting", "old_top_setting", "version_hint"]
+__all__ = [
+    "OLD_SECTIONS",
+    "OldSetting",
+    "group_by_lines",
+    "is_public_old_name",
+    "old_setting",
+    "old_top_setting",
+    "version_hint",
+]
 
 _WORD = re.compile(r"[A-Za-z0-9:.*?/%_\-]+\Z")
+_TIME = re.compile(r"[0-9]{1,10} *[a-z]{0,12}\Z")
 _KEYWORDS: Final = frozenset({"and", "or", "not"})
 _DRIVERS: Final = frozenset({"log", "drop", "http-post"})
+_MAY_HOLD_SECRETS: Final = frozenset({"transport", "transport_args", "transport_timeout"})
 _METHOD_ARGUMENTS: Final = {
     "exponential": ("min_magnitude", "max_magnitude", "base"),
     "linear": ("min", "max", "step"),
@@ -51,6 +61,12 @@ def old_top_setting(key: str) -> OldSetting | None:
     return OldSetting(f"'{key}' is a setting of Dovecot 2.3", f"write instead:\n{successor}") if successor else None
 
 
+def is_public_old_name(block: str, key: str) -> bool:
+    """Whether this was a setting of such a block in 2.3 that holds no secret."""
+    name = key.removeprefix(f"{block}_")
+    return (block, name) in _CONVERSIONS and name not in _MAY_HOLD_SECRETS
+
+
 def group_by_lines(value: str) -> str:
     """The `group_by` blocks for a 2.3 value such as `cmd_name duration:exponential:1:5:10`."""
     lines: list[str] = []
@@ -77,17 +93,17 @@ def _transport(value: str) -> OldSetting:
     return OldSetting("'transport' of Dovecot 2.3 is now 'driver'", f"write instead:\n{line}")
 
 
-def _transport_args(value: str) -> OldSetting:
+def _transport_args(_value: str) -> OldSetting:
     return OldSetting(
         "'transport_args' of Dovecot 2.3 was only used by http-post, where it is now 'http_post_url'",
-        f"write instead:\nhttp_post_url = {value}",
+        "write instead, with the same URL:\nhttp_post_url = URL",
     )
 
 
 def _transport_timeout(value: str) -> OldSetting:
     return OldSetting(
         "'transport_timeout' of Dovecot 2.3 limited the whole request, with queueing and retries",
-        f"write instead:\nhttp_client_request_absolute_timeout = {value}",
+        f"write instead:\nhttp_client_request_absolute_timeout = {value if _TIME.match(value) else '250 msecs'}",
     )
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from dovebeam.transforms.config.blocks import Assigned, Context, ContextKind, is_list
+from dovebeam.transforms.config.disclosure import MASK
 from dovebeam.transforms.config.files import ConfigFiles
 from dovebeam.transforms.config.foreign import is_other_part
 from dovebeam.transforms.config.places import Place, Report, Stage, at_line
@@ -95,10 +96,23 @@ class Expander:
     _kept: list[Assigned] = field(default_factory=list)
     _active: list[int] = field(default_factory=list)
     _failed: set[int] = field(default_factory=set)
+    _hidden: dict[int, bool] = field(default_factory=dict)
 
     def failed(self, assigned: Assigned) -> bool:
         """Whether the expansion of this assignment went wrong, so that its value says nothing."""
         return id(assigned) in self._failed
+
+    def hides(self, assigned: Assigned) -> bool:
+        """Whether the text of this assignment may hold a secret: its own, or one that a file or a `$SET:` brought."""
+        known = self._hidden.get(id(assigned))
+        if known is None:
+            known = self._hidden[id(assigned)] = not assigned.value.is_public
+            self._kept.append(assigned)
+        return known
+
+    def _shown(self, assigned: Assigned, name: str) -> str:
+        """What follows a `$SET:`, which may be a piece of a secret."""
+        return MASK if self.hides(assigned) else name
 
     def text(self, assigned: Assigned, context: Context) -> str:
         """The text of an assignment with all `$SET:` expanded, or the content of its file."""
@@ -110,6 +124,7 @@ class Expander:
             content = file_text(self.report, self.files, assigned.key, value)
             if content is None:
                 self._failed.add(id(assigned))
+            self._hidden[id(assigned)] = True
             text = content or ""
         elif value.names:
             text = self._expand(assigned, value, context)
@@ -147,6 +162,7 @@ class Expander:
         if slash:
             start = _find(context, path)
             if start is None:
+                name, path = self._shown(assigned, name), self._shown(assigned, path)
                 text = f"Failed to expand $SET:{name}: Unknown filter path: {path}"
                 message = f"$SET:{name}: there is no block '{path}'; a $SET: name ends only at a space"
                 self._fail(assigned, message, text)
@@ -170,27 +186,31 @@ class Expander:
             self._fail(assigned, f"more than {_MAX_CHAIN} $SET: refer to each other here", "")
             return ""
         if id(found) in self._active:
-            text = f"Error in configuration file {self.main_path}: Chained $SET:{name} loops back to itself"
-            message = f"$SET:{name} refers back to itself"
+            shown = self._shown(assigned, name)
+            text = f"Error in configuration file {self.main_path}: Chained $SET:{shown} loops back to itself"
+            message = f"$SET:{shown} refers back to itself"
             self._fail(assigned, message, text, whole=True)
             return ""
         expanded = self.text(found, context)
+        if self.hides(found):
+            self._hidden[id(assigned)] = True
         if self.failed(found):
             self._failed.add(id(assigned))
             self._kept.append(assigned)
         return expanded
 
     def _default(self, assigned: Assigned, name: str, setting: str) -> str:
+        name, shown = self._shown(assigned, name), self._shown(assigned, setting)
         if is_list(setting) or setting in BLOCKS or setting in PLAIN_BLOCKS:
             text = f"Failed to expand $SET:{name}: Setting type can't be expanded to string"
             self._fail(assigned, f"$SET:{name}: a list or block can't be expanded to a text", text)
         elif setting in SETTINGS:
             return SETTINGS[setting].default
         elif is_other_part(setting):
-            message = f"dovebeam doesn't know Dovecot's default of '{setting}'; assign it, or write its value here"
+            message = f"dovebeam doesn't know Dovecot's default of '{shown}'; assign it, or write its value here"
             self._fail(assigned, message, "")
         else:
-            text = f"Failed to expand $SET:{name}: Unknown setting: {setting}"
+            text = f"Failed to expand $SET:{name}: Unknown setting: {shown}"
             message = f"$SET:{name}: no setting of this name; $SET: takes full names, such as metric_description"
             self._fail(assigned, message, text)
         return ""

@@ -101,4 +101,7 @@ def _check_expanded_formats(state: ParserState, entries: EntryBuilder, exporters
             continue
         place = found[0].value.place if found else contexts[0].place
         before = f"event_exporter settings (filter=event_exporter/{name}): Invalid settings: "
-        format_problem(state.report, place, exporters[name].format, before=before, stage=Stage.STATS_START)
+        written = exporters[name].settings.written("event_exporter_format")
+        public = found is None or not (has_variables(written) or entries.expander.hides(found[0]))
+        text = str(exporters[name].settings["event_exporter_format"])
+        format_problem(state.report, place, text, before=before, public=public, stage=Stage.STATS_START)

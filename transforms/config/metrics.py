@@ -85,7 +85,10 @@ def _filter(name: str, contexts: list[Context], entries: EntryBuilder, block: st
         return parse_filter(""), written
     if any(has_variables(a.value.text) for layer in own for a in layer.scalars.values()):
         before = f"{block}Invalid settings: "
-        filter_problem(entries.report, assigned.value, text, name, before=before, stage=Stage.STATS_START)
+        public = not has_variables(written) and not entries.expander.hides(assigned)
+        filter_problem(
+            entries.report, assigned.value, text, name, before=before, public=public, stage=Stage.STATS_START
+        )
     try:
         return parse_filter(text), written
     except FilterSyntaxError:

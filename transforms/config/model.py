@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal, NamedTuple, TypeVar
 
 from dovebeam.transforms.config.conversion import SettingValue
-from dovebeam.transforms.config.places import mask_urls
+from dovebeam.transforms.config.disclosure import MASK, mask_urls, shown_header, shown_url
 from dovebeam.transforms.config.settings import SETTINGS
 from dovebeam.transforms.config.types import Kind
 from dovebeam.transforms.errors import ConfigProblem
@@ -35,7 +35,6 @@ DOCUMENTED_ABSOLUTE_TIMEOUT_MSEC: Final = 250
 """The limit that Dovecot documents for a request of http-post, and that its code, by mistake, doesn't apply."""
 
 _ABSOLUTE_TIMEOUT: Final = "http_client_request_absolute_timeout"
-_HIDDEN: Final = "***"
 _T = TypeVar("_T")
 
 
@@ -49,17 +48,27 @@ class SourcePlace(NamedTuple):
         return f"{self.path}:{self.line}" if self.line else self.path
 
     def problem(self, message: str) -> ConfigProblem:
-        """A problem at this place."""
-        return ConfigProblem(self.path, self.line, 0, "", message)
+        """A problem at this place; URLs in the message lose what may be secret in them."""
+        return ConfigProblem(self.path, self.line, 0, "", mask_urls(message))
 
 
 class SettingEntry(NamedTuple):
-    """One setting: its typed value, its text as written (or the default's), where, and whether anybody set it."""
+    """One setting.
+
+    Attributes:
+        value: typed.
+        written: its text as written, or the default's.
+        place: where it was set; for a default where its block is.
+        explicit: whether anybody set it.
+        hidden: whether the text may hold a secret although the setting is not for one: its value is wrong, or comes
+            from somewhere else.
+    """
 
     value: SettingValue
     written: str
     place: SourcePlace
     explicit: bool
+    hidden: bool = False
 
 
 class Settings(Mapping[str, SettingValue]):
@@ -117,13 +126,8 @@ class Settings(Mapping[str, SettingValue]):
         return self._entries[name].written
 
     def shown(self, name: str) -> str:
-        """The text for display: secrets are `***`, of URLs neither user information nor query is there."""
-        entry = self._entries[name]
-        if SETTINGS[name].kind is Kind.FILE:  # what was written may be the content of a key
-            return str(entry.value)
-        if isinstance(entry.value, tuple):
-            return ", ".join(f"{key} = {_HIDDEN if SETTINGS[name].secret else value}" for key, value in entry.value)
-        return _shown(name, entry)
+        """The text for display: secrets are `***`, and of URLs there are scheme, host and port."""
+        return _shown(name, self._entries[name])
 
     def is_explicit(self, name: str) -> bool:
         """Whether the configuration sets it, at any level that is honoured."""
@@ -235,8 +239,15 @@ class Config:
 
 
 def _shown(name: str, entry: SettingEntry) -> str:
-    if SETTINGS[name].secret:
-        return _HIDDEN
+    setting = SETTINGS[name]
+    if isinstance(entry.value, tuple):
+        return ", ".join(f"{shown_header(key)} = {MASK}" for key, _ in entry.value)
+    if setting.secret or entry.hidden:
+        return MASK
+    if setting.kind is Kind.FILE:  # what was written may be the content of a key
+        return str(entry.value) if setting.is_public or entry.value == entry.written else MASK
+    if name.endswith("_url") and not setting.is_public:
+        return shown_url(entry.written)
     return mask_urls(entry.written)
 
 

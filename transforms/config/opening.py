@@ -6,6 +6,7 @@ Rules from Dovecot's configuration language, section "Blocks".
 from __future__ import annotations
 
 from dovebeam.transforms.config.blocks import Context, ContextKind, is_list, resolve_key
+from dovebeam.transforms.config.disclosure import shown_name
 from dovebeam.transforms.config.foreign import CONNECTION_BLOCKS
 from dovebeam.transforms.config.reader import LogicalLine
 from dovebeam.transforms.config.settings import BLOCKS, METHOD_NAMES, PLAIN_BLOCKS
@@ -110,7 +111,7 @@ def _open_connection(state: ParserState, statement: BlockStart) -> None:
 
 def _report_in_list(state: ParserState, statement: BlockStart) -> bool:
     line = statement.line
-    text = f"Unknown section name: {statement.key}"
+    text = f"Unknown section name: {shown_name(statement.key)}"
     state.error(line, line.place(0), text, message="a list has lines 'NAME = yes' or 'NAME = no' and no blocks")
     return True
 

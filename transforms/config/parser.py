@@ -18,7 +18,8 @@ from dovebeam.transforms.config.files import ConfigFiles
 from dovebeam.transforms.config.includes import TooLargeError, beside, match_files
 from dovebeam.transforms.config.opening import close_block, open_block, open_group
 from dovebeam.transforms.config.places import Place, Report, Stage
-from dovebeam.transforms.config.reader import WHITE_SPACE, LogicalReader
+from dovebeam.transforms.config.public_lines import as_public, is_public_setting, public_structure
+from dovebeam.transforms.config.reader import WHITE_SPACE, LogicalLine, LogicalReader
 from dovebeam.transforms.config.recovery import recover
 from dovebeam.transforms.config.settings import SETTINGS
 from dovebeam.transforms.config.state import ParserState
@@ -76,16 +77,19 @@ def _read(state: ParserState) -> None:
     while (line := state.reader.next_line()) is not None:
         _report_discarded(state)
         try:
-            statement = classify(line)
+            statement = as_public(state.context, classify(line), {label for label, _ in state.groups})
         except StatementError as error:
-            recover(state, line, error, previous)
-            previous = line.text
+            line = public_structure(state.context, line)
+            _report_hashes(state, line)
+            previous = recover(state, line, error, previous)
         else:
+            _report_hashes(state, statement.line)
             _carry_out(state, statement)
             previous = ""
         if state.full:
             break
     _report_discarded(state)
+    _report_hashes(state, None)
     if state.frames and not state.full:
         _report_unclosed(state)
 
@@ -146,9 +150,26 @@ def _define_built_in(state: ParserState) -> None:
     state.reader, state.frames, state.started = reader, frames, started
 
 
+def _report_hashes(state: ParserState, line: LogicalLine | None) -> None:
+    """Comments that start without a space before them, up to this line."""
+    marks = {(place.path, place.line): place.shows for _, place in line.marks} if line else {}
+    for place in state.reader.hashes:
+        state.report.warning(
+            place._replace(shows=marks.get((place.path, place.line), place.shows)),
+            "'#' starts a comment here although no space is before it; "
+            "put the value in quotes if the '#' belongs to it, or add a space if it doesn't",
+            dovecot=f"Configuration file {place.path} line {place.line}: Ambiguous '#' character in line, "
+            "treating it as comment. Add a space before it to remove this warning.",
+            stage=Stage.PARSE_WARNING,
+        )
+    state.reader.hashes.clear()
+
+
 def _report_discarded(state: ParserState) -> None:
-    for line in state.reader.discarded:
-        key = re.split(rf"[{WHITE_SPACE}=]", line.text, maxsplit=1)[0]
+    for dropped in state.reader.discarded:
+        key = re.split(rf"[{WHITE_SPACE}=]", dropped.text, maxsplit=1)[0]
+        sets = "=" in dropped.text[len(key) :].lstrip(WHITE_SPACE)[:1]
+        line = dropped.as_public() if sets and is_public_setting(state.context, key) else dropped
         message = (
             "this line ends with a backslash, but an empty or comment line or the end of the file follows; "
             "Dovecot then drops the whole setting without a word"

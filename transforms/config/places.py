@@ -8,11 +8,11 @@ order.
 from __future__ import annotations
 
 import enum
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
+from dovebeam.transforms.config.disclosure import MASK, mask_urls, name_chars
 from dovebeam.transforms.errors import ConfigProblem
 
 __all__ = [
@@ -20,23 +20,13 @@ __all__ = [
     "Finding",
     "Place",
     "Report",
+    "Shows",
     "Stage",
     "at_line",
-    "is_secret_name",
-    "mask_source",
-    "mask_urls",
 ]
 
 MAX_FINDINGS: Final = 100
 """So many errors, and so many warnings, are kept; the rest is only counted."""
-
-_MASK: Final = "***"
-_SECRET_NAME = re.compile(
-    r"(?i)pass(?!db|wd_file|word_scheme)|pasw|psw|pwd|secret|token|credential|nonce|salt|api_?key|priv|post_query|auth_user|client_id"
-)
-_USER_INFO = re.compile(r"://[^/?#\s\"']*@")
-_QUERY = re.compile(r"(://[^?\s\"']*\?)[^\s\"']+")
-_KEY = re.compile(r"\s*\"?([^\s=\"]*)\"?[ \t]*=?[ \t]*")
 
 
 class Stage(enum.IntEnum):
@@ -52,13 +42,42 @@ class Stage(enum.IntEnum):
     STATS_WARNING = 8
 
 
+class Shows(enum.Enum):
+    """What may be shown of a line: see `disclosure` for the rule."""
+
+    NOTHING = "nothing"
+    NAME = "its first word, if that is the name of a setting"
+    ALL = "everything but its comment"
+
+
 class Place(NamedTuple):
-    """A position in a file: line and column count from 1, 0 means unknown; `source` is the whole line."""
+    """A position in a file: line and column count from 1, 0 means unknown; `source` is the whole line.
+
+    As long as nobody says that it may be shown, it is not.
+    """
 
     path: str
     line: int
     column: int
     source: str
+    shows: Shows = Shows.NOTHING
+
+    @property
+    def is_public(self) -> bool:
+        """Whether the line is known to hold no secret, so that messages may repeat parts of it."""
+        return self.shows is Shows.ALL
+
+    @property
+    def shown(self) -> tuple[str, int]:
+        """The line as it may be shown, and the column; in a line of which only the name is shown, where *** starts."""
+        if self.is_public:
+            source = mask_urls(self.source)
+            return source, (min(self.column, len(source)) if source != self.source else self.column)
+        if self.shows is Shows.NOTHING:
+            return "", self.column
+        end = name_chars(self.source)
+        hidden = MASK if self.source[end:].strip() else ""
+        return self.source[:end] + hidden, min(self.column, end + 1)
 
     def moved(self, columns: int) -> Place:
         """The place so many characters further in the same line."""
@@ -77,34 +96,6 @@ class Finding:
 def at_line(path: str, line: int, text: str) -> str:
     """Dovecot's form of a message that belongs to a line."""
     return f"Error in configuration file {path} line {line}: {text}"
-
-
-def is_secret_name(name: str) -> bool:
-    """Whether a setting of this name, or a misspelt one that looks like it, may hold a secret."""
-    return _SECRET_NAME.search(name) is not None
-
-
-def mask_source(source: str, *, secret: bool = False) -> str:
-    """The line as it may be shown: without a secret setting's value, without user information and query of URLs.
-
-    Args:
-        source: a physical line.
-        secret: the line belongs to a secret setting, so it may be the middle of a secret that goes over several lines.
-    """
-    found = _KEY.match(source)
-    key = found[1] if found else ""
-    if is_secret_name(key) and found and found.end() < len(source):
-        return source[: found.end()] + _MASK
-    if secret:
-        return _MASK
-    return mask_urls(source)
-
-
-def mask_urls(text: str) -> str:
-    """The text with `***` for user name, password and query of every URL in it."""
-    if "://" not in text:
-        return text
-    return _QUERY.sub(rf"\1{_MASK}", _USER_INFO.sub(f"://{_MASK}@", text))
 
 
 @dataclass(slots=True)
@@ -126,11 +117,10 @@ class Report:
         dovecot: str = "",
         suggestion: str = "",
         stage: Stage = Stage.PARSE,
-        secret: bool = False,
     ) -> None:
         """Note something that makes the configuration unusable."""
         if len(self.errors) < MAX_FINDINGS:
-            self.errors.append(self._finding(place, message, suggestion, dovecot, stage=stage, secret=secret))
+            self.errors.append(self._finding(place, message, suggestion, dovecot, stage))
         else:
             self.dropped_errors += 1
 
@@ -142,11 +132,10 @@ class Report:
         dovecot: str = "",
         suggestion: str = "",
         stage: Stage = Stage.PARSE_WARNING,
-        secret: bool = False,
     ) -> None:
         """Note something that probably isn't meant."""
         if len(self.warnings) < MAX_FINDINGS:
-            self.warnings.append(self._finding(place, message, suggestion, dovecot, stage=stage, secret=secret))
+            self.warnings.append(self._finding(place, message, suggestion, dovecot, stage))
         else:
             self.dropped_warnings += 1
 
@@ -166,19 +155,9 @@ class Report:
             shown.append(ConfigProblem(shown[-1].path, 0, 0, "", f"{dropped} more {kind} are not shown"))
         return tuple(shown)
 
-    def _finding(
-        self, place: Place, message: str, suggestion: str, dovecot: str, *, stage: Stage, secret: bool
-    ) -> Finding:
-        source = mask_source(place.source, secret=secret)
-        column = min(place.column, len(source)) if source != place.source else place.column
-        problem = ConfigProblem(
-            place.path,
-            place.line,
-            column,
-            source,
-            mask_urls(message),
-            mask_urls(suggestion),
-            mask_urls(dovecot),
-        )
+    def _finding(self, place: Place, message: str, suggestion: str, dovecot: str, stage: Stage) -> Finding:
+        source, column = place.shown
+        texts = (mask_urls(text) for text in (message, suggestion, dovecot))
+        problem = ConfigProblem(place.path, place.line, column, source, *texts)
         self.found += 1
         return Finding(problem, stage if dovecot else Stage.OURS, self.found)

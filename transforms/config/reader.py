@@ -10,15 +10,16 @@ from __future__ import annotations
 import errno
 import re
 from bisect import bisect_right
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from typing import Final
 
+from dovebeam.transforms.config.disclosure import MASK, looks_like_setting
 from dovebeam.transforms.config.files import LOCAL_FILES, ConfigFiles
 from dovebeam.transforms.config.includes import TooLargeError
-from dovebeam.transforms.config.places import Place, Report, Stage, at_line
+from dovebeam.transforms.config.places import Place, Report, Shows, at_line
 
-__all__ = ["MAX_FILES", "MAX_INCLUDE_DEPTH", "WHITE_SPACE", "LogicalLine", "LogicalReader", "Mark"]
+__all__ = ["MAX_FILES", "MAX_INCLUDE_DEPTH", "WHITE_SPACE", "LogicalLine", "LogicalReader", "Mark", "public_marks"]
 
 MAX_FILES: Final = 2000
 MAX_INCLUDE_DEPTH: Final = 100
@@ -54,12 +55,34 @@ class LogicalLine:
         start, place = self.marks[max(0, bisect_right(self.marks, offset, key=lambda mark: mark[0]) - 1)]
         return place.moved(offset - start)
 
+    @property
+    def is_public(self) -> bool:
+        """Whether all of it is known to hold no secret."""
+        return all(place.is_public for _, place in self.marks)
+
+    def as_public(self, *, free: bool = False) -> LogicalLine:
+        """The same line, known to hold no secret; see `public_marks`."""
+        return replace(self, marks=public_marks(self.marks, free=free))
+
     def marks_between(self, start: int, end: int, shift: int = 0) -> Iterator[Mark]:
         """The marks of `text[start:end]`, with offsets counted from `start` and moved by `shift`."""
         yield shift, self.place(start)
         for offset, place in self.marks:
             if start < offset < end:
                 yield offset - start + shift, place
+
+
+def public_marks(marks: Iterable[Mark], *, free: bool = False) -> tuple[Mark, ...]:
+    """Marks of a value that is known to hold no secret; physical lines that look like another setting stay hidden.
+
+    Args:
+        marks: those of the whole line; the first one is the setting itself.
+        free: see `looks_like_setting`.
+    """
+    return tuple(
+        (offset, place if number and looks_like_setting(place.source, free=free) else place._replace(shows=Shows.ALL))
+        for number, (offset, place) in enumerate(marks)
+    )
 
 
 @dataclass(slots=True)
@@ -78,7 +101,8 @@ class LogicalReader:
     """Reads a file line by line, and the files that `include` puts before its rest.
 
     Attributes:
-        report: gets the warnings about `#` and the included files that can't be read.
+        report: gets the included files that can't be read.
+        hashes: where a `#` without a space before it has started a comment since the caller last emptied the list.
         discarded: continued lines that an empty or comment line, or the end of everything, has thrown away since the
             caller last emptied the list. Dovecot doesn't say a word about them.
         files: where files are.
@@ -86,6 +110,7 @@ class LogicalReader:
 
     report: Report
     files: ConfigFiles = LOCAL_FILES
+    hashes: list[Place] = field(default_factory=list)
     discarded: list[LogicalLine] = field(default_factory=list)
     _stack: list[_File] = field(default_factory=list)
     _pending: list[str] = field(default_factory=list)
@@ -194,8 +219,13 @@ class LogicalReader:
         if not text or text[0] == "#":
             self._discard()
             return None
-        place = Place(self.path, self.number, len(raw) - len(text) + 1, raw)
-        text = self._without_comment(text, place).rstrip(WHITE_SPACE)
+        column = len(raw) - len(text) + 1
+        end = self._comment(text)
+        source = raw if end == len(text) else f"{raw[: column + end]}{MASK if text[end + 1 :].strip() else ''}"
+        place = Place(self.path, self.number, column, source, Shows.NOTHING if self._marks else Shows.NAME)
+        if end < len(text) and text[end - 1] not in WHITE_SPACE:
+            self.hashes.append(place.moved(end))
+        text = text[:end].rstrip(WHITE_SPACE)
         if text.endswith("\\"):
             part = text[:-1].rstrip(WHITE_SPACE)
             if part:
@@ -209,23 +239,15 @@ class LogicalReader:
         self._forget()
         return line
 
-    def _without_comment(self, text: str, place: Place) -> str:
+    @staticmethod
+    def _comment(text: str) -> int:
+        """Where the comment of a line starts, or its end."""
         position = 0
         while (special := _QUOTE_OR_HASH.search(text, position)) is not None:
             if special[0] == "#":
-                at = special.start()
-                if text[at - 1] not in WHITE_SPACE:
-                    self.report.warning(
-                        place.moved(at),
-                        "'#' starts a comment here although no space is before it; "
-                        "put the value in quotes if the '#' belongs to it, or add a space if it doesn't",
-                        dovecot=f"Configuration file {place.path} line {place.line}: Ambiguous '#' character in line, "
-                        "treating it as comment. Add a space before it to remove this warning.",
-                        stage=Stage.PARSE_WARNING,
-                    )
-                return text[:at]
+                return special.start()
             position = _after_quoted(text, special.end(), special[0])
-        return text
+        return len(text)
 
     def _discard(self) -> None:
         if self._pending:

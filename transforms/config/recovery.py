@@ -3,42 +3,64 @@
 from __future__ import annotations
 
 import re
+from typing import Final
 
-from dovebeam.transforms.config.blocks import ContextKind, is_in_secret_list
+from dovebeam.transforms.config.blocks import ContextKind, is_list, resolve_key
 from dovebeam.transforms.config.opening import close_block, open_block, open_broken
 from dovebeam.transforms.config.reader import LogicalLine
+from dovebeam.transforms.config.settings import BLOCKS, PLAIN_BLOCKS
 from dovebeam.transforms.config.state import ParserState
 from dovebeam.transforms.config.statements import BlockStart, StatementError
 from dovebeam.transforms.config.versions import assume_version
 
 __all__ = ["recover"]
 
+_OPENED: Final = "\n"
+"""What `recover` returns for a line that opened a block without its brace."""
+
 _ONLY_CLOSING = re.compile(r"[}\s]+\Z")
 
 
-def recover(state: ParserState, line: LogicalLine, error: StatementError, previous: str) -> None:
-    """Report a line that is no statement, and open or close the blocks that it was probably meant to."""
+def recover(state: ParserState, line: LogicalLine, error: StatementError, previous: str) -> str:
+    """Report a line that is not a statement, and open or close the blocks that it was probably meant to.
+
+    Args:
+        state: the parser's.
+        line: the line.
+        error: why it is not a statement.
+        previous: what this function returned for the line before, an empty string if that was a statement.
+    """
     text = line.text
     state.started, first = True, not state.started
     words = text.replace("{", " { ").split()
-    if text == "{" and previous and not previous.endswith(("{", "}")):  # the brace that the line before lacked
+    if text == "{" and previous == _OPENED:  # the brace that the line before lacked
+        return ""
+    if text == "{" and previous and not previous.endswith(("{", "}")):
         _open_again(state, line, previous)
-        return
+        return text
     if state.context.kind is not ContextKind.BROKEN:
-        secret = is_in_secret_list(state.context)
-        message = _explain(text, error.message)
-        state.error(line, line.place(error.offset), error.message, message=message, secret=secret)
+        state.error(line, line.place(error.offset), error.message, message=_explain(text, error.message))
     if first:
         assume_version(state)
     if _ONLY_CLOSING.match(text):
         for _ in range(min(text.count("}"), len(state.frames))):
             close_block(state, line)
-        return
+        return text
     if text.startswith("}") and state.frames:
         close_block(state, line)
         words = words[1:]
     if text.endswith("{") and words:
         _open_again(state, line, " ".join(words[:-1]))
+    elif "{" not in text and "=" not in text and _is_header(state, words):
+        _open_again(state, line, text)
+        return _OPENED
+    return text
+
+
+def _is_header(state: ParserState, words: list[str]) -> bool:
+    """Whether a line has all that opens a block of ours, but for the brace."""
+    name = resolve_key(state.context, words[0]) if words else ""
+    return (name in BLOCKS and len(words) == 2) or ((name in PLAIN_BLOCKS or is_list(name)) and len(words) == 1)
 
 
 def _open_again(state: ParserState, line: LogicalLine, header: str) -> None:

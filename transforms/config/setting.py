@@ -23,6 +23,18 @@ _DRIVERS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
 )
 """Beginnings of names, and the drivers that have such settings."""
 
+_MAY_HOLD_SECRETS: Final = frozenset(
+    {
+        "event_exporter_http_post_auth",
+        "event_exporter_http_post_url",
+        "event_exporter_http_post_oauth2_token_url",
+        "event_exporter_log_target",
+        "http_client_proxy_url",
+        "ssl_client_key_file",
+    }
+)
+"""Settings that are not for secrets: URLs, and those in which people write one by mistake."""
+
 
 @dataclass(frozen=True, slots=True)
 class Setting:
@@ -58,3 +70,8 @@ class Setting:
     def drivers(self) -> tuple[str, ...]:
         """The drivers that it is for; none if it is for all, or not for exporters."""
         return next((drivers for start, drivers in _DRIVERS.items() if self.name.startswith(start)), ())
+
+    @property
+    def is_public(self) -> bool:
+        """Whether its value is known to hold no secret, so that messages may repeat it, right or wrong."""
+        return not self.secret and self.name not in _MAY_HOLD_SECRETS

@@ -111,7 +111,7 @@ _CLIENT: Final = (
         "how long an idle connection is kept; 0 keeps it until the server closes it, 118 s at most",
     ),
     Setting("http_client_proxy_url", _S, "", "URL of an HTTP proxy; proxies of the environment are never used"),
-    Setting("http_client_proxy_username", _S, "", "user name for the proxy, or a reference to it"),
+    Setting("http_client_proxy_username", _S, "", "user name for the proxy", secret=True),
     Setting("http_client_proxy_password", _S, "", "password for the proxy", secret=True),
     Setting(
         "http_client_proxy_socket_path", _S, "", "UNIX socket of a proxy; refused, since dovebeam supports none"

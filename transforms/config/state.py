@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from dovebeam.transforms.config.blocks import Context, ContextKind
+from dovebeam.transforms.config.disclosure import MASK
 from dovebeam.transforms.config.files import ConfigFiles
 from dovebeam.transforms.config.includes import TooLargeError
-from dovebeam.transforms.config.places import Place, Report, Stage, at_line, is_secret_name
-from dovebeam.transforms.config.reader import LogicalLine, LogicalReader
+from dovebeam.transforms.config.places import Place, Report, Stage, at_line
+from dovebeam.transforms.config.reader import LogicalLine, LogicalReader, public_marks
 from dovebeam.transforms.config.statements import Assignment, StatementError, ValueKind
 from dovebeam.transforms.config.values import Value, value_of
 
@@ -97,7 +98,6 @@ class ParserState:
         *,
         message: str = "",
         suggestion: str = "",
-        secret: bool = False,
     ) -> None:
         """Report an error for which Dovecot prints `text` with the current line.
 
@@ -107,7 +107,6 @@ class ParserState:
             text: Dovecot's message without its prefix.
             message: our own, if Dovecot's doesn't say enough.
             suggestion: what to write instead.
-            secret: the line must not be shown.
         """
         number = self.reader.number if self.reader.path == line.path else line.number
         self.report.error(
@@ -115,7 +114,6 @@ class ParserState:
             message or text,
             dovecot=at_line(line.path, number, text),
             suggestion=suggestion,
-            secret=secret,
         )
 
     def note(self, line: LogicalLine, place: Place, text: str, *, message: str, suggestion: str = "") -> None:
@@ -123,13 +121,12 @@ class ParserState:
         dovecot = at_line(line.path, line.number, text)
         self.report.warning(place, message, dovecot=dovecot, suggestion=suggestion, stage=Stage.PARSE)
 
-    def read_value(self, statement: Assignment, *, ours: bool, secret: bool = False) -> Value | None:
+    def read_value(self, statement: Assignment, *, ours: bool) -> Value | None:
         """The value of an assignment, `None` if it has an escape that doesn't exist, which is reported.
 
         Args:
             statement: not a heredoc.
             ours: the value is used, so the mistake is an error and not just a warning.
-            secret: the line must not be shown.
         """
         try:
             return value_of(statement, self.environ)
@@ -140,8 +137,7 @@ class ParserState:
                 "Write \\\\ for a backslash, or leave out the outer quotes"
             )
             if ours:
-                secret = secret or is_secret_name(statement.key)
-                self.error(statement.line, place, error.message, message=message, secret=secret)
+                self.error(statement.line, place, error.message, message=message)
             else:
                 self.note(statement.line, place, error.message, message=message)
             return None
@@ -152,20 +148,17 @@ class ParserState:
         lines = self.reader.heredoc(marker)
         if lines is None:
             place = line.place(statement.value_at)
-            message = f"the heredoc has no end: no later line of the file is exactly '{marker}'"
-            self.error(line, place, f"Missing {marker}", message=message)
+            shown = marker if line.is_public else MASK
+            message = f"the heredoc has no end: no later line of the file is exactly '{shown}'"
+            self.error(line, place, f"Missing {shown}", message=message)
             return None
-        marks = []
+        marks = [(0, line.place(statement.value_at))]
         length = 0
         for text, place in lines:
             marks.append((length, place))
             length += len(text) + 1
-        return Value(
-            "".join(f"{text}\n" for text, _ in lines),
-            tuple(marks) or ((0, line.place(statement.value_at)),),
-            (),
-            ValueKind.HEREDOC,
-        )
+        known = public_marks(marks, free=True) if line.is_public else tuple(marks)
+        return Value("".join(f"{text}\n" for text, _ in lines), known[1:] or known, (), ValueKind.HEREDOC)
 
 
 def file_text(report: Report, files: ConfigFiles, key: str, value: Value) -> str | None:
@@ -180,8 +173,9 @@ def file_text(report: Report, files: ConfigFiles, key: str, value: Value) -> str
     try:
         return files.read(value.file, limit=MAX_VALUE_CHARS).partition("\0")[0]
     except (OSError, TooLargeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        message = f"{key}: Can't open file {value.file}: {reason}"
+        shown = value.file if value.is_public else MASK
+        reason = error.strerror if isinstance(error, OSError) else str(error).replace(value.file, shown)
+        message = f"{key}: Can't open file {shown}: {reason}"
         place = value.place
         report.error(place, message, dovecot=at_line(place.path, place.line, message), stage=Stage.EXPAND)
         return None

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from dovebeam.transforms.config.blocks import Context, ContextKind, completions, is_list
+from dovebeam.transforms.config.disclosure import MASK, is_name, shown_name
 from dovebeam.transforms.config.foreign import is_other_part
 from dovebeam.transforms.config.hints import did_you_mean, near_miss
 from dovebeam.transforms.config.legacy import OLD_SECTIONS, old_setting, old_top_setting
-from dovebeam.transforms.config.places import is_secret_name
 from dovebeam.transforms.config.settings import BLOCKS, PLAIN_BLOCKS, SETTINGS, settings_of
 from dovebeam.transforms.config.state import ParserState
 from dovebeam.transforms.config.statements import Assignment, BlockStart
@@ -39,9 +39,9 @@ def unknown_setting(state: ParserState, context: Context, statement: Assignment,
     """
     line, key = statement.line, statement.key
     place = line.place(1 if statement.key_quoted else 0)
-    secret = is_secret_name(key)
-    text = f"{key}: Unknown setting: {key}{_tried_for_setting(context, key)}"
-    known_nowhere = f"unknown setting '{key}'"
+    shown = shown_name(key) if state.suggestions_left > 0 or is_name(key) else MASK
+    text = f"{shown}: Unknown setting: {shown}{_tried_for_setting(context, shown)}"
+    known_nowhere = f"unknown setting '{shown}'"
     if context.kind is ContextKind.FOREIGN:
         return ""
     if not is_ours(context):
@@ -54,7 +54,7 @@ def unknown_setting(state: ParserState, context: Context, statement: Assignment,
             suggestion = f"write it inside a block: {block} NAME {{, or outside as {block}_{key}"
             state.error(line, place, text, message=f"'{key}' stands outside any {block} block", suggestion=suggestion)
         elif meant or key.startswith(_OUR_PREFIXES):
-            state.error(line, place, text, message=known_nowhere, suggestion=did_you_mean(meant), secret=secret)
+            state.error(line, place, text, message=known_nowhere, suggestion=did_you_mean(meant))
         elif not is_other_part(key):
             state.note(
                 line, place, text, message=f"{known_nowhere}; Dovecot would refuse it, event export doesn't need it"
@@ -67,11 +67,11 @@ def unknown_setting(state: ParserState, context: Context, statement: Assignment,
         return ""
     meant = _meant(state, key, _setting_names(context))
     if not meant and is_other_part(key):
-        state.report.warning(place, f"'{key}' has no effect inside {context.key}", secret=secret)
+        state.report.warning(place, f"'{shown}' has no effect inside {context.key}")
         return ""
     where = f" in {context.key} {context.name}".rstrip()
     suggestion = did_you_mean(meant) or _shorter_than_ours(context, key)
-    state.error(line, place, text, message=known_nowhere + where, suggestion=suggestion, secret=secret)
+    state.error(line, place, text, message=known_nowhere + where, suggestion=suggestion)
     return next((n for n in completions(context, meant) if n in SETTINGS or n in BLOCKS), "") if meant else ""
 
 
@@ -84,7 +84,8 @@ def unknown_block(state: ParserState, context: Context, statement: BlockStart) -
     """
     line, key = statement.line, statement.key
     place = line.place(0)
-    text = f"Unknown section name: {key}{_tried_for_block(context, key)}"
+    shown = shown_name(key) if state.suggestions_left > 0 or is_name(key) else MASK
+    text = f"Unknown section name: {shown}{_tried_for_block(context, shown)}"
     if context.kind is ContextKind.FOREIGN:
         return None
     if not is_ours(context):
@@ -99,18 +100,18 @@ def unknown_block(state: ParserState, context: Context, statement: BlockStart) -
             state.error(line, place, text, message=message)
             return ""
         if meant:
-            state.error(line, place, text, message=f"unknown block '{key}'", suggestion=did_you_mean(meant))
+            state.error(line, place, text, message=f"unknown block '{shown}'", suggestion=did_you_mean(meant))
             return meant
         state.note(
-            line, place, text, message=f"unknown block '{key}'; Dovecot would refuse it, event export doesn't need it"
+            line, place, text, message=f"unknown block '{shown}'; Dovecot would refuse it, event export doesn't need it"
         )
         return None
     meant = _meant(state, key, _block_names(context))
     if not meant and is_other_part(key):
-        state.report.warning(place, f"a '{key}' block has no effect inside {context.key}")
+        state.report.warning(place, f"a '{shown}' block has no effect inside {context.key}")
         return None
     where = f" in {context.key} {context.name}".rstrip()
-    state.error(line, place, text, message=f"unknown block '{key}'{where}", suggestion=did_you_mean(meant))
+    state.error(line, place, text, message=f"unknown block '{shown}'{where}", suggestion=did_you_mean(meant))
     return next((n for n in completions(context, meant) if n in BLOCKS or n in SETTINGS or n in PLAIN_BLOCKS), "")
 
 

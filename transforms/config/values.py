@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from dovebeam.transforms.config.disclosure import MASK
 from dovebeam.transforms.config.includes import beside
 from dovebeam.transforms.config.places import Place
 from dovebeam.transforms.config.reader import LogicalLine, Mark
@@ -46,6 +47,7 @@ class Value:
         names: what the references name, in the order of their numbers.
         kind: how it was written.
         file: for `ValueKind.FILE` the path, whose content is read only if the value is used.
+        from_outside: whether a part of it comes from the environment.
     """
 
     text: str
@@ -53,6 +55,12 @@ class Value:
     names: tuple[str, ...] = ()
     kind: ValueKind = ValueKind.LITERAL
     file: str = ""
+    from_outside: bool = False
+
+    @property
+    def is_public(self) -> bool:
+        """Whether the text is known to hold no secret, so that messages may repeat it."""
+        return not self.from_outside and all(place.is_public for _, place in self.marks)
 
     @property
     def place(self) -> Place:
@@ -64,14 +72,13 @@ class Value:
         start, place = self.marks[max(0, bisect_right(self.marks, offset, key=lambda mark: mark[0]) - 1)]
         return place.moved(offset - start)
 
-    def hidden(self) -> Value:
-        """The same value, whose places show nothing of their lines."""
-        marks = tuple((offset, place._replace(source="***")) for offset, place in self.marks)
-        return Value(self.text, marks, self.names, self.kind, self.file)
+    def without_secret(self, message: str) -> str:
+        """A message that repeats the text, with `***` in its place unless it is known to be no secret."""
+        return message if self.is_public or not self.text else message.replace(self.text, MASK)
 
     def with_text(self, text: str) -> Value:
         """The value with another text, all of which stands where this value starts."""
-        return Value(text, ((0, self.place),), (), self.kind, self.file)
+        return Value(text, ((0, self.place),), (), self.kind, self.file, self.from_outside)
 
 
 def value_of(assignment: Assignment, environ: Mapping[str, str]) -> Value:
@@ -179,4 +186,5 @@ def _with_variables(line: LogicalLine, at: int, text: str, environ: Mapping[str,
         pieces.append(word)
         length += len(word) + 1
         position = separator.end() if separator else len(text) + 1
-    return Value(" ".join(pieces), tuple(marks), tuple(names), ValueKind.VARIABLE)
+    outside = "$ENV:" in text
+    return Value(" ".join(pieces), tuple(marks), tuple(names), ValueKind.VARIABLE, from_outside=outside)
