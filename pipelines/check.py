@@ -34,7 +34,8 @@ def main(argv: Sequence[str], prog: str = "dovebeam check") -> int:
 
 
 def _run(options: CheckOptions) -> int:
-    from dovebeam.pipelines.checking.findings import examine  # noqa: PLC0415  not for --help
+    from dovebeam.pipelines.checking.findings import examine, with_name_advice  # noqa: PLC0415  not for --help
+    from dovebeam.pipelines.checking.names import SeenNames  # noqa: PLC0415
 
     findings = examine(options.config, here=options.here)
     sample = None
@@ -47,6 +48,7 @@ def _run(options: CheckOptions) -> int:
         except SourceError as error:
             say(str(error))
             return ExitCode.FAILED
+    findings = with_name_advice(findings, sample.seen if sample else SeenNames())
     _show(findings, sample, options)
     if sample is not None and sample.damaged:
         for uri, damage in sample.damaged:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from dovebeam.pipelines.checking.filter_advice import filter_advice
 from dovebeam.transforms.config import DRIVER_NAMES, Config, Exporter, SourcePlace
 from dovebeam.transforms.errors import ConfigProblem
-from dovebeam.transforms.event import LOG_TYPES
 
 __all__ = ["advice"]
 
@@ -24,21 +24,7 @@ def advice(config: Config, path: str) -> list[ConfigProblem]:
     """
     if not any(metric.exporter for metric in config.metrics):
         return [ConfigProblem(path, 0, 0, "", _NO_EXPORTER)]
-    return [*_never_true(config), *_unused(config), *_of_other_drivers(config)]
-
-
-def _never_true(config: Config) -> Iterator[ConfigProblem]:
-    """Comparisons with what Dovecot knows of an event, but exports nothing of."""
-    for metric in config.metrics:
-        for comparison in metric.filter.comparisons:
-            if comparison.key == "source_location":
-                what = "source locations"
-            elif comparison.key == "category" and comparison.value in LOG_TYPES:
-                what = "log levels"
-            else:
-                continue
-            message = f"metric {metric.name}: {comparison} is true of no exported event, since exports hold no {what}"
-            yield metric.place.problem(message)
+    return [*filter_advice(config), *_unused(config), *_of_other_drivers(config)]
 
 
 def _unused(config: Config) -> Iterator[ConfigProblem]:

@@ -7,13 +7,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from dovebeam.pipelines.checking.advice import advice
+from dovebeam.pipelines.checking.names import SeenNames, name_advice
 from dovebeam.pipelines.jobs.drivers import examine_drivers
 from dovebeam.transforms.config import Config
 from dovebeam.transforms.config_files import read_config
 from dovebeam.transforms.drivers import Driver
 from dovebeam.transforms.errors import ConfigProblem
 
-__all__ = ["Findings", "examine"]
+__all__ = ["Findings", "examine", "with_name_advice"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,13 @@ def examine(paths: Sequence[str], *, here: bool) -> Findings:
     found = examine_drivers(config, here=here)
     warnings = [*config.warnings, *found.missing, *found.warnings, *([] if errors else advice(config, paths[0]))]
     return Findings(config, found.drivers, (*errors, *_elsewhere(found.errors, errors)), tuple(warnings))
+
+
+def with_name_advice(findings: Findings, seen: SeenNames) -> Findings:
+    """The findings, with warnings about names that neither Dovecot nor the events of an input have."""
+    if findings.errors:
+        return findings
+    return dataclasses.replace(findings, warnings=(*findings.warnings, *name_advice(findings.config, seen)))
 
 
 def _usable(config: Config) -> Config:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
+from dovebeam.pipelines.checking.names import SeenNames
 from dovebeam.pipelines.options.arguments import DEFAULT_MAX_LINE_BYTES, UsageError
 from dovebeam.pipelines.options.check import CheckOptions
 from dovebeam.pipelines.terminal.logs import say
@@ -74,6 +75,7 @@ class Sample:
         bad: the first of these.
         trials: the events given one by one.
         damaged: files that could not be read whole, with the reasons.
+        seen: the names that all these events had.
     """
 
     metrics: Sequence[MetricCount]
@@ -83,6 +85,7 @@ class Sample:
     bad: list[Reject] = field(default_factory=list)
     trials: list[Trial] = field(default_factory=list)
     damaged: list[tuple[str, str]] = field(default_factory=list)
+    seen: SeenNames = field(default_factory=SeenNames)
 
 
 def take_sample(config: Config, options: CheckOptions) -> Sample:
@@ -95,6 +98,7 @@ def take_sample(config: Config, options: CheckOptions) -> Sample:
     unnamed = accepts_unnamed([metric.filter for metric in config.metrics])
     sample = Sample([MetricCount(metric) for metric in _chosen(config, options.metric)])
     sample.trials.extend(_try(line, config, sample.metrics, unnamed=unnamed) for line in options.event)
+    sample.seen.add(trial.event for trial in sample.trials)
     for count in sample.metrics:
         count.profile = Profile(count.metric.filter) if options.explain else None
     left = options.max_events
@@ -150,6 +154,7 @@ def _batches(path: str, options: CheckOptions, sample: Sample, limit: int | None
 
 
 def _count(events: Sequence[Event], sample: Sample, *, unnamed: bool) -> None:
+    sample.seen.add(events)
     looked_at = events if unnamed else [event for event in events if event.name is not None]
     sample.unnamed += len(events) - len(looked_at)
     for count in sample.metrics:

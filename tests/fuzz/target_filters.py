@@ -28,7 +28,7 @@ def targets(_folder: Path) -> list[Target]:
 
 
 def filter_check(events: list[Event]) -> Callable[[bytes], None]:
-    """A filter that parses matches without an exception, and its canonical text is the same filter."""
+    """A filter that parses matches without an exception, and its canonical text is the same filter; verdicts on it are true."""
 
     def check(text: bytes) -> None:
         try:
@@ -38,7 +38,11 @@ def filter_check(events: list[Event]) -> Callable[[bytes], None]:
             assert str(error)
             return
         assert parse_filter(str(parsed)) == parsed
-        for event in events:
-            parsed.matches(event)
+        assert parse_filter(parsed.explicit) == parsed
+        verdict = parsed.verdict
+        matched = [parsed.matches(event) for event in events]
+        assert verdict.can_match or not any(matched)
+        assert verdict.can_fail or all(matched)
+        assert parsed.mixed in (False, True)
 
     return check

@@ -64,6 +64,7 @@ def _metric(
         exporter_include=tuple(part for part in INCLUDE_PARTS if part in include),
         exporter_include_written=include,
         fields=_list("metric_fields", contexts, entries),
+        known_names=_list("metric_known_names", contexts, entries),
         description=settings.text("metric_description"),
         group_by=_group_by(contexts, entries),
         settings=settings,

@@ -203,6 +203,7 @@ class Metric:
         group_by: levels of sub-metrics.
         settings: name, exporter and description by their full names, also as they were written.
         place: where the block was first opened.
+        known_names: names that `dovebeam check` does not warn about, wildcards in them.
     """
 
     name: str
@@ -217,6 +218,7 @@ class Metric:
     group_by: tuple[GroupBy, ...]
     settings: Settings
     place: SourcePlace
+    known_names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

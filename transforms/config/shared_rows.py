@@ -34,6 +34,12 @@ _METRIC: Final = (
         "metric_fields", Kind.BOOL_LIST, "",
         "if not empty, only these fields of an event are exported, and statistics are kept on them",
     ),
+    Setting(
+        "metric_known_names", Kind.BOOL_LIST, "",
+        "names of events, fields and categories that plugins or Lua scripts add, with the wildcards `*` and `?`; "
+        "`dovebeam check` does not warn about them",
+        extension=True,
+    ),
     Setting("metric_description", _S, "", "help text of the statistics; it changes nothing in an export"),
 )  # fmt: skip
 

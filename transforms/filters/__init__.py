@@ -8,20 +8,24 @@ from dovebeam.transforms.filters.nodes import And, Comparison, Node, Not, Or
 from dovebeam.transforms.filters.profile import ComparisonCount, Profile
 from dovebeam.transforms.filters.text import unescape
 from dovebeam.transforms.filters.values import escape_value
+from dovebeam.transforms.filters.verdicts import Contradiction, NeverTrue, Verdict
 
 __all__ = [
     "And",
     "Comparison",
     "ComparisonCount",
+    "Contradiction",
     "Dispatcher",
     "Explanation",
     "Filter",
     "FilterWarning",
     "Finding",
+    "NeverTrue",
     "Node",
     "Not",
     "Or",
     "Profile",
+    "Verdict",
     "accepts_unnamed",
     "escape_value",
     "explain",

@@ -12,10 +12,12 @@ from typing import Final, Literal, NamedTuple
 from dovebeam.transforms.filters.leaves import exact_name, may_warn
 from dovebeam.transforms.filters.nodes import And, Comparison, Node, Not, Or, comparisons, fold_tree
 from dovebeam.transforms.filters.text import has_wildcard
+from dovebeam.transforms.filters.tokens import AND, OR, scan
 from dovebeam.transforms.filters.wildcards import compile_wildcard
 
-__all__ = ["OTHER", "Outlook", "mentioned_names", "name_patterns", "outlook", "requires_name"]
+__all__ = ["OTHER", "Outlook", "mentioned_names", "mixes_keywords", "name_patterns", "outlook", "requires_name"]
 
+_OPERATORS: Final = ("'='", "'<'", "'>'")
 OTHER: Final = False  # any name that no comparison of the filter mentions, or none
 
 
@@ -46,6 +48,23 @@ def mentioned_names(root: Node) -> frozenset[str]:
 def name_patterns(root: Node) -> tuple[str, ...]:
     """The wildcard patterns of `event=` comparisons."""
     return tuple(node.value for node in comparisons(root) if node.key == "event" and has_wildcard(node.value))
+
+
+def mixes_keywords(text: str) -> bool:
+    """Whether AND and OR join operands of one pair of parentheses, or of the whole filter. `text` is a valid filter."""
+    joined: list[str] = [""]
+    before = ""
+    for token in scan(text):
+        if token.kind == "'('":
+            joined.append("")
+        elif token.kind == "')'":
+            joined.pop()
+        elif token.kind in (AND, OR) and before not in _OPERATORS:  # after an operator it is a value
+            if joined[-1] not in ("", token.kind):
+                return True
+            joined[-1] = token.kind
+        before = token.kind
+    return False
 
 
 def outlook(root: Node, name: str | Literal[False]) -> Outlook:

@@ -13,6 +13,7 @@ from dovebeam.transforms.filters.compiler import Step, compile_matcher, compile_
 from dovebeam.transforms.filters.mismatches import FilterWarning, Mismatches
 from dovebeam.transforms.filters.nodes import Comparison, Node, render
 from dovebeam.transforms.filters.parser import parse_tree
+from dovebeam.transforms.filters.verdicts import Verdict, judge
 
 __all__ = ["Filter", "parse_filter"]
 
@@ -60,6 +61,23 @@ class Filter:
         if analysis.outlook(self.root, analysis.OTHER).can_match:
             return None
         return analysis.mentioned_names(self.root)
+
+    @cached_property
+    def verdict(self) -> Verdict:
+        """What is certain before any event is seen: whether it can match, whether it can fail, and why not."""
+        if self.root is None:
+            return Verdict(can_match=False, can_fail=True, never_true=(), contradictions=())
+        return judge(self.root)
+
+    @property
+    def mixed(self) -> bool:
+        """Whether AND and OR stand beside each other without parentheses. They bind alike, from the left."""
+        return self.root is not None and analysis.mixes_keywords(self.text)
+
+    @property
+    def explicit(self) -> str:
+        """Canonical text with parentheses around each AND and OR inside another."""
+        return "" if self.root is None else render(self.root, explicit=True)
 
     @cached_property
     def _canonical(self) -> str:

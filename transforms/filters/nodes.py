@@ -91,8 +91,13 @@ def comparisons(root: Node) -> tuple[Comparison, ...]:
     return tuple(node for node in _postorder(root) if isinstance(node, Comparison))
 
 
-def render(root: Any) -> str:
-    """The canonical text: no redundant parentheses, words without quotes where possible."""
+def render(root: Any, *, explicit: bool = False) -> str:
+    """The canonical text: words without quotes where possible, and no redundant parentheses.
+
+    Args:
+        root: a node.
+        explicit: whether a chain that begins with another one shows that in parentheses, which parse to the same tree.
+    """
     pieces: list[str] = []
     pending: list[Node | str] = [root]
     while pending:
@@ -105,18 +110,19 @@ def render(root: Any) -> str:
             pieces.append("NOT ")
             pending.extend(_in_parentheses(item.operand))
         else:
-            pending.extend(_chain(item))
+            pending.extend(_chain(item, explicit=explicit))
     return "".join(pieces)
 
 
-def _chain(node: And | Or) -> list[Node | str]:
+def _chain(node: And | Or, *, explicit: bool) -> list[Node | str]:
     """What to render for a chain, last piece first. A leading operand needs no parentheses: everything binds left."""
     keyword = " AND " if isinstance(node, And) else " OR "
     pending: list[Node | str] = []
     for operand in reversed(node.operands[1:]):
         pending.extend(_in_parentheses(operand))
         pending.append(keyword)
-    pending.append(node.operands[0])
+    first = node.operands[0]
+    pending.extend(_in_parentheses(first) if explicit else [first])
     return pending
 
 

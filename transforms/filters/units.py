@@ -10,14 +10,14 @@ from typing import Final
 
 from dovebeam.transforms.values import INT64_MAX, INT64_MIN
 
-__all__ = ["parse_integer", "parse_interval", "parse_size"]
+__all__ = ["INTERVAL_UNITS_MSEC", "MAX_INTERVAL_MSEC", "SIZE_UNITS", "parse_integer", "parse_interval", "parse_size"]
 
 _UINT64_MAX: Final = 2**64 - 1
-_MAX_INTERVAL_MSEC: Final = 2**32 - 1
+MAX_INTERVAL_MSEC: Final = 2**32 - 1
 _INTEGER: Final = re.compile(r"(-?)([0-9]+)")
 _AMOUNT: Final = re.compile(r"([0-9]+) *([A-Za-z]*)")
 
-_SIZE_UNITS: Final[dict[str, int]] = {"": 1, "b": 1} | {
+SIZE_UNITS: Final[dict[str, int]] = {"": 1, "b": 1} | {
     letter + rest: 1024**power for power, letter in enumerate("kmgt", 1) for rest in ("", "i", "b", "ib")
 }
 
@@ -26,7 +26,7 @@ def _prefixes(words: str, shortest: int) -> set[str]:
     return {word[:length] for word in words.split() for length in range(shortest, len(word) + 1)}
 
 
-_INTERVAL_UNITS_MSEC: Final[dict[str, int]] = {
+INTERVAL_UNITS_MSEC: Final[dict[str, int]] = {
     spelling: msec
     for words, shortest, msec in (
         ("msecs mseconds", 2, 1),
@@ -53,7 +53,7 @@ def parse_integer(text: str) -> int | None:
 
 def parse_size(text: str) -> int | None:
     """Bytes, up to 2^64 - 1, or None if `text` is not a size. `M` alone counts as megabytes here."""
-    amount, factor = _split(text, _SIZE_UNITS)
+    amount, factor = _split(text, SIZE_UNITS)
     if amount is None or factor is None or amount * factor > _UINT64_MAX:
         return None
     return amount * factor
@@ -61,8 +61,8 @@ def parse_size(text: str) -> int | None:
 
 def parse_interval(text: str) -> int | None:
     """Microseconds, or None if `text` is not an interval or is more than 2^32 - 1 milliseconds."""
-    amount, msec = _split(text, _INTERVAL_UNITS_MSEC)
-    if amount is None or msec is None or amount * msec > _MAX_INTERVAL_MSEC:
+    amount, msec = _split(text, INTERVAL_UNITS_MSEC)
+    if amount is None or msec is None or amount * msec > MAX_INTERVAL_MSEC:
         return None
     return amount * msec * 1_000
 

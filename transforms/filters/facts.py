@@ -1,0 +1,179 @@
+"""One comparison as a fact about an event: whether it can be true at all, and whether two can be true together.
+
+Facts hold for the events of an export: log levels and source locations are not in them, and the fields that Dovecot
+sets have its types. Of any other field nothing is assumed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from dovebeam.transforms.event import LOG_TYPES, Event
+from dovebeam.transforms.filters.fieldtests import Judges, number_bounds
+from dovebeam.transforms.filters.globs import Budget, may_share_a_text
+from dovebeam.transforms.filters.mismatches import Mismatches
+from dovebeam.transforms.filters.nodes import Comparison
+from dovebeam.transforms.filters.reasons import reason_for
+from dovebeam.transforms.filters.text import fold, has_wildcard, to_text, unescape
+from dovebeam.transforms.filters.values import Value, classify
+from dovebeam.transforms.filters.wildcards import compile_wildcard
+from dovebeam.transforms.values import IPAddress, Timestamp
+from dovebeam.transforms.values.catalogue import CATALOGUE, FieldType
+from dovebeam.transforms.values.event_names import FIELDS
+
+__all__ = ["Fact", "fact_of", "types_of"]
+
+_MIXED: Final = frozenset({"error_code", "status", "id"})  # integers in some events and strings in others
+_ANY: Final[tuple[type, ...]] = (str, int, IPAddress, Timestamp, list)
+_TYPES: Final[dict[FieldType, tuple[type, ...]]] = {
+    "str": (str,),
+    "int": (int,),
+    "ip": (IPAddress, str),  # as text in the events of some connections
+    "timestamp": (Timestamp,),
+    "strlist": (list,),
+}
+_Shape = Literal["exact", "pattern", "range", "other"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fact:
+    """A comparison that is true or is false.
+
+    Attributes:
+        comparison: the comparison.
+        reason: why it is never true; empty if it can be.
+        shape: how its value can be compared with that of another fact about the same key.
+        text: of an exact value and of a pattern, in lower case where case does not count.
+        low: smallest integer of a range.
+        high: largest integer of a range.
+    """
+
+    comparison: Comparison
+    reason: str = ""
+    shape: _Shape = "other"
+    text: str = ""
+    low: int = 0
+    high: int = 0
+
+    def excludes(self, other: Fact, budget: Budget) -> bool:
+        """Whether no event makes both true; False if that is not certain."""
+        if self.comparison.key != other.comparison.key or "other" in (self.shape, other.shape):
+            return False
+        if self.shape == other.shape == "range":
+            return self.high < other.low or other.high < self.low
+        if self.shape == other.shape == "exact":
+            return self.text != other.text
+        if "range" in (self.shape, other.shape):
+            return False
+        if self.shape == other.shape == "pattern":
+            return not may_share_a_text(self.text, other.text, budget)
+        exact, pattern = (self, other) if self.shape == "exact" else (other, self)
+        if not exact.text and exact.comparison.key != "event":  # a field that is empty or missing matches no pattern
+            return True
+        return not compile_wildcard(pattern.text, ignore_case=False)(exact.text)
+
+    def implies(self, other: Fact) -> bool:
+        """Whether `other` is true of every event of which this is; False if that is not certain."""
+        one, two = self.comparison, other.comparison
+        if (one.key, one.operator, one.value) == (two.key, two.operator, two.value):
+            return True
+        if one.key != "event" or two.key != "event" or self.shape != "exact":
+            return False
+        if other.shape == "exact":
+            return self.text == other.text
+        return other.shape == "pattern" and compile_wildcard(other.text, ignore_case=False)(self.text)
+
+
+def types_of(key: str) -> tuple[type, ...]:
+    """The types that the values of a field can have in exported events."""
+    if key == "duration":
+        return (int,)
+    if key in _MIXED:
+        return (int, str)
+    return _TYPES[CATALOGUE.field_type(key, None)] if key in FIELDS else _ANY
+
+
+def fact_of(comparison: Comparison) -> Fact:
+    """What is known of a comparison before any event is seen."""
+    special = _SPECIAL.get(comparison.key)
+    if special is not None:
+        return special(comparison)
+    value, types = classify(comparison.value), types_of(comparison.key)
+    may_be_missing = comparison.key != "duration" and value.is_empty
+    if not may_be_missing and (_is_always_refused(comparison, value, types) or _is_no_address(value, types)):
+        return Fact(comparison, reason_for(comparison, value, types))
+    if len(types) > 1 and types is not _TYPES["ip"]:
+        return Fact(comparison)
+    return _shaped(comparison, value, types[0])
+
+
+def _is_always_refused(comparison: Comparison, value: Value, types: tuple[type, ...]) -> bool:
+    """Whether Dovecot refuses this comparison, with a warning, for each type that the field can have."""
+    for type_ in types:
+        recorder = _Recorder()
+        _ = Judges(comparison, value, recorder)[type_]
+        if not recorder.refused:
+            return False
+    return True
+
+
+class _Recorder(Mismatches):
+    """Notes whether a comparison is refused for a type, whatever the value."""
+
+    __slots__ = ("refused",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.refused = False
+
+    def refuse(self, code: str, comparison: Comparison, value: Value) -> Callable[[Any, Event], bool]:
+        self.refused = True
+        return super().refuse(code, comparison, value)
+
+
+def _is_no_address(value: Value, types: tuple[type, ...]) -> bool:
+    """Whether an address is compared with what cannot be the text of one."""
+    return types is _TYPES["ip"] and value.kind in ("integer", "literal", "ambiguous")
+
+
+def _is_one_address(value: Value) -> bool:
+    """Whether a value is a single IPv4 address, which is equal to no other one in any form."""
+    return value.kind == "ip" and "/" not in value.text and ":" not in value.text
+
+
+def _shaped(comparison: Comparison, value: Value, type_: type) -> Fact:
+    """The value of a field that never has more than one, so that two facts about it can exclude each other."""
+    is_pattern = value.kind in ("pattern", "numeric pattern")
+    if type_ is int and value.kind == "integer":
+        low, high = number_bounds(comparison.operator, value.number)
+        return Fact(comparison, shape="range", low=low, high=high)
+    if comparison.operator != "=" or (type_ is IPAddress and not _is_one_address(value)):
+        return Fact(comparison)
+    if type_ not in (str, int, IPAddress):
+        return Fact(comparison)
+    return Fact(comparison, shape="pattern" if is_pattern else "exact", text=to_text(fold(value.text)))
+
+
+def _name_fact(comparison: Comparison) -> Fact:
+    if has_wildcard(comparison.value):
+        return Fact(comparison, shape="pattern", text=comparison.value)
+    return Fact(comparison, shape="exact", text=unescape(comparison.value))
+
+
+def _category_fact(comparison: Comparison) -> Fact:
+    if comparison.value in LOG_TYPES:
+        return Fact(comparison, "exports hold no log levels")
+    if not unescape(comparison.value):
+        return Fact(comparison, "no category has an empty name")
+    if has_wildcard(comparison.value):
+        return Fact(comparison, "there are no wildcards in categories: name one category, or several with OR")
+    return Fact(comparison)
+
+
+_SPECIAL: Final[dict[str, Callable[[Comparison], Fact]]] = {
+    "event": _name_fact,
+    "category": _category_fact,
+    "source_location": lambda comparison: Fact(comparison, "exports hold no source locations"),
+}
