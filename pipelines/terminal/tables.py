@@ -1,17 +1,22 @@
-"""Tables for people: aligned text for pipes and files, the same with some colour on a terminal."""
+"""Tables for people: aligned text for pipes and files; on a terminal in colour, and in its width."""
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Iterator, Sequence
+from itertools import zip_longest
 from typing import Final, NamedTuple, TextIO
 
 from dovebeam.pipelines.terminal.standard_streams import mute_stdout
 from dovebeam.transforms.drivers.system_errors import delivery_error
 
-__all__ = ["Table", "number", "printable", "show_tables", "text_of"]
+__all__ = ["Table", "fitted", "number", "printable", "show_tables", "text_of"]
 
 _GAP: Final = "  "
+_USUAL_WIDTH: Final = 80
+_MIN_TEXT_CHARS: Final = 12
 
 
 class Table(NamedTuple):
@@ -33,7 +38,7 @@ def show_tables(tables: Sequence[Table], out: TextIO | None = None) -> None:
     out = sys.stdout if out is None else out
     try:
         if out.isatty():
-            _show_rich(tables, out)
+            _show_on_terminal(tables, out)
         else:
             out.write(text_of(tables))
         out.flush()
@@ -59,9 +64,13 @@ def printable(text: str) -> str:
 
 
 def _lines(table: Table) -> list[str]:
-    rows = [table.heads, *table.rows]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(table.heads))]
+    rows, widths = [table.heads, *table.rows], _widths(table)
     return [_GAP.join(_aligned(row, widths, table.numbers)).rstrip() for row in rows]
+
+
+def _widths(table: Table) -> list[int]:
+    rows = [table.heads, *table.rows]
+    return [max(len(row[column]) for row in rows) for column in range(len(table.heads))]
 
 
 def _aligned(row: Sequence[str], widths: Sequence[int], numbers: frozenset[int]) -> list[str]:
@@ -71,22 +80,77 @@ def _aligned(row: Sequence[str], widths: Sequence[int], numbers: frozenset[int])
     ]
 
 
-def _show_rich(tables: Sequence[Table], out: TextIO) -> None:
+def _show_on_terminal(tables: Sequence[Table], out: TextIO) -> None:
     from rich.console import Console  # noqa: PLC0415  only a terminal needs it
-    from rich.table import Table as RichTable  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
-    console = Console(file=out, highlight=False)
+    console, width = Console(file=out, highlight=False), _width_of(out)
     for table in tables:
-        if not table.rows:
+        for style, line in fitted(table, width):
+            console.print(Text(line, style), soft_wrap=True)
+        if table.rows:
+            console.print()
+
+
+def _width_of(out: TextIO) -> int:
+    """Columns of the terminal that `out` is."""
+    try:
+        return os.get_terminal_size(out.fileno()).columns or _USUAL_WIDTH
+    except (OSError, ValueError):
+        return _USUAL_WIDTH
+
+
+def fitted(table: Table, width: int) -> Iterator[tuple[str, str]]:
+    """The lines of a table for a terminal of so many columns, each with its style; nothing is left out.
+
+    As long as it fits, a row is a line. Then the last column of text is broken at its spaces. If that does not suffice,
+    each row becomes a block, a line for each of its cells.
+    """
+    widths = _widths(table)
+    texts = [column for column in range(len(table.heads)) if column not in table.numbers]
+    room = width - sum(widths) - len(_GAP) * (len(widths) - 1)
+    if room < 0 and texts:
+        widths[texts[-1]] = max(widths[texts[-1]] + room, _longest_word(table, texts[-1]))
+        room = width - sum(widths) - len(_GAP) * (len(widths) - 1)
+    if table.rows:
+        yield from _columns(table, widths, texts) if room >= 0 else _blocks(table)
+
+
+def _columns(table: Table, widths: Sequence[int], texts: Sequence[int]) -> Iterator[tuple[str, str]]:
+    for index, row in enumerate([table.heads, *table.rows]):
+        style = "bold" if not index else _style(table, row)
+        parts = [[cell] for cell in row]
+        if texts:
+            parts[texts[-1]] = _broken(row[texts[-1]], widths[texts[-1]])
+        for line in zip_longest(*parts, fillvalue=""):
+            yield style, _GAP.join(_aligned(line, widths, table.numbers)).rstrip()
+
+
+def _broken(text: str, width: int) -> list[str]:
+    return [text] if len(text) <= width else textwrap.wrap(text, width, break_on_hyphens=False)
+
+
+def _blocks(table: Table) -> Iterator[tuple[str, str]]:
+    for index, row in enumerate(table.rows):
+        if index:
+            yield "", ""
+        if len(row) == 2 and not table.heads[1]:
+            if not index:
+                yield "bold", table.heads[0]
+            yield _style(table, row), f"{row[0]}: {row[1]}"
             continue
-        shown = RichTable(box=None, pad_edge=False, header_style="bold")
-        for column, head in enumerate(table.heads):
-            shown.add_column(head, justify="right" if column in table.numbers else "left", no_wrap=True)
-        for row in table.rows:
-            shown.add_row(*(Text(cell) for cell in row), style="red" if _tells_of_rejects(table, row) else "")
-        console.print(shown)
-        console.print()
+        for head, cell in zip(table.heads, row, strict=True):
+            yield _style(table, row), f"{head}: {cell}" if len(row) > 1 else cell
+
+
+def _longest_word(table: Table, column: int) -> int:
+    """Characters of the longest word of a column, which is never broken."""
+    words = (word for row in [table.heads, *table.rows] for word in row[column].split())
+    return max([_MIN_TEXT_CHARS, *map(len, words)])
+
+
+def _style(table: Table, row: Sequence[str]) -> str:
+    return "red" if _tells_of_rejects(table, row) else ""
 
 
 def _tells_of_rejects(table: Table, row: Sequence[str]) -> bool:
