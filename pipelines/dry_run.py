@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import tempfile
 import uuid
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
@@ -28,6 +27,7 @@ from dovebeam.pipelines.terminal.logs import say
 from dovebeam.pipelines.terminal.tables import Table, number, show_tables
 from dovebeam.transforms.config import Config
 from dovebeam.transforms.dry_run import CountExports, ExportSum
+from dovebeam.transforms.temporary import TemporaryFolder
 from dovebeam.transforms.time_range import TimeRange
 from dovebeam.transforms.uploads import Upload
 
@@ -90,7 +90,7 @@ def _check_waited_for(options: ExportOptions, beam_options: PipelineOptions) -> 
 def _place(beam_options: PipelineOptions) -> Iterator[str]:
     """Where the worker writes and the launcher reads; removed in the end."""
     if runs_here(beam_options):
-        with tempfile.TemporaryDirectory(prefix="dovebeam-") as folder:
+        with TemporaryFolder() as folder:
             yield os.path.join(folder, _RESULT)
         return
     folder = beam_options.view_as(GoogleCloudOptions).temp_location or ""

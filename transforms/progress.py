@@ -16,7 +16,6 @@ from __future__ import annotations
 import contextlib
 import mmap
 import os
-import tempfile
 import threading
 from pathlib import Path
 from types import TracebackType
@@ -24,6 +23,7 @@ from typing import Final, NamedTuple, Self
 
 from dovebeam.transforms.counter_file import CounterFile, read_counters
 from dovebeam.transforms.errors import DovebeamError
+from dovebeam.transforms.temporary import TemporaryFolder
 
 __all__ = [
     "ENVIRONMENT",
@@ -215,6 +215,7 @@ class Board:
     """
 
     def __init__(self) -> None:
+        self._folder: TemporaryFolder | None = None
         self._directory = ""
         self._before: str | None = None
         self._last: dict[str, int] = {}
@@ -270,7 +271,8 @@ class Board:
             (self.directory / name).touch()
 
     def __enter__(self) -> Self:
-        self._directory = tempfile.mkdtemp(prefix="dovebeam-")
+        self._folder = TemporaryFolder()
+        self._directory = self._folder.path
         self._has_begun = True
         self._before = os.environ.get(ENVIRONMENT)
         os.environ[ENVIRONMENT] = self._directory
@@ -284,8 +286,6 @@ class Board:
         else:
             os.environ[ENVIRONMENT] = self._before
         self._last = self.counters()
-        with contextlib.suppress(OSError):
-            for path in self.directory.iterdir():
-                path.unlink()
-            self.directory.rmdir()
+        if self._folder is not None:
+            self._folder.close()
         self._directory = ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import re
@@ -11,6 +10,7 @@ import stat
 from typing import Final
 
 from dovebeam.pipelines.options.arguments import UsageError
+from dovebeam.transforms import temporary
 from dovebeam.transforms.drivers.system_errors import delivery_error
 
 __all__ = ["check_appendable", "check_replaceable", "claim", "head_of", "replace_file"]
@@ -76,9 +76,9 @@ def check_replaceable(path: str) -> None:
             raise UsageError(f"--ledger {path} is no regular file, and would be replaced by one; name another file")
         if os.path.isdir(path):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-        temporary = _temporary(path)
-        os.close(os.open(temporary, _CLAIM, _PRIVATE))
-        os.unlink(temporary)
+        trial = _temporary(path)
+        os.close(os.open(trial, _CLAIM, _PRIVATE))
+        os.unlink(trial)
     except OSError as error:
         raise delivery_error("open", path, error) from error
 
@@ -89,19 +89,8 @@ def replace_file(path: str, content: bytes) -> None:
     Raises:
         DeliveryError: it cannot be written; what was there is as before.
     """
-    temporary = _temporary(path)
     try:
-        fd = os.open(temporary, _CLAIM, _BY_UMASK)
-        try:
-            with open(fd, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
-            raise
+        temporary.replace_file(path, content, _BY_UMASK)
     except OSError as error:
         raise delivery_error("write", path, error) from error
 

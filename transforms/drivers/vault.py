@@ -11,19 +11,18 @@ import contextlib
 import os
 import re
 import secrets
-import shutil
-import tempfile
 import threading
 from collections.abc import Iterable
 from types import TracebackType
 from typing import Final, Self
+
+from dovebeam.transforms.temporary import TemporaryFolder, remove_folder
 
 __all__ = ["ENVIRONMENT", "Loan", "keep", "recall", "wipe"]
 
 ENVIRONMENT: Final = "DOVEBEAM_SECRETS_DIR"
 """The environment variable that leads worker processes, which inherit it, to the directory of a `Loan`."""
 
-_PREFIX: Final = "dovebeam-secrets-"
 _ID: Final = re.compile(r"[0-9a-f]{32}\Z")
 # Memory that no disk ever sees, where there is such a file system.
 _MEMORY: Final = "/dev/shm"  # noqa: S108  a directory of its own in it is made by mkdtemp
@@ -59,8 +58,8 @@ def recall(identity: str) -> str | None:
 def wipe() -> None:
     """Removes the directory that this process was led to; for workers whose launcher is gone without having done it."""
     directory = os.environ.get(ENVIRONMENT, "")
-    if os.path.basename(directory).startswith(_PREFIX):
-        shutil.rmtree(directory, ignore_errors=True)
+    if directory:
+        remove_folder(directory)
 
 
 class Loan:
@@ -75,18 +74,20 @@ class Loan:
 
     def __init__(self, identities: Iterable[str]) -> None:
         self._identities = sorted(set(identities))
+        self._folder: TemporaryFolder | None = None
         self._directory = ""
         self._before: str | None = None
 
     def __enter__(self) -> Self:
         if self._identities:
             self._before = os.environ.get(ENVIRONMENT)
-            self._directory = tempfile.mkdtemp(prefix=_PREFIX, dir=_MEMORY if os.access(_MEMORY, os.W_OK) else None)
+            self._folder = TemporaryFolder("secrets", _MEMORY if os.access(_MEMORY, os.W_OK) else None)
+            self._directory = self._folder.path
             try:
                 for identity in self._identities:
                     _write(os.path.join(self._directory, identity), recall(identity) or "")
             except BaseException:
-                shutil.rmtree(self._directory, ignore_errors=True)
+                self._folder.close()
                 raise
             os.environ[ENVIRONMENT] = self._directory
         return self
@@ -99,7 +100,8 @@ class Loan:
                 os.environ.pop(ENVIRONMENT, None)
             else:
                 os.environ[ENVIRONMENT] = self._before
-            shutil.rmtree(self._directory, ignore_errors=True)
+            if self._folder is not None:
+                self._folder.close()
             self._directory = ""
 
 

@@ -11,13 +11,13 @@ import errno
 import fcntl
 import io
 import os
-import secrets
 from collections.abc import Iterator
 from typing import BinaryIO, Final, cast
 
 from dovebeam.transforms.drivers.files.folders import entered
 from dovebeam.transforms.drivers.system_errors import delivery_error
 from dovebeam.transforms.errors import DeliveryError
+from dovebeam.transforms.temporary import replace_file
 
 __all__ = ["LocalStore", "cut_off_note"]
 
@@ -95,19 +95,7 @@ class LocalStore:
     def write(self, name: str, content: bytes) -> None:
         """See `Store`."""
         with self._entered("write", name, self._directory_mode) as (folder, last):
-            temporary = f".{last[:100]}.{secrets.token_hex(8)}"
-            fd = os.open(temporary, _CREATE, self._mode, dir_fd=folder)
-            try:
-                with os.fdopen(fd, "wb") as file:
-                    file.write(content)
-                    file.flush()
-                    os.fsync(fd)
-                os.rename(temporary, last, src_dir_fd=folder, dst_dir_fd=folder)
-            except BaseException:
-                with contextlib.suppress(OSError):
-                    os.unlink(temporary, dir_fd=folder)
-                raise
-            _sync(folder)
+            replace_file(last, content, self._mode, folder)
 
     def delete(self, name: str) -> None:
         """See `Store`."""
