@@ -23,6 +23,8 @@ PURE = [
     "outcome",
     "tally",
     "plan",
+    "delivering",
+    "queues",
     "resending",
     "shards",
     "archives",
@@ -55,6 +57,8 @@ ALLOWED = {
         *("event", "filters", "formats", "codecs", "config", "drivers"),
         *("reject", "sources", "decoding", "time_range", "outcome"),
     },
+    "delivering": {"errors", "drivers", "identity", "reject", "outcome", "plan"},
+    "queues": {"errors", "drivers", "sources", "outcome"},
     "resending": {
         *("errors", "event", "formats", "codecs", "config", "drivers"),
         *("reject", "sources", "decoding", "outcome", "plan"),

@@ -5,10 +5,15 @@
 
 One stage decides for all metrics at once and writes their formats, because what an event costs must not grow with the
 number of metrics; the branches behind it are one per exporter. Payloads travel in batches.
+
+In a stream of several exporters the branches end in queues on disk, from which its launcher delivers:
+
+    blocks --> Match, format and queue --> queue of A, queue of B
 """
 
+import time
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 import apache_beam as beam
 
@@ -21,13 +26,17 @@ from dovebeam.transforms.drivers.files.clashes import shard_clashes
 from dovebeam.transforms.drivers.files.routing import PathRouter
 from dovebeam.transforms.drivers.files.windows import WindowRouter
 from dovebeam.transforms.event import Event
+from dovebeam.transforms.outcome import Outcome
 from dovebeam.transforms.plan import ExportPlan, make_plan
+from dovebeam.transforms.queues import QueueWriter
+from dovebeam.transforms.reject import Reject
 from dovebeam.transforms.rejecting import REJECTED, RejectingTransform
 from dovebeam.transforms.time_range import TimeRange
 
 __all__ = ["ExportEvents"]
 
 _ALWAYS = TimeRange()
+_LOOK_SECS: Final = 0.1
 
 
 class ExportEvents(RejectingTransform):
@@ -41,6 +50,8 @@ class ExportEvents(RejectingTransform):
         drivers: replaces the drivers of exporters by name; what they write stays as configured.
         max_line_bytes: longer lines of blocks are rejected.
         run_id: see `DeliverEvents`.
+        queues: directory of the queues that payloads are put into, instead of being delivered; empty to deliver them.
+            Whoever takes them from there delivers them, and makes rejects of what is refused.
 
     Raises:
         DriverSettingError: an exporter that can never deliver, or two whose shards would have the same names.
@@ -59,6 +70,7 @@ class ExportEvents(RejectingTransform):
         drivers: Mapping[str, Driver] | None = None,
         max_line_bytes: int = DEFAULT_MAX_LINE_BYTES,
         run_id: str = "",
+        queues: str = "",
     ) -> None:
         super().__init__()
         used = dict.fromkeys(metric.exporter for metric in config.metrics if metric.exporter)
@@ -71,10 +83,15 @@ class ExportEvents(RejectingTransform):
         self._config, self._time_range = config, time_range
         self._deliveries = {name: DeliverEvents(driver, name=name, run_id=run_id) for name, driver in chosen.items()}
         self._max_line_bytes = max_line_bytes
+        self._queues = queues
 
     def expand(self, source: Any) -> None:
         """PCollection of Block or Event to nothing."""
         plan = make_plan(self._config, self._time_range, self._routers_for(source))
+        if self._queues:
+            queue = beam.ParDo(_QueueFn(plan, self._max_line_bytes, self._queues))
+            self.route_rejects(source | "Match, format and queue" >> queue)
+            return
         tags = {name: f"to_{index}" for index, name in enumerate(plan.exporters)}
         export = beam.ParDo(_ExportFn(plan, tags, self._max_line_bytes))
         outputs = source | "Match and format" >> export.with_outputs(*tags.values(), main=REJECTED)
@@ -99,26 +116,80 @@ def _has_shards(driver: Driver) -> bool:
     return isinstance(driver, FileDriver) and driver.file_writing == "shards"
 
 
-@beam.typehints.with_output_types(Any)
-class _ExportFn(beam.DoFn):
-    """Exports the events of a block together, or a single event."""
+class _PlanFn(beam.DoFn):
+    """Matches and formats the events of a block together, or a single event."""
 
-    def __init__(self, plan: ExportPlan, tags: Mapping[str, str], max_line_bytes: int) -> None:
+    def __init__(self, plan: ExportPlan, max_line_bytes: int) -> None:
         self._plan = plan
-        self._tags = dict(tags)
         self._max_line_bytes = max_line_bytes
 
-    def process(self, element: Any) -> Iterable[Any]:
+    def _outcome(self, element: Any) -> tuple[Outcome, int]:
+        """What becomes of an element, and its bytes."""
         if isinstance(element, Event):
-            size, outcome = 0, self._plan.export_events([element])
-        else:
-            counting.count_block(element)
-            size, outcome = len(element.data), self._plan.export_block(element, self._max_line_bytes)
+            return self._plan.export_events([element]), 0
+        counting.count_block(element)
+        return self._plan.export_block(element, self._max_line_bytes), len(element.data)
+
+    def _tell(self, outcome: Outcome, size: int) -> None:
+        """Before its events go on, so that a launcher never sees more delivered than read."""
+        rejected = len(outcome.rejects) + len(outcome.unrouted)
+        progress.tell(read_bytes=size, events=outcome.read, rejected=rejected)
+
+
+@beam.typehints.with_output_types(Any)
+class _ExportFn(_PlanFn):
+    """Gives the payloads to the deliveries behind it."""
+
+    def __init__(self, plan: ExportPlan, tags: Mapping[str, str], max_line_bytes: int) -> None:
+        super().__init__(plan, max_line_bytes)
+        self._tags = dict(tags)
+
+    def process(self, element: Any) -> Iterable[Any]:
+        outcome, size = self._outcome(element)
         counting.count_outcome(outcome)
-        # Before its events go on, so that a launcher never sees more delivered than read.
-        progress.tell(read_bytes=size, events=outcome.read, rejected=len(outcome.rejects) + len(outcome.unrouted))
+        self._tell(outcome, size)
         yield from outcome.rejects
         yield from outcome.unrouted
         for exporter, batch in outcome.batches.items():
             yield beam.pvalue.TaggedOutput(self._tags[exporter], batch)
         progress.obey()
+
+
+@beam.typehints.with_output_types(Reject)
+class _QueueFn(_PlanFn):
+    """Puts the payloads into the queues of their exporters; the bundle ends when all are on the disk."""
+
+    def __init__(self, plan: ExportPlan, max_line_bytes: int, queues: str) -> None:
+        super().__init__(plan, max_line_bytes)
+        self._queues = queues
+        self._writer: QueueWriter | None = None
+
+    def start_bundle(self) -> None:
+        if self._writer is None:
+            self._writer = QueueWriter(self._queues, self._plan.exporters)
+        self._writer.begin()
+
+    def process(self, element: Any) -> Iterable[Any]:
+        outcome, size = self._outcome(element)
+        counting.count_outcome(outcome)
+        self._tell(outcome, size)
+        yield from outcome.rejects
+        yield from outcome.unrouted
+        for exporter, batch in outcome.batches.items():
+            self._wait_for_room(exporter)
+            self._open_writer().add(exporter, batch)
+        progress.obey()
+
+    def finish_bundle(self) -> None:
+        progress.advance(waiting=self._open_writer().commit())
+
+    def _wait_for_room(self, exporter: str) -> None:
+        """Nothing is read meanwhile. A stream that is to end puts what it has read into a full queue, too."""
+        while self._open_writer().is_full(exporter) and not progress.is_draining():
+            progress.obey()  # ends here if the stream is to stop at once
+            time.sleep(_LOOK_SECS)
+
+    def _open_writer(self) -> QueueWriter:
+        if self._writer is None:
+            raise RuntimeError("payloads before a bundle")
+        return self._writer

@@ -67,12 +67,14 @@ class Totals(NamedTuple):
         events: lines or records that were looked at.
         delivered: payloads that drivers delivered.
         rejected: lines and payloads that were rejected.
+        waiting: payloads that are in the queue of an exporter; less when they leave it.
     """
 
     read_bytes: int = 0
     events: int = 0
     delivered: int = 0
     rejected: int = 0
+    waiting: int = 0
 
 
 class _Counts:
@@ -140,21 +142,21 @@ class _Home:
 _home = _Home()
 
 
-def advance(*, read_bytes: int = 0, events: int = 0, delivered: int = 0, rejected: int = 0) -> None:
+def advance(*, read_bytes: int = 0, events: int = 0, delivered: int = 0, rejected: int = 0, waiting: int = 0) -> None:
     """Tells the launcher what was done since the last call; meant to be called once for a block or batch.
 
     Raises:
         StoppedError: the launcher wants the job to stop. What the amounts are about is done and was counted.
     """
-    tell(read_bytes=read_bytes, events=events, delivered=delivered, rejected=rejected)
+    tell(read_bytes=read_bytes, events=events, delivered=delivered, rejected=rejected, waiting=waiting)
     obey()
 
 
-def tell(*, read_bytes: int = 0, events: int = 0, delivered: int = 0, rejected: int = 0) -> None:
+def tell(*, read_bytes: int = 0, events: int = 0, delivered: int = 0, rejected: int = 0, waiting: int = 0) -> None:
     """Tells the launcher what was done since the last call, in the middle of a block or batch."""
     counts = _home.counts()
     if counts is not None:
-        counts.add((read_bytes, events, delivered, rejected))
+        counts.add((read_bytes, events, delivered, rejected, waiting))
 
 
 def obey() -> None:

@@ -1,7 +1,7 @@
 """The ledger: what became of every event of a job, from its counters, with the equations that prove it.
 
 read = matched + unmatched + out of range + rejected when decoded + sent again + held back
-formatted for an exporter = delivered by it + rejected by it
+formatted for an exporter (+ what was in its queue before) = delivered by it + rejected by it (+ waiting in its queue)
 formatted for an exporter = what the metrics that name it matched, added up, + rejects that were sent to it again
 rejects that arrived at their output = all that were rejected
 """
@@ -45,6 +45,9 @@ class ExporterAccount:
         delivered_bytes: bytes of those, without framing.
         rejected: payloads that did not arrive.
         resent: rejects of an earlier job that went to it without being matched again.
+        waiting: of a stream: payloads that are in its queue; None if it has none.
+        queued_before: of a stream: payloads that were in its queue already, from an earlier start, or from a bundle
+            that failed after it had filled the queue and was read again.
     """
 
     name: str
@@ -55,6 +58,12 @@ class ExporterAccount:
     delivered_bytes: int
     rejected: int
     resent: int = 0
+    waiting: int | None = None
+    queued_before: int = 0
+
+    def queue_as_dict(self) -> dict[str, int]:
+        """What is known of its queue, for JSON."""
+        return {} if self.waiting is None else {"waiting": self.waiting, "queued_before": self.queued_before}
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,10 +131,13 @@ class Ledger:
                 f"{self.out_of_range} + rejected {self.undecodable}{again} = {known}"
             )
         for exporter in self.exporters:
-            if exporter.formatted != exporter.delivered + exporter.rejected:
+            known = exporter.delivered + exporter.rejected + (exporter.waiting or 0)
+            if exporter.formatted + exporter.queued_before != known:
+                before = f" + {exporter.queued_before} before" if exporter.queued_before else ""
+                waiting = f" + waiting {exporter.waiting}" if exporter.waiting else ""
                 yield (
-                    f"exporter {exporter.name}: formatted {exporter.formatted}, but delivered {exporter.delivered} + "
-                    f"rejected {exporter.rejected} = {exporter.delivered + exporter.rejected}"
+                    f"exporter {exporter.name}: formatted {exporter.formatted}{before}, but delivered "
+                    f"{exporter.delivered} + rejected {exporter.rejected}{waiting} = {known}"
                 )
             matched = sum(metric.matched for metric in self.metrics if metric.exporter == exporter.name)
             if exporter.formatted != matched + exporter.resent:
@@ -166,6 +178,7 @@ class Ledger:
                     "delivered_bytes": exporter.delivered_bytes,
                     "rejected": exporter.rejected,
                     "resent": exporter.resent,
+                    **exporter.queue_as_dict(),
                 }
                 for exporter in self.exporters
             ],
@@ -233,6 +246,8 @@ def _ledger(
             delivered_bytes=count(f"delivered_bytes/{name}", 0),
             rejected=count(f"rejected/{name}", 0),
             resent=count(f"resent/{name}", 0),
+            waiting=sums.get(f"waiting/{name}"),
+            queued_before=_queued_before(sums, name),
         )
         for name in dict.fromkeys(metric.exporter for metric in metrics)
     )
@@ -251,3 +266,12 @@ def _ledger(
         damaged=tuple(sorted(_named(sums, _DAMAGED_PREFIX))),
         nul_bytes=count("nul_bytes", 0),
     )
+
+
+def _queued_before(sums: Mapping[str, int], name: str) -> int:
+    """What was in a queue at the start, and what bundles put there that failed afterwards; 0 without a queue."""
+    before = sums.get(f"queued_before/{name}")
+    if before is None:
+        return 0
+    known = sum(sums.get(f"{what}/{name}", 0) for what in ("delivered", "rejected", "waiting"))
+    return max(before, known - sums.get(f"formatted/{name}", 0))

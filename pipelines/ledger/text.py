@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from types import MappingProxyType
 from typing import Final, TextIO
 
-from dovebeam.pipelines.ledger.ledger import Ledger
+from dovebeam.pipelines.ledger.ledger import ExporterAccount, Ledger
 from dovebeam.pipelines.terminal.tables import Table, number, printable, show_tables, text_of
 
 __all__ = ["event_table", "ledger_text", "show_ledger"]
 
 _MAX_TARGET_CHARS: Final = 60
+_COUNTS: Final = MappingProxyType(
+    {
+        "formatted": "formatted",
+        "queued_before": "queued before",
+        "delivered": "delivered",
+        "rejected": "rejected",
+        "waiting": "waiting",
+        "delivered_bytes": "bytes",
+    }
+)
+"""Heads of columns by the attributes of `ExporterAccount`."""
+
+_OF_QUEUES: Final = frozenset({"queued_before", "waiting"})
 
 
 def show_ledger(ledger: Ledger, out: TextIO | None = None) -> None:
@@ -40,26 +55,25 @@ def event_table(ledger: Ledger) -> Table:
 
 def _tables(ledger: Ledger) -> list[Table]:
     metrics = [(metric.name, metric.exporter, number(metric.matched)) for metric in ledger.metrics]
-    exporters = [
-        (
-            exporter.name,
-            exporter.driver,
-            number(exporter.formatted),
-            number(exporter.delivered),
-            number(exporter.rejected),
-            number(exporter.delivered_bytes),
-            _shortened(exporter.target),
-        )
-        for exporter in ledger.exporters
-    ]
     reasons = [(printable(reason), number(count)) for reason, count in ledger.reasons.items()]
-    heads = ("exporter", "driver", "formatted", "delivered", "rejected", "bytes", "to")
     return [
         event_table(ledger),
         Table(("metric", "exporter", "matched"), frozenset({2}), metrics),
-        Table(heads, frozenset({2, 3, 4, 5}), exporters),
+        _exporter_table(ledger.exporters),
         Table(("rejected because", ""), frozenset({1}), reasons),
     ]
+
+
+def _exporter_table(exporters: Sequence[ExporterAccount]) -> Table:
+    """What became of the payloads of each exporter; with its queue only where something was in one."""
+    has_queues = any(exporter.waiting or exporter.queued_before for exporter in exporters)
+    counts = [name for name in _COUNTS if has_queues or name not in _OF_QUEUES]
+    rows = [
+        (each.name, each.driver, *(number(getattr(each, name) or 0) for name in counts), _shortened(each.target))
+        for each in exporters
+    ]
+    heads = ("exporter", "driver", *(_COUNTS[name] for name in counts), "to")
+    return Table(heads, frozenset(range(2, 2 + len(counts))), rows)
 
 
 def _shortened(text: str) -> str:

@@ -13,13 +13,23 @@ from dovebeam.pipelines.options.arguments import (
     add_config_argument,
     add_max_line_bytes_argument,
     check_named_run,
+    checked,
     parse_known,
+    read_size,
     values_of,
 )
 
-__all__ = ["STREAM_FORMATS", "StreamFormat", "StreamOptions", "add_stream_arguments", "parse_stream"]
+__all__ = [
+    "DEFAULT_MAX_QUEUE_BYTES",
+    "STREAM_FORMATS",
+    "StreamFormat",
+    "StreamOptions",
+    "add_stream_arguments",
+    "parse_stream",
+]
 
 StreamFormat = Literal["auto", "json", "tab-text"]
+DEFAULT_MAX_QUEUE_BYTES: Final = 1024 * 1024 * 1024
 STREAM_FORMATS: Final[tuple[StreamFormat, ...]] = get_args(StreamFormat)
 
 
@@ -32,12 +42,14 @@ class StreamOptions:
         follow: files, directories and patterns that are followed.
         input_subscription: instead: full name of the Pub/Sub subscription that is read, None for none.
         input_topic: instead: full name of the Pub/Sub topic that is read, None for none.
-        state: directory that remembers how far a stream of files has come; empty without files.
+        state: directory that remembers how far a stream of files has come, and holds the queues of exporters; may be
+            empty without files.
         rejects: file that rejects are appended to; of a stream elsewhere, the topic that they are published to.
         ledger: file for the ledger as JSON, None for none.
         input_format: of the lines.
         max_line_bytes: longer lines are rejected.
         run_id: what the stream is called in names of shards, the same after every start; empty for a hash.
+        max_queue_bytes: size of an exporter's queue at which reading pauses.
         debug: whether errors show tracebacks, and the log everything.
         beam: the options that are Beam's.
     """
@@ -52,6 +64,7 @@ class StreamOptions:
     input_format: StreamFormat = "auto"
     max_line_bytes: int = DEFAULT_MAX_LINE_BYTES
     run_id: str = ""
+    max_queue_bytes: int = DEFAULT_MAX_QUEUE_BYTES
     debug: bool = False
     beam: tuple[str, ...] = ()
 
@@ -77,7 +90,12 @@ def add_stream_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="instead of files: what a Pub/Sub topic gets while the job runs, as projects/PROJECT/topics/NAME",
     )
-    add("--state", metavar="DIR", help="directory that remembers how far files were read; made if it is missing")
+    add(
+        "--state",
+        metavar="DIR",
+        help="directory that remembers how far files were read, and keeps what exporters lag behind; made if it is "
+        "missing",
+    )
     add(
         "--rejects",
         metavar="TARGET",
@@ -97,6 +115,13 @@ def add_stream_arguments(parser: argparse.ArgumentParser) -> None:
         default="",
         help="name of the stream in those of its shards; the same after every start, no other stream's "
         "(default: told by input and --rejects)",
+    )
+    add(
+        "--max_queue_bytes",
+        metavar="SIZE",
+        type=checked(read_size),
+        default=DEFAULT_MAX_QUEUE_BYTES,
+        help="pause reading while that much waits on disk for one of several exporters (default: 1G)",
     )
     add("--debug", action="store_true", help="show the whole log, and tracebacks of errors")
 
@@ -125,11 +150,9 @@ def parse_stream(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> S
 
 def _check_messages(known: argparse.Namespace) -> None:
     """What means nothing for messages."""
-    if known.state:
-        raise UsageError("--state is for --follow; of messages, Pub/Sub itself remembers which were delivered")
     if known.input_format != "auto":
         raise UsageError("--input_format is for --follow; each message tells by its first character what it is")
-    known.state = ""
+    known.state = known.state or ""
 
 
 _SOURCES: Final = ("follow", "input_subscription", "input_topic")

@@ -12,11 +12,22 @@ from dovebeam.pipelines.options.export import UsageError
 from dovebeam.pipelines.outputs.files import check_appendable, head_of
 from dovebeam.transforms import counting
 from dovebeam.transforms.drivers import Connection, FileDriver
+from dovebeam.transforms.drivers.system_errors import delivery_error
 from dovebeam.transforms.errors import DeliveryError
 from dovebeam.transforms.reading import match_files
 from dovebeam.transforms.reject import Reject, reject_to_json
 
-__all__ = ["ACCOUNTED", "OTHER_REASONS", "REASON", "CountRejects", "WriteRejects", "check_rejects_path", "is_local"]
+__all__ = [
+    "ACCOUNTED",
+    "OTHER_REASONS",
+    "REASON",
+    "CountRejects",
+    "Reasons",
+    "RejectsFile",
+    "WriteRejects",
+    "check_rejects_path",
+    "is_local",
+]
 
 ACCOUNTED: Final = "rejects_accounted"
 """The counter of rejects that arrived here; every reject must."""
@@ -26,6 +37,7 @@ REASON: Final = "reject_reason"
 
 OTHER_REASONS: Final = "other reasons"
 
+_READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FIRST_MEMBER: Final = b'{"timestamp":'
 _PLACE = re.compile(r" \(byte [0-9]+\)$")
 _MAX_REASONS: Final = 20  # of one worker: texts that quote data could be without number
@@ -102,15 +114,53 @@ def is_local(path: str) -> bool:
 @beam.typehints.with_output_types(Reject)
 class _CountFn(beam.DoFn):
     def __init__(self) -> None:
-        self._reasons: set[str] = set()
+        self._reasons = Reasons()
 
     def process(self, reject: Any) -> Iterable[Any]:
         counting.add(ACCOUNTED, 1)
-        reason = _reason(reject)
-        if len(self._reasons) < _MAX_REASONS:
-            self._reasons.add(reason)
-        counting.add(REASON, 1, reason if reason in self._reasons else OTHER_REASONS)
+        counting.add(REASON, 1, self._reasons.of(reject))
         yield reject
+
+
+class Reasons:
+    """The reasons under which rejects are counted, of which there are not too many."""
+
+    def __init__(self) -> None:
+        self._known: set[str] = set()
+
+    def of(self, reject: Reject) -> str:
+        """That of a reject; of one that is rare, `OTHER_REASONS`."""
+        reason = _reason(reject)
+        if len(self._known) < _MAX_REASONS:
+            self._known.add(reason)
+        return reason if reason in self._known else OTHER_REASONS
+
+
+class RejectsFile:
+    """The file of rejects, for whoever appends to it beside the steps of a pipeline; several may at the same time.
+
+    Args:
+        path: of the file.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = os.path.abspath(path)
+        self._connection = FileDriver(self._path).open()
+
+    def append(self, rejects: Sequence[Reject]) -> None:
+        """Appends whole lines, which are on the disk when this returns.
+
+        Raises:
+            DeliveryError: the file cannot be written.
+        """
+        if not rejects:
+            return
+        self._connection.send([reject_to_json(reject) for reject in rejects])
+        try:
+            with open(os.open(self._path, _READ), "rb") as file:
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise delivery_error("fsync", self._path, error) from error
 
 
 def _reason(reject: Reject) -> str:

@@ -24,13 +24,18 @@ _STEP = re.compile(r" \[while running '([^']*)'\]")
 _DELIVERY = re.compile(r"(?:^|/)Deliver to (.+?)(?:/|$)")
 
 
-def explain_failure(error: BaseException, config: Config) -> str:
+def explain_failure(error: BaseException, config: Config, exporter: str = "") -> str:
     """What went wrong and where, as far as it can be told; never a traceback.
 
     The place is the exporter's block in the configuration, if an exporter's delivery failed.
+
+    Args:
+        error: what was raised.
+        config: of the job.
+        exporter: whose delivery failed, if that is known; else the name of the step tells.
     """
     text = _own_text(error) or _foreign_text(error)
-    exporter = _exporter(error)
+    exporter = exporter or _exporter(error)
     if exporter in config.exporters:
         text = f"{config.exporters[exporter].place}: event_exporter {exporter}: {text}"
     return text

@@ -52,7 +52,8 @@ class WatchedDisplay:
             WorkersGoneError: there were workers, and none is left.
         """
         self._display.show(totals)
-        workers = self._board.workers()
+        # The launcher counts, too, if it delivers out of queues; workers of its own process are as alive as it is.
+        workers = [pid for pid in self._board.workers() if pid != os.getpid()]
         if not workers or any(map(_is_alive, workers)):
             self._gone_since = None
             return

@@ -12,7 +12,7 @@ from apache_beam.io.gcp.pubsub import PubsubMessage, WriteToPubSub
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 
 from dovebeam.pipelines.options.export import UsageError
-from dovebeam.pipelines.options.stream import StreamOptions
+from dovebeam.pipelines.options.stream import DEFAULT_MAX_QUEUE_BYTES, StreamOptions
 from dovebeam.pipelines.outputs.reject_handler import FusedErrorHandler
 from dovebeam.pipelines.outputs.rejects import CountRejects
 from dovebeam.pipelines.running.launch import launch_far
@@ -48,6 +48,10 @@ def check_far_stream(options: StreamOptions) -> None:
     """
     if options.follow:
         raise UsageError("--follow reads files of this machine, but the job would run elsewhere; leave --runner out")
+    if options.state or options.max_queue_bytes != DEFAULT_MAX_QUEUE_BYTES:
+        raise UsageError(
+            "--state and --max_queue_bytes are about this machine, but the job runs elsewhere; leave them out"
+        )
     if options.ledger is not None:
         raise UsageError(
             "--ledger is a file of this machine, but the job runs elsewhere and without an end; its counters are with "

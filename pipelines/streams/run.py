@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from functools import partial
+from dataclasses import dataclass
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, StandardOptions
@@ -26,6 +26,7 @@ from dovebeam.pipelines.running.in_process import make_in_process_runner
 from dovebeam.pipelines.running.local import run_to_end
 from dovebeam.pipelines.running.loopback import loopback_workers
 from dovebeam.pipelines.running.worker_watch import WatchedDisplay
+from dovebeam.pipelines.streams.queues import StreamQueues, queues_of
 from dovebeam.pipelines.streams.segments import Counters, run_segments
 from dovebeam.pipelines.streams.shards import StreamShards, stream_name
 from dovebeam.pipelines.streams.sources import StreamSource, make_source
@@ -41,6 +42,8 @@ from dovebeam.transforms.shards.panes import time_mark
 from dovebeam.transforms.streaming import ENDLESS, Segment
 
 __all__ = ["run_here"]
+
+_Counts = list[tuple[str, int]]
 
 
 def run_here(
@@ -63,9 +66,13 @@ def run_here(
     source = make_source(options)
     _check_outputs(options, source, drivers)
     run = _run_in_process if is_in_process(beam_options) else _run_on_engine
-    shards = StreamShards(drivers, stream_name(options))
+    root = queues_of(options.state, drivers)
+    shards = StreamShards(drivers, stream_name(options), has_queues=bool(root))
+    queues = StreamQueues(root, options, config, shards.drivers, shards.checks)
+    if len(drivers) > 1 and not root:
+        say("note: an exporter whose target hangs keeps events from the others; --state DIR gives each a queue on disk")
     with source, lent_to_workers(drivers, beam_options):
-        counters = run(options, config, shards, beam_options, source)
+        counters = run(_Stream(options, config, shards, queues, source), beam_options)
     if counters is None:
         return ExitCode.DONE
     return close_job(_ledger(counters, config, drivers), options)
@@ -77,6 +84,8 @@ def build_stream(
     config: Config,
     drivers: Mapping[str, Driver],
     source: beam.PTransform,
+    *,
+    queues: str = "",
 ) -> None:
     """Adds the steps of a stream to a pipeline.
 
@@ -87,58 +96,80 @@ def build_stream(
         drivers: those of its exporters.
         source: gives blocks, and acknowledges them when their bundle has succeeded. All steps up to the deliveries and
             the rejects are in that bundle.
+        queues: directory of the exporters' queues, which then stand in place of the deliveries; empty for none.
     """
-    export = ExportEvents(config, drivers=drivers, max_line_bytes=options.max_line_bytes)
+    export = ExportEvents(config, drivers=drivers, max_line_bytes=options.max_line_bytes, queues=queues)
     with reject_handler(options.rejects) as handler:
         _ = pipeline | "Read" >> source | "Export" >> export.with_error_handler(handler)
 
 
-def _run_in_process(
-    options: StreamOptions,
-    config: Config,
-    shards: StreamShards,
-    beam_options: PipelineOptions,
-    source: StreamSource,
-) -> Counters:
-    drivers = shards.drivers
+@dataclass(frozen=True, slots=True)
+class _Stream:
+    """A stream, wherever it runs."""
+
+    options: StreamOptions
+    config: Config
+    shards: StreamShards
+    queues: StreamQueues
+    source: StreamSource
+
+    def pipeline(self, pipeline: beam.Pipeline, segment: Segment) -> beam.Pipeline:
+        """The pipeline with the steps of a segment."""
+        blocks, drivers = self.source.blocks(segment), self.shards.drivers
+        build_stream(pipeline, self.options, self.config, drivers, blocks, queues=self.queues.root)
+        return pipeline
+
+
+def _run_in_process(stream: _Stream, beam_options: PipelineOptions) -> _Counts:
+    options, config, queues, drivers = stream.options, stream.config, stream.queues, stream.shards.drivers
 
     def run(segment: Segment) -> PipelineResult:
+        queues.clean()
         runner = make_in_process_runner(beam_options, debug=options.debug)
-        pipeline = beam.Pipeline(runner=runner, options=beam_options)
-        build_stream(pipeline, options, config, drivers, source.blocks(segment))
-        return pipeline.run()
+        return stream.pipeline(beam.Pipeline(runner=runner, options=beam_options), segment).run()
 
     def report(error: Exception, pause_secs: float) -> None:
         say(f"{explain_failure(error, config)}; nothing is lost, trying again in {pause_secs:.0f} s")
 
-    account = partial(_keep_ledger, options, config, drivers)
-    with Board() as board, shards.made(board.drain), make_display(lambda: None) as display:
-        work = partial(run_segments, run, account, report, lambda: board.totals().delivered)
+    def account(counters: Counters) -> None:
+        if options.ledger is not None:
+            _write_ledger(options.ledger, _ledger(_with_queues(counters, queues), config, drivers))
+
+    def work() -> _Counts:
+        counters = run_segments(run, account, report, lambda: board.totals().delivered)
+        queues.finish()
+        return _with_queues(counters, queues)
+
+    with Board() as board, stream.shards.made(board.drain), queues.worked(), make_display(lambda: None) as display:
         return run_to_end(work, board, display, drain=True)
 
 
-def _run_on_engine(
-    options: StreamOptions,
-    config: Config,
-    shards: StreamShards,
-    beam_options: PipelineOptions,
-    source: StreamSource,
-) -> Counters | None:
+def _run_on_engine(stream: _Stream, beam_options: PipelineOptions) -> _Counts | None:
     """One endless pipeline; the engine tries failed bundles again. Its counters, if it ends a stream and has them."""
     beam_options.view_as(StandardOptions).streaming = True
-    with Board() as board, shards.made(board.drain), loopback_workers(beam_options, debug=options.debug):
-        pipeline = beam.Pipeline(options=beam_options)
-        build_stream(pipeline, options, config, shards.drivers, source.blocks(ENDLESS))
-        result = pipeline.run()
+    options, queues = stream.options, stream.queues
+    with (
+        Board() as board,
+        stream.shards.made(board.drain),
+        queues.worked(),
+        loopback_workers(beam_options, debug=options.debug),
+    ):
+        result = stream.pipeline(beam.Pipeline(options=beam_options), ENDLESS).run()
         with cancelled_on_error(result), make_display(lambda: None) as display:
             watched = WatchedDisplay(display, board)
-            ended = run_to_end(lambda: wait_until_drained(result, board), board, watched, drain=True)
+
+            def work() -> bool:
+                is_ended = wait_until_drained(result, board)
+                queues.finish()
+                return is_ended
+
+            ended = run_to_end(work, board, watched, drain=True)
         if not ended:
             say(f"the stream is drained: {_account(board.totals())}")
             if options.ledger:
                 say(f"warning: --ledger {options.ledger} was not written")
             return None
-    return dict(counters_of(result))
+        return _with_queues(dict(counters_of(result)), queues)
 
 
 def _account(totals: Totals) -> str:
@@ -181,16 +212,15 @@ def _written_path(driver: FileDriver) -> str:
     return os.path.join(driver.base, insert_mark(driver.file_path_template or driver.default_path, mark))
 
 
-def _keep_ledger(
-    options: StreamOptions, config: Config, drivers: Mapping[str, Driver], counters: Mapping[str, int]
-) -> None:
-    if options.ledger is not None:
-        ledger = _ledger(counters, config, drivers)
-        replace_file(
-            options.ledger,
-            json.dumps(ledger.as_dict(), indent=2, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n",
-        )
+def _with_queues(counters: Counters, queues: StreamQueues) -> _Counts:
+    """What bundles counted, and what became of the queues that they filled."""
+    return [*counters.items(), *queues.counters().items()]
 
 
-def _ledger(counters: Mapping[str, int], config: Config, drivers: Mapping[str, Driver]) -> Ledger:
-    return make_ledger(counters.items(), config, {name: driver.endpoint for name, driver in drivers.items()})
+def _write_ledger(path: str, ledger: Ledger) -> None:
+    content = json.dumps(ledger.as_dict(), indent=2, ensure_ascii=False).encode("utf-8", "backslashreplace")
+    replace_file(path, content + b"\n")
+
+
+def _ledger(counters: _Counts, config: Config, drivers: Mapping[str, Driver]) -> Ledger:
+    return make_ledger(counters, config, {name: driver.endpoint for name, driver in drivers.items()})

@@ -48,8 +48,9 @@ class ProgressBar:
         """Moves the bar."""
         done = totals.read_bytes if self._total is None else min(totals.read_bytes, self._total)
         rejected = f", {totals.rejected:,} rejected" if totals.rejected else ""
+        waiting = f", {totals.waiting:,} waiting" if totals.waiting else ""
         rate = totals.events / max(time.monotonic() - self._begin, 0.001)
-        events = f"{totals.events:,} events ({rate:,.0f}/s), {totals.delivered:,} delivered{rejected}"
+        events = f"{totals.events:,} events ({rate:,.0f}/s), {totals.delivered:,} delivered{waiting}{rejected}"
         with contextlib.suppress(OSError):  # the terminal is gone, the job is not
             self._progress.update(self._task, completed=done, events=events)
 

@@ -109,6 +109,7 @@ NOT_OFFERED = {
     "preview": "writes to the machine of the launcher, which is gone a minute later",
     "follow": "reads files of one machine",
     "state": "likewise",
+    "max_queue_bytes": "limits files there",
 }
 OF_OTHERS = {("replay", "max_attempts"): "belongs to rejects", ("stream", "input_format"): "each message tells its own"}
 

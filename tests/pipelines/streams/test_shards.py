@@ -16,7 +16,7 @@ from dovebeam.pipelines.streams import shards as stream_shards
 from dovebeam.pipelines.streams.shards import StreamShards, stream_name
 from dovebeam.transforms.drivers import FileDriver
 from dovebeam.transforms.errors import DeliveryError
-from support.commands import dovebeam
+from support.commands import dovebeam, exporter, metric, write_config
 from support.programs import wait_until
 from support.stream_command import Job
 from support.window_files import SETTINGS, digests, files_of, lines_in, spooled, timed_line
@@ -29,11 +29,12 @@ def shards_job(folder: Path, *settings: str) -> tuple[Job, Path]:
     return Job(folder, f"file_path = {base / 'events.json'}", *SETTINGS, *settings), base
 
 
-def drain(process: subprocess.Popen[str]) -> None:
-    """Ends it as an operator does."""
+def drain(process: subprocess.Popen[str]) -> str:
+    """Ends it as an operator does; what it said."""
     process.send_signal(signal.SIGTERM)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 0, err
+    return err
 
 
 def test_a_stream_and_its_next_start(tmp_path: Path) -> None:
@@ -116,6 +117,31 @@ def test_two_streams_of_one_name(tmp_path: Path) -> None:
 def _made(folder: Path) -> bool:
     (folder / "other").mkdir()
     return True
+
+
+def test_one_whose_files_cannot_be_made_keeps_no_other_from_it(tmp_path: Path) -> None:
+    """It tries for itself, before anything of its own is spooled; its files are made when its place is there."""
+    job, base = shards_job(tmp_path)
+    away = tmp_path / "away"
+    soon = (*SETTINGS, "file_window_delay = 1 s")
+    write_config(
+        tmp_path,
+        exporter("a", "file", "json", f"file_path = {away / 'events.json'}", *soon),
+        exporter("b", "file", "json", f"file_path = {base / 'events.json'}", *soon),
+        metric("ma", "event=*", "a"),
+        metric("mb", "event=*", "b"),
+    )
+    job.append(timed_line(1))
+    with job.running() as process:
+        wait_until(lambda: lines_in(base) == [timed_line(1)], "the file of the one behind", seconds=60)
+        away.mkdir()
+        wait_until(lambda: lines_in(away) == [timed_line(1)], "the file of the one before", seconds=90)
+        job.append(timed_line(2))
+        wait_until(lambda: lines_in(base) == lines_in(away) == [timed_line(1), timed_line(2)], "both", seconds=60)
+        told = drain(process)
+    assert f"event_exporter a: open({away}" in told
+    ledger = json.loads((tmp_path / "ledger.json").read_bytes())
+    assert (ledger["delivered"], ledger["imbalances"]) == (4, [])
 
 
 def test_missing_directory(tmp_path: Path) -> None:
