@@ -82,7 +82,7 @@ def remove_folder(path: str) -> None:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def replace_file(name: str, content: bytes, mode: int, folder: int | None = None) -> None:
+def replace_file(name: str, content: bytes, mode: int, folder: int | None = None, *, is_exact: bool = False) -> None:
     """Writes a file so that readers see the old one or the whole new one, also after a power failure.
 
     Args:
@@ -90,6 +90,7 @@ def replace_file(name: str, content: bytes, mode: int, folder: int | None = None
         content: all of it.
         mode: of a new file, before the umask.
         folder: descriptor of its directory.
+        is_exact: whether the umask is not to lessen the mode.
 
     Raises:
         OSError: it cannot be written; what was there is as before.
@@ -101,6 +102,8 @@ def replace_file(name: str, content: bytes, mode: int, folder: int | None = None
         fd, temporary = _new_file(directory.fd, start, mode)
         try:
             with open(fd, "wb") as file:
+                if is_exact:
+                    os.fchmod(fd, mode)
                 file.write(content)
                 file.flush()
                 os.fsync(fd)

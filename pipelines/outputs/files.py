@@ -18,7 +18,6 @@ __all__ = ["check_appendable", "check_replaceable", "claim", "head_of", "replace
 _APPEND: Final = os.O_APPEND | os.O_CREAT | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
 _CLAIM: Final = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 _PRIVATE: Final = 0o600
-_BY_UMASK: Final = 0o666
 _READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
 _HEAD_BYTES: Final = 200
 _LEDGER: Final = re.compile(rb'\{\s{0,20}(?:"dry_run":\s{0,20}true,\s{0,20})?"read":')
@@ -86,13 +85,25 @@ def check_replaceable(path: str) -> None:
 def replace_file(path: str, content: bytes) -> None:
     """Writes a file so that readers see the old one or the whole new one, also after a power failure.
 
+    A new file is for its owner alone (mode 0600), since reasons of rejects may quote events and targets name hosts. One
+    that is replaced hands its mode on, so whoever wants others to read it says so once, by `chmod`.
+
     Raises:
         DeliveryError: it cannot be written; what was there is as before.
     """
     try:
-        temporary.replace_file(path, content, _BY_UMASK)
+        temporary.replace_file(path, content, _mode_of(path), is_exact=True)
     except OSError as error:
         raise delivery_error("write", path, error) from error
+
+
+def _mode_of(path: str) -> int:
+    """The permissions of a file that is to be replaced, if they are this user's to give."""
+    try:
+        found = os.stat(path, follow_symlinks=False)
+    except FileNotFoundError:
+        return _PRIVATE
+    return found.st_mode & 0o777 if stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid() else _PRIVATE
 
 
 def _temporary(path: str) -> str:

@@ -171,11 +171,22 @@ def test_outputs_of_exporters_are_not_followed(tmp_path: Path) -> None:
     assert "event_exporter x writes" in ran.err
 
 
-def test_damaged_state(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("{", "is no state of dovebeam stream"),
+        ('{"version":1,"targets":["%zz"]}', "is no state of dovebeam stream (a per cent sign in '%zz'"),
+        ("", "the state is empty, as a power failure may leave it"),
+    ],
+)
+def test_damaged_state(tmp_path: Path, content: str, said: str) -> None:
     """It is said what to do; nothing is read again unasked."""
     job = Job(tmp_path)
+    job.append(line(1))
     (tmp_path / "state").mkdir()
-    (tmp_path / "state" / "follow.json").write_text("{")
+    (tmp_path / "state" / "follow.json").write_text(content)
     ran = dovebeam("stream", *job.options)
     assert ran.code == 1
-    assert f"{tmp_path / 'state' / 'follow.json'}: is no state of dovebeam stream" in ran.err
+    assert f"{tmp_path / 'state' / 'follow.json'}: {said}" in ran.err
+    assert "Traceback" not in ran.err
+    assert not job.out.exists()

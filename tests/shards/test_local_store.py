@@ -249,6 +249,25 @@ def test_linked_directories(
     assert [path.name for path in outside.iterdir()] == ["secret"]
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_directory_of_another_user(store: LocalStore, base: Path) -> None:
+    """Who has made `.dovebeam` could replace what is kept there; that of the base's owner is trusted."""
+    own = base / ".dovebeam"
+    own.mkdir()
+    os.chown(own, 12345, -1)
+    for refused in (
+        lambda: put(store, ".dovebeam/x/part", is_part=True),
+        lambda: store.write(".dovebeam/note", b"1"),
+        lambda: store.names(".dovebeam/x"),
+        lambda: store.open(".dovebeam/x"),
+    ):
+        with pytest.raises(DeliveryError, match=r"\.dovebeam belongs to another user \(uid 12345\), .*; remove it"):
+            refused()
+    assert os.listdir(own) == []
+    os.chown(base, 12345, -1)
+    put(store, ".dovebeam/x/part", is_part=True)
+
+
 def test_linked_files(store: LocalStore, base: Path, tmp_path: Path) -> None:
     """A link is not read through, and a manifest takes its place instead of writing where it points."""
     (tmp_path / "secret").write_bytes(b"secret")

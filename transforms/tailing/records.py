@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Callable, Iterable
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 
@@ -20,6 +21,11 @@ HEAD_BYTES: Final = 1024
 """How much of a file's begin tells it from others; two Dovecot events, with their times in microseconds."""
 
 _VERSION: Final = 1
+
+# What the system itself could have said; it would refuse other numbers with errors of all kinds.
+_Number = Annotated[int, msgspec.Meta(ge=0)]
+_Offset = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+_HeadBytes = Annotated[int, msgspec.Meta(ge=0, le=HEAD_BYTES)]
 
 
 class FileRecord(msgspec.Struct):
@@ -42,12 +48,12 @@ class FileRecord(msgspec.Struct):
 
     path: str
     first_path: str
-    device: int
-    inode: int
-    offset: int = 0
-    head_bytes: int = 0
+    device: _Number
+    inode: _Number
+    offset: _Offset = 0
+    head_bytes: _HeadBytes = 0
     head_hash: str = ""
-    tail_bytes: int = 0
+    tail_bytes: _HeadBytes = 0
     tail_hash: str = ""
     mark: str = ""
     format: Literal["", "json", "tab-text"] = ""
@@ -107,6 +113,7 @@ class FollowState(msgspec.Struct):
     files: list[FileRecord] = msgspec.field(default_factory=list)
 
 
+_ESCAPE: Final = re.compile(r"[0-9a-f]{4}", re.ASCII)
 _decoder: Final = msgspec.json.Decoder(FollowState)
 _encoder: Final = msgspec.json.Encoder()
 
@@ -132,7 +139,10 @@ def decode_state(content: bytes, path: str) -> FollowState:
         return FollowState()
     try:
         state = _decoder.decode(content)
-    except (msgspec.DecodeError, RecursionError) as error:
+        if state.version == _VERSION:
+            state.targets = list(map(_from_text, state.targets))
+            state.files = [_with_names(each, _from_text) for each in state.files]
+    except (msgspec.DecodeError, ValueError, OverflowError, RecursionError) as error:
         raise SourceError(
             f"is no state of dovebeam stream ({error}); put a copy of it back, or remove it to read everything again",
             path,
@@ -141,8 +151,6 @@ def decode_state(content: bytes, path: str) -> FollowState:
         raise SourceError(
             f"has version {state.version}, this dovebeam knows {_VERSION}; use the one that wrote it", path
         )
-    state.targets = list(map(_from_text, state.targets))
-    state.files = [_with_names(each, _from_text) for each in state.files]
     return state
 
 
@@ -158,5 +166,15 @@ def _to_text(name: str) -> str:
 
 
 def _from_text(text: str) -> str:
+    """A name that the system takes.
+
+    Raises:
+        ValueError: `text` stands for none.
+    """
     first, *others = text.split("%")
-    return first + "".join(chr(int(each[:4], 16)) + each[4:] for each in others)
+    if not all(_ESCAPE.match(each) for each in others):
+        raise ValueError(f"a per cent sign in {text!r} is not followed by four digits")
+    name = first + "".join(chr(int(each[:4], 16)) + each[4:] for each in others)
+    if b"\0" in os.fsencode(name):
+        raise ValueError(f"{text!r} has a NUL, which no name has")
+    return name

@@ -50,19 +50,26 @@ class StateStore:
             raise self._error("cannot hold the state", error) from error
 
     def load(self) -> bytes:
-        """The state that was saved last; empty if there is none.
+        """The state that was saved last; empty if there is none, as before the first start.
 
         Raises:
-            SourceError: it cannot be read.
+            SourceError: it cannot be read, or is a file without content, which is not a first start.
         """
         try:
             fd = os.open(self.path, _READ)
             with open(fd, "rb") as file:
-                return file.read(_MAX_STATE_BYTES)
+                state = file.read(_MAX_STATE_BYTES)
         except FileNotFoundError:
             return b""
         except OSError as error:
             raise self._error("the state cannot be read", error) from error
+        if not state:
+            raise SourceError(
+                "the state is empty, as a power failure may leave it; put a copy of it back, or remove it to begin "
+                "again: then what was delivered is delivered a second time, and rotated files are not read",
+                self.path,
+            )
+        return state
 
     def save(self, state: bytes) -> None:
         """Puts `state` in place of the one before.

@@ -20,6 +20,20 @@ def test_replace(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_modes_of_replaced_files(tmp_path: Path) -> None:
+    """A new file is private, whatever the umask; one that is there keeps the mode that somebody gave it."""
+    path = tmp_path / "ledger.json"
+    before = os.umask(0)
+    try:
+        replace_file(str(path), b"1")
+        assert path.stat().st_mode & 0o777 == 0o600
+        path.chmod(0o644)
+        replace_file(str(path), b"2")
+    finally:
+        os.umask(before)
+    assert (path.read_bytes(), path.stat().st_mode & 0o777) == (b"2", 0o644)
+
+
 def test_a_failed_replacement_leaves_what_was_there(tmp_path: Path) -> None:
     """A directory in its place makes the last step fail; the temporary file is removed."""
     path = tmp_path / "ledger.json"

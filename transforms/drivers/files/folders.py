@@ -13,7 +13,12 @@ import stat
 from collections.abc import Iterator
 from typing import Final
 
-__all__ = ["entered", "is_link"]
+from dovebeam.transforms.errors import DeliveryError
+
+__all__ = ["OWN_DIRECTORY", "entered", "is_link"]
+
+OWN_DIRECTORY: Final = ".dovebeam"
+"""What dovebeam keeps beside the files of an exporter; no name that is made of an event begins with a dot."""
 
 # O_PATH asks for no permission to list the directory, as opening a file in it does not.
 _ENTER: Final = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
@@ -23,6 +28,9 @@ _ENTER: Final = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEX
 def entered(base: str, path: str, mode: int | None) -> Iterator[tuple[int, str]]:
     """The descriptor of the directory of a file, and the file's name in it; missing directories may be made.
 
+    The directory for what dovebeam itself keeps, `.dovebeam`, must be one that it has made, or that whoever owns the
+    base has made: in a place that several users may write, another one could read or replace what is in it.
+
     Args:
         base: must exist.
         path: of the file, relative to the base.
@@ -30,6 +38,7 @@ def entered(base: str, path: str, mode: int | None) -> Iterator[tuple[int, str]]
 
     Raises:
         OSError: a directory is missing, a link or no directory, or cannot be made or entered.
+        DeliveryError: `.dovebeam` belongs to another user.
     """
     *folders, name = path.split("/")
     for each in (*folders, name):
@@ -39,11 +48,26 @@ def entered(base: str, path: str, mode: int | None) -> Iterator[tuple[int, str]]
     try:
         for folder in folders:
             inner = _enter(fd, folder, mode)
-            os.close(fd)
-            fd = inner
+            outer, fd = fd, inner
+            try:
+                if folder == OWN_DIRECTORY:
+                    _check_owner(outer, fd, base)
+            finally:
+                os.close(outer)
         yield fd, name
     finally:
         os.close(fd)
+
+
+def _check_owner(base: int, own: int, path: str) -> None:
+    owner, trusted = os.fstat(own).st_uid, {os.geteuid(), os.fstat(base).st_uid, 0}
+    if owner not in trusted:
+        where = os.path.join(path, OWN_DIRECTORY)
+        raise DeliveryError(
+            f"{where} belongs to another user (uid {owner}), who could read or replace what is kept in it; remove it, "
+            "or choose a directory where only trusted users may write",
+            where,
+        )
 
 
 def _enter(fd: int, name: str, mode: int | None) -> int:
