@@ -56,7 +56,9 @@ async def serve(options: CollectOptions, ready: Callable[[], None] = lambda: Non
             await stopping.wait()
             say("stopping; what was sent by now is still taken")
         finally:
+            end = asyncio.get_running_loop().time() + _STOP_SECS
             await asyncio.gather(*(listener.stop(_STOP_SECS) for listener in listeners))
+            await writer.flush(end - asyncio.get_running_loop().time())
     return counts
 
 

@@ -1,9 +1,8 @@
 """Dovecot's `unix` driver as a peer: a stream of lines, of which some have lost their end.
 
 Dovecot writes an event and a line feed, reads nothing, and notices a peer that is gone only by losing the next event.
-When its buffer of 8 KiB is full it cuts an event anywhere and glues the next one to it; such a line is passed on as it
-came, for the reader of the spool to reject. A connection that ends within a line leaves a piece that no event can be
-made of; it is kept aside. So is a line that is longer than allowed.
+When its buffer of 8 KiB is full it cuts an event anywhere and glues the next one to it; of such a line the piece is
+kept aside. So is the piece that a connection leaves which ends within a line, and a line that is longer than allowed.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ from collections.abc import Callable
 from typing import Final
 
 from dovebeam.pipelines.collector.counts import Counts
+from dovebeam.pipelines.collector.glued_lines import separated
 from dovebeam.pipelines.collector.writer import SpoolWriter
 
 __all__ = ["LineAssembler", "UnixLines"]
@@ -68,22 +68,14 @@ class UnixLines:
                 while data := await reader.read(_READ_BYTES):
                     in_hand = len(data)
                     whole = lines.feed(data)
-                    await self._put_aside(lines)
-                    if whole:
-                        await self._writer.append_patiently(whole)
+                    await self._writer.take(whole, *lines.take_aside())
                     in_hand = 0
             in_hand = lines.end()
-            await self._put_aside(lines)
+            await self._writer.take(b"", *lines.take_aside())
         except asyncio.CancelledError:
             self._counts.lost += in_hand
         finally:
             stream.close()
-
-    async def _put_aside(self, lines: LineAssembler) -> None:
-        pieces, torn = lines.take_aside()
-        if pieces:
-            await self._writer.put_aside(pieces)
-        self._counts.torn += torn
 
 
 class LineAssembler:
@@ -91,6 +83,8 @@ class LineAssembler:
 
     Args:
         max_bytes: of a line with its end; a longer one is put aside, in pieces of its own lines.
+
+    What Dovecot has glued together is separated, see `glued_lines`.
     """
 
     def __init__(self, max_bytes: int) -> None:
@@ -112,7 +106,9 @@ class LineAssembler:
         cut = data.rfind(b"\n") + 1
         whole = b""
         if cut:
-            whole = self._without_long(b"".join([*self._begun, data[:cut]]))
+            whole, pieces = separated(self._without_long(b"".join([*self._begun, data[:cut]])))
+            self._aside += pieces
+            self._torn += len(pieces)
             self._begun, self._size = [], 0
         if data[cut:]:
             self._begun.append(data[cut:])

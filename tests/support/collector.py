@@ -51,13 +51,18 @@ class Collector:
 
     def wait_for(self, count: int) -> list[bytes]:
         """The lines, as soon as they are so many."""
-        wait_until(lambda: len(self.lines) >= count, f"{count} lines in the spool")
+        wait_until(lambda: _count_lines(self.spool) >= count, f"{count} lines in the spool")
         return self.lines
 
     def stop(self) -> int:
         """Asks it to stop; its exit code."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(60)
+
+
+def _count_lines(spool: Path) -> int:
+    """So many lines are whole by now, whatever is being written."""
+    return sum(path.read_bytes().count(b"\n") for path in spool.glob("*.lines"))
 
 
 def spooled(spool: Path) -> list[bytes]:

@@ -9,6 +9,8 @@ from dovebeam.transforms.codecs.block import DecodedBlock, decode_one_by_one, li
 from dovebeam.transforms.codecs.json_line import decode_json
 from dovebeam.transforms.codecs.json_shapes import COMPLETE, EXPORTED, UNFIT, UNIX
 from dovebeam.transforms.codecs.limits import DEFAULT_MAX_LINE_BYTES
+from dovebeam.transforms.codecs.tab_line import TAB_PARTS, decode_tab
+from dovebeam.transforms.event import Event
 
 __all__ = ["decode_json_block", "object_borders", "with_line_feeds"]
 
@@ -16,12 +18,17 @@ __all__ = ["decode_json_block", "object_borders", "with_line_feeds"]
 def decode_json_block(block: bytes, *, max_bytes: int = DEFAULT_MAX_LINE_BYTES) -> DecodedBlock:
     """The events of whole lines (LF or CRLF, the last end may be missing), faster than one by one.
 
-    Blank lines hold no event and are passed over. Every other line is in `events` or in `bad_lines`.
+    Blank lines hold no event and are passed over. Every other line is in `events` or in `bad_lines`. Lines of tab-text
+    among them are read as tab-text: a spool has what several of Dovecot's exporters sent.
     """
+
+    def decode(line: bytes) -> Event:
+        return (decode_tab if line.startswith(TAB_PARTS) else decode_json)(line, max_bytes=max_bytes)
+
     text = with_line_feeds(block)
     borders = object_borders(text) if len(text) <= max_bytes else None
     if borders is None:
-        return decode_one_by_one(block, lambda line: decode_json(line, max_bytes=max_bytes))
+        return decode_one_by_one(block, decode)
     for shape in (COMPLETE, EXPORTED, UNIX):
         try:
             decoded = shape.decoder.decode_lines(text)
@@ -33,7 +40,7 @@ def decode_json_block(block: bytes, *, max_bytes: int = DEFAULT_MAX_LINE_BYTES) 
         if events is None:
             break
         return DecodedBlock(events, [], lambda: line_starts(block, borders))
-    return decode_one_by_one(block, lambda line: decode_json(line, max_bytes=max_bytes))
+    return decode_one_by_one(block, decode)
 
 
 def with_line_feeds(block: bytes) -> bytes:

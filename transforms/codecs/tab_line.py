@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from dovebeam.transforms.codecs.block import DecodedBlock, decode_one_by_one
+from dovebeam.transforms.codecs.json_line import decode_json
 from dovebeam.transforms.codecs.last_resort import only_decode_errors
 from dovebeam.transforms.codecs.limits import DEFAULT_MAX_LINE_BYTES, check_line_length
 from dovebeam.transforms.codecs.typed import typed_event
@@ -21,7 +22,10 @@ from dovebeam.transforms.values import Timestamp
 from dovebeam.transforms.values.catalogue import CATALOGUE, Catalogue, parse_int64
 from dovebeam.transforms.values.timestamps import parse_rfc3339, parse_unix
 
-__all__ = ["decode_tab", "decode_tab_block", "encode_tab"]
+__all__ = ["TAB_PARTS", "decode_tab", "decode_tab_block", "encode_tab"]
+
+TAB_PARTS: Final = (b"event:", b"hostname:", b"start_time:", b"end_time:", b"category:", b"field:")
+"""How the parts begin that a line is made of."""
 
 _FORMATTERS: Final[dict[str, Formatter]] = {
     time_format: make_formatter("tab-text", time_format=time_format) for time_format in ("rfc3339", "unix")
@@ -52,8 +56,15 @@ def decode_tab(line: bytes, *, max_bytes: int = DEFAULT_MAX_LINE_BYTES, catalogu
 
 
 def decode_tab_block(block: bytes, *, max_bytes: int = DEFAULT_MAX_LINE_BYTES) -> DecodedBlock:
-    """The events of whole lines (LF or CRLF, the last end may be missing); blank lines are passed over."""
-    return decode_one_by_one(block, lambda line: decode_tab(line, max_bytes=max_bytes))
+    """The events of whole lines (LF or CRLF, the last end may be missing); blank lines are passed over.
+
+    Lines of JSON among them are read as JSON: a spool has what several of Dovecot's exporters sent.
+    """
+
+    def decode(line: bytes) -> Event:
+        return (decode_json if line.startswith(b"{") else decode_tab)(line, max_bytes=max_bytes)
+
+    return decode_one_by_one(block, decode)
 
 
 def encode_tab(event: Event, *, time_format: str = "rfc3339") -> bytes:

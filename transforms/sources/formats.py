@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
+from dovebeam.transforms.codecs.tab_line import TAB_PARTS
+
 __all__ = ["AVRO_MAGIC", "HEAD_BYTES", "INPUT_FORMATS", "Format", "InputFormat", "detect_format", "format_advice"]
 
 Format = Literal["json", "tab-text", "avro", "rejects"]
@@ -18,9 +20,6 @@ HEAD_BYTES: Final = 64 * 1024
 
 _MARK: Final = b"\xef\xbb\xbf"
 _UTF16: Final = (b"\xff\xfe", b"\xfe\xff")
-
-# The kinds of parts that a line of Dovecot's format tab-text is made of.
-_TAB_PARTS: Final = (b"event:", b"hostname:", b"start_time:", b"end_time:", b"category:", b"field:")
 
 
 def detect_format(head: bytes) -> Format | None:
@@ -34,7 +33,7 @@ def detect_format(head: bytes) -> Format | None:
     for line in head.removeprefix(_MARK).replace(b"\0", b"\n").split(b"\n"):
         if line.lstrip(b" \t").startswith(b"{"):
             return "json"
-        if line.startswith(_TAB_PARTS):
+        if line.startswith(TAB_PARTS):
             return "tab-text"
     return None
 
