@@ -14,12 +14,12 @@ from urllib.parse import parse_qs
 import pytest
 
 from dovebeam.transforms.drivers import Failure, HttpPostDriver
-from dovebeam.transforms.drivers.http import access as access_module
-from dovebeam.transforms.drivers.http import tokens
+from dovebeam.transforms.drivers.http import handles, tokens
 from dovebeam.transforms.errors import DeliveryError, DriverSettingError
 from support.certificates import make_authority
 from support.driver_contract import SECRET
 from support.nginx import run_nginx
+from support.programs import wait_until
 from support.server_http import Answer, HttpServer, Request, run_http_server, status
 
 _AMPLE: dict[str, Any] = {"http_client_request_absolute_timeout_msec": 5000}
@@ -88,7 +88,7 @@ def test_whole_url_by_reference(tmp_path: Path) -> None:
 
 def test_replaced_url_is_used_after_a_401(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also if it leads to another place; the request that was refused is sent there, which is no attempt."""
-    monkeypatch.setattr(access_module, "_LOOK_AGAIN_SECS", 0.0)
+    monkeypatch.setattr(handles, "_LOOK_AGAIN_SECS", 0.0)
     with run_http_server(lambda *_: status(401)) as old, run_http_server() as new:
         (tmp_path / "url").write_text(f"{old.url}/old")
         with HttpPostDriver(f"file:{tmp_path}/url", **_AMPLE).open() as connection:
@@ -219,7 +219,7 @@ def _demand(token: Callable[[], str]) -> Callable[[int, Request], Answer]:
 
 def test_replaced_file_is_read_again_after_a_401(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A token that was rotated costs no payload and no attempt; one that stays wrong is asked for once and rejects."""
-    monkeypatch.setattr(access_module, "_LOOK_AGAIN_SECS", 0.0)
+    monkeypatch.setattr(handles, "_LOOK_AGAIN_SECS", 0.0)
     path = tmp_path / "token"
     path.write_text("old")
     wanted = ["Bearer old"]
@@ -238,7 +238,7 @@ def test_replaced_file_is_read_again_after_a_401(tmp_path: Path, monkeypatch: py
 
 def test_replaced_query_is_used_after_a_401(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A token in the query can be rotated as well, on connections that are in use."""
-    monkeypatch.setattr(access_module, "_LOOK_AGAIN_SECS", 0.0)
+    monkeypatch.setattr(handles, "_LOOK_AGAIN_SECS", 0.0)
     path = tmp_path / "query"
     path.write_text("key=old")
     wanted = ["key=old"]
@@ -338,12 +338,81 @@ def test_oauth2_refused_token_is_replaced_once(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_requests_that_are_refused_together_share_a_new_token() -> None:
-    """Twenty refused requests on their way at once do not fetch twenty tokens."""
+    """Twenty refused requests on their way at once do not fetch twenty tokens, and are not sent again with the same."""
     with run_http_server(_Issuer()) as issuer, run_http_server(lambda *_: status(401)) as server:
         settings = _oauth2(issuer, http_client_max_parallel_connections=20)
         assert len(_send(server.url, *[b"x"] * 20, **settings)) == 20
     assert len(issuer.requests) == 1
-    assert len(server.requests) == 40
+    assert len(server.requests) == 20
+
+
+_SAME_TOKEN = status(200, body=b'{"access_token":"same","token_type":"bearer","expires_in":3600}')
+
+
+@pytest.mark.parametrize("parallel", [1, 8])
+@pytest.mark.parametrize(
+    "kind", ["plain", "env", "file", "header", "query", "url", "basic", "oauth2", "oauth2 rotating"]
+)
+@pytest.mark.parametrize("refusal", [401, 403])
+def test_nothing_is_sent_twice_with_the_same_credentials(
+    kind: str, parallel: int, refusal: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever kind of credential a target refuses, a payload is sent again only with another one."""
+    monkeypatch.setattr(handles, "_LOOK_AGAIN_SECS", 0.0)
+    monkeypatch.setattr(tokens, "_RETRY_SECS", 0.0)
+    monkeypatch.setenv("DOVEBEAM_TEST_TOKEN", "t")
+    (tmp_path / "secret").write_text("t")
+    issue = (lambda *_: _SAME_TOKEN) if kind == "oauth2" else _Issuer()
+    with run_http_server(issue) as issuer, run_http_server(lambda *_: status(refusal)) as server:
+        (tmp_path / "url").write_text(f"{server.url}/x")
+        bearer: dict[str, Any] = {"http_post_auth": "bearer"}
+        settings: dict[str, Any] = {
+            "plain": bearer | {"http_post_auth_token": "t"},
+            "env": bearer | {"http_post_auth_token": "env:DOVEBEAM_TEST_TOKEN"},
+            "file": bearer | {"http_post_auth_token": f"file:{tmp_path}/secret"},
+            "header": {"http_post_headers": {"X-Key": f"file:{tmp_path}/secret"}},
+            "query": {"http_post_query": f"file:{tmp_path}/secret"},
+            "url": {},
+            "basic": {
+                "http_post_auth": "basic",
+                "http_post_auth_user": "u",
+                "http_post_auth_password": f"file:{tmp_path}/secret",
+            },
+        }.get(kind, _oauth2(issuer))
+        url = f"file:{tmp_path}/url" if kind == "url" else server.url
+        payloads = [b"%d" % number for number in range(30)]
+        failures = _send(url, *payloads, http_client_max_parallel_connections=parallel, **settings)
+    assert [(failure.status, failure.attempts) for failure in failures] == [(refusal, 1)] * 30
+    sent = [(request.body, request.headers.get("authorization")) for request in server.requests]
+    assert len(sent) == len(set(sent))
+    if kind != "oauth2 rotating" or refusal != 401:
+        assert len(sent) == 30
+
+
+def test_replaced_secret_is_noticed_without_a_refusal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that was replaced is read again, a symbolic link that was moved too, and one that is away for a while."""
+    monkeypatch.setattr(handles, "_NOTICE_SECS", 0.0)
+    link = tmp_path / "token"
+    for name in ("one", "two", "three"):
+        (tmp_path / name).write_text(name)
+    link.symlink_to(tmp_path / "one")
+    with run_http_server() as server:
+        driver = HttpPostDriver(server.url, http_post_headers={"X-Key": f"file:{link}"}, **_AMPLE)
+        with driver.open() as connection:
+
+            def key() -> str:
+                assert connection.send([b"x"]) == []
+                return server.requests[-1].headers["x-key"]
+
+            assert key() == "one"
+            (tmp_path / "next").symlink_to(tmp_path / "two")
+            (tmp_path / "next").rename(link)
+            wait_until(lambda: key() == "two", "the key that the link leads to now")
+            link.unlink()
+            assert key() == "two"
+            link.symlink_to(tmp_path / "three")
+            wait_until(lambda: key() == "three", "the key that came back")
+    assert server.connections == 1
 
 
 @pytest.mark.parametrize(

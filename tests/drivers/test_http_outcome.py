@@ -47,7 +47,7 @@ def test_reasons_can_be_counted(text: str, kept: str) -> None:
         (7, "connect failed", True),
         (28, "timed out", True),
         (52, "connection lost", True),
-        (60, "the server's certificate is refused", False),
+        (60, "the server's certificate is refused", True),
         (999, "transfer failed", False),
     ],
 )
@@ -77,3 +77,11 @@ def test_errors_of_libcurl(code: int, name: str, retryable: bool) -> None:
 def test_what_an_attempt_says_of_the_endpoint(outcome: Outcome, trouble: Trouble) -> None:
     """No connection, no answer in time, and a request for less are troubles of the endpoint; refusals are not."""
     assert outcome.trouble is trouble
+
+
+@pytest.mark.parametrize(("code", "retryable"), [(43, True), (58, True), (77, True), (59, False), (27, False)])
+def test_trouble_of_this_worker_is_no_reject(code: int, retryable: bool) -> None:
+    """A file that is being replaced may be right at the next attempt; nothing else of this side changes by itself."""
+    outcome = outcome_of_error(code, "words")
+    assert (outcome.local, outcome.retryable, outcome.trouble) == (True, retryable, Trouble.NONE)
+    assert "words" in outcome.reason

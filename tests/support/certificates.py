@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ssl
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 from support.programs import require_program
+
+_NEW_KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1")  # made ten times faster than one of RSA
 
 
 @dataclass(frozen=True)
@@ -21,15 +24,30 @@ class Authority:
         """Its own certificate."""
         return self.folder / f"{self.name}.pem"
 
+    def context(self, subject_alt_name: str, *, ask_client: bool = False, name: str = "server") -> ssl.SSLContext:
+        """What a server uses with a new certificate for these names.
+
+        Args:
+            subject_alt_name: as for `issue`.
+            ask_client: it wants a certificate of this authority from clients, too.
+            name: the CN.
+        """
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*self.issue(name, subject_alt_name))
+        if ask_client:
+            context.verify_mode = ssl.CERT_REQUIRED
+            context.load_verify_locations(self.certificate)
+        return context
+
     def issue(
-        self, name: str, subject_alt_name: str, *, expired: bool = False, password: str = ""
+        self, name: str, subject_alt_name: str = "", *, expired: bool = False, password: str = ""
     ) -> tuple[Path, Path]:
-        """A certificate and its key, such as for "DNS:localhost,IP:127.0.0.1"."""
+        """A certificate for a CN and its key, such as for "DNS:localhost,IP:127.0.0.1"; without names there is no SAN."""
         key, request, certificate = (self.folder / f"{name}.{kind}" for kind in ("key", "csr", "pem"))
         protection = ["-passout", f"pass:{password}"] if password else ["-nodes"]
-        _openssl("req", "-newkey", "rsa:2048", *protection, "-keyout", key, "-out", request, "-subj", f"/CN={name}")
+        _openssl("req", *_NEW_KEY, *protection, "-keyout", key, "-out", request, "-subj", f"/CN={name}")
         extensions = self.folder / f"{name}.ext"
-        extensions.write_text(f"subjectAltName={subject_alt_name}\n")
+        extensions.write_text(f"subjectAltName={subject_alt_name}\n" if subject_alt_name else "")
         until = ["-days", "-1"] if expired else ["-days", "2"]
         _openssl(
             *("x509", "-req", "-in", request, "-CA", self.certificate, "-CAkey", self.certificate.with_suffix(".key")),
@@ -43,7 +61,7 @@ def make_authority(folder: Path, name: str = "ca") -> Authority:
     authority = Authority(folder, name)
     key = authority.certificate.with_suffix(".key")
     _openssl(
-        *("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", authority.certificate),
+        *("req", "-x509", *_NEW_KEY, "-nodes", "-keyout", key, "-out", authority.certificate),
         *("-subj", f"/CN={name}", "-days", "2"),
     )
     return authority

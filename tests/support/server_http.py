@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -15,12 +16,13 @@ NO_CONTENT = b"HTTP/1.1 204 No Content\r\n\r\n"
 
 @dataclass(frozen=True)
 class Request:
-    """One request as it came."""
+    """One request as it came; by TLS with the name in the client's certificate, if it has one."""
 
     head: bytes
     body: bytes
     connection: int
     at: float
+    client: str = ""
 
     @property
     def lines(self) -> list[str]:
@@ -52,10 +54,19 @@ def status(code: int, *headers: str, body: bytes = b"") -> Answer:
 
 @dataclass
 class HttpServer:
-    """A server on loopback, one thread a connection."""
+    """A server on loopback, one thread a connection.
+
+    Attributes:
+        answer: gets the number of the request, from 1, and the request.
+        port: where it listens.
+        tls: the context of new connections, which may be replaced at any time; None for none.
+        requests: all that came.
+        connections: how many were accepted.
+    """
 
     answer: Callable[[int, Request], Answer]
     port: int = 0
+    tls: ssl.SSLContext | None = None
     requests: list[Request] = field(default_factory=list)
     connections: int = 0
 
@@ -70,7 +81,7 @@ class HttpServer:
     @property
     def url(self) -> str:
         """Its root, without the last slash."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}"
 
     @property
     def bodies(self) -> list[bytes]:
@@ -95,8 +106,15 @@ class HttpServer:
             threading.Thread(target=self._serve, args=(peer, self.connections), daemon=True).start()
 
     def _serve(self, peer: socket.socket, number: int) -> None:
+        peer.settimeout(30)
+        if self.tls is not None:
+            try:
+                peer = self.tls.wrap_socket(peer, server_side=True)
+            except OSError:
+                peer.close()
+                return
+        client = _common_name(peer)
         with peer, contextlib.suppress(OSError), peer.makefile("rb") as stream:
-            peer.settimeout(30)
             while True:
                 head = b""
                 while not head.endswith(b"\r\n\r\n"):
@@ -105,7 +123,7 @@ class HttpServer:
                         return
                     head += line
                 length = next((int(x[15:]) for x in head.split(b"\r\n") if x.lower().startswith(b"content-length:")), 0)
-                request = Request(head, stream.read(length), number, time.monotonic())
+                request = Request(head, stream.read(length), number, time.monotonic(), client)
                 with self._lock:
                     self.requests.append(request)
                     count = len(self.requests)
@@ -123,15 +141,24 @@ class HttpServer:
         return not (answer.close or answer.reset)
 
 
+def _common_name(peer: socket.socket) -> str:
+    certificate = peer.getpeercert() if isinstance(peer, ssl.SSLSocket) else None
+    names = dict(pair for part in (certificate or {}).get("subject", ()) for pair in part)
+    return names.get("commonName", "")
+
+
 @contextlib.contextmanager
-def run_http_server(answer: Callable[[int, Request], Answer] | None = None, port: int = 0) -> Iterator[HttpServer]:
+def run_http_server(
+    answer: Callable[[int, Request], Answer] | None = None, port: int = 0, tls: ssl.SSLContext | None = None
+) -> Iterator[HttpServer]:
     """A server for one test.
 
     Args:
         answer: gets the number of the request, from 1, and the request; without it every answer is 204.
         port: where to listen; 0 for any free one.
+        tls: for https.
     """
-    server = HttpServer(answer or (lambda _number, _request: Answer()), port)
+    server = HttpServer(answer or (lambda _number, _request: Answer()), port, tls)
     try:
         yield server
     finally:

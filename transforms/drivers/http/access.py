@@ -1,34 +1,53 @@
-"""The credentials of one connection, looked up on the worker when it opens and again when the target refuses them."""
+"""The credentials of one connection, looked up on the worker when it opens.
+
+They are looked up again, in an `Access` of its own, when a file of them was replaced, and when the target refuses them.
+"""
 
 from __future__ import annotations
 
 import base64
-import time
 from collections.abc import Callable
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, NamedTuple
 
+from dovebeam.transforms.drivers.file_identity import file_identities
 from dovebeam.transforms.drivers.http.auth_settings import setting_name
 from dovebeam.transforms.drivers.http.tokens import Token, TokenCache
 from dovebeam.transforms.drivers.http.url import HttpUrl
-from dovebeam.transforms.drivers.secrets import Secret, secrets_in
+from dovebeam.transforms.drivers.secrets import Scheme, Secret, secrets_in
 from dovebeam.transforms.errors import DeliveryError
 
 if TYPE_CHECKING:
     from dovebeam.transforms.drivers.http_post import HttpPostDriver
 
-__all__ = ["Access"]
+__all__ = ["Access", "Shown"]
 
-_LOOK_AGAIN_SECS: Final = 5.0
-"""Requests that are refused together look for a new credential once."""
+_TLS_FILES = ("ssl_client_ca_file", "ssl_client_ca_dir", "ssl_client_cert_file", "ssl_client_key_file")
+
+
+class Shown(NamedTuple):
+    """What requests show of who sends them; a request that was refused is sent again only with another one.
+
+    Attributes:
+        url: without user and password.
+        headers: the user's, and the authorization.
+        token: the token in there if it was fetched, else empty.
+        proxy: user and password for the proxy.
+    """
+
+    url: str
+    headers: tuple[str, ...]
+    token: str
+    proxy: tuple[str, str]
 
 
 class Access:
     """What a connection shows to its target and its proxy, in the open.
 
-    Everything is looked up when it is made.
+    Everything is looked up when it is made, and stays as it is.
 
     Attributes:
+        can_change: whether looking again may find something else.
         url: the target.
         proxy: the proxy, None for none.
         proxy_user: user name for the proxy.
@@ -44,43 +63,44 @@ class Access:
 
     def __init__(self, driver: HttpPostDriver) -> None:
         self._driver = driver
-        self._can_change = any(secret.can_change for secret in secrets_in(driver))
-        self._looked_up = self._changed = 0.0
-        self._tokens: TokenCache | None = None
+        secrets = list(secrets_in(driver))
+        self.can_change = any(secret.can_change for secret in secrets)
+        self._secret_files = [secret.name for secret in secrets if secret.scheme is Scheme.FILE]
+        self._tls_files = [path for name in _TLS_FILES if (path := getattr(driver, name))] if driver.may_use_tls else []
+        # Before they are read: what is replaced meanwhile is noticed.
+        self._secrets_were = file_identities(self._secret_files)
+        self._tls_was = file_identities(self._tls_files)
         self._seen: dict[Secret, str] = {}
         self._look_up()
-        method = driver.http_post_auth
-        if method in {"oauth2", "google-id-token"}:
-            self._tokens = self._token_cache()
+        fetched = driver.http_post_auth in {"oauth2", "google-id-token"}
+        self._tokens: TokenCache | None = self._token_cache() if fetched else None
 
-    def headers(self) -> list[str]:
-        """The user's headers and the authorization, for requests that start now.
+    def shown(self) -> Shown:
+        """What requests that start now show.
 
         Raises:
             DeliveryError: a token is needed and cannot be had.
         """
-        if self._tokens is None:
-            return self._fixed
-        return [*self._fixed, f"Authorization: Bearer {self._tokens.text()}"]
+        token = self._tokens.text() if self._tokens is not None else ""
+        headers = (*self._fixed, f"Authorization: Bearer {token}") if token else tuple(self._fixed)
+        return Shown(self.url.without_credentials, headers, token, (self.proxy_user, self.proxy_password))
 
-    def refused(self) -> bool:
-        """Whether a request that was answered with 401 should be sent again, with what `headers` and `url` are now.
+    def refuse_token(self, token: str) -> None:
+        """The target refused this token; the next `shown` has another one if there is one to be had.
 
         Raises:
-            DeliveryError: a secret or token cannot be had any more.
+            DeliveryError: it cannot be asked for.
         """
-        now = time.monotonic()
-        changed = self._changed > 0 and now - self._changed < _LOOK_AGAIN_SECS
-        if self._can_change and now - self._looked_up >= _LOOK_AGAIN_SECS:
-            before = self._shown()
-            self._look_up()
-            if self._shown() != before:
-                self._changed, changed = now, True
-                if self._tokens is not None:
-                    self._tokens = self._token_cache()
         if self._tokens is not None:
-            return self._tokens.refused() or changed
-        return changed
+            self._tokens.refuse(token)
+
+    def has_other_secret_files(self) -> bool:
+        """Whether a secret in a file was replaced."""
+        return file_identities(self._secret_files) != self._secrets_were
+
+    def has_other_tls_files(self) -> bool:
+        """Whether a certificate or key was replaced."""
+        return file_identities(self._tls_files) != self._tls_was
 
     def without_secrets(self, text: str) -> str:
         """A text with `***` for everything that nobody may see."""
@@ -88,12 +108,7 @@ class Access:
             text = text.replace(secret, "***")
         return text
 
-    def _shown(self) -> tuple[object, ...]:
-        return (self._fixed, self.url, self.client_id, self.client_secret)
-
     def _look_up(self) -> None:
-        self._looked_up = time.monotonic()
-        self._seen.clear()
         self.url = self._target()
         self.proxy = self._url("http_client_proxy_url")
         self.token_url = self._url("http_post_oauth2_token_url") or self.url

@@ -31,6 +31,8 @@ class HttpPostConnection(Connection):
 
     def _deliver(self, batch: Batch) -> list[Failure]:
         try:
+            if self._pool is not None and self._pool.notice_files():
+                self._drop_pool()
             if self._pool is None:
                 self._pool = HandlePool(self._driver, self._access)
             failures = Delivery(self._driver, self._pool, self._endpoint, batch, self.on_arrival).run()
@@ -49,6 +51,7 @@ class HttpPostConnection(Connection):
     def _drop_pool(self) -> None:
         if self._pool is not None:
             pool, self._pool = self._pool, None
+            self._access = pool.access
             pool.close()
 
     def _release(self) -> None:

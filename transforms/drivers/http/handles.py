@@ -7,14 +7,16 @@ headers.
 from __future__ import annotations
 
 import time
+from collections import deque
 from typing import TYPE_CHECKING, Final
 
 import pycurl
 
+from dovebeam.transforms.drivers.http.access import Access, Shown
 from dovebeam.transforms.drivers.http.options import Easy, set_proxy, set_sockets, set_tls, set_url, system_trust
+from dovebeam.transforms.errors import DeliveryError
 
 if TYPE_CHECKING:
-    from dovebeam.transforms.drivers.http.access import Access
     from dovebeam.transforms.drivers.http.url import HttpUrl
     from dovebeam.transforms.drivers.http_post import HttpPostDriver
 
@@ -22,6 +24,15 @@ __all__ = ["HandlePool", "http_date"]
 
 MAX_RESPONSE_BYTES: Final = 1 << 20
 """A longer answer is cut off; nobody reads it anyway."""
+
+_SUPPRESS_CONNECT_HEADERS: Final = 265
+"""CURLOPT_SUPPRESS_CONNECT_HEADERS, for which pycurl has no name: what a proxy says is not the target's answer."""
+
+_LOOK_AGAIN_SECS: Final = 5.0
+"""Requests that are refused look up other credentials at most so often."""
+
+_NOTICE_SECS: Final = 1.0
+"""How often files are looked at."""
 
 _DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -32,7 +43,7 @@ class HandlePool:
 
     Attributes:
         multi: the `pycurl.CurlMulti`.
-        access: the credentials.
+        access: the credentials that hold now.
         idle: handles that no request uses.
         size: how many handles there can be.
     """
@@ -40,7 +51,6 @@ class HandlePool:
     def __init__(self, driver: HttpPostDriver, access: Access) -> None:
         self._driver = driver
         self.access = access
-        self._url = access.url
         self.size = driver.http_client_max_parallel_connections
         self.multi = pycurl.CurlMulti()
         self.multi.setopt(pycurl.M_MAXCONNECTS, self.size)
@@ -49,21 +59,50 @@ class HandlePool:
         self._headers: list[str] = []
         self._key_header = driver.http_post_idempotency_header
         self._all: list[Easy] = []
-        self._elsewhere: set[Easy] = set()  # those whose URL has another query than the one that holds now
+        self._outdated: set[Easy] = set()  # those with options of an earlier access
         self._stale: set[Easy] = set()  # those whose headers are not of this second
+        self._shown: Shown | None = None  # with the headers of this second
+        self._sent: dict[Easy, Shown | None] = {}  # with the headers of each handle
+        self._last_lines: dict[Easy, deque[bytes]] = {}
         self._system_trust = system_trust() if driver.may_use_tls else ("", "")
+        self._refused_at = float("-inf")
+        self._noticed_at = time.monotonic()
+        self._tls_replaced = False
+
+    def notice_files(self) -> bool:
+        """Uses secrets and certificates that were replaced, from now on.
+
+        A secret that cannot be read is being replaced at this moment; until it can, the one before is used.
+
+        Returns:
+            Whether certificates or keys were replaced, so that connections should be made anew.
+        """
+        now = time.monotonic()
+        if now - self._noticed_at >= _NOTICE_SECS:
+            self._noticed_at = now
+            tls = self.access.has_other_tls_files()
+            if tls or self.access.has_other_secret_files():
+                try:
+                    fresh = Access(self._driver)
+                except DeliveryError:
+                    return self._tls_replaced
+                self._tls_replaced |= tls or fresh.key_password != self.access.key_password
+                self._adopt(fresh)
+        return self._tls_replaced
 
     def keep_time(self) -> None:
         """Makes the headers of this second; asked before handles are taken."""
         second = int(time.time())
         if second != self._second:
-            self._headers = self._headers_at(second)
+            self.notice_files()
+            self._shown = self.access.shown()
+            self._headers = self._headers_at(second, self._shown)
             self._second = second
             self._stale.update(self._all)
 
     def is_fresh(self) -> bool:
-        """Whether idle handles have the newest headers and URL, so that they can be used as they are."""
-        return not self._stale and not self._elsewhere
+        """Whether idle handles have the newest headers and options, so that they can be used as they are."""
+        return not self._stale and not self._outdated
 
     def take(self, key: str = "") -> Easy:
         """A handle with the newest headers; made if none is idle, so the caller must know that one is free.
@@ -72,25 +111,50 @@ class HandlePool:
             key: the request's idempotency key, if the settings name a header for it.
         """
         handle = self.idle.pop() if self.idle else self._make()
-        if self._elsewhere and handle in self._elsewhere:
-            self._elsewhere.discard(handle)
-            self._aim(handle, self._url)
+        if self._outdated and handle in self._outdated:
+            self._outdated.discard(handle)
+            self._set_access(handle)
+        stale = bool(self._stale) and handle in self._stale
         if key:
             handle.setopt(pycurl.HTTPHEADER, [*self._headers, f"{self._key_header}: {key}"])
-        elif self._stale and handle in self._stale:
+        elif stale:
             handle.setopt(pycurl.HTTPHEADER, self._headers)
+        if stale:
             self._stale.discard(handle)
+            self._sent[handle] = self._shown
         return handle
 
-    def renew(self) -> bool:
-        """Whether there is another credential after a 401, which requests that start from now on have."""
-        if not self.access.refused():
-            return False
-        if self._url.without_credentials != self.access.url.without_credentials:
-            self._url = self.access.url
-            self._elsewhere.update(self._all)
+    def renew(self, handle: Easy, *, token: bool) -> bool:
+        """Whether there are other credentials than those that a request was refused with.
+
+        Requests that start from now on have them.
+
+        Args:
+            handle: the request's.
+            token: whether a token that was fetched may be what was refused.
+
+        Raises:
+            DeliveryError: credentials cannot be had any more.
+        """
+        sent = self._sent[handle]
+        if self.access.shown() == sent:
+            now = time.monotonic()
+            if self.access.can_change and now - self._refused_at >= _LOOK_AGAIN_SECS:
+                self._refused_at = now
+                self._adopt(Access(self._driver))
+            if token and sent is not None:
+                self.access.refuse_token(sent.token)
         self._second = -1
-        return True
+        return self.access.shown() != sent
+
+    def without_secrets(self, text: str) -> str:
+        """A text with `***` for everything that nobody may see."""
+        return self.access.without_secrets(text)
+
+    def has_final_head(self, handle: Easy) -> bool:
+        """Whether the head of an answer came whole, and is no interim one, before its transfer broke."""
+        last = self._last_lines[handle]
+        return int(handle.getinfo(pycurl.RESPONSE_CODE)) >= 200 and bool(last) and not last[0].strip()
 
     def divert(self, handle: Easy, url: HttpUrl, *, without_body: bool, timeout_msec: int) -> None:
         """Points a handle at the target of a redirect."""
@@ -101,7 +165,7 @@ class HandlePool:
 
     def restore(self, handle: Easy) -> None:
         """Undoes `divert`."""
-        self._aim(handle, self._url)
+        self._aim(handle, self.access.url)
         handle.setopt(pycurl.TIMEOUT_MS, self._driver.attempt_timeout_msec)
         handle.setopt(pycurl.POST, 1)
 
@@ -114,20 +178,32 @@ class HandlePool:
         """Closes every connection."""
         for handle in self._all:
             handle.close()
-        for handles in (self.idle, self._all, self._stale, self._elsewhere):
+        for handles in (self.idle, self._all, self._stale, self._outdated, self._sent, self._last_lines):
             handles.clear()
         self.multi.close()
 
     def _aim(self, handle: Easy, url: HttpUrl) -> None:
         set_url(handle, url, by_proxy=self.access.proxy is not None)
 
-    def _headers_at(self, second: int) -> list[str]:
+    def _adopt(self, access: Access) -> None:
+        self.access = access
+        self._second = -1
+        self._outdated.update(self._all)
+
+    def _set_access(self, handle: Easy) -> None:
+        """Sets what follows from credentials, on a new handle or again."""
+        self._aim(handle, self.access.url)
+        set_proxy(handle, self.access)
+        if self._driver.may_use_tls:
+            set_tls(handle, self._driver, self.access, self._system_trust, resume=not self._tls_replaced)
+
+    def _headers_at(self, second: int, shown: Shown) -> list[str]:
         """Dovecot's headers, in its order as far as libcurl keeps it; a bare name stops libcurl's own header."""
         direct = self._driver.proxy is None
         bodies = self._driver.body_maker
         return [
             f"Date: {http_date(second)}",
-            *self.access.headers(),
+            *shown.headers,
             "Connection: Keep-Alive" if direct else "Proxy-Connection:",
             f"Content-Type: {bodies.content_type}",
             *([f"Content-Encoding: {bodies.content_encoding}"] if bodies.content_encoding else []),
@@ -139,7 +215,6 @@ class HandlePool:
         driver = self._driver
         handle = pycurl.Curl()
         handle.setopt(pycurl.NOSIGNAL, 1)
-        self._aim(handle, self._url)
         handle.setopt(pycurl.PATH_AS_IS, 1)
         handle.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)
         handle.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1)
@@ -149,6 +224,10 @@ class HandlePool:
         # `len` takes an answer's piece and returns how much of it was taken: thrown away without a call into Python
         # code.
         handle.setopt(pycurl.WRITEFUNCTION, len)
+        # The same for the lines of its head, of which the last one is kept: blank when the head is complete.
+        last_line = self._last_lines[handle] = deque[bytes](maxlen=1)
+        handle.setopt(pycurl.HEADERFUNCTION, last_line.append)
+        handle.setopt(_SUPPRESS_CONNECT_HEADERS, 1)
         handle.setopt(pycurl.MAXFILESIZE_LARGE, MAX_RESPONSE_BYTES)
         handle.setopt(pycurl.TIMEOUT_MS, driver.attempt_timeout_msec)
         if driver.http_client_connect_timeout_msec:
@@ -157,10 +236,8 @@ class HandlePool:
             handle.setopt(pycurl.MAXAGE_CONN, max(1, driver.http_client_max_idle_time_msec // 1000))
         ttl = driver.http_client_dns_ttl_msec
         handle.setopt(pycurl.DNS_CACHE_TIMEOUT, -1 if ttl is None else ttl // 1000)
-        set_proxy(handle, self.access)
         set_sockets(handle, driver)
-        if driver.may_use_tls:
-            set_tls(handle, driver, self.access, self._system_trust)
+        self._set_access(handle)
         self._all.append(handle)
         self._stale.add(handle)
         return handle

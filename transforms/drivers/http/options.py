@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import ssl
@@ -22,6 +23,9 @@ Easy = Any
 
 _HAPPY_EYEBALLS_TIMEOUT_MS: Final = 271
 """CURLOPT_HAPPY_EYEBALLS_TIMEOUT_MS, for which pycurl has no name."""
+
+_CA_CACHE_TIMEOUT: Final = 321
+"""CURLOPT_CA_CACHE_TIMEOUT, in seconds, for which pycurl has no name."""
 
 _TLS: Final = {
     "ANY": pycurl.SSLVERSION_TLSv1_0,
@@ -55,8 +59,27 @@ def set_proxy(handle: Easy, access: Access) -> None:
         handle.setopt(pycurl.PROXYPASSWORD, access.proxy_password)
 
 
-def set_tls(handle: Easy, driver: HttpPostDriver, access: Access, trust_without_settings: tuple[str, str]) -> None:
-    """Sets the ssl_* settings; without trusted certificates in them, those of `system_trust` hold."""
+def set_tls(
+    handle: Easy,
+    driver: HttpPostDriver,
+    access: Access,
+    trust_without_settings: tuple[str, str],
+    *,
+    resume: bool = True,
+) -> None:
+    """Sets the ssl_* settings; each new connection reads their files as they are then.
+
+    Args:
+        handle: the handle.
+        driver: its settings.
+        access: has the password of the key.
+        trust_without_settings: file and directory that hold without trusted certificates in the settings.
+        resume: whether a session may go on that began with earlier files.
+    """
+    # Without this libcurl would trust for 24 hours what a CA file held once; where it has no such option, it doesn't.
+    with contextlib.suppress(pycurl.error):
+        handle.setopt(_CA_CACHE_TIMEOUT, 0)
+    handle.setopt(pycurl.SSL_SESSIONID_CACHE, int(resume))
     handle.setopt(pycurl.SSLVERSION, _TLS[driver.ssl_min_protocol])
     verify = driver.ssl_client_require_valid_cert
     handle.setopt(pycurl.SSL_VERIFYPEER, int(verify))

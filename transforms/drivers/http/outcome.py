@@ -14,7 +14,7 @@ from http import HTTPStatus
 from types import MappingProxyType
 from typing import Final
 
-__all__ = ["LOCAL_CODES", "Outcome", "Trouble", "outcome_of_error", "outcome_of_status", "too_long"]
+__all__ = ["Outcome", "Trouble", "outcome_of_error", "outcome_of_status", "too_long"]
 
 _REQUEST_TIMEOUT: Final = 408
 _BUSY_STATUS: Final = frozenset({429, 503})
@@ -22,8 +22,11 @@ _TIMED_OUT: Final = 28
 _UNREACHABLE: Final = frozenset({5, 6, 7, 35, 60, 91, 97, 98})
 _SILENT: Final = frozenset({18, 52, 55, 56})
 
-LOCAL_CODES: Final = frozenset({2, 4, 27, 43, 48, 49, 53, 54, 58, 59, 64, 66, 77, 82, 99})
+_LOCAL: Final = frozenset({2, 4, 27, 43, 48, 49, 53, 54, 58, 59, 64, 66, 77, 82, 99})
 """libcurl's codes for trouble on this side: certificate and key files, ciphers, engines, options, memory."""
+
+_FILES: Final = frozenset({43, 58, 77})
+"""Those of them that pass when certificate and key, which are two files, have both been replaced."""
 
 _NAMES: Final[Mapping[int, tuple[str, bool]]] = MappingProxyType(
     {
@@ -38,11 +41,11 @@ _NAMES: Final[Mapping[int, tuple[str, bool]]] = MappingProxyType(
         52: ("connection lost", True),
         55: ("connection lost", True),
         56: ("connection lost", True),
-        60: ("the server's certificate is refused", False),
+        60: ("the server's certificate is refused", True),
         63: ("the response is too long", False),
-        91: ("the server's certificate is refused", False),
+        91: ("the server's certificate is refused", True),
         97: ("the proxy failed", True),
-        98: ("the server wants a client certificate", False),
+        98: ("the server wants a client certificate", True),
     }
 )
 _ADVICE: Final[Mapping[int, str]] = MappingProxyType(
@@ -82,6 +85,7 @@ class Outcome:
         retry_after_secs: how long the server wants to be left alone; 0 if it didn't say.
         at_once: whether the next attempt needs no pause.
         trouble: what it says of the endpoint.
+        local: whether it is trouble of this worker, which fails the bundle and no payload.
     """
 
     reason: str
@@ -90,6 +94,7 @@ class Outcome:
     retry_after_secs: float = 0.0
     at_once: bool = False
     trouble: Trouble = Trouble.NONE
+    local: bool = False
 
 
 def outcome_of_status(status: int, *, retryable: bool = False, retry_after_secs: float = 0.0) -> Outcome:
@@ -109,21 +114,23 @@ def outcome_of_status(status: int, *, retryable: bool = False, retry_after_secs:
     )
 
 
-def outcome_of_error(code: int, text: str, status: int | None = None) -> Outcome:
-    """For a transfer that ended without a whole answer.
+def outcome_of_error(code: int, text: str) -> Outcome:
+    """For a transfer that ended without the head of an answer.
 
     Equal troubles have equal reasons, so that a ledger can count them: libcurl's measured times and sizes are left out.
 
     Args:
         code: libcurl's code.
         text: libcurl's words, without secrets.
-        status: the status line's number if one had arrived.
     """
     text = _MEASURED.sub("", text)
+    if code in _LOCAL:
+        reason = f"no request can be made on this worker: {text} (check the ssl_client_* and ssl_* settings)"
+        return Outcome(reason, retryable=code in _FILES, local=True)
     name, retryable = _NAMES.get(code, ("transfer failed", False))
     advice = f" ({_ADVICE[code]})" if code in _ADVICE else ""
     reason = f"{name}: {text or f'libcurl error {code}'}{advice}"
-    return Outcome(reason, status, retryable=retryable, trouble=_trouble(code))
+    return Outcome(reason, retryable=retryable, trouble=_trouble(code))
 
 
 def too_long(outcome: Outcome) -> Outcome:

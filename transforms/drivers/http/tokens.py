@@ -52,17 +52,19 @@ class TokenCache:
                 return self._token.text
             return self._renewed(now)
 
-    def refused(self) -> bool:
-        """A target answered 401; whether there is a newer token than any request can have had that was sent long ago.
+    def refuse(self, text: str) -> None:
+        """A target refused this token: another one is fetched, unless there is one already or this one came just now.
 
         Requests that are on their way together are refused together. Only the first of them fetches a token.
+
+        Raises:
+            DeliveryError: none can be had.
         """
         with self._lock:
             now = time.monotonic()
-            if self._token is None or now - self._fetched >= _RETRY_SECS:
+            if self._token is not None and self._token.text == text and now - self._fetched >= _RETRY_SECS:
                 self._token = None
                 self._renewed(now)
-            return True
 
     def _renewed(self, now: float) -> str:
         """Fetches a token; one that has not ended yet is used on if that fails."""

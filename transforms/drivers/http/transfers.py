@@ -15,23 +15,10 @@ from typing import TYPE_CHECKING, Final
 import pycurl
 
 from dovebeam.transforms.drivers.base import Batch, Failure
-from dovebeam.transforms.drivers.http.backlog import Backlog
-from dovebeam.transforms.drivers.http.endpoint import Endpoint, Member
+from dovebeam.transforms.drivers.http.attempts import Attempts
+from dovebeam.transforms.drivers.http.endpoint import Endpoint
 from dovebeam.transforms.drivers.http.handles import HandlePool
-from dovebeam.transforms.drivers.http.options import Easy
-from dovebeam.transforms.drivers.http.outcome import (
-    LOCAL_CODES,
-    Outcome,
-    Trouble,
-    outcome_of_error,
-    outcome_of_status,
-    too_long,
-)
-from dovebeam.transforms.drivers.http.redirects import redirect_target
 from dovebeam.transforms.drivers.http.requests import Request, request_key
-from dovebeam.transforms.drivers.http.retry import RetryPolicy
-from dovebeam.transforms.drivers.http.statuses import Verdict
-from dovebeam.transforms.errors import DeliveryError
 
 if TYPE_CHECKING:
     from dovebeam.transforms.drivers.http_post import HttpPostDriver
@@ -41,12 +28,9 @@ __all__ = ["Delivery"]
 _MAX_WAIT_SECS: Final = 1.0
 _BLIND_WAIT_SECS: Final = 0.002
 _POSTFIELDS: Final = pycurl.POSTFIELDS
-_BODY_CUT_SHORT: Final = frozenset({pycurl.E_PARTIAL_FILE, pycurl.E_FILESIZE_EXCEEDED})
-_LIFELESS: Final = frozenset({Trouble.UNREACHABLE, Trouble.SLOW, Trouble.LOST})
-_UNAUTHORIZED: Final = 401
 
 
-class Delivery:
+class Delivery(Attempts):
     """One batch on its way; made for it, run once."""
 
     def __init__(
@@ -57,27 +41,15 @@ class Delivery:
         batch: Batch,
         on_arrival: Callable[[int], None] | None = None,
     ) -> None:
-        self._driver = driver
-        self._place = driver.endpoint
-        self._pool = pool
+        super().__init__(driver, pool, endpoint, batch, on_arrival)
         self._payloads = batch.payloads
         self._keys = batch.keys if driver.http_post_idempotency_header else None
         self._bodies = driver.body_maker
         self._plain = self._bodies.plain
         self._single = self._plain and self._keys is None and driver.http_post_batch_max_events == 1
         self._take, self._add = pool.take, pool.multi.add_handle
-        self._rules = driver.status_rules
-        self._policy = RetryPolicy(driver)
-        self._on_way: dict[Easy, Request] = {}
-        self._backlog = Backlog(
-            batch.payloads, driver.http_post_batch_max_events, driver.http_post_batch_max_bytes, ordered=pool.size == 1
-        )
-        self._endpoint = endpoint
-        self._member = Member(self._on_way, pool.size)
         self._bucket = endpoint.bucket(driver.http_post_rate_limit) if driver.http_post_rate_limit else None
         self._nap_secs = _MAX_WAIT_SECS
-        self._failures: list[Failure] = []
-        self._on_arrival = on_arrival
 
     def run(self) -> list[Failure]:
         """Delivers the batch; returns what failed, in its order.
@@ -201,114 +173,3 @@ class Delivery:
         if not self._pool.multi.select(seconds) and time.monotonic() - begin < seconds:
             # Without a socket to look at (a name is being looked up) select returns at once.
             time.sleep(min(seconds, _BLIND_WAIT_SECS))
-
-    def _answered(self, handle: Easy, status: int) -> None:
-        """An answer that is not simply success; `handle` is no longer with libcurl."""
-        request = self._on_way[handle]
-        verdict = self._rules.verdict(status, len(request))
-        if verdict is not Verdict.SUCCESS and 300 <= status < 400 and status != 304:
-            location = handle.getinfo(pycurl.REDIRECT_URL)
-            if location:
-                self._redirect(handle, request, status, location)
-                return
-        if verdict is Verdict.SUCCESS:
-            self._finish(handle, None)
-        elif verdict in {Verdict.SPLIT, Verdict.SEARCH}:
-            self._split(handle)
-        elif status == _UNAUTHORIZED and not request.renewed and self._pool.renew():
-            request.renewed = True
-            self._free(handle)
-            self._backlog.retry(request, 0.0)
-        else:
-            after = float(handle.getinfo(pycurl.RETRY_AFTER))
-            self._finish(handle, outcome_of_status(status, retryable=verdict is Verdict.RETRY, retry_after_secs=after))
-
-    def _broken(self, handle: Easy, code: int, text: str) -> None:
-        """A transfer that libcurl gave up."""
-        text = self._pool.access.without_secrets(text)
-        if code in LOCAL_CODES:
-            message = f"no request can be made on this worker: {text} (check the ssl_client_* and ssl_* settings)"
-            raise DeliveryError(message, self._place)
-        status = handle.getinfo(pycurl.RESPONSE_CODE)
-        # Once the body had begun the head was complete, and Dovecot ignores bodies.
-        if status >= 200 and (code in _BODY_CUT_SHORT or handle.getinfo(pycurl.SIZE_DOWNLOAD_T) > 0):
-            self._answered(handle, status)
-        else:
-            self._finish(handle, outcome_of_error(code, text, status or None))
-
-    def _redirect(self, handle: Easy, request: Request, status: int, location: str) -> None:
-        """Follows a redirect, or ends the attempt with why not."""
-        driver = self._driver
-        target = redirect_target(self._pool.access.url, status, location, request.redirects, driver.max_redirects)
-        if isinstance(target, Outcome):
-            self._finish(handle, target)
-            return
-        request.redirects += 1
-        request.redirect_secs += handle.getinfo(pycurl.TOTAL_TIME)
-        timeout = driver.attempt_timeout_msec
-        left = max(1, timeout - int(request.redirect_secs * 1000)) if timeout else 0
-        # Dovecot's rule for 303: GET without a body, for all others the same request again.
-        self._pool.divert(handle, target, without_body=status == 303, timeout_msec=left)
-        self._pool.multi.add_handle(handle)
-
-    def _free(self, handle: Easy) -> Request:
-        """Takes a request off its handle, which others may use then."""
-        request = self._on_way.pop(handle)
-        if request.redirects:
-            self._pool.restore(handle)
-            request.redirects, request.redirect_secs = 0, 0.0
-        self._pool.idle.append(handle)
-        return request
-
-    def _split(self, handle: Easy) -> None:
-        self._endpoint.failed(Trouble.NONE, 0.0, adaptive=False)
-        self._backlog.split(self._free(handle))
-
-    def _finish(self, handle: Easy, outcome: Outcome | None) -> None:
-        """Ends an attempt; None is success."""
-        now = time.monotonic()
-        began = now - self._on_way[handle].redirect_secs - float(handle.getinfo(pycurl.TOTAL_TIME))
-        request = self._free(handle)
-        if outcome is None:
-            self._endpoint.succeeded(1)
-            if self._on_arrival is not None:
-                self._on_arrival(len(request))
-            return
-        probed = self._endpoint.probed(self._member)
-        self._endpoint.failed(outcome.trouble, began, adaptive=self._driver.http_post_adaptive_concurrency)
-        if outcome.retryable and outcome.retry_after_secs:
-            self._endpoint.close_for(outcome.retry_after_secs, outcome)
-            if outcome.retry_after_secs > self._policy.longest_wait_secs:
-                outcome = too_long(outcome)
-        if probed and outcome.trouble in _LIFELESS:
-            self._count_for_all(outcome, began, now)
-        request.tries += 1
-        request.since = request.since or began
-        pause = self._policy.pause(outcome, request.tries, request.since, now)
-        if pause is None:
-            self._fail(request, outcome)
-        else:
-            self._backlog.retry(request, now + pause)
-            if not outcome.at_once:
-                self._endpoint.close_for(pause)
-
-    def _count_for_all(self, outcome: Outcome, began: float, now: float) -> None:
-        """Counts a failed attempt for all that waits in this delivery, as Dovecot does after a failed connect."""
-
-        def is_last(tries: int, since: float) -> bool:
-            return self._policy.pause(outcome, tries, since, now) is None
-
-        for request in self._backlog.count_attempt(began, is_last):
-            self._fail(request, outcome)
-
-    def _give_up_waiting(self, now: float) -> None:
-        """Fails all that waits: the endpoint wants to be left alone for longer than anybody here may wait."""
-        closing = self._endpoint.closing
-        if closing is not None:
-            self._count_for_all(too_long(closing), now, now)
-
-    def _fail(self, request: Request, outcome: Outcome) -> None:
-        self._failures += [
-            Failure(index, outcome.reason, request.tries, outcome.status, self._place)
-            for index in range(request.first, request.end)
-        ]

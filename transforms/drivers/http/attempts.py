@@ -1,0 +1,175 @@
+"""How the attempts of a batch end: delivered, sent again, halved, diverted by a redirect, or failed for good."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+import pycurl
+
+from dovebeam.transforms.drivers.base import Batch, Failure
+from dovebeam.transforms.drivers.http.backlog import Backlog
+from dovebeam.transforms.drivers.http.endpoint import Endpoint, Member
+from dovebeam.transforms.drivers.http.handles import HandlePool
+from dovebeam.transforms.drivers.http.options import Easy
+from dovebeam.transforms.drivers.http.outcome import (
+    Outcome,
+    Trouble,
+    outcome_of_error,
+    outcome_of_status,
+    too_long,
+)
+from dovebeam.transforms.drivers.http.redirects import redirect_target
+from dovebeam.transforms.drivers.http.requests import Request
+from dovebeam.transforms.drivers.http.retry import RetryPolicy
+from dovebeam.transforms.drivers.http.statuses import Verdict
+from dovebeam.transforms.errors import DeliveryError
+
+if TYPE_CHECKING:
+    from dovebeam.transforms.drivers.http_post import HttpPostDriver
+
+__all__ = ["Attempts"]
+
+_LIFELESS: Final = frozenset({Trouble.UNREACHABLE, Trouble.SLOW, Trouble.LOST})
+_BODY_NOT_WANTED: Final = frozenset({pycurl.E_FILESIZE_EXCEEDED, pycurl.E_BAD_CONTENT_ENCODING})
+"""With these libcurl ends a transfer for what a header says of the body: it is too long, or in an unknown coding."""
+
+_UNAUTHORIZED: Final = 401
+_REFUSED: Final = frozenset({_UNAUTHORIZED, 403, 407})
+
+
+class Attempts:
+    """The attempts of one batch that are on their way, and what comes of them."""
+
+    def __init__(
+        self,
+        driver: HttpPostDriver,
+        pool: HandlePool,
+        endpoint: Endpoint,
+        batch: Batch,
+        on_arrival: Callable[[int], None] | None,
+    ) -> None:
+        self._driver = driver
+        self._place = driver.endpoint
+        self._pool = pool
+        self._rules = driver.status_rules
+        self._policy = RetryPolicy(driver)
+        self._on_way: dict[Easy, Request] = {}
+        self._backlog = Backlog(
+            batch.payloads, driver.http_post_batch_max_events, driver.http_post_batch_max_bytes, ordered=pool.size == 1
+        )
+        self._endpoint = endpoint
+        self._member = Member(self._on_way, pool.size)
+        self._failures: list[Failure] = []
+        self._on_arrival = on_arrival
+
+    def _answered(self, handle: Easy, status: int) -> None:
+        """An answer that is not simply success; `handle` is no longer with libcurl."""
+        request = self._on_way[handle]
+        verdict = self._rules.verdict(status, len(request))
+        if verdict is not Verdict.SUCCESS and 300 <= status < 400 and status != 304:
+            location = handle.getinfo(pycurl.REDIRECT_URL)
+            if location:
+                self._redirect(handle, request, status, location)
+                return
+        if verdict is Verdict.SUCCESS:
+            self._finish(handle, None)
+        elif verdict in {Verdict.SPLIT, Verdict.SEARCH}:
+            self._split(handle)
+        elif status in _REFUSED and not request.renewed and self._pool.renew(handle, token=status == _UNAUTHORIZED):
+            request.renewed = True
+            self._free(handle)
+            self._backlog.retry(request, 0.0)
+        else:
+            after = float(handle.getinfo(pycurl.RETRY_AFTER))
+            self._finish(handle, outcome_of_status(status, retryable=verdict is Verdict.RETRY, retry_after_secs=after))
+
+    def _broken(self, handle: Easy, code: int, text: str) -> None:
+        """A transfer that libcurl gave up."""
+        text = self._pool.without_secrets(text)
+        status = int(handle.getinfo(pycurl.RESPONSE_CODE))
+        if self._pool.has_final_head(handle) or (status >= 200 and code in _BODY_NOT_WANTED):
+            # Whatever became of its body, which nobody reads: Dovecot, too, decides by the head.
+            self._answered(handle, status)
+            return
+        self._finish(handle, outcome_of_error(code, text))
+
+    def _redirect(self, handle: Easy, request: Request, status: int, location: str) -> None:
+        """Follows a redirect, or ends the attempt with why not."""
+        driver = self._driver
+        target = redirect_target(self._pool.access.url, status, location, request.redirects, driver.max_redirects)
+        if isinstance(target, Outcome):
+            self._finish(handle, target)
+            return
+        request.redirects += 1
+        request.redirect_secs += handle.getinfo(pycurl.TOTAL_TIME)
+        timeout = driver.attempt_timeout_msec
+        left = max(1, timeout - int(request.redirect_secs * 1000)) if timeout else 0
+        # Dovecot's rule for 303: GET without a body, for all others the same request again.
+        self._pool.divert(handle, target, without_body=status == 303, timeout_msec=left)
+        self._pool.multi.add_handle(handle)
+
+    def _free(self, handle: Easy) -> Request:
+        """Takes a request off its handle, which others may use then."""
+        request = self._on_way.pop(handle)
+        if request.redirects:
+            self._pool.restore(handle)
+            request.redirects, request.redirect_secs = 0, 0.0
+        self._pool.idle.append(handle)
+        return request
+
+    def _split(self, handle: Easy) -> None:
+        self._endpoint.failed(Trouble.NONE, 0.0, adaptive=False)
+        self._backlog.split(self._free(handle))
+
+    def _finish(self, handle: Easy, outcome: Outcome | None) -> None:
+        """Ends an attempt; None is success."""
+        now = time.monotonic()
+        began = now - self._on_way[handle].redirect_secs - float(handle.getinfo(pycurl.TOTAL_TIME))
+        request = self._free(handle)
+        if outcome is None:
+            self._endpoint.succeeded(1)
+            if self._on_arrival is not None:
+                self._on_arrival(len(request))
+            return
+        probed = self._endpoint.probed(self._member)
+        self._endpoint.failed(outcome.trouble, began, adaptive=self._driver.http_post_adaptive_concurrency)
+        if outcome.retryable and outcome.retry_after_secs:
+            self._endpoint.close_for(outcome.retry_after_secs, outcome)
+            if outcome.retry_after_secs > self._policy.longest_wait_secs:
+                outcome = too_long(outcome)
+        if probed and outcome.trouble in _LIFELESS:
+            self._count_for_all(outcome, began, now)
+        request.tries += 1
+        request.since = request.since or began
+        pause = self._policy.pause(outcome, request.tries, request.since, now)
+        if pause is None:
+            self._fail(request, outcome)
+        else:
+            self._backlog.retry(request, now + pause)
+            if not outcome.at_once:
+                self._endpoint.close_for(pause)
+
+    def _count_for_all(self, outcome: Outcome, began: float, now: float) -> None:
+        """Counts a failed attempt for all that waits in this delivery, as Dovecot does after a failed connect."""
+
+        def is_last(tries: int, since: float) -> bool:
+            return self._policy.pause(outcome, tries, since, now) is None
+
+        for request in self._backlog.count_attempt(began, is_last):
+            self._fail(request, outcome)
+
+    def _give_up_waiting(self, now: float) -> None:
+        """Fails all that waits: the endpoint wants to be left alone for longer than anybody here may wait."""
+        closing = self._endpoint.closing
+        if closing is not None:
+            self._count_for_all(too_long(closing), now, now)
+
+    def _fail(self, request: Request, outcome: Outcome) -> None:
+        if outcome.local:
+            raise DeliveryError(outcome.reason, self._place)
+        self._failures += [
+            Failure(index, outcome.reason, request.tries, outcome.status, self._place)
+            for index in range(request.first, request.end)
+        ]
