@@ -17,12 +17,14 @@ from dovebeam.transforms.drivers.http.outcome import (
     Outcome,
     Trouble,
     outcome_of_error,
+    outcome_of_search,
     outcome_of_status,
     too_long,
 )
 from dovebeam.transforms.drivers.http.redirects import redirect_target
 from dovebeam.transforms.drivers.http.requests import Request
 from dovebeam.transforms.drivers.http.retry import RetryPolicy
+from dovebeam.transforms.drivers.http.search import ALIKE, Search
 from dovebeam.transforms.drivers.http.statuses import Verdict
 from dovebeam.transforms.errors import DeliveryError
 
@@ -75,8 +77,10 @@ class Attempts:
                 return
         if verdict is Verdict.SUCCESS:
             self._finish(handle, None)
-        elif verdict in {Verdict.SPLIT, Verdict.SEARCH}:
+        elif verdict is Verdict.SPLIT:
             self._split(handle)
+        elif verdict is Verdict.SEARCH:
+            self._search(handle, request, status)
         elif status in _REFUSED and not request.renewed and self._pool.renew(handle, token=status == _UNAUTHORIZED):
             request.renewed = True
             self._free(handle)
@@ -119,6 +123,36 @@ class Attempts:
         self._pool.idle.append(handle)
         return request
 
+    def _search(self, handle: Easy, request: Request, status: int) -> None:
+        """Looks for the events that are refused in a request, as long as that can find any that are not."""
+        search = request.search = request.search or Search(status)
+        if not search.sets_aside(request, status):
+            self._split(handle)
+            return
+        self._endpoint.failed(Trouble.NONE, 0.0, adaptive=False)
+        self._free(handle)
+        self._go_on(search)
+
+    def _leave_search(self, request: Request, status: int | None = None, *, delivered: bool = False) -> None:
+        """A request ended for good, which may have been a part of another one."""
+        search = request.search
+        if search is not None:
+            search.ended(request, status, delivered=delivered)
+            self._go_on(search)
+
+    def _go_on(self, search: Search) -> None:
+        for part in search.taken_up():
+            if len(part) > 1:
+                self._backlog.split(part)
+            else:
+                self._backlog.put(part)
+        for sample in search.samples():
+            self._backlog.put(sample)
+        for part in search.given_up():
+            part.search = None
+            part.tries += 1
+            self._fail(part, outcome_of_search(search.status, ALIKE))
+
     def _split(self, handle: Easy) -> None:
         self._endpoint.failed(Trouble.NONE, 0.0, adaptive=False)
         self._backlog.split(self._free(handle))
@@ -132,6 +166,7 @@ class Attempts:
             self._endpoint.succeeded(1)
             if self._on_arrival is not None:
                 self._on_arrival(len(request))
+            self._leave_search(request, delivered=True)
             return
         probed = self._endpoint.probed(self._member)
         self._endpoint.failed(outcome.trouble, began, adaptive=self._driver.http_post_adaptive_concurrency)
@@ -173,3 +208,4 @@ class Attempts:
             Failure(index, outcome.reason, request.tries, outcome.status, self._place)
             for index in range(request.first, request.end)
         ]
+        self._leave_search(request, outcome.status)

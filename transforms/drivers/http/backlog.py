@@ -81,6 +81,11 @@ class Backlog:
         heapq.heappush(self._waiting, (due, request.first, request))
         self.undisturbed = False
 
+    def put(self, request: Request) -> None:
+        """Puts a request back, to be sent before what follows in the batch."""
+        self._halves.append(request)
+        self.undisturbed = False
+
     def split(self, request: Request) -> None:
         """Puts both halves of a request back, to be sent before what follows in the batch."""
         first, second = request.halves()

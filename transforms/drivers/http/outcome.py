@@ -14,7 +14,7 @@ from http import HTTPStatus
 from types import MappingProxyType
 from typing import Final
 
-__all__ = ["Outcome", "Trouble", "outcome_of_error", "outcome_of_status", "too_long"]
+__all__ = ["Outcome", "Trouble", "outcome_of_error", "outcome_of_search", "outcome_of_status", "too_long"]
 
 _REQUEST_TIMEOUT: Final = 408
 _BUSY_STATUS: Final = frozenset({429, 503})
@@ -111,6 +111,15 @@ def outcome_of_status(status: int, *, retryable: bool = False, retry_after_secs:
         retry_after_secs=retry_after_secs,
         at_once=status == _REQUEST_TIMEOUT,
         trouble=Trouble.BUSY if status in _BUSY_STATUS else Trouble.NONE,
+    )
+
+
+def outcome_of_search(status: int, refused: int) -> Outcome:
+    """For events that were refused together, like so many that were sent alone."""
+    advice = "repair what is refused, then send the rejects again"
+    reason = outcome_of_status(status).reason
+    return Outcome(
+        f"{reason}, as to the first {refused} events alone, so these were not tried alone ({advice})", status
     )
 
 

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Sequence
 
 from dovebeam.transforms.drivers.http.bodies import frame_bytes
+from dovebeam.transforms.drivers.http.search import Search
 
 __all__ = ["Request", "end_of_request", "request_key"]
 
@@ -21,6 +22,7 @@ class Request:
         renewed: whether it was sent again with another credential.
         redirects: how many the present attempt has followed.
         redirect_secs: how long those took.
+        search: for the culprits of the request that this is a part of.
     """
 
     tries = 0
@@ -28,6 +30,7 @@ class Request:
     renewed = False
     redirects = 0
     redirect_secs = 0.0
+    search: Search | None = None
 
     def __init__(self, first: int, end: int) -> None:
         self.first = first
@@ -41,7 +44,17 @@ class Request:
         middle = (self.first + self.end) // 2
         first, second = Request(self.first, middle), Request(middle, self.end)
         first.since = second.since = self.since
+        if self.search is not None:
+            first.search = second.search = self.search
+            self.search.left += 1
         return first, second
+
+    def cut_off_last(self) -> Request:
+        """Makes a request of its own of the last payload; there must be at least two."""
+        self.end -= 1
+        last = Request(self.end, self.end + 1)
+        last.since, last.search = self.since, self.search
+        return last
 
 
 def end_of_request(payloads: Sequence[bytes], first: int, max_events: int, max_bytes: int | None) -> int:

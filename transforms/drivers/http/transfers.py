@@ -90,8 +90,9 @@ class Delivery(Attempts):
             for handle in answered:
                 status = handle.getinfo(response_code)
                 remove(handle)
-                if status in success and not on_way[handle].redirects:
-                    request = on_way.pop(handle)
+                request = on_way[handle]
+                if status in success and not request.redirects and request.search is None:
+                    del on_way[handle]
                     idle.append(handle)
                     delivered += 1
                     events += request.end - request.first
