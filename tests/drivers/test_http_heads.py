@@ -11,7 +11,7 @@ from dovebeam.transforms.drivers import Failure, HttpPostDriver
 from support.server_http import Answer, HttpServer, Request, run_http_server
 
 _SHORT: dict[str, Any] = {
-    "http_client_request_absolute_timeout_msec": 300,
+    "http_client_request_absolute_timeout_msec": 700,
     "http_client_connect_backoff_time_msec": 1,
     "http_client_request_max_attempts": 3,
 }
@@ -42,16 +42,21 @@ _BODIES: dict[str, tuple[bytes, bytes, dict[str, bool]]] = {
 }
 
 
-@pytest.mark.parametrize("body", _BODIES)
+_BEGINS: list[tuple[bytes, list[tuple[int, int]]]] = [
+    (b"HTTP/1.1 200 OK", []),
+    (b"HTTP/1.1 204 No Content", []),
+    (b"HTTP/1.0 201 Created", []),
+    (b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK", []),
+    (b"HTTP/1.1 404 Not Found", [(404, 1)]),
+    (b"HTTP/1.1 503 Busy", [(503, 3)]),
+]
+
+
 @pytest.mark.parametrize(
-    ("begin", "outcome"),
+    ("begin", "outcome", "body"),
     [
-        (b"HTTP/1.1 200 OK", []),
-        (b"HTTP/1.1 204 No Content", []),
-        (b"HTTP/1.0 201 Created", []),
-        (b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK", []),
-        (b"HTTP/1.1 404 Not Found", [(404, 1)]),
-        (b"HTTP/1.1 503 Busy", [(503, 3)]),
+        *((*_BEGINS[0], body) for body in _BODIES),
+        *((*begin, body) for begin in _BEGINS[1:] for body in ("silence", "reset", "unknown coding")),
     ],
 )
 def test_head_decides(begin: bytes, outcome: list[tuple[int, int]], body: str) -> None:

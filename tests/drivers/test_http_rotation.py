@@ -16,7 +16,7 @@ from dovebeam.transforms.drivers import HttpPostDriver
 from dovebeam.transforms.drivers.base import Connection
 from dovebeam.transforms.drivers.http import handles
 from dovebeam.transforms.errors import DeliveryError
-from support.certificates import Authority, make_authority
+from support.certificates import Authority, make_authority, move_link, rename_over, write_over
 from support.programs import wait_until
 from support.server_http import NO_CONTENT, Answer, Request, run_http_server, status
 
@@ -48,28 +48,7 @@ def _closing(_: int, _request: Request) -> Answer:
     return Answer(NO_CONTENT, close=True)
 
 
-def _in_place(path: Path, *sources: Path) -> None:
-    path.write_bytes(b"".join(source.read_bytes() for source in sources))
-
-
-def _renamed(path: Path, *sources: Path) -> None:
-    _in_place(path.with_suffix(".next"), *sources)
-    path.with_suffix(".next").rename(path)
-
-
-def _linked(path: Path, *sources: Path) -> None:
-    """As Kubernetes does it: the link of a folder is moved, that of the file stays."""
-    folder = path.parent / f"{len(list(path.parent.iterdir()))}"
-    folder.mkdir()
-    _in_place(folder / path.name, *sources)
-    data = path.parent / "..data"
-    (path.parent / "..next").symlink_to(folder)
-    (path.parent / "..next").rename(data)
-    if not path.is_symlink():
-        path.symlink_to(data / path.name)
-
-
-_WAYS = pytest.mark.parametrize("replace", [_in_place, _renamed, _linked])
+_WAYS = pytest.mark.parametrize("replace", [write_over, rename_over, move_link])
 
 
 @_WAYS
@@ -114,13 +93,13 @@ def test_authorities_that_overlap(tmp_path: Path, old: Authority, new: Authority
 def test_replaced_files_end_kept_connections(tmp_path: Path, old: Authority) -> None:
     """What was trusted or shown before the change is not used on."""
     trusted = tmp_path / "ca.pem"
-    _in_place(trusted, old.certificate)
+    write_over(trusted, old.certificate)
     with run_http_server(tls=old.context(_HERE)) as server:
         driver = HttpPostDriver(server.url, ssl_client_ca_file=str(trusted), **_AMPLE)
         with driver.open() as connection:
             assert connection.send([b"1"]) == []
             assert connection.send([b"2"]) == []
-            _renamed(trusted, old.certificate)
+            rename_over(trusted, old.certificate)
             assert connection.send([b"3"]) == []
     assert [request.connection for request in server.requests] == [1, 1, 2]
 
@@ -128,13 +107,13 @@ def test_replaced_files_end_kept_connections(tmp_path: Path, old: Authority) -> 
 def test_refused_certificate_is_retried(tmp_path: Path, old: Authority, new: Authority) -> None:
     """The batch waits, with pauses, until the file of CAs has the new authority."""
     trusted = tmp_path / "ca.pem"
-    _in_place(trusted, old.certificate)
+    write_over(trusted, old.certificate)
     with run_http_server(_closing, tls=new.context(_HERE)) as server:
 
         def replace_later() -> None:
             with contextlib.suppress(BaseException):
                 wait_until(lambda: server.connections >= 4, "a few refusals", 60)
-            _renamed(trusted, new.certificate)
+            rename_over(trusted, new.certificate)
 
         driver = HttpPostDriver(server.url, ssl_client_ca_file=str(trusted), **_RETRIES)
         thread = threading.Thread(target=replace_later)
@@ -260,7 +239,7 @@ def test_certificate_and_key_between_two_replacements(tmp_path: Path, old: Autho
 def test_token_endpoint_with_a_replaced_authority(tmp_path: Path, old: Authority, new: Authority) -> None:
     """Tokens are fetched with the files as they are then."""
     trusted = tmp_path / "ca.pem"
-    _in_place(trusted, old.certificate)
+    write_over(trusted, old.certificate)
     count = iter(range(1, 100))
 
     def issue(_: int, _request: Request) -> Answer:
@@ -283,7 +262,7 @@ def test_token_endpoint_with_a_replaced_authority(tmp_path: Path, old: Authority
             patch.setattr("dovebeam.transforms.drivers.http.tokens._RETRY_SECS", 0.0)
             assert connection.send([b"1"]) == []
             issuer.tls = new.context(_HERE)
-            _renamed(trusted, new.certificate)
+            rename_over(trusted, new.certificate)
             wanted[0] = "Bearer t2"
             assert connection.send([b"2"]) == []
     assert len(issuer.requests) == 2

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from dovebeam.transforms.config.loading import Reading, read_config
-from dovebeam.transforms.drivers import make_driver
+from dovebeam.transforms.drivers import HttpPostDriver, make_driver
 from support.cases import case_file, case_names, expected
 from support.server_http import run_http_server
 
@@ -20,6 +21,13 @@ def _reading(tmp_path: Path, text: str) -> Reading:
     path = tmp_path / "dovecot.conf"
     path.write_text(text)
     return read_config(path, environ={})
+
+
+def _driver(found: Reading) -> HttpPostDriver:
+    """The driver, with more time than Dovecot's 250 ms, which this machine may need for itself."""
+    driver = make_driver(found.config.exporters["f"])
+    assert isinstance(driver, HttpPostDriver)
+    return replace(driver, http_client_request_absolute_timeout_msec=20_000)
 
 
 @pytest.mark.parametrize("name", case_names("url-"))
@@ -36,7 +44,7 @@ def test_url(tmp_path: Path, name: str) -> None:
         text = re.sub(rf"{re.escape(_RECORDED_HOST)}(?::[0-9]+)?", f"127.0.0.1:{server.port}", text)
         found = _reading(tmp_path, text)
         assert not found.report.problems(fatal=True)
-        with make_driver(found.config.exporters["f"]).open() as connection:
+        with _driver(found).open() as connection:
             assert connection.send([b"{}"]) == []
     (request,) = server.requests
     assert request.lines[0] == answer["request_line"]
@@ -64,6 +72,6 @@ def test_request_line(tmp_path: Path, target: str, line: str, by_proxy: bool) ->
             f" format = json\n http_post_url = {place}{target}{proxy}\n}}\n"
             "metric m {\n filter = event=*\n exporter = f\n}\n",
         )
-        with make_driver(found.config.exporters["f"]).open() as connection:
+        with _driver(found).open() as connection:
             assert connection.send([b"{}"]) == []
     assert server.requests[0].lines[0] == (line.replace(" /", f" {place}/", 1) if by_proxy else line)

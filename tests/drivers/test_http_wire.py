@@ -70,7 +70,9 @@ def test_basic_authentication_stands_where_dovecot_puts_it() -> None:
     """User and password, %XX decoded, go into the header and not into the request line."""
     with (
         run_http_server() as server,
-        HttpPostDriver(f"http://us%40er:p%3Ass@127.0.0.1:{server.port}/x?y=1").open() as connection,
+        HttpPostDriver(
+            f"http://us%40er:p%3Ass@127.0.0.1:{server.port}/x?y=1", http_client_request_absolute_timeout_msec=_ANY_TIME
+        ).open() as connection,
     ):
         assert connection.send([b"{}"]) == []
     lines = server.requests[0].lines
@@ -85,7 +87,9 @@ def test_user_agent_only_if_set() -> None:
     """A User-Agent is sent when http_client_user_agent is set."""
     with (
         run_http_server() as server,
-        HttpPostDriver(server.url, http_client_user_agent="dovebeam/1").open() as connection,
+        HttpPostDriver(
+            server.url, http_client_user_agent="dovebeam/1", http_client_request_absolute_timeout_msec=_ANY_TIME
+        ).open() as connection,
     ):
         connection.send([b""])
     assert server.requests[0].headers["user-agent"] == "dovebeam/1"
@@ -148,7 +152,10 @@ def test_proxies_of_the_environment_are_ignored(monkeypatch: pytest.MonkeyPatch)
     """Where mail data goes is the configuration's business alone."""
     for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
-    with run_http_server() as server, HttpPostDriver(server.url).open() as connection:
+    with (
+        run_http_server() as server,
+        HttpPostDriver(server.url, http_client_request_absolute_timeout_msec=_ANY_TIME).open() as connection,
+    ):
         assert connection.send([b"{}"]) == []
 
 
@@ -161,6 +168,7 @@ def test_http_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
             http_client_proxy_url=proxy.url,
             http_client_proxy_username="pu",
             http_client_proxy_password="pp",
+            http_client_request_absolute_timeout_msec=_ANY_TIME,
         )
         with driver.open() as connection:
             assert connection.send([b"{}"]) == []

@@ -157,7 +157,7 @@ def test_daemon_that_reads_nothing_ends_in_an_error() -> None:
             begin = time.monotonic()
             with pytest.raises(DeliveryError, match=r"within 200 ms|nothing for 200 ms"):
                 send_and_flush(connection, [b"x" * 500_000] * batches)
-            assert time.monotonic() - begin < 60
+            assert time.monotonic() - begin < 50
 
 
 def test_daemon_that_never_closes_confirms_nothing() -> None:
@@ -196,16 +196,17 @@ def test_closing_confirms_what_was_not_flushed() -> None:
 def test_server_that_is_not_to_be_trusted(
     authority: Authority, name: str, host: str, trusted: bool, words: str
 ) -> None:
-    """An unknown CA, an expired certificate, another host's: the batch fails at once and nothing was sent."""
+    """An unknown CA, an expired certificate, another host's: the batch fails and nothing was sent."""
     trust = {"ssl_client_ca_file": str(authority.certificate)} if trusted else {}
     with run_syslog_server(server_context(authority, name, host)) as server:
-        begin = time.monotonic()
-        with (
-            LogDriver(f"syslog+tls:127.0.0.1:{server.port}", **trust).open() as connection,  # type: ignore[arg-type]
-            pytest.raises(DeliveryError, match=words),
-        ):
+        driver = LogDriver(
+            f"syslog+tls:127.0.0.1:{server.port}",
+            log_retry_budget_msec=0,
+            **trust,  # type: ignore[arg-type]
+        )
+        with driver.open() as connection, pytest.raises(DeliveryError, match=words):
             connection.send([b"x"])
-        assert time.monotonic() - begin < 60
+        assert server.connections == 1
         assert server.received == []
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 import subprocess
 from dataclasses import dataclass
@@ -65,6 +66,36 @@ def make_authority(folder: Path, name: str = "ca") -> Authority:
         *("-subj", f"/CN={name}", "-days", "2"),
     )
     return authority
+
+
+def write_over(path: Path, *sources: Path) -> None:
+    """Replaces a file by what stands in others, in place."""
+    path.write_bytes(b"".join(source.read_bytes() for source in sources))
+
+
+def rename_over(path: Path, *sources: Path) -> None:
+    """The same, by renaming a new one."""
+    write_over(path.with_suffix(".next"), *sources)
+    path.with_suffix(".next").rename(path)
+
+
+def move_link(path: Path, *sources: Path) -> None:
+    """The same as Kubernetes does it: the link of a folder is moved, that of the file stays."""
+    folder = path.parent / f"{len(list(path.parent.iterdir()))}"
+    folder.mkdir()
+    write_over(folder / path.name, *sources)
+    data = path.parent / "..data"
+    (path.parent / "..next").symlink_to(folder)
+    (path.parent / "..next").rename(data)
+    if not path.is_symlink():
+        path.symlink_to(data / path.name)
+
+
+def common_name(peer: socket.socket) -> str:
+    """The CN of the certificate that the other side of a TLS connection has shown; empty for none."""
+    certificate = peer.getpeercert() if isinstance(peer, ssl.SSLSocket) else None
+    names = dict(pair for part in (certificate or {}).get("subject", ()) for pair in part)
+    return names.get("commonName", "")
 
 
 def _openssl(*arguments: object) -> None:

@@ -84,7 +84,7 @@ class FaultJob:
             *("--rejects", self.rejects_path, "--ledger", self.ledger_path, *more),
         ]
 
-    def run(self, *more: object, timeout: float = 60) -> Ran:
+    def run(self, *more: object, timeout: float = 180) -> Ran:
         """Runs it to its end."""
         return dovebeam_process(*self.arguments(*more), timeout=timeout)
 

@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from support.certificates import common_name
+
 NO_CONTENT = b"HTTP/1.1 204 No Content\r\n\r\n"
 
 
@@ -113,7 +115,7 @@ class HttpServer:
             except OSError:
                 peer.close()
                 return
-        client = _common_name(peer)
+        client = common_name(peer)
         with peer, contextlib.suppress(OSError), peer.makefile("rb") as stream:
             while True:
                 head = b""
@@ -139,12 +141,6 @@ class HttpServer:
         if answer.reset:
             peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         return not (answer.close or answer.reset)
-
-
-def _common_name(peer: socket.socket) -> str:
-    certificate = peer.getpeercert() if isinstance(peer, ssl.SSLSocket) else None
-    names = dict(pair for part in (certificate or {}).get("subject", ()) for pair in part)
-    return names.get("commonName", "")
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from support.certificates import common_name
 from support.programs import wait_until
 
 
@@ -55,7 +56,7 @@ class SyslogServer:
     """Accepts connections and keeps what each of them sent; closes its side when it has read the end of the other.
 
     Args:
-        context: for TLS.
+        context: for TLS; as an attribute it may be replaced at any time, for connections that come then.
         read_limit: close the first connection after so many bytes were read, with what else came unread; 0: never.
         clean: close it without a reset, as a daemon that stops.
         paused: read nothing until `resume`.
@@ -73,7 +74,9 @@ class SyslogServer:
     ) -> None:
         self.received: list[bytearray] = []
         self.errors: list[Exception] = []
-        self._context = context
+        self.connections = 0
+        self.clients: list[str] = []  # the CNs of the certificates that were shown
+        self.context = context
         self._read_limit = read_limit
         self._clean = clean
         self._deaf = deaf
@@ -118,12 +121,14 @@ class SyslogServer:
                 peer, _ = self._listener.accept()
             except OSError:
                 return
+            self.connections += 1
             threading.Thread(target=self._serve, args=(peer,), daemon=True).start()
 
     def _serve(self, peer: socket.socket) -> None:
         try:
-            if self._context is not None:
-                peer = self._context.wrap_socket(peer, server_side=True)
+            if self.context is not None:
+                peer = self.context.wrap_socket(peer, server_side=True)
+                self.clients.append(common_name(peer))
             self._read(peer)
         except OSError as error:
             self.errors.append(error)

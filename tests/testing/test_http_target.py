@@ -13,7 +13,7 @@ from dovebeam.transforms.testing import Answer, HttpTarget
 
 def posted(target: HttpTarget, payloads: list[bytes], **settings: Any) -> list[Any]:
     """What dovebeam's driver says of these payloads."""
-    driver = HttpPostDriver(f"{target.url}/in?x=1", http_client_request_absolute_timeout_msec=5000, **settings)
+    driver = HttpPostDriver(f"{target.url}/in?x=1", http_client_request_absolute_timeout_msec=20_000, **settings)
     with driver.open() as connection:
         return [(failure.index, failure.status) for failure in connection.send(payloads)]
 
@@ -56,10 +56,10 @@ def test_http_target_needs_an_answer_and_leaves_no_thread() -> None:
     """An empty script is a mistake; after the block nothing runs on."""
     with pytest.raises(ValueError, match="at least one answer"):
         HttpTarget([])
-    before = threading.active_count()
     target = HttpTarget()
     with pytest.raises(RuntimeError, match="with HttpTarget"):
         _ = target.url
     with target:
         assert target.url.startswith("http://127.0.0.1:")
-    assert threading.active_count() == before
+        assert [thread.name for thread in threading.enumerate() if thread.name == target.url] == [target.url]
+    assert not [thread for thread in threading.enumerate() if thread.name == target.url]

@@ -114,7 +114,7 @@ class HttpTarget:
     def __enter__(self) -> Self:
         server = self._end.enter_context(_Server(self._answer))
         self._port = server.server_address[1]
-        thread = threading.Thread(target=server.serve_forever, args=(_POLL_SECS,), daemon=True)
+        thread = threading.Thread(target=server.serve_forever, args=(_POLL_SECS,), daemon=True, name=self.url)
         thread.start()
         self._end.callback(thread.join)
         self._end.callback(server.shutdown)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import socket
-import ssl
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -19,9 +18,9 @@ from dovebeam.transforms.drivers.base import Batch, Connection, Failure
 from dovebeam.transforms.drivers.local_sockets import AWAY
 from dovebeam.transforms.drivers.log_rate import rate_limit
 from dovebeam.transforms.drivers.patience import Patience
-from dovebeam.transforms.drivers.syslog.streams import open_tcp, open_tls
+from dovebeam.transforms.drivers.syslog.streams import is_distrust, open_tcp, open_tls
 from dovebeam.transforms.drivers.syslog.target import FACILITIES, SyslogTarget
-from dovebeam.transforms.drivers.syslog.tls import make_context
+from dovebeam.transforms.drivers.syslog.tls import RenewedContext
 from dovebeam.transforms.drivers.syslog.tls_settings import TlsSettings
 from dovebeam.transforms.drivers.syslog.wires import Wire, open_local, open_udp
 from dovebeam.transforms.drivers.system_errors import delivery_error, error_number
@@ -70,7 +69,7 @@ class SyslogConnection(Connection):
         self._priority = FACILITIES[settings.facility] * 8 + _SEVERITY_INFO
         self._tail = f" {_host_name()} {_APP_NAME} {os.getpid()} - - ".encode("ascii")
         self._limit = rate_limit(str(settings.target), settings.rate_limit)
-        self._tls: ssl.SSLContext | None = make_context(settings.tls) if settings.target.way == "tls" else None
+        self._tls = RenewedContext(settings.tls) if settings.target.way == "tls" else None
         self._wire: Wire | None = None
         self._unconfirmed: list[bytes] = []
         self._unconfirmed_bytes = 0
@@ -107,7 +106,7 @@ class SyslogConnection(Connection):
                 repeats = self._wire is None or self._wire.repeats
                 self._disconnect()
                 away = error_number(error) in AWAY and self._settings.target.way != "udp"
-                if not (repeats and away and patience.pause()):
+                if not (repeats and (away or is_distrust(error)) and patience.pause()):
                     self._forget()
                     raise self._told(error) from error
             except BaseException:
@@ -143,7 +142,7 @@ class SyslogConnection(Connection):
     def _open(self) -> Wire:
         target, timeout = self._settings.target, self._settings.write_timeout_msec
         if self._tls is not None:
-            return open_tls(target, timeout, self._tls)
+            return open_tls(target, timeout, self._tls.current())
         return {"local": open_local, "udp": open_udp, "tcp": open_tcp}[target.way](target, timeout)
 
     def _told(self, error: DeliveryError | OSError) -> DeliveryError:

@@ -23,7 +23,7 @@ from dovebeam.transforms.drivers.syslog.wires import Address, Wire, resolve
 from dovebeam.transforms.drivers.system_errors import delivery_error
 from dovebeam.transforms.errors import DeliveryError
 
-__all__ = ["TcpWire", "TlsWire", "open_tcp", "open_tls"]
+__all__ = ["TcpWire", "TlsWire", "is_distrust", "open_tcp", "open_tls"]
 
 _CONNECT_TIMEOUT_MSEC: Final = 10_000
 _READ_BYTES: Final = 16 * 1024
@@ -206,6 +206,13 @@ def open_tls(target: SyslogTarget, timeout_msec: int | None, context: ssl.SSLCon
         wire.close()
         raise
     return wire
+
+
+def is_distrust(error: Exception) -> bool:
+    """Whether one side did not accept the other's certificate, which passes when that is replaced."""
+    cause = error.__cause__
+    refused_here = isinstance(cause, ssl.SSLCertVerificationError)
+    return refused_here or (isinstance(cause, ssl.SSLError) and "ALERT" in (cause.reason or ""))
 
 
 def _connect(target: SyslogTarget) -> socket.socket:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import ssl
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
+from dovebeam.transforms.drivers.file_identity import file_identities
+from dovebeam.transforms.drivers.secrets import Scheme
 from dovebeam.transforms.drivers.syslog.tls_settings import TlsSettings
 from dovebeam.transforms.errors import DeliveryError
 
-__all__ = ["make_context"]
+__all__ = ["RenewedContext", "make_context"]
 
 _VERSIONS: Final[Mapping[str, ssl.TLSVersion]] = MappingProxyType(
     {
@@ -24,6 +27,30 @@ _VERSIONS: Final[Mapping[str, ssl.TLSVersion]] = MappingProxyType(
     }
 )
 _FILES: Final = ("ssl_client_ca_file", "ssl_client_cert_file", "ssl_client_key_file")
+
+
+class RenewedContext:
+    """The context for new connections, made again when certificates or keys were replaced.
+
+    Raises:
+        DeliveryError: as `make_context`.
+    """
+
+    def __init__(self, settings: TlsSettings) -> None:
+        self._settings = settings
+        self._paths = _paths(settings)
+        # Before they are read: what is replaced meanwhile is noticed.
+        self._were = file_identities(self._paths)
+        self._context = make_context(settings)
+
+    def current(self) -> ssl.SSLContext:
+        """The context of the files as they are now; of those before as long as they are being replaced."""
+        now = file_identities(self._paths)
+        if now != self._were:
+            with contextlib.suppress(DeliveryError):
+                self._context = make_context(self._settings)
+                self._were = now
+        return self._context
 
 
 def make_context(settings: TlsSettings) -> ssl.SSLContext:
@@ -48,6 +75,18 @@ def make_context(settings: TlsSettings) -> ssl.SSLContext:
     if settings.ssl_cipher_list:
         _limit_ciphers(context, settings.ssl_cipher_list)
     return context
+
+
+def _paths(settings: TlsSettings) -> tuple[str, ...]:
+    """The files and directories that a context is made of."""
+    trust = (settings.ssl_client_ca_file, settings.ssl_client_ca_dir)
+    if not any(trust):
+        system = ssl.get_default_verify_paths()
+        trust = (system.cafile or "", system.capath or "")
+    password = settings.ssl_client_key_password
+    secret = password.name if password.scheme is Scheme.FILE else ""
+    paths = (*trust, settings.ssl_client_cert_file, settings.ssl_client_key_file, secret)
+    return tuple(path for path in paths if path)
 
 
 def _check_readable(setting: str, path: str) -> None:
