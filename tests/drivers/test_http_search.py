@@ -45,7 +45,7 @@ def _taken(server: HttpServer, bad: set[int]) -> list[int]:
 @pytest.mark.parametrize("parallel", [1, 8])
 @pytest.mark.parametrize("code", [400, 422])
 def test_target_that_refuses_everything(server: HttpServer, code: int, parallel: int) -> None:
-    """4,000 events in requests of 1,000 cost a few dozen requests each, and all are rejected with the status."""
+    """4,000 events in requests of 1,000 cost some 40 requests each, more if parts of one are sent at the same time."""
     failures = _send(
         server,
         [b"%d" % number for number in range(4000)],
@@ -56,7 +56,7 @@ def test_target_that_refuses_everything(server: HttpServer, code: int, parallel:
     assert [(failure.index, failure.status, failure.attempts) for failure in failures] == [
         (number, code, 1) for number in range(4000)
     ]
-    assert len(server.requests) <= (200 if parallel == 1 else 600)
+    assert len(server.requests) <= (200 if parallel == 1 else 2000)
     reasons = {failure.reason for failure in failures}
     assert len(reasons) == 2
     assert any("repair what is refused" in reason for reason in reasons)
