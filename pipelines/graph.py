@@ -65,6 +65,7 @@ def read_blocks(pipeline: beam.Pipeline, options: ExportOptions) -> Any:
         input_format=options.input_format,
         max_line_bytes=options.max_line_bytes,
         block_bytes=DEFAULT_BLOCK_BYTES if options.rate is None else block_bytes_for(options.rate),
+        expected=options.expected,
     )
     return pipeline | "Read" >> read
 

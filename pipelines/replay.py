@@ -70,9 +70,11 @@ def run_replay(options: ReplayOptions) -> int:
         say(str(error))
         return ExitCode.FAILED
     say(f"replay {export.run_id}: {len(selection.files)} of {selection.found} files may hold events of that time")
+    if unknown := len(selection.files) - len(selection.expected):
+        say(f"note: {unknown} of them are in no manifest, so nothing tells whether they are whole")
     if not selection.files:
         return _nothing(export, dry_run=options.dry_run)
-    export = dataclasses.replace(export, input=selection.files)
+    export = dataclasses.replace(export, input=selection.files, expected=selection.expected)
     return _run_dry(export) if options.dry_run else run_export(export, quiet=True)
 
 

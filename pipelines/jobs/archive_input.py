@@ -1,29 +1,27 @@
 """What a replay reads: the files of an archive that may hold events of its time, and no others.
 
 An input that is a directory, or the URL of a folder with a slash at its end, is an archive: its manifests say what is
-in its files. Of other patterns only the names of partitions are known. Nothing is skipped that may hold a wanted event.
+in its files. A pattern may match files of archives, too, whose manifests then say the same of them. Nothing is skipped
+that may hold a wanted event, and nothing is begun with files that have another size than they had.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from apache_beam.io.filesystems import FileSystems
-
-from dovebeam.transforms.archives import ArchiveFile, archive_files, is_wanted
+from dovebeam.pipelines.jobs.archive_listing import list_archive, manifests_of
+from dovebeam.transforms.archives import ArchiveFile, archive_files, archive_of, is_wanted
 from dovebeam.transforms.reading import match_files
 from dovebeam.transforms.shards.layout import MANIFEST_SUFFIX
-from dovebeam.transforms.shards.manifest import Manifest, ManifestError, manifest_from_json
-from dovebeam.transforms.sources import SourceError
+from dovebeam.transforms.shards.manifest import Manifest
+from dovebeam.transforms.sources import Expected, SourceError
 from dovebeam.transforms.time_range import TimeRange
 
 __all__ = ["Selection", "select_input"]
 
 _AVRO: Final = ".avro"
-_MAX_MANIFEST_BYTES: Final = 256 * 1024 * 1024
 
 
 class Selection(NamedTuple):
@@ -32,111 +30,112 @@ class Selection(NamedTuple):
     Attributes:
         files: those that may hold events of the range, absolute.
         found: how many files the inputs have.
+        expected: what manifests say of them, by their names; a file that is not there is in no manifest.
     """
 
     files: tuple[str, ...]
     found: int
+    expected: Mapping[str, Expected]
+
+
+class _Archived(NamedTuple):
+    """A file of the input.
+
+    Attributes:
+        uri: its absolute name.
+        known: what is known of it.
+        size: in bytes; None if it is missing.
+    """
+
+    uri: str
+    known: ArchiveFile
+    size: int | None
 
 
 def select_input(inputs: Sequence[str], time_range: TimeRange) -> Selection:
     """The files of `inputs` that a replay of `time_range` has to read.
 
     Raises:
-        SourceError: a pattern matches nothing, or a manifest; a manifest cannot be read, a file that it names is
-            missing, or a run that wrote into the range was not finished.
+        SourceError: a pattern matches nothing, or a manifest; a manifest cannot be read, files that it names are gone
+            or have another size, or a run that wrote into the range was not finished.
     """
-    wanted: dict[str, None] = {}
+    wanted: dict[str, _Archived] = {}
     found = 0
     for each in inputs:
         files = _files_of_archive(each, time_range) if _is_archive(each) else _files_of_pattern(each)
         found += len(files)
-        wanted.update((name, None) for name, file in files if is_wanted(file, time_range))
-    return Selection(tuple(wanted), found)
+        wanted.update((file.uri, file) for file in files if is_wanted(file.known, time_range))
+    _check_sizes(wanted.values())
+    expected = {file.uri: known for file in wanted.values() if (known := _expected(file.known)) is not None}
+    return Selection(tuple(wanted), found, expected)
 
 
 def _is_archive(path: str) -> bool:
     return path.endswith("/") if "://" in path else os.path.isdir(path)
 
 
-def _files_of_pattern(pattern: str) -> list[tuple[str, ArchiveFile]]:
-    files = [file.location for file in match_files([pattern])]
-    manifest = next((uri for uri in files if uri.endswith(MANIFEST_SUFFIX)), None)
+def _files_of_pattern(pattern: str) -> list[_Archived]:
+    files = match_files([pattern])
+    manifest = next((file.uri for file in files if file.uri.endswith(MANIFEST_SUFFIX)), None)
     if manifest is not None:
         message = "is the manifest of an archive and holds no events; name the directory of the archive instead"
         raise SourceError(message, manifest)
-    return [(uri, ArchiveFile(uri)) for uri in files]
+    roots = {file.uri: archive_of(file.uri) for file in files}
+    known = {root: _known_files(root) for root in set(roots.values()) if root is not None}
+    return [
+        _Archived(file.uri, known.get(roots[file.uri] or "", {}).get(file.uri, ArchiveFile(file.uri)), file.size)
+        for file in files
+    ]
 
 
-def _files_of_archive(root: str, time_range: TimeRange) -> list[tuple[str, ArchiveFile]]:
+def _known_files(root: str) -> dict[str, ArchiveFile]:
+    """What the manifests of an archive say of its files, by their absolute names."""
+    manifests = manifests_of(root)
+    names = {file.name for manifest in manifests for file in manifest.files}
+    return {f"{root}/{file.name}": file for file in archive_files(names, manifests)}
+
+
+def _files_of_archive(root: str, time_range: TimeRange) -> list[_Archived]:
     root = root.rstrip("/") if "://" in root else os.path.abspath(root)
-    list_names, read = (_remote_names, _read_remote) if "://" in root else (_local_names, _read_local)
-    names = set(list_names(root))
-    manifests = list(_manifests(root, sorted(name for name in names if name.endswith(MANIFEST_SUFFIX)), read))
-    files = archive_files((name for name in names if name.endswith(_AVRO)), manifests)
+    sizes = list_archive(root)
+    manifests = manifests_of(root, sizes)
+    named = {file.name for manifest in manifests for file in manifest.files}
+    files = archive_files((name for name in {*sizes, *named} if name.endswith(_AVRO)), manifests)
     if not files and not manifests:
         raise SourceError("is no archive: there are neither Avro files nor manifests in it", root)
     for manifest in manifests:
-        _check(root, manifest, names, time_range)
-    return [(f"{root}/{file.name}", file) for file in files]
+        _check_finished(root, manifest, time_range)
+    return [_Archived(f"{root}/{file.name}", file, sizes.get(file.name)) for file in files]
 
 
-def _manifests(root: str, names: Sequence[str], read: Callable[[str], bytes]) -> Iterator[Manifest]:
-    for name in names:
-        path = f"{root}/{name}"
-        try:
-            yield manifest_from_json(read(path), path)
-        except ManifestError as error:
-            raise SourceError(str(error), path) from error
-
-
-def _check(root: str, manifest: Manifest, names: set[str], time_range: TimeRange) -> None:
-    """Finds out that a replay would leave out events before it begins."""
-    wanted = [
-        file.name
-        for file in archive_files((file.name for file in manifest.files), [manifest])
-        if is_wanted(file, time_range)
-    ]
-    if wanted and manifest.state != "done":
+def _check_finished(root: str, manifest: Manifest, time_range: TimeRange) -> None:
+    """Finds out that a run may yet write files that are wanted."""
+    if manifest.state == "done":
+        return
+    files = archive_files((file.name for file in manifest.files), [manifest])
+    if wanted := [file.name for file in files if is_wanted(file, time_range)]:
         raise SourceError(
             f"run {manifest.run_id!r} has not finished writing {len(wanted)} files of that time; wait for it, or run "
             "the same `dovebeam archive` again",
             root,
         )
-    missing = [name for name in wanted if name not in names]
-    if missing:
+
+
+def _check_sizes(files: Iterable[_Archived]) -> None:
+    """Finds out, before anything is sent, that files are missing or were cut off, and names all of them."""
+    differing = []
+    for file in files:
+        if file.known.bytes is not None and file.size != file.known.bytes:
+            found = "is missing" if file.size is None else f"has {file.size} bytes, not {file.known.bytes}"
+            differing.append(f"\n  {file.uri}: {found}")
+    if differing:
         raise SourceError(
-            f"{len(missing)} files that run {manifest.run_id!r} wrote are missing, the first is {missing[0]}; restore "
-            "them, or archive their events again",
-            root,
+            f"{len(differing)} files of the archive are not as its manifests say; nothing was sent. Restore them from "
+            f"a backup, or archive their events again:{''.join(differing)}"
         )
 
 
-def _local_names(root: str) -> Iterator[str]:
-    for folder, _, names in os.walk(root):
-        inner = os.path.relpath(folder, root)
-        for name in names:
-            yield name if inner == "." else f"{inner}/{name}"
-
-
-def _remote_names(root: str) -> Iterator[str]:
-    try:
-        found = FileSystems.match([f"{root}/**"])[0].metadata_list
-    except Exception as error:  # each file system has its own exceptions
-        raise SourceError(f"cannot be listed: {error}", root) from error
-    return (each.path.removeprefix(f"{root}/") for each in found)
-
-
-def _read_local(path: str) -> bytes:
-    try:
-        with Path(path).open("rb") as file:
-            return file.read(_MAX_MANIFEST_BYTES)
-    except OSError as error:
-        raise SourceError(f"cannot be read: {error.strerror}", path) from error
-
-
-def _read_remote(path: str) -> bytes:
-    try:
-        with FileSystems.open(path) as file:
-            return bytes(file.read(_MAX_MANIFEST_BYTES))
-    except Exception as error:  # each file system has its own exceptions
-        raise SourceError(f"cannot be read: {error}", path) from error
+def _expected(file: ArchiveFile) -> Expected | None:
+    if file.bytes is None or file.events is None:
+        return None
+    return Expected(file.bytes, file.sha256, file.events)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final, Literal, get_args
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, Literal, get_args
 
 from dovebeam.pipelines.options.arguments import (
     DEFAULT_MAX_LINE_BYTES,
@@ -17,6 +17,9 @@ from dovebeam.pipelines.options.arguments import (
     read_count,
     values_of,
 )
+
+if TYPE_CHECKING:
+    from dovebeam.transforms.sources import Expected
 
 __all__ = [
     "DEFAULT_MAX_LINE_BYTES",
@@ -53,6 +56,7 @@ class ExportOptions:
         run_id: what the run is called, in names of files; empty for a name that the same command has each time.
         only_exporter: of a replay, the exporters that get anything; empty for all.
         rate: of a replay, events a second at most, None for no limit.
+        expected: of a replay, what manifests say of files of the input, by path or URL.
         beam: the options that are Beam's.
     """
 
@@ -71,6 +75,7 @@ class ExportOptions:
     run_id: str = ""
     only_exporter: tuple[str, ...] = ()
     rate: float | None = None
+    expected: Mapping[str, Expected] = field(default_factory=dict)
     beam: tuple[str, ...] = ()
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from pathlib import Path
 
 import pytest
 
-from dovebeam.transforms.codecs import encode_json
+from dovebeam.transforms.codecs import container_block, container_head, encode_json
 from dovebeam.transforms.event import make_event
 from support.commands import Ran, dovebeam, exporter, metric, write_config, write_events
 from support.corpus import CORPUS
+from support.gcs_emulator import PIPELINE_OPTIONS, gcs_emulator
 from support.server_http import run_http_server
 
 MINUTE = ("--start_time", "2026-11-22T08:19:10Z", "--end_time", "2026-11-22T08:20:10Z")
@@ -256,8 +258,101 @@ def test_an_archive_that_is_not_whole(tmp_path: Path) -> None:
     manifest.write_text(whole)
     next(archive.rglob("hour=00/*.avro")).unlink()
     ran = dovebeam(*arguments)
-    assert (ran.code, "1 files that run" in ran.err) == (1, True)
+    assert (ran.code, "hour=00" in ran.err, "is missing" in ran.err) == (1, True, True)
     assert not (tmp_path / "out.json").exists()
+
+
+def flipped(data: bytes) -> bytes:
+    """With one bit changed in the first block behind the header."""
+    at = len(container_head("deflate")) + 40
+    return data[:at] + bytes([data[at] ^ 4]) + data[at + 1 :]
+
+
+@pytest.mark.parametrize("where", ["local", "objects", "pattern"])
+def test_files_of_another_size(tmp_path: Path, where: str) -> None:
+    """Cut off, emptied, longer or missing: all are named, nothing is sent, and a time that needs none is replayed."""
+    archive = archive_of(tmp_path, hours(3, 4, 5, 6, 7))
+    files = sorted(archive.rglob("*.avro"))
+    head = container_head("deflate")
+    changes: dict[Path, bytes] = {
+        files[0]: files[0].read_bytes()[:-20],
+        files[1]: b"",
+        files[2]: files[2].read_bytes() + container_block([], "deflate"),
+        files[3]: head,
+    }
+    for path, data in changes.items():
+        path.write_bytes(data)
+    config = to_file(tmp_path)
+    options: tuple[str, ...] = ()
+    given = str(archive)
+    with gcs_emulator() if where == "objects" else contextlib.nullcontext() as store:
+        if store is not None:
+            store.put({f"a/{path.relative_to(archive)}": path.read_bytes() for path in archive.rglob("*.*")})
+            given, options = store.uri("a/"), PIPELINE_OPTIONS
+        if where == "pattern":
+            given = f"{archive}/**.avro"
+        else:
+            files[2].unlink()
+            if store is not None:
+                store.delete(f"a/{files[2].relative_to(archive)}")
+        for dry in ((), ("--dry_run",)):
+            ran = dovebeam("replay", "--config", config, "--input", given, *dry, *options)
+            assert ran.code == 1
+            assert "4 files of the archive are not as its manifests say; nothing was sent" in ran.err
+            for path in changes:
+                assert str(path.relative_to(archive)) in ran.err
+            assert not (tmp_path / "out.json").exists()
+        later = ("--start_time", "2024-10-04T04:00:00Z")
+        ran = dovebeam("replay", "--config", config, "--input", given, *later, *options)
+        assert ran.code == 0, ran.err
+    assert (tmp_path / "out.json").read_bytes().count(b"\n") == 7
+
+
+@pytest.mark.parametrize("how", ["one", "two-workers", "range", "dry", "objects"])
+def test_a_damaged_file_of_the_right_size(tmp_path: Path, how: str) -> None:
+    """Each of its events is delivered or a reject, the other files are replayed, and the job fails and names the file."""
+    archive = archive_of(tmp_path, hours(30, 40, 50))
+    damaged = next(archive.rglob("hour=01/*.avro"))
+    damaged.write_bytes(flipped(damaged.read_bytes()))
+    arguments: list[object] = ["--ledger", tmp_path / "ledger"]
+    if how != "dry":
+        arguments += ["--rejects", tmp_path / "rejects.jsonl"]
+    arguments += {
+        "one": [],
+        "two-workers": ["--direct_num_workers=2", "--direct_running_mode=multi_processing"],
+        "range": ["--start_time", "2024-10-04T01:00:00.000010Z", "--end_time", "2024-10-04T02:00:00.000010Z"],
+        "dry": ["--dry_run"],
+        "objects": [*PIPELINE_OPTIONS],
+    }[how]
+    given: str | Path = archive
+    with gcs_emulator() if how == "objects" else contextlib.nullcontext() as store:
+        if store is not None:
+            store.put({f"a/{path.relative_to(archive)}": path.read_bytes() for path in archive.rglob("*.*")})
+            given = store.uri("a/")
+        ran = dovebeam("replay", "--config", to_file(tmp_path), "--input", given, *arguments)
+    assert ran.code == 1
+    assert "1 of the input files are damaged" in ran.err
+    assert str(damaged.relative_to(archive)) in ran.err
+    ledger = json.loads((tmp_path / "ledger").read_text())
+    assert [path.endswith(damaged.name) for path in ledger["damaged"]] == [True]
+    assert ledger["read"] == (90 if how == "range" else 120)
+    if how == "dry":
+        assert ledger["undecodable"] > 0
+        return
+    assert ledger["imbalances"] == []
+    assert ledger["delivered"] + ledger["rejected"]["total"] + ledger["out_of_range"] == ledger["read"]
+    assert ledger["rejected"]["total"] > 0
+    lines = (tmp_path / "rejects.jsonl").read_bytes().splitlines()
+    assert len(lines) == ledger["rejected"]["total"]
+
+
+def test_files_in_no_manifest_are_told(tmp_path: Path) -> None:
+    """Nothing tells whether they are whole."""
+    archive = archive_of(tmp_path, hours(3))
+    for path in archive.glob("*.manifest.json"):
+        path.unlink()
+    ran = dovebeam("replay", "--config", to_file(tmp_path), "--input", archive)
+    assert (ran.code, "1 of them are in no manifest" in ran.err) == (0, True), ran.err
 
 
 @pytest.mark.parametrize(

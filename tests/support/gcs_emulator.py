@@ -44,6 +44,10 @@ class GcsEmulator:
         data: bytes = self._client().bucket(self.bucket).blob(name).download_as_bytes(raw_download=True)
         return data
 
+    def delete(self, name: str) -> None:
+        """Removes an object."""
+        self._client().bucket(self.bucket).blob(name).delete()
+
     def names(self, prefix: str = "") -> list[str]:
         """The names of all objects that begin with `prefix`."""
         return sorted(blob.name for blob in self._client().list_blobs(self.bucket, prefix=prefix))

@@ -5,7 +5,7 @@ DIR/archive-RUN.manifest.json
 """
 
 from dovebeam.transforms.archives.framing import AvroFraming
-from dovebeam.transforms.archives.partitions import HourPartition, HourRouter, partition_span
+from dovebeam.transforms.archives.partitions import HourPartition, HourRouter, archive_of, partition_span
 from dovebeam.transforms.archives.selection import ArchiveFile, archive_files, is_wanted
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "HourPartition",
     "HourRouter",
     "archive_files",
+    "archive_of",
     "is_wanted",
     "partition_span",
 ]

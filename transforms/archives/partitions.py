@@ -8,7 +8,7 @@ from typing import Final
 
 from dovebeam.transforms.event import Event
 
-__all__ = ["ARCHIVE_NAME", "HOUR_USEC", "HourPartition", "HourRouter", "hour_of", "partition_span"]
+__all__ = ["ARCHIVE_NAME", "HOUR_USEC", "HourPartition", "HourRouter", "archive_of", "hour_of", "partition_span"]
 
 HOUR_USEC: Final = 3_600_000_000
 ARCHIVE_NAME: Final = "events.avro"
@@ -17,6 +17,7 @@ ARCHIVE_NAME: Final = "events.avro"
 _EPOCH: Final = dt.datetime(1970, 1, 1)  # noqa: DTZ001  only its difference to others is used, all in UTC
 _PARTITION: Final = re.compile(r"(?:\A|/)date=([0-9]{4})-([0-9]{2})-([0-9]{2})/hour=([0-9]{2})/")
 _NO_TIME: Final = "date=none/hour=none"
+_UNDATED: Final = re.compile(rf"/{_NO_TIME}/")
 
 
 def hour_of(event: Event) -> dt.datetime | None:
@@ -47,6 +48,12 @@ class HourPartition:
         hour = hour_of(event)
         folder = _NO_TIME if hour is None else f"date={hour.year:04}-{hour:%m-%d}/hour={hour:%H}"
         return f"{folder}/{ARCHIVE_NAME}"
+
+
+def archive_of(path: str) -> str | None:
+    """The archive that a file in a directory of an hour belongs to, by its path or URL; None for other files."""
+    found = _PARTITION.search(path) or _UNDATED.search(path)
+    return path[: found.start()] if found is not None else None
 
 
 def partition_span(name: str) -> tuple[int, int] | None:

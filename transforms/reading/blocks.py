@@ -12,6 +12,7 @@ from dovebeam.transforms.reading.splitting import InspectFn, ReadFn, Settings
 from dovebeam.transforms.sources import (
     DEFAULT_BLOCK_BYTES,
     Block,
+    Expected,
     FoundFile,
     InputFormat,
     SourceError,
@@ -42,6 +43,8 @@ class ReadBlocks(beam.PTransform):
         shard_bytes: about the size of the parts into which large plain files are split at launch.
         check_patterns: whether to try the patterns at launch. Say no if the launching machine may not see the files.
         names: what local files are called in rejects and keys, by their paths, if not by these.
+        expected: what the manifests of archives say of their files, by path or URL. All that such a file lacks, or
+            that cannot be trusted, comes as blocks with `damage`, as many events together as the manifest counts.
 
     A file that is cut off, damaged, shrank or vanished ends with a block that says so (`Block.damage`), from which a
     reject is made; what stands before the damage is read as of any other. Zero bytes before a line are passed over and
@@ -63,6 +66,7 @@ class ReadBlocks(beam.PTransform):
         shard_bytes: int = DEFAULT_SHARD_BYTES,
         check_patterns: bool = True,
         names: Mapping[str, str] | None = None,
+        expected: Mapping[str, Expected] | None = None,
     ) -> None:
         super().__init__()
         self._patterns = [
@@ -73,6 +77,7 @@ class ReadBlocks(beam.PTransform):
         self._settings = Settings(input_format, max_line_bytes, block_bytes, shard_bytes)
         self._check_patterns = check_patterns
         self._names = dict(names or {})
+        self._expected = dict(expected or {})
 
     def expand(self, pbegin: beam.pvalue.PBegin) -> beam.PCollection[Block]:
         """Adds the steps; see the class."""
@@ -82,7 +87,7 @@ class ReadBlocks(beam.PTransform):
         # As bytes, since a local path need not be UTF-8.
         encoded = tuple(pattern.encode("utf-8", "surrogateescape") for pattern in self._patterns)
         patterns = pbegin | "Patterns" >> beam.Create([encoded], reshuffle=False)
-        found = patterns | "Match" >> beam.ParDo(MatchFn(self._names))
+        found = patterns | "Match" >> beam.ParDo(MatchFn(self._names, self._expected))
         blocks: beam.PCollection[Block] = found | _ReadFound(self._settings)
         return blocks
 

@@ -6,11 +6,13 @@ from types import MappingProxyType
 from typing import Any, Final
 
 import apache_beam as beam
+import msgspec
 from apache_beam.io.filesystem import CompressionTypes, FileMetadata
 from apache_beam.io.filesystems import FileSystems
 
 from dovebeam.transforms.sources import (
     DamagedError,
+    Expected,
     FileStream,
     FoundFile,
     SourceError,
@@ -25,6 +27,7 @@ from dovebeam.transforms.store_errors import store_error_text
 __all__ = ["MatchFn", "match_files", "open_file"]
 
 _NO_NAMES: Final[Mapping[str, str]] = MappingProxyType({})
+_NOTHING: Final[Mapping[str, Expected]] = MappingProxyType({})
 
 _logger = logging.getLogger(__name__)
 
@@ -111,10 +114,12 @@ class MatchFn(beam.DoFn):
 
     Args:
         names: see `match_files`.
+        expected: what is known of files, by their names.
     """
 
-    def __init__(self, names: Mapping[str, str] = _NO_NAMES) -> None:
+    def __init__(self, names: Mapping[str, str] = _NO_NAMES, expected: Mapping[str, Expected] = _NOTHING) -> None:
         self._names = dict(names)
+        self._expected = dict(expected)
 
     def process(self, element: Any) -> Iterator[tuple[str, FoundFile]]:
         """Pairs of a file's name and the file."""
@@ -126,7 +131,8 @@ class MatchFn(beam.DoFn):
             # A ReadableFile made from a mere name has no size.
             files = [found_file(metadata.path, metadata.size_in_bytes or _size(metadata.path))]
         for file in files:
-            yield file.uri, file
+            expected = self._expected.get(file.uri)
+            yield file.uri, file if expected is None else msgspec.structs.replace(file, expected=expected)
 
 
 def _as_text(pattern: str | bytes) -> str:

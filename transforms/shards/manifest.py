@@ -100,6 +100,8 @@ def manifest_from_json(data: bytes, name: str) -> Manifest:
         raise ManifestError(
             f"{name} is no manifest of dovebeam ({error}); move it away, or choose another place"
         ) from None
+    if manifest is not None and manifest.events != sum(file.events for file in manifest.files):
+        raise ManifestError(f"{name} counts other events than its files have together; restore it from a backup")
     if manifest is None:
         raise ManifestError(f"{name} has version {version}, and this dovebeam knows {_VERSION}; use a newer one")
     return manifest

@@ -11,6 +11,7 @@ from dovebeam.transforms.sources.avro_schema import message_times, schema_kind
 from dovebeam.transforms.sources.block import DEFAULT_BLOCK_BYTES, OVERLONG_HEAD_BYTES, Block
 from dovebeam.transforms.sources.compression import Compression, decompress, detect_compression
 from dovebeam.transforms.sources.errors import DamagedError, SourceError
+from dovebeam.transforms.sources.expected import Expected
 from dovebeam.transforms.sources.files import (
     FoundFile,
     SourceFile,
@@ -27,6 +28,7 @@ from dovebeam.transforms.sources.message_encoding import unpacked_payload
 from dovebeam.transforms.sources.message_origin import MessageOrigin, message_at, message_place
 from dovebeam.transforms.sources.pieces import Lines, block_of, block_of_damage
 from dovebeam.transforms.sources.streams import ByteStream, FileStream
+from dovebeam.transforms.sources.verified import read_verified_blocks
 
 __all__ = [
     "DEFAULT_BLOCK_BYTES",
@@ -37,6 +39,7 @@ __all__ = [
     "ByteStream",
     "Compression",
     "DamagedError",
+    "Expected",
     "FileStream",
     "Format",
     "FoundFile",
@@ -67,6 +70,7 @@ __all__ = [
     "read_avro_blocks",
     "read_lines",
     "read_local_blocks",
+    "read_verified_blocks",
     "reader_from",
     "schema_kind",
     "unpacked_payload",

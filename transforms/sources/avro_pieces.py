@@ -37,7 +37,7 @@ def pieces_of(block: Block) -> Iterator[Block]:
     for record in avro_records(block):
         if record.error is not None:
             yield from _piece(block, first, record.number - first, start, record.start)
-            yield from lost_blocks(block, record)
+            yield from lost_blocks(_broken(block, record), record.lost)
             return
         end = record.start + len(record.raw)
         compressed = times is not None and is_compressed(*message_of(record.value, times))
@@ -47,21 +47,23 @@ def pieces_of(block: Block) -> Iterator[Block]:
     yield from _piece(block, first, block.first_record + block.records - first, start, len(block.data))
 
 
-def lost_blocks(block: Block, record: AvroRecord) -> Iterator[Block]:
-    """Blocks for a broken record and all that is lost with it."""
-    data, left = record.raw, record.lost
-    while left:
-        count = min(left, MAX_LOST_RECORDS)
-        yield Block(
-            block.uri,
-            block.offset,
-            data,
-            "avro",
-            records=count,
-            inner_offset=block.inner_offset + record.start,
-            damage=str(record.error),
-        )
-        data, left = b"", left - count
+def lost_blocks(block: Block, events: int) -> Iterator[Block]:
+    """A block with `damage` for so many events, as some blocks that each stand for no more than one can.
+
+    There is one at least; the first one has the data.
+    """
+    while True:
+        yield msgspec.structs.replace(block, records=min(events, MAX_LOST_RECORDS))
+        events -= MAX_LOST_RECORDS
+        if events <= 0:
+            return
+        block = msgspec.structs.replace(block, data=b"")
+
+
+def _broken(block: Block, record: AvroRecord) -> Block:
+    return msgspec.structs.replace(
+        block, data=record.raw, inner_offset=block.inner_offset + record.start, schema=b"", damage=str(record.error)
+    )
 
 
 def _piece(block: Block, first: int, records: int, start: int, end: int) -> Iterator[Block]:

@@ -13,6 +13,7 @@ import msgspec
 
 from dovebeam.transforms.sources.compression import Compression
 from dovebeam.transforms.sources.errors import SourceError
+from dovebeam.transforms.sources.expected import Expected
 from dovebeam.transforms.sources.formats import Format
 
 __all__ = ["FoundFile", "SourceFile", "absolute_pattern", "check_readable", "distinct_files", "found_file", "is_local"]
@@ -28,11 +29,13 @@ class FoundFile(msgspec.Struct, frozen=True):
             hexadecimal.
         size: in bytes, as it is stored, at the time of matching.
         path: its local path if that is another than `uri`; else empty.
+        expected: what it must be; None if that is not known.
     """
 
     uri: str
     size: int
     path: bytes = b""
+    expected: Expected | None = None
 
     @property
     def location(self) -> str:
@@ -50,6 +53,7 @@ class SourceFile(msgspec.Struct, frozen=True):
         format: of its uncompressed content.
         path: see `FoundFile`.
         damage: empty, or why nothing of it can be read.
+        expected: see `FoundFile`.
     """
 
     uri: str
@@ -58,6 +62,7 @@ class SourceFile(msgspec.Struct, frozen=True):
     format: Format
     path: bytes = b""
     damage: str = ""
+    expected: Expected | None = None
 
     @property
     def splittable(self) -> bool:
