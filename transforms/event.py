@@ -18,13 +18,13 @@ from dovebeam.transforms.values import INT64_MAX, INT64_MIN
 from dovebeam.transforms.values.catalogue import CATALOGUE, Value
 from dovebeam.transforms.values.timestamps import usec_of_datetime
 
-__all__ = ["LOG_TYPES", "CompleteEvent", "Event", "ExportedEvent", "LogType", "make_event"]
+__all__ = ["LOG_TYPES", "AwareTime", "CompleteEvent", "Event", "ExportedEvent", "LogType", "make_event"]
 
 LogType = Literal["debug", "info", "warning", "error", "fatal", "panic"]
 LOG_TYPES: Final[tuple[LogType, ...]] = ("debug", "info", "warning", "error", "fatal", "panic")
 
 _Int64 = Annotated[int, Meta(ge=INT64_MIN, le=INT64_MAX)]
-_AwareTime = Annotated[dt.datetime, Meta(tz=True)]
+AwareTime = Annotated[dt.datetime, Meta(tz=True)]
 
 
 class Event(msgspec.Struct, frozen=True, eq=False, gc=False, omit_defaults=True, forbid_unknown_fields=True):
@@ -126,8 +126,8 @@ class ExportedEvent(Event, frozen=True, eq=False, gc=False, omit_defaults=True, 
 
     raw_name: str | UnsetType = msgspec.field(default=UNSET, name="event")
     raw_hostname: str | UnsetType = msgspec.field(default=UNSET, name="hostname")
-    raw_start_time: _AwareTime | UnsetType = msgspec.field(default=UNSET, name="start_time")
-    raw_end_time: _AwareTime | UnsetType = msgspec.field(default=UNSET, name="end_time")
+    raw_start_time: AwareTime | UnsetType = msgspec.field(default=UNSET, name="start_time")
+    raw_end_time: AwareTime | UnsetType = msgspec.field(default=UNSET, name="end_time")
     raw_categories: list[str] | UnsetType = msgspec.field(default=UNSET, name="categories")
     raw_fields: dict[str, str | _Int64 | list[str]] | UnsetType = msgspec.field(default=UNSET, name="fields")
     log_type: UnsetType = UNSET
@@ -159,8 +159,8 @@ class CompleteEvent(ExportedEvent, frozen=True, eq=False, gc=False, omit_default
 
     raw_name: str = msgspec.field(name="event")
     raw_hostname: str = msgspec.field(name="hostname")
-    raw_start_time: _AwareTime = msgspec.field(name="start_time")
-    raw_end_time: _AwareTime = msgspec.field(name="end_time")
+    raw_start_time: AwareTime = msgspec.field(name="start_time")
+    raw_end_time: AwareTime = msgspec.field(name="end_time")
     raw_categories: list[str] = msgspec.field(name="categories")
     raw_fields: dict[str, str | _Int64 | list[str]] = msgspec.field(name="fields")
 

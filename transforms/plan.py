@@ -20,7 +20,7 @@ from dovebeam.transforms.codecs.block import line_starts
 from dovebeam.transforms.codecs.json_block import with_line_feeds
 from dovebeam.transforms.codecs.json_glimpse import Glimpser
 from dovebeam.transforms.config import Config, Exporter, Metric
-from dovebeam.transforms.decoding import decode_block
+from dovebeam.transforms.decoding import BlockEvents, decode_block
 from dovebeam.transforms.drivers import Router, RoutingError
 from dovebeam.transforms.event import Event
 from dovebeam.transforms.filters import Dispatcher, accepts_unnamed
@@ -111,11 +111,29 @@ class ExportPlan:
         """Every line is decoded before filters see it."""
         found = decode_block(block, max_line_bytes)
         events = found.decoded.events
-        outcome = Outcome({}, {}, rejects=found.rejects, read=found.read)
+        rejects = self._without_unwanted(found, max_line_bytes)
+        outcome = Outcome({}, {}, rejects=rejects, read=found.read)
         hits = self._match(events, outcome)
+        outcome.unmatched += len(found.rejects) - len(rejects)
         offsets = found.places() if hits.events else []
         self._write(hits, events, offsets, outcome)
         return outcome
+
+    def _without_unwanted(self, found: BlockEvents, max_line_bytes: int) -> Sequence[Reject]:
+        """The rejects without the lines that are not rejected where nothing around them asks for a closer look.
+
+        What a line comes to must not depend on its neighbours: one that passes as a glimpse and that no metric matches
+        is unmatched, also where it was decoded whole and found to have, say, a field twice.
+        """
+        glimpser, bad_lines = self._glimpser, found.decoded.bad_lines
+        if glimpser is None or len(bad_lines) != len(found.rejects):
+            return found.rejects
+
+        def is_unwanted(line: bytes) -> bool:
+            glimpses = glimpser.glimpse(line) if len(line) <= max_line_bytes else None
+            return glimpses is not None and not self._dispatcher.matching(glimpses.events[0])
+
+        return [reject for bad, reject in zip(bad_lines, found.rejects, strict=True) if not is_unwanted(bad.line)]
 
     def _export_glimpsed(self, block: Block, max_line_bytes: int) -> Outcome | None:
         """Filters see glimpses; what they match is decoded whole. None if the block takes a closer look."""
@@ -268,4 +286,4 @@ def _glimpser(dispatcher: Dispatcher) -> Glimpser | None:
             key.encode()
     except UnicodeEncodeError:  # no field of a JSON line has such a name, but msgspec would take it for an empty one
         return None
-    return Glimpser(keys - _SPECIAL_KEYS, categories="category" in keys)
+    return Glimpser(keys - _SPECIAL_KEYS)

@@ -62,7 +62,7 @@ def test_all_ways_agree() -> None:
     json_lines, unix_lines, tab_lines, unix_tab_lines = (b"\n".join(corpus_lines(name)[::15]) for name in files)
     exact = types_of(map(scan_event, json_lines.split(b"\n")))
     for lines in (json_lines, unix_lines):
-        glimpses = Glimpser(ADDRESSES, categories=False).glimpse(lines)
+        glimpses = Glimpser(ADDRESSES).glimpse(lines)
         assert glimpses is not None
         assert types_of(glimpses.events) == exact
         assert types_of(decode_json_block(lines).events) == exact
@@ -98,7 +98,7 @@ def test_type_of_an_address(name: str, categories: list[str] | None, key: str, t
     """The name of an event, its categories and the field decide together whether an address is one or text."""
     parts = {} if categories is None else {"categories": categories}
     line = json.dumps({"event": name, **parts, "fields": {key: "192.0.2.1"}}, separators=(",", ":")).encode()
-    glimpses = Glimpser([key], categories=True).glimpse(line)
+    glimpses = Glimpser([key]).glimpse(line)
     assert glimpses is not None
     tab_categories = b"".join(b"\tcategory:" + each.encode() for each in categories or [])
     tab = b"event:%s%s\tfield:%s=192.0.2.1" % (

@@ -16,7 +16,7 @@ GOOD = [
     (b"event:a", make_event("a")),
     (b"event:", make_event("")),
     (b"event:a\xff", make_event("a\udcff")),
-    (b"event:a\x01tb\x01n\x01r\x011\x010\x01x", make_event("a\tb\n\r\x01\0x")),
+    (b"hostname:a\x01tb\x01n\x01r\x011\x010\x01x", make_event(hostname="a\tb\n\r\x01\0x")),
     (b"event:x\t\tfield:user=1", make_event("x", categories=[], fields={"user": "1"})),
     (b"event:x\t", make_event("x", categories=[])),
     (b"category:a\tcategory:b:c", make_event(categories=["a", "b:c"])),

@@ -150,6 +150,13 @@ CASES: dict[str, Provoke] = {
     "the disk is full; make room, then run again": export_to("file", "file_path = /dev/full"),
     "could not be decoded or delivered and is in no output": export_to("drop", lines=[b'{"event":']),
     "expected an object '{'": export_to("drop", lines=[line(1).rstrip(), b"Nov 25 imap: Info: Login"]),
+    "the event seems to be in 'message'": export_to("drop", lines=[b'{"message":"{\\"event\\":\\"a\\"}","host":"h"}']),
+    "members seem to have been added to the event": export_to("drop", lines=[b'{"event":"a","host":"h"}']),
+    "spread over several lines": export_to("drop", lines=[b"{", b'  "event": "a"', b"}"]),
+    "in a JSON array": export_to("drop", lines=[b'[{"event":"a"},{"event":"b"}]']),
+    "such as a syslog prefix": export_to("drop", lines=[b'Nov 25 00:00:00 mail dovecot: {"event":"a"}']),
+    "its tabs were lost on the way": export_to("drop", lines=[b"event:a#011hostname:h"]),
+    "this cannot be the name of an event": export_to("drop", lines=[b'{"event":"user logged in"}']),
     "more than the limit of": export_to(
         "drop", lines=[b'{"event":"' + b"x" * 2000 + b'"}'], more=("--max_line_bytes", "1000")
     ),

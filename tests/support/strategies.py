@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
+from dovebeam.transforms.codecs.names import is_possible_name
 from dovebeam.transforms.event import LOG_TYPES, make_event
 from dovebeam.transforms.values import INT64_MAX, INT64_MIN, IPAddress, Timestamp
 
@@ -30,10 +31,10 @@ def typed_values(text: st.SearchStrategy[str]) -> st.SearchStrategy[object]:
 
 
 def events(text: st.SearchStrategy[str] = texts) -> st.SearchStrategy:
-    """Typed events of every shape."""
+    """Typed events of every shape, with names that an event can have."""
     return st.builds(
         make_event,
-        st.none() | text,
+        st.none() | text.filter(is_possible_name),
         fields=st.none() | st.dictionaries(text.filter(bool), typed_values(text), max_size=6),
         categories=st.none() | st.lists(text, max_size=4, unique=True),
         hostname=st.none() | text,
@@ -64,7 +65,7 @@ def recoverable_events(
     with_text_addresses = ("client_connection_", "http_server_request_")
     return st.builds(
         make_event,
-        st.none() | text.filter(lambda name: not name.startswith(with_text_addresses)),
+        st.none() | text.filter(lambda name: is_possible_name(name) and not name.startswith(with_text_addresses)),
         fields=st.builds(lambda a, b: {**a, **b}, fields, extra).filter(bool),
         categories=st.lists(text.filter(bool), max_size=3, unique=True),
         hostname=text,

@@ -9,6 +9,7 @@ from dovebeam.transforms.codecs.block import DecodedBlock, decode_one_by_one, li
 from dovebeam.transforms.codecs.json_line import decode_json
 from dovebeam.transforms.codecs.json_shapes import COMPLETE, EXPORTED, UNFIT, UNIX
 from dovebeam.transforms.codecs.limits import DEFAULT_MAX_LINE_BYTES
+from dovebeam.transforms.codecs.names import all_possible, name_of
 from dovebeam.transforms.codecs.tab_line import TAB_PARTS, decode_tab
 from dovebeam.transforms.event import Event
 
@@ -37,7 +38,7 @@ def decode_json_block(block: bytes, *, max_bytes: int = DEFAULT_MAX_LINE_BYTES) 
             events = shape.to_events(decoded)
         except UNFIT:
             continue
-        if events is None:
+        if events is None or not all_possible(set(map(name_of, events))):
             break
         return DecodedBlock(events, [], lambda: line_starts(block, borders))
     return decode_one_by_one(block, decode)

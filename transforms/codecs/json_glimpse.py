@@ -1,7 +1,8 @@
 """Looks at no more of JSON lines than filters need, so that only lines that match are decoded whole.
 
-msgspec skips what a type does not name, several times faster than it decodes it. What is skipped is only checked for
-being JSON; what filters look at has its type checked. Whatever else a line may hold, it was one that no filter wants.
+msgspec skips what a type does not name, several times faster than it decodes it. A line passes if it has an event's
+members and no others, each of its type, a name that an event can have, and fields that fit where filters compare
+them. The other fields are only checked for being JSON: whatever they hold, it was in an event that no filter wants.
 """
 
 from __future__ import annotations
@@ -14,13 +15,20 @@ from msgspec import UNSET, Meta, UnsetType
 
 from dovebeam.transforms.codecs.json_block import object_borders
 from dovebeam.transforms.codecs.json_shapes import UNFIT
-from dovebeam.transforms.event import Event, ExportedEvent
+from dovebeam.transforms.codecs.names import all_possible, name_of
+from dovebeam.transforms.event import AwareTime, Event, ExportedEvent
 from dovebeam.transforms.values import INT64_MAX, INT64_MIN
-from dovebeam.transforms.values.catalogue import CATALOGUE
+from dovebeam.transforms.values.timestamps import EXACT_SECONDS
 
 __all__ = ["Glimpser", "Glimpses"]
 
 _Value = str | Annotated[int, Meta(ge=INT64_MIN, le=INT64_MAX)] | list[str]
+# Unix times that a double holds exactly; the exact scanner decides on others.
+_Time = AwareTime | Annotated[float, Meta(ge=0, lt=EXACT_SECONDS)]
+
+
+class _Skipped(msgspec.Struct, gc=False):
+    """An object whose members nobody looks at."""
 
 
 class Glimpses:
@@ -49,17 +57,14 @@ class Glimpses:
 
 
 class Glimpser:
-    """Decodes the name, and of the rest what some filters need.
+    """Decodes events without the fields that no filter needs.
 
     Args:
         fields: the keys of the fields that filters compare.
-        categories: whether filters compare categories; they are decoded as well if the type of a field depends on them.
     """
 
-    def __init__(self, fields: Iterable[str], *, categories: bool) -> None:
-        fields = sorted(fields)
-        categories = categories or any(map(CATALOGUE.needs_categories, fields))
-        self._decode: Final = msgspec.json.Decoder(_glimpse_type(fields, categories=categories)).decode_lines
+    def __init__(self, fields: Iterable[str]) -> None:
+        self._decode: Final = msgspec.json.Decoder(_glimpse_type(sorted(fields))).decode_lines
 
     def glimpse(self, text: bytes) -> Glimpses | None:
         """The lines of a block (LF only), or None if one of them is not what it should be, as far as is looked."""
@@ -70,21 +75,25 @@ class Glimpser:
             events = self._decode(text)
         except UNFIT:
             return None
-        return Glimpses(text, borders, events) if len(events) == len(borders) + 1 else None
+        if len(events) != len(borders) + 1 or not all_possible(set(map(name_of, events))):
+            return None
+        return Glimpses(text, borders, events)
 
 
-def _glimpse_type(fields: list[str], *, categories: bool) -> type[ExportedEvent]:
-    """An exported event with members of other names where nobody looks, so that msgspec skips the real ones."""
-    seen: dict[str, tuple[str, Any]] = {"raw_name": ("event", str)}
-    if categories:
-        seen["raw_categories"] = ("categories", list[str])
-    if fields:
-        seen["raw_fields"] = ("fields", TypedDict("Fields", dict.fromkeys(fields, _Value), total=False))  # type: ignore[operator]
-    members = []
-    for attribute in ("raw_name", "raw_hostname", "raw_start_time", "raw_end_time", "raw_categories", "raw_fields"):
-        name, kind = seen.get(attribute, (f"-{attribute}", UnsetType))
+def _glimpse_type(fields: list[str]) -> type[ExportedEvent]:
+    """An exported event of whose fields msgspec reads these and skips the others."""
+    compared: Any = TypedDict("Fields", dict.fromkeys(fields, _Value), total=False) if fields else _Skipped  # type: ignore[operator]
+    members: list[tuple[str, Any, Any]] = []
+    for attribute, name, kind in (
+        ("raw_name", "event", str),
+        ("raw_hostname", "hostname", str),
+        ("raw_start_time", "start_time", _Time),
+        ("raw_end_time", "end_time", _Time),
+        ("raw_categories", "categories", list[str]),
+        ("raw_fields", "fields", compared),
+    ):
         members.append((attribute, kind | UnsetType, msgspec.field(default=UNSET, name=name)))
     glimpse: Any = msgspec.defstruct(
-        "Glimpse", members, bases=(ExportedEvent,), frozen=True, eq=False, gc=False, forbid_unknown_fields=False
+        "Glimpse", members, bases=(ExportedEvent,), frozen=True, eq=False, gc=False, forbid_unknown_fields=True
     )
     return cast("type[ExportedEvent]", glimpse)

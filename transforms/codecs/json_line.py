@@ -13,6 +13,7 @@ from dovebeam.transforms.codecs.json_scan import scan_event
 from dovebeam.transforms.codecs.json_shapes import EXPORTED, UNFIT, UNIX
 from dovebeam.transforms.codecs.last_resort import only_decode_errors
 from dovebeam.transforms.codecs.limits import DEFAULT_MAX_LINE_BYTES, check_line_length
+from dovebeam.transforms.codecs.names import all_possible
 from dovebeam.transforms.event import Event
 from dovebeam.transforms.formats import Formatter, make_formatter
 from dovebeam.transforms.values.catalogue import CATALOGUE, Catalogue
@@ -44,7 +45,7 @@ def decode_json(line: bytes, *, max_bytes: int = DEFAULT_MAX_LINE_BYTES, catalog
             except UNFIT:
                 continue
             events = shape.to_events(decoded) if line.count(b'":') == shape.count_keys(decoded) else None
-            if events is not None:
+            if events is not None and all_possible({events[0].raw_name}):
                 return events[0]
             break
     return scan_event(line, catalogue)

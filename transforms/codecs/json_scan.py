@@ -16,6 +16,8 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
+from dovebeam.transforms.codecs.json_causes import with_cause
+from dovebeam.transforms.codecs.names import NOT_A_NAME, is_possible_name
 from dovebeam.transforms.codecs.typed import typed_event
 from dovebeam.transforms.errors import DecodeError, closest_name
 from dovebeam.transforms.event import Event
@@ -41,7 +43,10 @@ def scan_event(line: bytes, catalogue: Catalogue = CATALOGUE) -> Event:
     Raises:
         DecodeError: with the byte offset of the first thing that does not belong in an exported event.
     """
-    return _Scanner(line).event(catalogue)
+    try:
+        return _Scanner(line).event(catalogue)
+    except DecodeError as error:
+        raise with_cause(error, line) from None
 
 
 class _Scanner:
@@ -53,7 +58,7 @@ class _Scanner:
 
     def event(self, catalogue: Catalogue) -> Event:
         readers: dict[str, Callable[[], Any]] = {
-            "event": lambda: self.string("the name of the event"),
+            "event": self.name,
             "hostname": lambda: self.string("the host name"),
             "start_time": self.time,
             "end_time": self.time,
@@ -95,6 +100,13 @@ class _Scanner:
             if self.accept(b"}"):
                 return out
             self.expect(b",", "',' or '}'")
+
+    def name(self) -> str:
+        start = self.pos
+        name = self.string("the name of the event")
+        if not is_possible_name(name):
+            raise DecodeError(NOT_A_NAME, start)
+        return name
 
     def field_value(self) -> Any:
         first = self.data[self.pos : self.pos + 1]

@@ -13,6 +13,8 @@ from dovebeam.transforms.codecs.block import DecodedBlock, decode_one_by_one
 from dovebeam.transforms.codecs.json_line import decode_json
 from dovebeam.transforms.codecs.last_resort import only_decode_errors
 from dovebeam.transforms.codecs.limits import DEFAULT_MAX_LINE_BYTES, check_line_length
+from dovebeam.transforms.codecs.names import LOST_TAB, NOT_A_NAME, is_possible_name
+from dovebeam.transforms.codecs.tab_causes import has_lost_part, with_tab_cause
 from dovebeam.transforms.codecs.typed import typed_event
 from dovebeam.transforms.errors import DecodeError
 from dovebeam.transforms.event import Event
@@ -47,12 +49,10 @@ def decode_tab(line: bytes, *, max_bytes: int = DEFAULT_MAX_LINE_BYTES, catalogu
         DecodeError: if it is anything else than one exported event, with the byte offset.
     """
     check_line_length(line, max_bytes)
-    reader = _Reader()
-    offset = 0
-    for part in line.split(b"\t") if line else ():
-        reader.take(part, offset)
-        offset += len(part) + 1
-    return reader.event(catalogue)
+    try:
+        return _read(line, catalogue)
+    except DecodeError as error:
+        raise with_tab_cause(error, line) from None
 
 
 def decode_tab_block(block: bytes, *, max_bytes: int = DEFAULT_MAX_LINE_BYTES) -> DecodedBlock:
@@ -70,6 +70,18 @@ def decode_tab_block(block: bytes, *, max_bytes: int = DEFAULT_MAX_LINE_BYTES) -
 def encode_tab(event: Event, *, time_format: str = "rfc3339") -> bytes:
     """The whole event as Dovecot's format tab-text writes it with everything included, without the line's end."""
     return _FORMATTERS[time_format].format(event)
+
+
+def _read(line: bytes, catalogue: Catalogue) -> Event:
+    reader = _Reader()
+    parts = line.split(b"\t") if line else []
+    offset = 0
+    for part in parts:
+        reader.take(part, offset)
+        offset += len(part) + 1
+    if len(parts) == 1 and has_lost_part(line):
+        raise DecodeError("a field alone holds what looks like further parts")
+    return reader.event(catalogue)
 
 
 class _Reader:
@@ -92,11 +104,11 @@ class _Reader:
         if kind == "field":
             self.take_field(text, offset)
         elif kind == "category":
-            self.take_category(unescape_tab(text), offset)
+            self.take_category(_word(kind, unescape_tab(text), offset), offset)
         elif kind in _TEXT_PARTS or kind in _TIME_PARTS:
             if kind in self.members:
                 raise DecodeError(f"the part {kind!r} occurs twice", offset)
-            self.members[kind] = _time(text, offset) if kind in _TIME_PARTS else unescape_tab(text)
+            self.members[kind] = _time(text, offset) if kind in _TIME_PARTS else _word(kind, unescape_tab(text), offset)
         else:
             known = "event, hostname, start_time, end_time, category, field"
             raise DecodeError(f"an exported event has no part {kind[:80]!r}, only {known}", offset)
@@ -127,6 +139,15 @@ class _Reader:
         if self.fields:
             self.members["fields"] = {key: _value(key, text, name, catalogue) for key, text in self.fields.items()}
         return typed_event(self.members, catalogue)
+
+
+def _word(kind: str, text: str, offset: int) -> str:
+    """The name of an event, a host or a category; those of an event are one word, in the others no part can hide."""
+    if kind == "event" and not is_possible_name(text):
+        raise DecodeError(NOT_A_NAME, offset)
+    if kind != "event" and LOST_TAB.search(text):
+        raise DecodeError(f"the part {kind!r} holds further parts", offset)
+    return text
 
 
 def _time(text: str, offset: int) -> int:

@@ -14,6 +14,7 @@ from typing import Final
 import msgspec
 
 __all__ = [
+    "EXACT_SECONDS",
     "Timestamp",
     "format_rfc3339",
     "format_unix",
@@ -29,7 +30,7 @@ _MIN_DATETIME_USEC: Final = -62_135_596_800 * USEC_PER_SEC
 _MAX_DATETIME_USEC: Final = 253_402_300_800 * USEC_PER_SEC - 1
 _DAYS_PER_ERA: Final = 146_097  # the Gregorian calendar repeats every 400 years
 _DAYS_TO_MARCH_0000: Final = 719_468
-_EXACT_SECONDS: Final = 2.0**33  # below it a double holds every microsecond
+EXACT_SECONDS: Final = 2.0**33  # below it a double holds every microsecond
 
 # 12 digits of year hold every time of 64-bit seconds.
 _RFC3339 = re.compile(r"(-?[0-9]{4,12})-([0-9]{2})-([0-9]{2})T([0-9]{2}):([0-9]{2}):([0-9]{2})\.([0-9]{6})Z")
@@ -94,7 +95,7 @@ def usec_of_seconds(seconds: float) -> int | None:
 
     The fraction counts upwards from whole seconds, also before 1970. What is finer than a microsecond is rounded.
     """
-    if not -_EXACT_SECONDS < seconds < _EXACT_SECONDS or -1.0 < seconds < 0.0:
+    if not -EXACT_SECONDS < seconds < EXACT_SECONDS or -1.0 < seconds < 0.0:
         return None
     whole = int(seconds)
     return whole * USEC_PER_SEC + round(abs(seconds - whole) * USEC_PER_SEC)

@@ -1,0 +1,155 @@
+"""Why a line is not an exported event although somebody meant it to be one: where the event is, and how to get it out.
+
+Shippers and log daemons wrap events (`{"message": "<event>"}`), nest them under a key, put a prefix before them or
+pretty-print them. Looked at only for lines that are not events, so it may take its time.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any, Final
+
+import msgspec
+
+from dovebeam.transforms.codecs.tab_causes import prefix_cause
+from dovebeam.transforms.errors import DecodeError
+
+__all__ = ["EVENT_MEMBERS", "json_cause", "with_cause"]
+
+EVENT_MEMBERS: Final = ("event", "hostname", "start_time", "end_time", "categories", "fields")
+
+_MAX_LINE_BYTES: Final = 1024 * 1024
+_MAX_DEPTH: Final = 5
+_MAX_PLACES: Final = 200
+_MAX_SHOWN: Final = 5
+_PLAIN_KEY: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_MEMBER_LINE: Final = re.compile(
+    rb'"(?:%s)"\s*:\s*(?:[{\[]|"[^"]*",?|[0-9.]+,?)' % b"|".join(name.encode() for name in EVENT_MEMBERS)
+)
+_BRACKETS: Final = frozenset(b"{}[],")
+_TAB_PART: Final = re.compile(r"(?:event|hostname|start_time|end_time|category|field):")
+_MAX_KIND_BYTES: Final = 16
+
+_SEVERAL_LINES: Final = "the event seems to be spread over several lines; make one line of each event: jq -c ."
+_ARRAY: Final = "the events seem to be in a JSON array; make one line of each event: jq -c '.[]'"
+
+
+def with_cause(error: DecodeError, line: bytes) -> DecodeError:
+    """The error with its probable cause, if one is found."""
+    cause = json_cause(line)
+    return DecodeError(f"{error.reason}; {cause}", error.offset) if cause else error
+
+
+def json_cause(line: bytes) -> str:
+    """Why a line, read as JSON, is probably not an event, and the repair; empty if no cause is known."""
+    text = line.strip()
+    if not text or len(text) > _MAX_LINE_BYTES:
+        return ""
+    if text.startswith(b"\xef\xbb\xbf"):
+        return "a byte order mark stands before the event: sed 's/^\\xef\\xbb\\xbf//'"
+    if text == b"[":
+        return _ARRAY
+    if _BRACKETS.issuperset(text) or _MEMBER_LINE.fullmatch(text):
+        return _SEVERAL_LINES
+    whole = _decoded(text.removesuffix(b","))
+    if isinstance(whole, dict):
+        return _ARRAY if text.endswith(b",") and _is_event(whole) else _cause_in_object(whole)
+    if isinstance(whole, list):
+        return _ARRAY if any(_is_event(each) for each in whole) else ""
+    return _cause_of_prefix(text)
+
+
+def _cause_of_prefix(text: bytes) -> str:
+    """An event behind something else, as a log daemon writes it."""
+    start = text.find(b"{", 1)
+    if start > 0 and isinstance(_decoded(text[start:]), dict):
+        return f"{start} bytes stand before the JSON, such as a syslog prefix: sed 's/^[^{{]*//'"
+    if _TAB_PART.match(text[:_MAX_KIND_BYTES].decode("utf-8", "replace")) and b"\t" in text:
+        return "the line seems to be tab-text (--input_format tab-text)"
+    return prefix_cause(text)
+
+
+def _cause_in_object(whole: dict[str, Any]) -> str:
+    """An event inside of an object, or one with members that were added to it."""
+    for path, value in _places(whole):
+        found = _command(path, value)
+        if found:
+            return f"the event seems to be in {'.'.join(path)[:80]!r}: {found}"
+    added = [key for key in whole if key not in EVENT_MEMBERS]
+    if not added or not ({"event", "fields"} & whole.keys()):
+        return ""
+    if len(added) > _MAX_SHOWN:
+        members = ", ".join(EVENT_MEMBERS)
+        command = f"jq -c '{{{members}}} | with_entries(select(.value != null))'"
+        return f"{len(added)} members seem to have been added to the event: {command}"
+    command = _quoted(f"del({', '.join(map(_path, added))})")
+    return f"members seem to have been added to the event: jq -c {command}"
+
+
+def _places(whole: dict[str, Any]) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """What an object holds, with the keys that lead there; from the outside in."""
+    level: list[tuple[tuple[str, ...], dict[str, Any]]] = [((), whole)]
+    seen = 0
+    for _ in range(_MAX_DEPTH):
+        inner: list[tuple[tuple[str, ...], dict[str, Any]]] = []
+        for path, members in level:
+            for key, value in members.items():
+                seen += 1
+                if seen > _MAX_PLACES:
+                    return
+                yield (*path, key), value
+                if isinstance(value, dict):
+                    inner.append(((*path, key), value))
+        level = inner
+
+
+def _command(path: tuple[str, ...], value: Any) -> str:
+    """The command that gets an event out of the value at this place; empty if it holds none."""
+    place = _path(*path)
+    if _is_event(value) and path != ("fields",):
+        return f"jq -c {_quoted(place)}"
+    if isinstance(value, list) and value and all(_is_event(each) for each in value):
+        return "jq -c " + _quoted(f"{place}[]")
+    if not isinstance(value, str):
+        return ""
+    if _is_event(_decoded(value.encode("utf-8", "surrogatepass"))):
+        return "jq -c " + _quoted(f"{place}|fromjson")
+    if _TAB_PART.match(value) and "\t" in value:
+        return f"jq -r {_quoted(place)}"
+    start = value.find("{")
+    if start > 0 and _is_event(_decoded(value[start:].encode("utf-8", "surrogatepass"))):
+        return f"jq -r {_quoted(place)} | sed 's/^[^{{]*//'"
+    return ""
+
+
+def _is_event(value: Any) -> bool:
+    """Whether an object has an event's members, perhaps among others."""
+    if not isinstance(value, dict):
+        return False
+    known = sum(name in value for name in EVENT_MEMBERS)
+    return known >= 2 or (known == 1 and len(value) == 1 and not isinstance(next(iter(value.values())), dict))
+
+
+def _path(*keys: str) -> str:
+    """The keys as jq's program for what they lead to."""
+    parts = [f".{key}" if _PLAIN_KEY.fullmatch(key) else f"[{json.dumps(key)}]" for key in keys]
+    program = "".join(parts)
+    return program if program.startswith(".") else f".{program}"
+
+
+def _quoted(program: str) -> str:
+    """A program of jq as a word of the shell."""
+    escaped = program.replace("'", "'\"'\"'")
+    return f"'{escaped}'"
+
+
+def _decoded(text: bytes) -> Any:
+    """The JSON value, or None if it is none."""
+    if text[:1] not in (b"{", b"["):
+        return None
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        return None
