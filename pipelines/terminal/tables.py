@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
-import textwrap
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 from typing import Final, NamedTuple, TextIO
@@ -17,6 +17,7 @@ __all__ = ["Table", "fitted", "number", "printable", "show_tables", "text_of"]
 _GAP: Final = "  "
 _USUAL_WIDTH: Final = 80
 _MIN_TEXT_CHARS: Final = 12
+_PIECE: Final = re.compile(r"(?:[^\s/]*/+|[^\s/]+)\s*|\s+")
 
 
 class Table(NamedTuple):
@@ -103,8 +104,8 @@ def _width_of(out: TextIO) -> int:
 def fitted(table: Table, width: int) -> Iterator[tuple[str, str]]:
     """The lines of a table for a terminal of so many columns, each with its style; nothing is left out.
 
-    As long as it fits, a row is a line. Then the last column of text is broken at its spaces. If that does not suffice,
-    each row becomes a block, a line for each of its cells.
+    As long as it fits, a row is a line. Then the last column of text is broken at spaces and slashes. If that does not
+    suffice, each row becomes a block, a line for each of its cells.
     """
     widths = _widths(table)
     texts = [column for column in range(len(table.heads)) if column not in table.numbers]
@@ -127,7 +128,16 @@ def _columns(table: Table, widths: Sequence[int], texts: Sequence[int]) -> Itera
 
 
 def _broken(text: str, width: int) -> list[str]:
-    return [text] if len(text) <= width else textwrap.wrap(text, width, break_on_hyphens=False)
+    """A text in lines that are broken at spaces, and behind slashes, so that paths need not fit."""
+    if len(text) <= width:
+        return [text]
+    lines = [""]
+    for piece in _PIECE.findall(text):
+        if len(lines[-1]) + len(piece.rstrip()) <= width:
+            lines[-1] += piece
+        else:
+            lines.append(piece)
+    return [line.rstrip() for line in lines]
 
 
 def _blocks(table: Table) -> Iterator[tuple[str, str]]:
@@ -144,8 +154,8 @@ def _blocks(table: Table) -> Iterator[tuple[str, str]]:
 
 
 def _longest_word(table: Table, column: int) -> int:
-    """Characters of the longest word of a column, which is never broken."""
-    words = (word for row in [table.heads, *table.rows] for word in row[column].split())
+    """Characters of the longest piece of a column, which is never broken."""
+    words = (piece.rstrip() for row in [table.heads, *table.rows] for piece in _PIECE.findall(row[column]))
     return max([_MIN_TEXT_CHARS, *map(len, words)])
 
 
