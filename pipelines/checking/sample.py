@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
@@ -130,7 +131,10 @@ def _paths(patterns: Sequence[str]) -> Iterator[str]:
 def _matching(pattern: str) -> list[str]:
     if not is_local(pattern):
         raise UsageError(f"--input {pattern} is not on this machine; check reads local files only, copy some here")
-    found = sorted(glob.glob(pattern)) or ([pattern] if not glob.has_magic(pattern) else [])
+    matched = sorted(glob.glob(pattern, recursive=True))
+    found = [path for path in matched if path == pattern or not os.path.isdir(path)]
+    if not found and not glob.has_magic(pattern):
+        found = [pattern]
     if not found:
         raise UsageError(f"--input {pattern} matches no file")
     return found

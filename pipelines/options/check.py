@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from dovebeam.pipelines.options.arguments import UsageError, add_config_argument, checked, read_count
 from dovebeam.pipelines.options.export import INPUT_FORMATS, InputFormat
 
 __all__ = ["CheckOptions", "add_arguments", "parse_check"]
+
+
+_EVENT_SUFFIXES: Final = (".json", ".jsonl", ".tab", ".log", ".avro", ".gz", ".zst")
+_MAX_PATH_CHARS: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +73,40 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--debug", action="store_true", help=argparse.SUPPRESS)
 
 
+def _refuse_unknown(parser: argparse.ArgumentParser, unknown: Sequence[str]) -> None:
+    """Refuses what belongs to no option; a file without one was meant for `--config` or `--input`.
+
+    Raises:
+        UsageError: it is a file, or may be one.
+        SystemExit: it is an option that does not exist.
+    """
+    if not unknown:
+        return
+    first = unknown[0]
+    if first.startswith("-"):
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    ours, other = "--config", "--input"
+    if not first.endswith(".conf") and first.endswith(_EVENT_SUFFIXES):
+        ours, other = other, ours
+    kinds = {"--config": "a configuration", "--input": "a file of events"}
+    raise UsageError(
+        f"{first!r} belongs to no option; {kinds[ours]} is given as {ours} {first}, {kinds[other]} as {other} {first}"
+    )
+
+
+def _check_event(line: str) -> None:
+    """Refuses a file in place of an event.
+
+    Raises:
+        UsageError: it is one.
+    """
+    path = line.removeprefix("@")
+    if len(line) <= _MAX_PATH_CHARS and "\0" not in line and (line.startswith("@") or os.path.exists(path)):
+        raise UsageError(
+            f"--event takes an event itself, as a line of JSON or tab-text, and {line} is a file: write --input {path}"
+        )
+
+
 def parse_check(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> CheckOptions:
     """The options in `arguments`, by a parser that has those of `add_arguments`.
 
@@ -75,12 +114,15 @@ def parse_check(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> Ch
         UsageError: options that contradict each other, or an empty value.
         SystemExit: argparse itself found an error, or printed the help.
     """
-    known = parser.parse_args(arguments)
+    known, unknown = parser.parse_known_args(arguments)
+    _refuse_unknown(parser, unknown)
     if not known.config:
         raise UsageError("--config is missing; name Dovecot's configuration, as in --config /etc/dovecot/dovecot.conf")
     for name in ("config", "input", "event", "metric"):
         if not all(getattr(known, name)):
             raise UsageError(f"--{name} is empty; give it a value or leave it out")
+    for line in known.event:
+        _check_event(line)
     if not known.input:
         for name in ("explain", "max_events"):
             if getattr(known, name):

@@ -52,6 +52,7 @@ def parse_files(paths: Sequence[str], environ: Mapping[str, str], report: Report
     """
     root = Context(ContextKind.ROOT, "", "", None, Place(paths[0], 0, 0, ""), 0)
     state = ParserState(report, environ, LogicalReader(report, files), root, paths[0])
+    state.others = tuple(paths[1:])
     for number, path in enumerate(paths):
         state.reader = LogicalReader(report, files)
         state.frames.clear()

@@ -43,6 +43,7 @@ class ParserState:
         frames: open blocks, the innermost last.
         groups: defined groups by label and name.
         main_path: the first file, which Dovecot's messages without a line name.
+        others: the files that are read after it.
         config_version: as set, empty before.
         storage_version_set: whether `dovecot_storage_version` was seen.
         started: whether the first statement was seen.
@@ -57,6 +58,7 @@ class ParserState:
     reader: LogicalReader
     root: Context
     main_path: str
+    others: tuple[str, ...] = ()
     frames: list[Frame] = field(default_factory=list)
     groups: dict[tuple[str, str], Context] = field(default_factory=dict)
     config_version: str = ""

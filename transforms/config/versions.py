@@ -6,6 +6,7 @@ Rules from Dovecot's configuration language, section "First setting".
 from __future__ import annotations
 
 from dovebeam.transforms.config.builtin import SUPPORTED_VERSIONS
+from dovebeam.transforms.config.includes import TooLargeError
 from dovebeam.transforms.config.legacy import version_hint
 from dovebeam.transforms.config.places import Place, Stage
 from dovebeam.transforms.config.state import ParserState
@@ -29,10 +30,26 @@ def check_first(state: ParserState, statement: Statement) -> None:
         state.error(line, line.place(0), text, message=message)
         if isinstance(statement, Assignment) and statement.key.removeprefix("\ufeff") == _VERSION:
             return  # what it says is looked at as if the mark were gone
+    elif complete := next((path for path in state.others if _begins_with_version(state, path)), ""):
+        message = (
+            f"this file has no dovecot_config_version, and {complete} has it: name the complete file first, as in "
+            f"--config {complete} --config {state.main_path}"
+        )
+        state.error(line, line.place(0), text, message=message)
     else:
         message = "the first setting must be dovecot_config_version; a file without it is a Dovecot 2.3 configuration"
         state.error(line, line.place(0), text, message=message, suggestion=version_hint())
     assume_version(state)
+
+
+def _begins_with_version(state: ParserState, path: str) -> bool:
+    """Whether the first setting of a file is the version."""
+    try:
+        lines = state.reader.files.read(path).splitlines()
+    except (OSError, TooLargeError):
+        return False
+    settings = (line.strip() for line in lines)
+    return next((line for line in settings if line and not line.startswith("#")), "").startswith(_VERSION)
 
 
 def set_version(state: ParserState, statement: Assignment) -> None:

@@ -18,6 +18,10 @@ from dovebeam.transforms.sources.formats import Format
 
 __all__ = ["FoundFile", "SourceFile", "absolute_pattern", "check_readable", "distinct_files", "found_file", "is_local"]
 
+# As the layers above name and write them.
+_ARCHIVE_PREFIX: Final = "archive-"
+_MANIFEST_SUFFIX: Final = ".manifest.json"
+_MANIFEST_START_BYTES: Final = 1_024
 _SCHEME: Final = re.compile(r"[a-zA-Z][-a-zA-Z0-9+.]*://")
 
 
@@ -127,8 +131,33 @@ def check_readable(path: str) -> None:
     except OSError as error:
         raise SourceError(f"cannot be read: {error.strerror}", path) from error
     if stat.S_ISDIR(mode):
-        raise SourceError("is a directory; to read the files in it, write a pattern like '/*' behind it", path)
+        raise SourceError(_about_directory(path), path)
     if not stat.S_ISREG(mode):
         raise SourceError("is no regular file; write what it delivers to a file first", path)
     if not os.access(path, os.R_OK):
         raise SourceError("cannot be read: permission denied", path)
+    if path.endswith(_MANIFEST_SUFFIX) and _is_manifest(path):
+        folder = os.path.dirname(path) or "."
+        raise SourceError(
+            "is the manifest of an archive and holds no events; name the directory of the archive instead, as in "
+            f"dovebeam replay --input {folder}, or only its files of events, as in --input '{folder}/**/*.avro'",
+            path,
+        )
+
+
+def _about_directory(path: str) -> str:
+    """What to write instead of a directory."""
+    with contextlib.suppress(OSError):
+        if any(name.startswith(_ARCHIVE_PREFIX) and name.endswith(_MANIFEST_SUFFIX) for name in os.listdir(path)):
+            return (
+                f"is a directory, an archive of dovebeam; send it with dovebeam replay --input {path}, or name its "
+                f"files, as in --input '{path.rstrip('/')}/**/*.avro'"
+            )
+    return "is a directory; to read the files in it, write a pattern like '/*' behind it"
+
+
+def _is_manifest(path: str) -> bool:
+    with contextlib.suppress(OSError), open(path, "rb") as file:
+        start = file.read(_MANIFEST_START_BYTES)
+        return b'"run_id"' in start and b'"state"' in start
+    return False
