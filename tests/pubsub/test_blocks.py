@@ -62,3 +62,22 @@ def test_nothing_is_lost(payloads: list[bytes], block_bytes: int) -> None:
     for number, data in enumerate(payloads):
         base = message_place(f"m{number}")
         assert any(base <= place <= base + len(data) for place in found if place is not None), data
+
+
+@given(st.lists(st.sampled_from([*_LINES[:4], b"{", b"\n\n"]), max_size=30), st.integers(1, 40))
+def test_a_large_message_in_pieces(lines: list[bytes], piece_bytes: int) -> None:
+    """The same events and rejects at the same places as in one block, however small the pieces are."""
+    messages = [pulled(0, b'{"event":"a"}\n'), pulled(1, b'{"event":"b"}\n' + b"\n".join(lines)), pulled(2, b" \n")]
+
+    def found(piece_bytes: int) -> list[object]:
+        all_: list[object] = []
+        for block in blocks_of(messages, NAME, piece_bytes=piece_bytes):
+            outcome = decode_block(block)
+            events = [
+                (place, event.name) for place, event in zip(outcome.places(), outcome.decoded.events, strict=True)
+            ]
+            rejects = [(reject.source_offset, reject.payload_bytes, reject.attributes) for reject in outcome.rejects]
+            all_ += [*events, *rejects]
+        return sorted(all_, key=repr)
+
+    assert found(piece_bytes) == found(1 << 30)

@@ -15,6 +15,7 @@ __all__ = ["blocks_of"]
 _Kind = Literal["json", "tab-text", "blank", "damaged"]
 
 _BLANKS: Final = b" \t\r\n"
+_LARGE_BYTES: Final = 1024 * 1024
 
 
 class _Payload(NamedTuple):
@@ -26,19 +27,31 @@ class _Payload(NamedTuple):
     damage: str = ""
 
 
-def blocks_of(messages: Iterable[Pulled], subscription: str, block_bytes: int = DEFAULT_BLOCK_BYTES) -> Iterator[Block]:
+def blocks_of(
+    messages: Iterable[Pulled],
+    subscription: str,
+    block_bytes: int = DEFAULT_BLOCK_BYTES,
+    piece_bytes: int = _LARGE_BYTES,
+) -> Iterator[Block]:
     """Blocks of these messages, in their order.
 
     Args:
         messages: each one event's line or several lines, as JSON or as tab-text; compressed if they say so.
         subscription: what they were pulled from.
         block_bytes: no message is added to a block of that size.
+        piece_bytes: a larger message comes in several blocks of about that size.
     """
     for kind, group in groupby(map(_payload, messages), lambda payload: payload.kind):
         builder = _Builder(subscription, kind)
         for payload in group:
             if kind == "damaged":
                 yield _damaged(payload, subscription)
+                continue
+            if len(payload.data) > piece_bytes and kind != "blank":
+                if builder.size:
+                    yield builder.block()
+                    builder = _Builder(subscription, kind)
+                yield from _pieces(payload, subscription, piece_bytes)
                 continue
             builder.add(payload)
             if builder.size >= block_bytes:
@@ -65,8 +78,7 @@ class _Builder:
 
     def block(self) -> Block:
         data = b"\n".join([*self._payloads, b""])
-        format_: Literal["json", "tab-text"] = "tab-text" if self._kind == "tab-text" else "json"
-        return Block(self._subscription, 0, data, format_, messages=tuple(self._origins))
+        return Block(self._subscription, 0, data, _format(self._kind), messages=tuple(self._origins))
 
 
 def _payload(message: Pulled) -> _Payload:
@@ -75,6 +87,20 @@ def _payload(message: Pulled) -> _Payload:
     except DecodeError as error:
         return _Payload(message, message.data, "damaged", error.reason)
     return _Payload(message, data, _kind(data))
+
+
+def _pieces(payload: _Payload, subscription: str, piece_bytes: int) -> Iterator[Block]:
+    """The lines of a large message in blocks of their own; what is blank of them is no message without an event."""
+    data, start = payload.data, 0
+    while start < len(data):
+        search = start + piece_bytes
+        end = data.rfind(b"\n", start, search) + 1 or data.find(b"\n", search) + 1 or len(data)
+        piece = data[start:end]
+        if piece.strip(_BLANKS):
+            origins = (_origin(payload.message, -start),)
+            whole = piece if piece.endswith(b"\n") else piece + b"\n"
+            yield Block(subscription, 0, whole, _format(payload.kind), messages=origins)
+        start = end
 
 
 def _damaged(payload: _Payload, subscription: str) -> Block:
@@ -91,6 +117,10 @@ def _origin(message: Pulled, start: int) -> MessageOrigin:
         message.ordering_key,
         message.attributes,
     )
+
+
+def _format(kind: _Kind) -> Literal["json", "tab-text"]:
+    return "tab-text" if kind == "tab-text" else "json"
 
 
 def _kind(data: bytes) -> _Kind:

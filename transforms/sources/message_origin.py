@@ -29,7 +29,7 @@ class MessageOrigin(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One message of a block.
 
     Attributes:
-        start: where its payload begins in the block's data.
+        start: where its payload begins in the block's data; less than 0 in a block that has only the rest of it.
         place: see `message_place`.
         message_id: as its topic named it.
         publish_time: microseconds since 1970.

@@ -7,6 +7,7 @@ from apache_beam.io.gcp.pubsub import PubsubMessage, ReadFromPubSub
 
 from dovebeam.transforms.pubsub import Pulled, blocks_of, check_subscription, check_topic
 from dovebeam.transforms.sources import Block, SourceError
+from dovebeam.transforms.sources.message_origin import MAX_MESSAGE_BYTES
 
 __all__ = ["NativeMessageBlocks"]
 
@@ -53,7 +54,7 @@ def _block(message: PubsubMessage, source: str) -> Block:
         message.ordering_key or "",
         tuple((message.attributes or {}).items()),
     )
-    return next(blocks_of([pulled], source))
+    return next(blocks_of([pulled], source, piece_bytes=MAX_MESSAGE_BYTES))
 
 
 def _usec(time: Any) -> int:
