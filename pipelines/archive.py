@@ -8,6 +8,7 @@ is for runners and schedulers; `dovebeam archive` is the same.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 from collections.abc import Iterable, Sequence
@@ -22,6 +23,8 @@ from dovebeam.pipelines.options.arguments import (
     parse_arguments,
     values_of,
 )
+from dovebeam.pipelines.options.pipes import STDOUT, check_pipes
+from dovebeam.pipelines.terminal.standard_streams import stdout_kept_free
 
 if TYPE_CHECKING:
     import apache_beam as beam
@@ -55,6 +58,7 @@ class ArchiveOptions:
         run_id: see there.
         wait: see there.
         debug: see there.
+        names: see there.
         beam: see there.
     """
 
@@ -70,6 +74,7 @@ class ArchiveOptions:
     run_id: str = ""
     wait: bool = False
     debug: bool = False
+    names: tuple[tuple[str, str], ...] = ()
     beam: tuple[str, ...] = ()
 
 
@@ -94,6 +99,10 @@ def _parse(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> Archive
     known, beam = parse_arguments(parser, arguments)
     if not known.output:
         raise UsageError("--output is missing; name a directory for the archive, as in --output /srv/archive")
+    written = [("--output", known.output), ("--ledger", known.ledger), ("--rejects", known.rejects)]
+    problem = check_pipes([("--input", path) for path in known.input], written, refused=["--output", "--rejects"])
+    if problem:
+        raise UsageError(problem)
     return ArchiveOptions(**values_of(known, ArchiveOptions.__slots__), beam=beam)
 
 
@@ -103,6 +112,7 @@ def run_archive(options: ArchiveOptions) -> int:
     Raises:
         UsageError: options that fit neither Beam nor each other.
     """
+    from dovebeam.pipelines.jobs.readable_input import readable_input  # noqa: PLC0415
     from dovebeam.pipelines.ledger.closing import close_started, report_failure  # noqa: PLC0415
     from dovebeam.pipelines.ledger.ledger import make_archive_ledger  # noqa: PLC0415
     from dovebeam.pipelines.options.beam import make_beam_options, runs_here  # noqa: PLC0415  loads Beam
@@ -127,8 +137,10 @@ def run_archive(options: ArchiveOptions) -> int:
     if not here:
         _check_far(options)
     try:
-        _check_outputs(options)
-        return close_started(launch, account, failed, options)[0]
+        with stdout_kept_free(is_wanted=options.ledger == STDOUT), contextlib.ExitStack() as stack:
+            options = stack.enter_context(readable_input(options))
+            _check_outputs(options)
+            return close_started(launch, account, failed, options)[0]
     except UsageError:
         raise
     except Exception as error:
@@ -150,6 +162,7 @@ def build_archive(pipeline: beam.Pipeline, options: ArchiveOptions) -> None:
         list(options.input),
         input_format=options.input_format,  # type: ignore[arg-type]  # argparse checked it
         max_line_bytes=options.max_line_bytes,
+        names=dict(options.names),
     )
     archive = ArchiveEvents(
         options.output if _is_url(options.output) else os.path.abspath(options.output),
@@ -164,6 +177,9 @@ def build_archive(pipeline: beam.Pipeline, options: ArchiveOptions) -> None:
 
 def _check_far(options: ArchiveOptions) -> None:
     """Refuses paths that mean nothing where the job runs."""
+    from dovebeam.pipelines.jobs.readable_input import check_no_pipes  # noqa: PLC0415
+
+    check_no_pipes(options)
     if options.rejects is not None and not _is_url(options.rejects):
         raise UsageError("--rejects names a file of this machine, but the job runs elsewhere; give it as gs://...")
     if options.ledger is not None and not options.wait:

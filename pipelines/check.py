@@ -41,10 +41,12 @@ def _run(options: CheckOptions) -> int:
     sample = None
     if (options.input or options.event) and not findings.errors:
         from dovebeam.pipelines.checking.sample import take_sample  # noqa: PLC0415
+        from dovebeam.pipelines.jobs.readable_input import readable_input  # noqa: PLC0415
         from dovebeam.transforms.sources import SourceError  # noqa: PLC0415
 
         try:
-            sample = take_sample(findings.config, options)
+            with readable_input(options) as readable:
+                sample = take_sample(findings.config, readable)
         except SourceError as error:
             say(str(error))
             return ExitCode.FAILED

@@ -8,6 +8,7 @@ is for runners and schedulers; `dovebeam export` is the same.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
@@ -15,8 +16,10 @@ from typing import TYPE_CHECKING
 
 from dovebeam.pipelines.command import guarded
 from dovebeam.pipelines.options.export import ExportOptions, UsageError, add_arguments, parse_export
+from dovebeam.pipelines.options.pipes import STDOUT
 from dovebeam.pipelines.terminal.exit_codes import ExitCode
 from dovebeam.pipelines.terminal.logs import say
+from dovebeam.pipelines.terminal.standard_streams import stdout_kept_free
 
 if TYPE_CHECKING:
     from apache_beam.options.pipeline_options import PipelineOptions
@@ -60,33 +63,41 @@ def run_export(options: ExportOptions, *, quiet: bool = False) -> int:
     if config is None:
         return ExitCode.CONFIG
 
+    from dovebeam.pipelines.jobs.readable_input import readable_input  # noqa: PLC0415  not for --help
     from dovebeam.pipelines.options.beam import make_beam_options, runs_here  # noqa: PLC0415  loads Beam
     from dovebeam.pipelines.outputs.checks import check_outputs  # noqa: PLC0415  loads Beam
+    from dovebeam.transforms.temporary import TemporaryFolder  # noqa: PLC0415
 
     beam_options = make_beam_options(options.beam)
     here = runs_here(beam_options)
     if not here:
         _check_far(options)
     preview = None
-    try:
-        drivers = make_drivers(config, here=here) if options.preview is None else {}
-        if drivers is None:
-            return ExitCode.CONFIG
-        if options.preview is not None:
-            preview = _plan_preview(options.preview, config)
-            drivers = dict(preview.drivers())
-        check_outputs(options, drivers)
-        if preview is not None:
-            preview.claim()
-        code = _run(options, config, drivers, beam_options, here=here)
-    except UsageError:
-        if preview is not None:
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(stdout_kept_free(is_wanted=STDOUT in {options.ledger, options.preview}))
+        try:
+            drivers = make_drivers(config, here=here) if options.preview is None else {}
+            if drivers is None:
+                return ExitCode.CONFIG
+            options = stack.enter_context(readable_input(options))
+            if options.preview is not None:
+                folder = stack.enter_context(TemporaryFolder()) if options.preview == STDOUT else options.preview
+                preview = _plan_preview(folder, config)
+                drivers = dict(preview.drivers())
+            check_outputs(options, drivers)
+            if preview is not None:
+                preview.claim()
+            code = _run(options, config, drivers, beam_options, here=here)
+            if preview is not None and options.preview == STDOUT:
+                preview.print()
+        except UsageError:
+            if preview is not None:
+                preview.discard_empty()
+            raise
+        except Exception as error:
+            code = _failed(error, options, config)
+        if preview is not None and code != ExitCode.DONE:
             preview.discard_empty()
-        raise
-    except Exception as error:
-        code = _failed(error, options, config)
-    if preview is not None and code != ExitCode.DONE:
-        preview.discard_empty()
     return code
 
 
@@ -145,6 +156,9 @@ def _show_problems(problems: Iterable[str], kind: str) -> None:
 
 def _check_far(options: ExportOptions) -> None:
     """Refuses paths that mean nothing where the job runs."""
+    from dovebeam.pipelines.jobs.readable_input import check_no_pipes  # noqa: PLC0415
+
+    check_no_pipes(options)
     if options.preview is not None:
         raise UsageError("--preview writes files of this machine; leave --runner out to run the preview here")
     if options.rejects is not None and options.rejects.startswith("projects/"):
@@ -182,6 +196,7 @@ def _run(
     from dovebeam.pipelines.running.launch import launch_far, launch_here  # noqa: PLC0415
 
     build = partial(build_export, options=options, config=config, drivers=drivers)
+    names = dict(options.names)
     targets = {name: driver.endpoint for name, driver in drivers.items()}
 
     def launch(board: Board) -> PipelineResult | None:
@@ -195,7 +210,7 @@ def _run(
 
     code, ledger = close_started(launch, account, lambda error: _failed(error, options, config), options)
     if ledger is not None and options.input_format != "rejects":
-        unmatched = unmatching_metrics_text(ledger, options.config, options.input)
+        unmatched = unmatching_metrics_text(ledger, options.config, [names.get(path, path) for path in options.input])
         if unmatched:
             say(unmatched)
     return code

@@ -66,6 +66,7 @@ def read_blocks(pipeline: beam.Pipeline, options: ExportOptions) -> Any:
         max_line_bytes=options.max_line_bytes,
         block_bytes=DEFAULT_BLOCK_BYTES if options.rate is None else block_bytes_for(options.rate),
         expected=options.expected,
+        names=dict(options.names),
     )
     return pipeline | "Read" >> read
 
@@ -77,7 +78,7 @@ def _build_resend(
     drivers: Mapping[str, Driver] | None,
 ) -> None:
     longest = max_record_bytes(options.max_line_bytes)
-    read = ReadBlocks(list(options.input), input_format="rejects", max_line_bytes=longest)
+    read = ReadBlocks(list(options.input), input_format="rejects", max_line_bytes=longest, names=dict(options.names))
     resend = ResendRejects(
         config,
         drivers=drivers,

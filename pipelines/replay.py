@@ -18,9 +18,11 @@ from typing import TYPE_CHECKING, Final
 from dovebeam.pipelines.command import guarded
 from dovebeam.pipelines.export import load, run_export
 from dovebeam.pipelines.options.export import ExportOptions, UsageError
+from dovebeam.pipelines.options.pipes import STDOUT
 from dovebeam.pipelines.options.replay import ReplayOptions, add_replay_arguments, parse_replay
 from dovebeam.pipelines.terminal.exit_codes import ExitCode
 from dovebeam.pipelines.terminal.logs import say
+from dovebeam.pipelines.terminal.standard_streams import stdout_kept_free
 
 if TYPE_CHECKING:
     from dovebeam.pipelines.jobs.archive_input import Selection
@@ -48,11 +50,9 @@ def run_replay(options: ReplayOptions) -> int:
     Raises:
         UsageError: options that fit neither Beam nor each other.
     """
+    from dovebeam.pipelines.jobs.readable_input import readable_input  # noqa: PLC0415
     from dovebeam.pipelines.jobs.run_id import run_id_of  # noqa: PLC0415
     from dovebeam.pipelines.jobs.scope import failed_exporters  # noqa: PLC0415
-    from dovebeam.pipelines.outputs.files import check_replaceable  # noqa: PLC0415
-    from dovebeam.transforms.errors import DeliveryError  # noqa: PLC0415
-    from dovebeam.transforms.sources import SourceError  # noqa: PLC0415
 
     export = options.export
     if options.only_failed is not None:
@@ -62,8 +62,17 @@ def run_replay(options: ReplayOptions) -> int:
         return ExitCode.CONFIG
     # By what was asked for, not by the files that are found for it: a replay keeps its name when an archive grows.
     export = dataclasses.replace(export, run_id=run_id_of(export, config))
+    with stdout_kept_free(is_wanted=STDOUT in {export.ledger, export.preview}), readable_input(export) as export:
+        return _run_selected(export, dry_run=options.dry_run)
+
+
+def _run_selected(export: ExportOptions, *, dry_run: bool) -> int:
+    from dovebeam.pipelines.outputs.files import check_replaceable  # noqa: PLC0415
+    from dovebeam.transforms.errors import DeliveryError  # noqa: PLC0415
+    from dovebeam.transforms.sources import SourceError  # noqa: PLC0415
+
     try:
-        if export.ledger is not None:
+        if export.ledger is not None and export.ledger != STDOUT:
             check_replaceable(export.ledger)
         selection = _select(export)
     except (SourceError, DeliveryError) as error:
@@ -73,9 +82,9 @@ def run_replay(options: ReplayOptions) -> int:
     if unknown := len(selection.files) - len(selection.expected):
         say(f"note: {unknown} of them are in no manifest, so nothing tells whether they are whole")
     if not selection.files:
-        return _nothing(export, dry_run=options.dry_run)
+        return _nothing(export, dry_run=dry_run)
     export = dataclasses.replace(export, input=selection.files, expected=selection.expected)
-    return _run_dry(export) if options.dry_run else run_export(export, quiet=True)
+    return _run_dry(export) if dry_run else run_export(export, quiet=True)
 
 
 def _select(export: ExportOptions) -> Selection:

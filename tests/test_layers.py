@@ -73,8 +73,8 @@ ALLOWED = {
 PIPELINES = {
     "terminal": set(),
     "options": set(),
-    "jobs": {"options"},
-    "outputs": {"options"},
+    "jobs": {"terminal", "options"},
+    "outputs": {"terminal", "options"},
     "running": {"terminal", "options"},
     "ledger": {"terminal", "options", "outputs", "running"},
     "streams": {"terminal", "options", "jobs", "outputs", "running", "ledger"},

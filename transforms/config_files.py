@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -30,6 +31,9 @@ Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 class AnyFiles:
     """Files of this machine, and objects by their URLs; see `ConfigFiles`. Beam is loaded for the latter only."""
 
+    def __init__(self) -> None:
+        self._pipes: dict[tuple[int, int] | None, str] = {}
+
     def read(self, path: str, *, limit: int = MAX_FILE_BYTES, pipes: bool = False) -> str:
         """A file's or an object's bytes as text.
 
@@ -38,13 +42,24 @@ class AnyFiles:
             TooLargeError: it is longer than `limit`.
         """
         if not is_url(path):
-            return LOCAL_FILES.read(path, limit=limit, pipes=pipes)
+            return self._read_local(path, limit, pipes=pipes)
         if not self.exists(path):
             raise OSError(errno.ENOENT, "No such object", path)
         data: bytes = _asked(path, lambda systems: _read(systems, path, limit + 1))
         if len(data) > limit:
             raise TooLargeError(f"{path} is larger than {limit} bytes, the most that dovebeam reads")
         return data.decode("utf-8", "surrogateescape")
+
+    def _read_local(self, path: str, limit: int, *, pipes: bool) -> str:
+        """A file of this machine; of a pipe what it had when it was read first, since it can be read only once."""
+        status = os.stat(path)
+        pipe = (status.st_dev, status.st_ino) if pipes and stat.S_ISFIFO(status.st_mode) else None
+        if pipe in self._pipes:
+            return self._pipes[pipe]
+        text = LOCAL_FILES.read(path, limit=limit, pipes=pipes)
+        if pipe is not None:
+            self._pipes[pipe] = text
+        return text
 
     def exists(self, path: str) -> bool:
         """Whether there is such a file or object.

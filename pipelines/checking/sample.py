@@ -142,7 +142,9 @@ def _matching(pattern: str) -> list[str]:
 
 def _batches(path: str, options: CheckOptions, sample: Sample, limit: int | None) -> Iterator[Sequence[Event]]:
     """The events of a file, no more than `limit`; what is none is noted in the sample."""
-    for block in read_local_blocks(path, options.input_format, DEFAULT_MAX_LINE_BYTES):
+    for block in read_local_blocks(
+        path, options.input_format, DEFAULT_MAX_LINE_BYTES, dict(options.names).get(path, "")
+    ):
         if block.damage and block.damage != TORN:
             sample.damaged.append((block.uri, block.damage))
         found = decode_block(block)

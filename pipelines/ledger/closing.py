@@ -11,11 +11,13 @@ from dovebeam.pipelines.ledger.ledger import Ledger
 from dovebeam.pipelines.ledger.messages import damage_text, rejects_text
 from dovebeam.pipelines.ledger.text import show_ledger
 from dovebeam.pipelines.options.arguments import UsageError
+from dovebeam.pipelines.options.pipes import STDOUT
 from dovebeam.pipelines.outputs.files import replace_file
 from dovebeam.pipelines.running.failures import explain_failure
 from dovebeam.pipelines.running.local import InterruptedJobError
 from dovebeam.pipelines.terminal.exit_codes import ExitCode
 from dovebeam.pipelines.terminal.logs import say
+from dovebeam.pipelines.terminal.standard_streams import write_to_stdout
 from dovebeam.transforms import counting
 from dovebeam.transforms.config import Config
 from dovebeam.transforms.errors import DeliveryError
@@ -141,7 +143,14 @@ def write_account(path: str, account: Mapping[str, Any]) -> bool:
     """Writes what was already shown to a file as JSON; says so if it cannot be written, and returns whether it was."""
     try:
         text = json.dumps(account, indent=2, ensure_ascii=False)
-        replace_file(path, text.encode("utf-8", "backslashreplace") + b"\n")
+        content = text.encode("utf-8", "backslashreplace") + b"\n"
+        if path == STDOUT:
+            write_to_stdout(content)
+        else:
+            replace_file(path, content)
+    except OSError as error:
+        say(f"the ledger was not written: write(standard output) failed: {error.strerror}; it is shown above")
+        return False
     except DeliveryError as error:
         say(f"the ledger was not written: {error}; it is shown above")
         return False

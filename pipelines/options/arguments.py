@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from dovebeam.pipelines.options.pipes import STDIN, as_output
 from dovebeam.pipelines.options.spellings import MixedSpellingsError, in_our_spelling, spellings_of
 from dovebeam.transforms.errors import closest_name
 
@@ -61,7 +62,7 @@ def add_job_arguments(parser: argparse.ArgumentParser, input_formats: Sequence[s
         metavar="PATTERN",
         action="append",
         default=[],
-        help="files of events, local or gs://; may be given again",
+        help="files of events, local or gs://, or - for standard input; may be given again",
     )
     add("--input_format", choices=input_formats, default="auto", help=about_formats)
     add(
@@ -69,7 +70,12 @@ def add_job_arguments(parser: argparse.ArgumentParser, input_formats: Sequence[s
         metavar="PATH",
         help="write what was rejected there, as JSON lines; without it, a reject fails the job",
     )
-    add("--ledger", metavar="FILE", help="write the account of all events there, as JSON")
+    add(
+        "--ledger",
+        metavar="FILE",
+        type=as_output,
+        help="write the account of all events there, as JSON; - is standard output",
+    )
     add(
         "--start_time",
         metavar="T",
@@ -95,7 +101,8 @@ def add_config_argument(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         action="append",
         default=[],
-        help="Dovecot's configuration; given again, later files override",
+        type=lambda path: STDIN if path == "-" else path,
+        help="Dovecot's configuration, - for standard input; given again, later files override",
     )
 
 

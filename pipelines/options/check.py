@@ -10,6 +10,7 @@ from typing import Final, Literal
 
 from dovebeam.pipelines.options.arguments import UsageError, add_config_argument, checked, read_count
 from dovebeam.pipelines.options.export import INPUT_FORMATS, InputFormat
+from dovebeam.pipelines.options.pipes import check_pipes
 
 __all__ = ["CheckOptions", "add_arguments", "parse_check"]
 
@@ -32,6 +33,7 @@ class CheckOptions:
         metric: block names of the metrics to show of these; empty for all.
         explain: whether to show how often each comparison held.
         max_events: how many events of the input are read at most, None for all.
+        names: what files of the input are called, by their paths, if not by these.
     """
 
     config: tuple[str, ...]
@@ -43,6 +45,7 @@ class CheckOptions:
     metric: tuple[str, ...] = ()
     explain: bool = False
     max_events: int | None = None
+    names: tuple[tuple[str, str], ...] = ()
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -63,7 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PATTERN",
         action="append",
         default=[],
-        help="local files of events to try the metrics on; may be given again",
+        help="local files of events to try the metrics on, - for standard input; may be given again",
     )
     add("--input_format", choices=formats, default="auto", help="format of the input (default: told by its content)")
     add("--event", metavar="LINE", action="append", default=[], help="an event as JSON or tab-text: who matches, why")
@@ -127,6 +130,10 @@ def parse_check(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> Ch
         for name in ("explain", "max_events"):
             if getattr(known, name):
                 raise UsageError(f"--{name} is about files of events; add --input FILE (--event explains by itself)")
+    read = [*(("--config", path) for path in known.config), *(("--input", path) for path in known.input)]
+    problem = check_pipes(read, [])
+    if problem:
+        raise UsageError(problem)
     if known.metric and not known.input and not known.event:
         raise UsageError("--metric is about events; add --input FILE or --event LINE")
     return CheckOptions(

@@ -17,6 +17,7 @@ from dovebeam.pipelines.options.arguments import (
     read_count,
     values_of,
 )
+from dovebeam.pipelines.options.pipes import as_output, check_pipes
 
 if TYPE_CHECKING:
     from dovebeam.transforms.sources import Expected
@@ -57,6 +58,7 @@ class ExportOptions:
         only_exporter: of a replay, the exporters that get anything; empty for all.
         rate: of a replay, events a second at most, None for no limit.
         expected: of a replay, what manifests say of files of the input, by path or URL.
+        names: what files of the input are called in rejects and keys, by their paths, if not by these.
         beam: the options that are Beam's.
     """
 
@@ -76,6 +78,7 @@ class ExportOptions:
     only_exporter: tuple[str, ...] = ()
     rate: float | None = None
     expected: Mapping[str, Expected] = field(default_factory=dict)
+    names: tuple[tuple[str, str], ...] = ()
     beam: tuple[str, ...] = ()
 
 
@@ -88,7 +91,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--preview",
         metavar="DIR",
-        help="send nothing; write the output of each exporter to DIR/EXPORTER.json or .tab instead",
+        type=as_output,
+        help="send nothing; write the output of each exporter to DIR/EXPORTER.json or .tab instead, or with - all of "
+        "it to standard output",
     )
     add(
         "--max_attempts",
@@ -110,7 +115,16 @@ def parse_export(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> E
     if not known.config:
         raise UsageError("--config is missing; name Dovecot's configuration, as in --config /etc/dovecot/dovecot.conf")
     _check_rejects_input(known)
+    _check_pipes(known)
     return ExportOptions(**values_of(known, ExportOptions.__slots__), beam=beam)
+
+
+def _check_pipes(known: argparse.Namespace) -> None:
+    read = [*(("--config", path) for path in known.config), *(("--input", path) for path in known.input)]
+    written = [("--preview", known.preview), ("--ledger", known.ledger), ("--rejects", known.rejects)]
+    problem = check_pipes(read, written, refused=["--rejects"])
+    if problem:
+        raise UsageError(problem)
 
 
 def _check_rejects_input(known: argparse.Namespace) -> None:

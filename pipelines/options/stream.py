@@ -18,6 +18,7 @@ from dovebeam.pipelines.options.arguments import (
     read_size,
     values_of,
 )
+from dovebeam.pipelines.options.pipes import check_pipes, descriptor_of
 
 __all__ = [
     "DEFAULT_MAX_QUEUE_BYTES",
@@ -135,6 +136,16 @@ def parse_stream(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> S
     """
     known, beam = parse_known(parser, arguments)
     check_named_run(known.run_id)
+    written = [("--ledger", known.ledger), ("--rejects", known.rejects)]
+    problem = check_pipes([("--config", path) for path in known.config], written, refused=["--ledger", "--rejects"])
+    if problem:
+        raise UsageError(problem)
+    for path in known.follow:
+        if descriptor_of(path) is not None:
+            raise UsageError(
+                f"--follow {path}: a stream must be able to read again what it read; export standard input with "
+                "`dovebeam export --input -`, or let `dovebeam collect` keep what comes"
+            )
     sources = [name for name in _SOURCES if getattr(known, name)]
     if len(sources) > 1:
         raise UsageError(f"--{sources[0]} and --{sources[1]} are two sources; run a stream for each")

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Protocol
 
 from dovebeam.pipelines.options.export import UsageError
+from dovebeam.pipelines.options.pipes import STDOUT
 from dovebeam.pipelines.outputs.files import check_replaceable
 from dovebeam.pipelines.outputs.rejects import check_rejects_path, is_local
 from dovebeam.transforms.drivers import Driver, FileDriver
@@ -54,7 +55,7 @@ def check_outputs(options: OutputOptions, drivers: Mapping[str, Driver]) -> None
     """
     targets = dict(_appended_files(drivers))
     _check_apart(options, targets)
-    if options.ledger is not None:
+    if options.ledger not in (None, STDOUT):
         check_replaceable(options.ledger)
     if options.rejects is not None:
         check_rejects_path(options.rejects, options.input)
@@ -70,7 +71,7 @@ def _appended_files(drivers: Mapping[str, Driver]) -> Iterator[tuple[str, str]]:
 
 def _check_apart(options: OutputOptions, targets: Mapping[str, str]) -> None:
     rejects, ledger = (
-        os.path.realpath(path) if path is not None and is_local(path) else None
+        os.path.realpath(path) if path not in (None, STDOUT) and is_local(path) else None
         for path in (options.rejects, options.ledger)
     )
     if rejects is not None and rejects == ledger:

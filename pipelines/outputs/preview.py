@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Final, Self
 
 from dovebeam.pipelines.outputs.files import claim, replace_file
+from dovebeam.pipelines.terminal.standard_streams import write_to_stdout
 from dovebeam.transforms.config import Config
 from dovebeam.transforms.drivers import FileDriver
 from dovebeam.transforms.drivers.files.names import encode_value, short_name
@@ -24,6 +25,7 @@ __all__ = ["MARKER", "Preview", "preview_name"]
 
 _EXTENSIONS: Final = {"json": ".json", "tab-text": ".tab", "none": ".txt"}
 _MAX_SHOWN: Final = 5
+_COPIED_BYTES: Final = 1024 * 1024
 
 MARKER: Final = ".dovebeam-preview"
 """File in a directory of a preview, with the names of the others, so that the next preview may replace them."""
@@ -91,6 +93,20 @@ class Preview:
     def drivers(self) -> dict[str, FileDriver]:
         """The drivers that take the place of the configured ones."""
         return {name: FileDriver(path) for name, path in self.paths.items()}
+
+    def print(self) -> None:
+        """Writes what there is to standard output, one exporter after the other.
+
+        Raises:
+            DeliveryError: standard output cannot be written.
+        """
+        try:
+            for path in self.paths.values():
+                with contextlib.suppress(FileNotFoundError), open(path, "rb") as file:
+                    while data := file.read(_COPIED_BYTES):
+                        write_to_stdout(data)
+        except OSError as error:
+            raise delivery_error("write", "standard output", error) from error
 
     def discard_empty(self) -> None:
         """Removes empty files of a job that failed, and the directories made for them if nothing is left."""

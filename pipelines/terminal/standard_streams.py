@@ -8,7 +8,14 @@ import sys
 from collections.abc import Iterator
 from typing import IO, Any, Final, TextIO
 
-__all__ = ["flush_output", "mute_stdout", "output_that_never_raises", "provide_streams"]
+__all__ = [
+    "flush_output",
+    "mute_stdout",
+    "output_that_never_raises",
+    "provide_streams",
+    "stdout_kept_free",
+    "write_to_stdout",
+]
 
 _LAST: Final = 2  # the descriptor of standard error
 
@@ -58,6 +65,40 @@ def flush_output() -> OSError | None:
         return None
     ours.is_told = ours.error is not None
     return ours.error
+
+
+_kept_free: Final[list[TextIO]] = []
+
+
+@contextlib.contextmanager
+def stdout_kept_free(*, is_wanted: bool) -> Iterator[None]:
+    """Within it, all that is printed goes to standard error, if wanted; standard output is for `write_to_stdout`."""
+    if not is_wanted or _kept_free:
+        yield
+        return
+    _kept_free.append(sys.stdout)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    finally:
+        _kept_free.pop()
+
+
+def write_to_stdout(data: bytes) -> None:
+    """Writes what a command was asked to write to standard output, exactly.
+
+    Raises:
+        OSError: it cannot be written; not if whoever reads it has seen enough.
+    """
+    out = _kept_free[-1] if _kept_free else sys.stdout
+    raw = getattr(out, "buffer", None)
+    with contextlib.suppress(BrokenPipeError):
+        out.flush()
+        if raw is None:  # what tests have in its place
+            out.write(data.decode("utf-8", "backslashreplace"))
+            return
+        raw.write(data)
+        raw.flush()
 
 
 def mute_stdout() -> None:

@@ -25,13 +25,14 @@ from dovebeam.transforms.sources.streams import FileStream, error_text
 __all__ = ["inspect", "read_local_blocks"]
 
 
-def read_local_blocks(path: str, input_format: InputFormat, max_line_bytes: int) -> Iterator[Block]:
+def read_local_blocks(path: str, input_format: InputFormat, max_line_bytes: int, name: str = "") -> Iterator[Block]:
     """The blocks of a file; its compression is told by its content.
 
     Args:
         path: a regular file, or a link to one.
         input_format: "auto" to tell by content; what looks like nothing known is read as JSON lines.
         max_line_bytes: of longer lines only the head is kept.
+        name: what the file is called, if not by its path.
 
     A damaged file ends with a block that says so; zero bytes are passed over.
 
@@ -39,7 +40,7 @@ def read_local_blocks(path: str, input_format: InputFormat, max_line_bytes: int)
         SourceError: it cannot be read.
     """
     check_readable(path)
-    file = found_file(path, 0)
+    file = found_file(path, 0, name)
     format_: Format = "json" if input_format == "auto" else input_format
     try:
         with _open(path, file.uri) as stream:

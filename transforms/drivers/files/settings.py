@@ -16,6 +16,7 @@ __all__ = ["check_file_settings"]
 
 _URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _IN_BUCKET: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/]+")
+_OF_PROCESS: Final = re.compile(r"/dev/(?:stdin|stdout|stderr|fd/[0-9]+|tty)\Z|/proc/(?:self|[0-9]+)/fd/")
 _MODE: Final = re.compile(r"0?[0-7]{3}\Z")
 _WRITABLE_BY_OWNER: Final = 0o200
 _CHOICES: Final = (
@@ -44,6 +45,12 @@ def check_file_settings(driver: FileDriver) -> None:
 
 
 def _check_target(driver: FileDriver) -> None:
+    if _OF_PROCESS.match(driver.file_path):
+        raise _wrong(
+            "file_path",
+            f"{driver.file_path!r} belongs to each process and is not a file that all can append to; name a file or a "
+            "named pipe, use driver = log for standard error, or --preview - to see what would be written",
+        )
     if driver.file_writing == "append" and _URL.match(driver.file_path):
         raise _wrong(
             "file_path",

@@ -1,0 +1,169 @@
+"""Input that can be read only once, such as standard input or a pipe, as files that a job can read as it likes.
+
+A runner reads a file from several places and several processes, and asks for its size first. So standard input, pipes
+and the shell's `<(command)` are copied to a temporary file, which is removed at the end. A file behind a redirection
+(`< events.json`) is read where it is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import stat
+from collections.abc import Iterator
+from typing import Any, Final, Protocol, TypeVar
+
+from dovebeam.pipelines.options.arguments import UsageError
+from dovebeam.pipelines.options.pipes import STDIN, descriptor_of
+from dovebeam.pipelines.terminal.logs import say
+from dovebeam.transforms.sources import SourceError, is_local
+from dovebeam.transforms.temporary import TemporaryFolder
+
+__all__ = ["check_no_pipes", "readable_input"]
+
+_COPIED_BYTES: Final = 1024 * 1024
+_NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class InputOptions(Protocol):
+    """What must be known of a command's options, a dataclass.
+
+    Attributes:
+        input: patterns of input files.
+        names: pairs of a path and what the file is called in rejects.
+    """
+
+    @property
+    def input(self) -> tuple[str, ...]:
+        """Patterns of input files."""
+        ...  # pragma: no cover
+
+    @property
+    def names(self) -> tuple[tuple[str, str], ...]:
+        """Pairs of a path and what the file is called."""
+        ...  # pragma: no cover
+
+
+_Options = TypeVar("_Options", bound=InputOptions)
+
+
+@contextlib.contextmanager
+def readable_input(options: _Options) -> Iterator[_Options]:
+    """The options with files in place of what can be read only once; within the block they are there.
+
+    Raises:
+        UsageError: a descriptor that is not open.
+        SourceError: it cannot be read, or copied.
+    """
+    with contextlib.ExitStack() as stack:
+        patterns: list[str] = []
+        names = list(options.names)
+        folder = ""
+        for pattern in options.input:
+            if not _is_pipe(pattern):
+                patterns.append(_behind(pattern) or pattern)
+                continue
+            folder = folder or stack.enter_context(_folder())
+            copy = os.path.join(folder, str(len(names)))
+            name = STDIN if descriptor_of(pattern) == 0 else os.path.abspath(pattern)
+            _copy(pattern, name, copy)
+            patterns.append(copy)
+            names.append((copy, name))
+        changed: Any = options
+        yield dataclasses.replace(changed, input=tuple(patterns), names=tuple(names))
+
+
+def check_no_pipes(options: InputOptions) -> None:
+    """Refuses input that only this machine has, for a job that runs elsewhere.
+
+    Raises:
+        UsageError: there is such input.
+    """
+    for pattern in options.input:
+        if descriptor_of(pattern) is not None:
+            raise UsageError(f"--input {pattern} is on this machine, but the job runs elsewhere; copy it to gs://...")
+
+
+def _is_pipe(pattern: str) -> bool:
+    """Whether a pattern stands for something of this process or machine that can be read only once."""
+    descriptor = descriptor_of(pattern)
+    if descriptor is not None:
+        return not _behind(pattern) and not stat.S_ISDIR(_status(descriptor, pattern).st_mode)
+    try:
+        return is_local(pattern) and stat.S_ISFIFO(os.stat(pattern).st_mode)
+    except OSError:
+        return False
+
+
+def _status(descriptor: int, pattern: str) -> os.stat_result:
+    try:
+        return os.fstat(descriptor)
+    except OSError:
+        raise UsageError(f"--input {pattern}: this descriptor is not open; redirect something to it") from None
+
+
+def _behind(pattern: str) -> str:
+    """The path of the regular file that stands, unread, behind a descriptor; empty if there is none."""
+    descriptor = descriptor_of(pattern)
+    if descriptor is None:
+        return ""
+    status = _status(descriptor, pattern)
+    if not stat.S_ISREG(status.st_mode):
+        return ""
+    with contextlib.suppress(OSError):
+        path = os.readlink(f"/proc/self/fd/{descriptor}")
+        if not os.lseek(descriptor, 0, os.SEEK_CUR) and os.path.samestat(status, os.stat(path)):
+            return path
+    return ""
+
+
+@contextlib.contextmanager
+def _folder() -> Iterator[str]:
+    try:
+        folder = TemporaryFolder("input")
+    except OSError as error:
+        raise SourceError(f"no temporary folder can be made: {error.strerror}; set TMPDIR to one that can") from error
+    with folder as path:
+        yield path
+
+
+def _copy(pattern: str, name: str, path: str) -> None:
+    descriptor = descriptor_of(pattern)
+    if descriptor is not None and os.isatty(descriptor):
+        say("reading events from the terminal; end them with Ctrl-D, or stop with Ctrl-C")
+    try:
+        source = os.open(pattern, os.O_RDONLY | os.O_CLOEXEC) if descriptor is None else os.dup(descriptor)
+    except OSError as error:
+        raise SourceError(f"cannot be opened: {error.strerror}", name) from error
+    try:
+        target = os.open(path, _NEW, 0o600)
+    except OSError as error:
+        os.close(source)
+        raise _full(error, name, path) from error
+    with open(source, "rb", buffering=0) as reading, open(target, "wb", buffering=0) as writing:
+        while data := _read(reading.fileno(), name):
+            _write(writing.fileno(), data, name, path)
+
+
+def _read(descriptor: int, name: str) -> bytes:
+    try:
+        return os.read(descriptor, _COPIED_BYTES)
+    except OSError as error:
+        raise SourceError(f"cannot be read: {error.strerror}", name) from error
+
+
+def _write(descriptor: int, data: bytes, name: str, path: str) -> None:
+    try:
+        while data:
+            data = data[os.write(descriptor, data) :]
+    except OSError as error:
+        raise _full(error, name, path) from error
+
+
+def _full(error: OSError, name: str, path: str) -> SourceError:
+    return SourceError(
+        f"cannot be copied to {path}, from where the job would read it: {error.strerror}; set TMPDIR to a directory "
+        "with more room, or write the events to a file and name that",
+        name,
+    )
