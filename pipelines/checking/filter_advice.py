@@ -8,6 +8,7 @@ from typing import Final
 from dovebeam.transforms.config import Config, Metric
 from dovebeam.transforms.errors import ConfigProblem
 from dovebeam.transforms.filters import Contradiction, NeverTrue
+from dovebeam.transforms.filters.facts import read_otherwise
 
 __all__ = ["filter_advice"]
 
@@ -31,6 +32,9 @@ def _messages(metric: Metric) -> Iterator[str]:
         yield _never_true(never) + consequence
     for contradiction in verdict.contradictions[:_MAX_FOR_A_METRIC]:
         yield _contradiction(contradiction) + consequence
+    for comparison in metric.filter.comparisons:
+        if reading := read_otherwise(comparison):
+            yield f"{_shortened(str(comparison))}: {_shortened(reading)}"
     if metric.filter.mixed:
         meaning = _shortened(metric.filter.explicit)
         yield f"AND and OR bind alike, from the left: this filter means {meaning}; write the parentheses you mean"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from dovebeam.transforms.codecs import decode_json
 from dovebeam.transforms.event import Event, make_event
 from dovebeam.transforms.filters import parse_filter
-from dovebeam.transforms.filters.facts import types_of
+from dovebeam.transforms.filters.facts import read_otherwise, types_of
 from dovebeam.transforms.filters.globs import Budget, may_share_a_text
 from dovebeam.transforms.filters.wildcards import compile_wildcard
 from dovebeam.transforms.values import IPAddress
@@ -25,7 +25,8 @@ FIELDS: dict[str, st.SearchStrategy] = {
     "rss": int64s | st.integers(-3, 20),
     "user": TEXTS,
     "cmd_name": TEXTS,
-    "remote_ip": ip_addresses | st.sampled_from([IPAddress("10.0.0.1"), IPAddress("10.0.0.2"), "10.0.0.1", "::1"]),
+    "remote_ip": ip_addresses
+    | st.sampled_from([IPAddress("::ffff:10.0.0.1"), IPAddress("10.0.0.1"), IPAddress("10.0.0.2"), "10.0.0.1", "::1"]),
     "last_run_time": timestamps,
     "reason_code": st.lists(TEXTS, max_size=3),
     "error_code": int64s | TEXTS,
@@ -40,7 +41,17 @@ EVENTS = st.builds(
     categories=st.none() | st.lists(st.sampled_from(CATEGORIES), unique=True),
 )
 VALUES = ["a", "ab", "A*", "*b", "?", "*", '""', "5", "10", "1*", "-1s", "1.5s", "10M", "10k", "1.5", "fish", "500us"]
-VALUES += ["60d", "10.0.0.1", "10.0.0.2", "10.0.0.0/8", "9223372036854775807", "3s", "a?"]
+VALUES += [
+    "60d",
+    "10.0.0.1",
+    "10.0.0.2",
+    "10.0.0.0/8",
+    "::ffff:10.0.0.0/104",
+    "::ffff:10.0.0.1",
+    "9223372036854775807",
+    "3s",
+    "a?",
+]
 COMPARISONS = st.one_of(
     st.builds("event={}".format, st.sampled_from(["a", "ab", "b", "a*", "*b", "?", "*", '""', "imap_*", "a?"])),
     st.builds("category={}".format, st.sampled_from([*CATEGORIES, "error", "service:*", "IMAP", '""'])),
@@ -127,6 +138,7 @@ def test_patterns_without_a_common_text(one: str, other: str, texts: list[str]) 
         ("remote_ip>10.0.0.1", "only compared with ="),
         ("remote_ip=localhost", "not an address"),
         ("dest_ip=10.0.0.0/33", "not an address"),
+        ("remote_ip=::ffff:192.0.2.0/120", "write 192.0.2.0/24"),
     ],
 )
 def test_reason(text: str, words: str) -> None:
@@ -135,6 +147,34 @@ def test_reason(text: str, words: str) -> None:
     assert not verdict.can_match
     assert len(verdict.never_true) == 1
     assert words in verdict.never_true[0].reason
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("mailbox=1.5", 'the address 1.0.0.5; to compare with the text 1.5 write mailbox="\\1.5"'),
+        ("cmd_tag=010", 'the number 10; to compare with the text 010 write cmd_tag="\\010"'),
+        ("user=1k", "the number 1024"),
+        ("remote_ip=10/8", "the address 0.0.0.10/8; write all four numbers"),
+        ("remote_ip=10.1", "the address 10.0.0.1"),
+        ("cmd_tag=10", ""),
+        ("user=ann", ""),
+        ("remote_ip=10.0.0.0/8", ""),
+        ("remote_ip=2001:DB8::/32", ""),
+        ("rss=1k", ""),
+        ("some_field=1k", ""),
+        ("user=1.*", ""),
+    ],
+)
+def test_read_otherwise(text: str, words: str) -> None:
+    """A value that looks like text and is read as a number is told; what is written there means that text."""
+    comparison = parse_filter(text).comparisons[0]
+    found = read_otherwise(comparison)
+    assert words in found
+    assert bool(found) is bool(words)
+    if "write mailbox" in found or "write cmd_tag" in found:
+        repaired = parse_filter(found.partition("write ")[2])
+        assert repaired.matches(make_event("a", fields={comparison.key: comparison.value}))
 
 
 @pytest.mark.parametrize(

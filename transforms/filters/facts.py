@@ -15,15 +15,15 @@ from dovebeam.transforms.filters.fieldtests import Judges, number_bounds
 from dovebeam.transforms.filters.globs import Budget, may_share_a_text
 from dovebeam.transforms.filters.mismatches import Mismatches
 from dovebeam.transforms.filters.nodes import Comparison
-from dovebeam.transforms.filters.reasons import reason_for
+from dovebeam.transforms.filters.reasons import mapped_network, reason_for
 from dovebeam.transforms.filters.text import fold, has_wildcard, to_text, unescape
-from dovebeam.transforms.filters.values import Value, classify
+from dovebeam.transforms.filters.values import Value, classify, escape_value
 from dovebeam.transforms.filters.wildcards import compile_wildcard
 from dovebeam.transforms.values import IPAddress, Timestamp
 from dovebeam.transforms.values.catalogue import CATALOGUE, FieldType
 from dovebeam.transforms.values.event_names import FIELDS
 
-__all__ = ["Fact", "fact_of", "types_of"]
+__all__ = ["Fact", "fact_of", "read_otherwise", "types_of"]
 
 _MIXED: Final = frozenset({"error_code", "status", "id"})  # integers in some events and strings in others
 _ANY: Final[tuple[type, ...]] = (str, int, IPAddress, Timestamp, list)
@@ -109,6 +109,25 @@ def fact_of(comparison: Comparison) -> Fact:
     return _shaped(comparison, value, types[0])
 
 
+def read_otherwise(comparison: Comparison) -> str:
+    """How Dovecot reads a value that looks like another thing to people, and what to write instead; mostly empty.
+
+    A text that looks like a number, a size or an address is compared in its normal form, so that `1.5` is not equal to
+    the text 1.5; and an address with less than four parts is filled up as C's libraries do it.
+    """
+    if comparison.key in _SPECIAL or comparison.operator != "=":
+        return ""
+    value, types, raw = classify(comparison.value), types_of(comparison.key), unescape(comparison.value)
+    if types == (str,) and value.kind in ("integer", "ip") and value.text != raw.lower():
+        kind = "number" if value.kind == "integer" else "address"
+        instead = f'{comparison.key}="{escape_value(raw)}"'
+        return f"{raw} is read as the {kind} {value.text}; to compare with the text {raw} write {instead}"
+    address = raw.partition("/")[0]
+    if types is _TYPES["ip"] and value.kind == "ip" and ":" not in address and address.count(".") != 3:
+        return f"{raw} is read as the address {value.text}; write all four numbers of an address"
+    return ""
+
+
 def _is_always_refused(comparison: Comparison, value: Value, types: tuple[type, ...]) -> bool:
     """Whether Dovecot refuses this comparison, with a warning, for each type that the field can have."""
     for type_ in types:
@@ -135,7 +154,9 @@ class _Recorder(Mismatches):
 
 def _is_no_address(value: Value, types: tuple[type, ...]) -> bool:
     """Whether an address is compared with what cannot be the text of one."""
-    return types is _TYPES["ip"] and value.kind in ("integer", "literal", "ambiguous")
+    if types is not _TYPES["ip"]:
+        return False
+    return value.kind in ("integer", "literal", "ambiguous") or mapped_network(value) != ""
 
 
 def _is_one_address(value: Value) -> bool:

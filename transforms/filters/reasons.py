@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Collection
 from decimal import Decimal
@@ -12,7 +13,7 @@ from dovebeam.transforms.filters.units import INTERVAL_UNITS_MSEC, MAX_INTERVAL_
 from dovebeam.transforms.filters.values import Value
 from dovebeam.transforms.values import INT64_MAX, IPAddress, Timestamp
 
-__all__ = ["reason_for"]
+__all__ = ["mapped_network", "reason_for"]
 
 _AMOUNT: Final = re.compile(r"([+-]?)([0-9]{1,18})(?:\.([0-9]{1,9}))? *([A-Za-z\u00b5\u03bc]*)")
 _EXPONENT: Final = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?[eE]\+?[0-9]{1,2}")
@@ -37,11 +38,21 @@ def reason_for(comparison: Comparison, value: Value, types: Collection[type]) ->
     if IPAddress in types and int not in types:
         if comparison.operator != "=":
             return f"{key} is an address, and those are only compared with ="
+        if network := mapped_network(value):
+            return f"an IPv4 address is compared as such, also one that is written as IPv6: write {network}"
         return f"{written or 'an empty text'} is not an address: write one such as 192.0.2.1, 192.0.2.0/24 or 192.0.2.*"
     if int in types:
         return _no_number(key, comparison.operator, written, value)
     what = "a list of texts" if list in types else "text"
     return f"{key} is {what}, which is only compared with ="
+
+
+def mapped_network(value: Value) -> str:
+    """The IPv4 network that a network of IPv4-mapped addresses stands for, which Dovecot never matches; else empty."""
+    network = value.network
+    if network is None or network.bits != 128 or not 96 <= network.length < 128 or network.number >> 32 != 0xFFFF:
+        return ""
+    return f"{ipaddress.IPv4Address(network.number & 0xFFFF_FFFF)}/{network.length - 96}"
 
 
 def _unambiguous(written: str) -> str:
