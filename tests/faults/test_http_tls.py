@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
 
-from support.certificates import Authority, make_authority
+from support.certificates import Authority, make_authority, rename_over, write_over
 from support.fault_server_control import fault_server
 from support.fault_server_job import PATIENT, FaultJob
 
@@ -47,3 +48,20 @@ def test_target_that_is_not_trusted_gets_nothing(
         for reject in job.rejects():
             assert reject["errorMessage"].startswith("the server's certificate is refused: ")
             assert "ssl_client_ca_" in reject["errorMessage"]
+
+
+def test_authority_that_is_replaced_under_a_job(
+    job: FaultJob, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, authority: Authority
+) -> None:
+    """While the server's certificate is refused events wait; when the file of CAs is replaced all of them arrive."""
+    new = make_authority(tmp_path_factory.mktemp("new"), "new")
+    trusted = tmp_path / "ca.pem"
+    write_over(trusted, authority.certificate)
+    settings = (*PATIENT, "http_client_request_max_attempts = 1000000", "http_post_retry_budget = 150 s")
+    more = ("http_client_connect_backoff_max_time = 500 ms", f"ssl_client_ca_file = {trusted}")
+    with fault_server(tmp_path, certificate=new.issue("right", _NAMES)) as server:
+        job.prepare(server.url, (*settings, *more), events=100)
+        later = threading.Timer(5, rename_over, (trusted, new.certificate))
+        later.start()
+        job.check(job.run(), server, delivered=100)
+        later.join()
