@@ -1,8 +1,7 @@
 """Dovecot's `http-post` driver as a peer: each request is a line, and 204 says that it is in the spool.
 
 Dovecot forgets an event for whatever else it is answered, except 503 with `Retry-After` if it is told to make several
-attempts. It keeps its connection until the server closes it, and loses the event that it sends at that moment; so a
-connection that has sent a request is not closed for being idle, within the hour.
+attempts. Who sends is known before anything of a body is read, and what is compressed must be whole to its end.
 """
 
 from __future__ import annotations
@@ -11,22 +10,22 @@ import asyncio
 import base64
 import binascii
 import hmac
-import logging
-from collections.abc import Callable
-from typing import Final
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, cast
 
 from aiohttp import hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from dovebeam.pipelines.collector.counts import Counts
+from dovebeam.pipelines.collector.http_bodies import ENCODINGS, BrokenBodyError, unpacked
+from dovebeam.pipelines.collector.http_connections import HttpConnection
+from dovebeam.pipelines.collector.slots import Slot
 from dovebeam.pipelines.collector.writer import RETRY_SECS, SpoolWriter
 from dovebeam.transforms.errors import DeliveryError
 
 __all__ = ["HttpPosts", "HttpSettings"]
 
-_IDLE_SECS: Final = 3600.0
 _RETRY_AFTER: Final = str(int(10 * RETRY_SECS))
-_ENCODINGS: Final = frozenset({"", "identity", "gzip", "deflate"})  # which aiohttp decodes
 
 
 class HttpSettings:
@@ -36,7 +35,7 @@ class HttpSettings:
         location: the one path.
         token: what to send as bearer token or as the password of basic authentication; empty for nothing.
         max_body_bytes: larger requests are refused.
-        request_timeout: seconds for a request to be complete once its head came, and for the first head to come.
+        request_timeout: seconds for a body to be complete, and for the other things that `HttpConnection` waits for.
     """
 
     def __init__(self, location: str, token: str, max_body_bytes: int, request_timeout: float) -> None:
@@ -60,19 +59,23 @@ class HttpPosts:
         self._counts = counts
         self._settings = settings
         self._server = web.Server(self._answer)
+        self._unpacking = ThreadPoolExecutor(1, "unpack")  # one after the other, and never in the event loop
 
-    def protocol(self, ended: Callable[[], None]) -> asyncio.Protocol:
-        """The protocol of a new connection; `ended` is called once it is over."""
-        return _Connection(self._server, ended, self._settings.request_timeout)
+    def protocol(self, slot: Slot) -> asyncio.Protocol:
+        """The protocol of a new connection."""
+        return HttpConnection(self._server, slot, self._settings.request_timeout)
 
     async def stop(self, seconds: float) -> None:
         """Answers the requests that are being read, and closes all connections."""
         self._server.pre_shutdown()
         await self._server.shutdown(seconds)
+        self._unpacking.shutdown(wait=False, cancel_futures=True)
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        connection = cast("HttpConnection", request.protocol)
+        connection.begin_request()
         try:
-            await self._take(request)
+            await self._take(request, connection.slot)
         except _RefusedError as refused:
             self._counts.refused += 1
             response = web.Response(status=refused.status, headers=refused.headers, text=f"{refused.text}\n")
@@ -80,22 +83,22 @@ class HttpPosts:
             return response
         return web.Response(status=204)
 
-    async def _take(self, request: web.BaseRequest) -> None:
-        protocol = request.protocol
-        if isinstance(protocol, _Connection):
-            protocol.has_begun = True
-        self._check_head(request)
+    async def _take(self, request: web.BaseRequest, slot: Slot) -> None:
+        encoding = self._check_head(request)
         if request.headers.get(hdrs.EXPECT, "").lower() == "100-continue":
             await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             request.writer.output_size = 0
-        lines = await self._body(request)
+        lines = await self._lines(await self._body(request), encoding)
+        slot.prove()
+        slot.busy()
         if lines:
             try:
                 await self._writer.append(lines)
             except DeliveryError:
                 raise _RefusedError(503, "the spool cannot be written to", {hdrs.RETRY_AFTER: _RETRY_AFTER}) from None
 
-    def _check_head(self, request: web.BaseRequest) -> None:
+    def _check_head(self, request: web.BaseRequest) -> str:
+        """The encoding of the body, if it is to be read."""
         settings = self._settings
         if settings.token and not _knows(settings.token, request.headers.get(hdrs.AUTHORIZATION, "")):
             raise _RefusedError(401, "send the token", {hdrs.WWW_AUTHENTICATE: 'Basic realm="dovebeam collect"'})
@@ -103,26 +106,44 @@ class HttpPosts:
             raise _RefusedError(404, "nothing is collected at this path")
         if request.method != hdrs.METH_POST:
             raise _RefusedError(405, "send events with POST", {hdrs.ALLOW: hdrs.METH_POST})
-        if request.headers.get(hdrs.CONTENT_ENCODING, "").lower() not in _ENCODINGS:
-            raise _RefusedError(415, "send it as it is, or compressed with gzip")
+        encoding = ",".join(request.headers.getall(hdrs.CONTENT_ENCODING, ())).strip().lower()
+        if encoding not in ENCODINGS:
+            raise _RefusedError(
+                415, "send it as it is, or compressed with gzip", {hdrs.ACCEPT_ENCODING: "gzip, deflate"}
+            )
+        if request.content_length is None and hdrs.TRANSFER_ENCODING not in request.headers:
+            raise _RefusedError(411, "send the length of the body as Content-Length")
         if (request.content_length or 0) > settings.max_body_bytes:
             raise _RefusedError(413, f"at most {settings.max_body_bytes} bytes")
+        return encoding
 
     async def _body(self, request: web.BaseRequest) -> bytes:
-        """The lines of the body, each with its end, without empty ones."""
-        parts, size = [], 0
+        """The body as it was sent."""
+        body = bytearray()
         try:
             async with asyncio.timeout(self._settings.request_timeout):
                 async for part in request.content.iter_any():
-                    parts.append(part)
-                    size += len(part)
-                    if size > self._settings.max_body_bytes:
+                    body += part
+                    if len(body) > self._settings.max_body_bytes:
                         raise _RefusedError(413, f"at most {self._settings.max_body_bytes} bytes")
         except TimeoutError:
             raise _RefusedError(408, "the body did not come") from None
-        except (web.RequestPayloadError, HttpProcessingError):
+        except (web.RequestPayloadError, HttpProcessingError, ConnectionError):
             raise _RefusedError(400, "the body is broken") from None
-        return b"".join(line + b"\n" for line in b"".join(parts).split(b"\n") if line)
+        return bytes(body)
+
+    async def _lines(self, body: bytes, encoding: str) -> bytes:
+        """The lines of the body, each with its end, without empty ones."""
+        limit = self._settings.max_body_bytes
+        if encoding not in {"", "identity"}:
+            loop = asyncio.get_running_loop()
+            try:
+                body = await loop.run_in_executor(self._unpacking, unpacked, body, encoding, limit + 1)
+            except BrokenBodyError as error:
+                raise _RefusedError(400, str(error)) from None
+            if len(body) > limit:
+                raise _RefusedError(413, f"at most {limit} bytes, also when it is decompressed")
+        return b"".join(line + b"\n" for line in body.split(b"\n") if line)
 
 
 class _RefusedError(Exception):
@@ -133,37 +154,6 @@ class _RefusedError(Exception):
         self.status = status
         self.text = text
         self.headers = headers
-
-
-class _Connection(web.RequestHandler):
-    """A connection that tells its end, and is closed if no request comes at all."""
-
-    def __init__(self, server: web.Server, ended: Callable[[], None], first_request_secs: float) -> None:
-        loop = asyncio.get_running_loop()
-        super().__init__(server, loop=loop, logger=_LOG, access_log=_NO_LOG, keepalive_timeout=_IDLE_SECS)
-        self.has_begun = False
-        self._ended = ended
-        self._patience = loop.call_later(first_request_secs, self._close_unused)
-
-    def connection_lost(self, exc: BaseException | None) -> None:
-        super().connection_lost(exc)
-        self._patience.cancel()
-        self._ended()
-
-    def _close_unused(self) -> None:
-        if not self.has_begun:
-            self.force_close()
-
-
-def _is_about_us(record: logging.LogRecord) -> bool:
-    """Whether a message is about a fault of this program, not about a peer that speaks no HTTP, who was told so."""
-    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
-
-
-_LOG: Final = logging.getLogger("dovebeam.collect")
-_LOG.addFilter(_is_about_us)
-_NO_LOG: Final = logging.getLogger("dovebeam.collect.requests")
-_NO_LOG.disabled = True
 
 
 def _knows(token: bytes, header: str) -> bool:

@@ -1,4 +1,7 @@
-"""Listeners that accept no more connections than are allowed; whoever comes then waits in the kernel's queue."""
+"""Listeners that accept no more connections than are allowed; whoever comes then waits in the kernel's queue.
+
+See `slots` for those that are closed when somebody waits.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,9 @@ import asyncio
 import contextlib
 import socket
 import ssl
-from collections.abc import Callable
 from typing import Final, Protocol
 
+from dovebeam.pipelines.collector.slots import Slot, Slots
 from dovebeam.pipelines.collector.sockets import Bound
 from dovebeam.pipelines.terminal.logs import say
 from dovebeam.transforms.drivers.system_errors import delivery_error
@@ -17,13 +20,14 @@ __all__ = ["Listener", "Peers"]
 
 _WAIT_SECS: Final = 1.0
 _HANDSHAKE_SECS: Final = 30.0
+_SHUTDOWN_SECS: Final = 5.0
 
 
 class Peers(Protocol):
     """What the connections of a listener speak."""
 
-    def protocol(self, ended: Callable[[], None]) -> asyncio.Protocol:
-        """For one connection; calls `ended` once it is over."""
+    def protocol(self, slot: Slot) -> asyncio.Protocol:
+        """For one connection, which says what it does, and ends its slot once it is over."""
         ...  # pragma: no cover
 
     async def stop(self, seconds: float) -> None:
@@ -50,7 +54,7 @@ class Listener:
     ) -> None:
         self._bound = bound
         self._peers = peers
-        self._free = asyncio.Semaphore(max_connections)
+        self._slots = Slots(max_connections)
         self._tls = tls
         self._is_complaining = False
         self._connecting: set[asyncio.Task[None]] = set()
@@ -74,21 +78,31 @@ class Listener:
         """Hears Dovecots that were never accepted: more than the limit, but no more than the queue holds."""
         with contextlib.suppress(OSError):  # such as BlockingIOError: nobody waits
             while True:
-                self._connect_soon(self._bound.socket.accept()[0], lambda: None)
+                connection = self._bound.socket.accept()[0]
+                self._connect_soon(connection, Slot(connection))
 
     async def _accept(self) -> None:
-        loop = asyncio.get_running_loop()
         while True:
-            await self._free.acquire()
+            await self._somebody_waits()
+            await self._slots.wait()
             try:
-                connection, _ = await loop.sock_accept(self._bound.socket)
+                connection, _ = self._bound.socket.accept()
+            except BlockingIOError:  # gone already
+                continue
             except OSError as error:  # such as too many open files; what waits in the queue waits on
-                self._free.release()
                 self._complain(error)
                 await asyncio.sleep(_WAIT_SECS)
                 continue
             self._is_complaining = False
-            self._connect_soon(connection, _Once(self._free.release))
+            self._connect_soon(connection, self._slots.take(connection))
+
+    async def _somebody_waits(self) -> None:
+        loop, came = asyncio.get_running_loop(), asyncio.Event()
+        loop.add_reader(self._bound.socket, came.set)
+        try:
+            await came.wait()
+        finally:
+            loop.remove_reader(self._bound.socket)
 
     def _complain(self, error: OSError) -> None:
         """Once for each time that the trouble begins."""
@@ -96,36 +110,20 @@ class Listener:
             self._is_complaining = True
             say(str(delivery_error("accept", str(self._bound.address), error)))
 
-    def _connect_soon(self, connection: socket.socket, ended: Callable[[], None]) -> None:
+    def _connect_soon(self, connection: socket.socket, slot: Slot) -> None:
         connection.setblocking(False)
-        task = asyncio.create_task(self._connect(connection, ended))
+        task = asyncio.create_task(self._connect(connection, slot))
         self._connecting.add(task)
         task.add_done_callback(self._connecting.discard)
 
-    async def _connect(self, connection: socket.socket, ended: Callable[[], None]) -> None:
+    async def _connect(self, connection: socket.socket, slot: Slot) -> None:
         loop = asyncio.get_running_loop()
+        limits = {"ssl_handshake_timeout": _HANDSHAKE_SECS, "ssl_shutdown_timeout": _SHUTDOWN_SECS} if self._tls else {}
         try:
-            await loop.connect_accepted_socket(
-                lambda: self._peers.protocol(ended),
-                connection,
-                ssl=self._tls,
-                ssl_handshake_timeout=_HANDSHAKE_SECS if self._tls else None,
-            )
+            await loop.connect_accepted_socket(lambda: self._peers.protocol(slot), connection, ssl=self._tls, **limits)
         except OSError:  # no TLS, or gone already
             connection.close()
-            ended()
+            slot.end()
         except asyncio.CancelledError:
             connection.close()
             raise
-
-
-class _Once:
-    """A function that does something the first time it is called."""
-
-    def __init__(self, function: Callable[[], None]) -> None:
-        self._function: Callable[[], None] | None = function
-
-    def __call__(self) -> None:
-        function, self._function = self._function, None
-        if function is not None:
-            function()

@@ -10,11 +10,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import Callable
 from typing import Final
 
 from dovebeam.pipelines.collector.counts import Counts
 from dovebeam.pipelines.collector.glued_lines import separated
+from dovebeam.pipelines.collector.slots import Slot
 from dovebeam.pipelines.collector.writer import SpoolWriter
 
 __all__ = ["LineAssembler", "UnixLines"]
@@ -37,14 +37,16 @@ class UnixLines:
         self._max_line_bytes = max_line_bytes
         self._connections: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
-    def protocol(self, ended: Callable[[], None]) -> asyncio.Protocol:
-        """The protocol of a new connection; `ended` is called once it is over."""
+    def protocol(self, slot: Slot) -> asyncio.Protocol:
+        """The protocol of a new connection, which keeps its slot to its end: Dovecot may be silent for hours."""
+        slot.prove()
+        slot.busy()
 
         def connected(reader: asyncio.StreamReader, stream: asyncio.StreamWriter) -> None:
             task = asyncio.create_task(self._collect(reader, stream))
             self._connections[task] = stream
             task.add_done_callback(self._connections.pop)
-            task.add_done_callback(lambda _: ended())
+            task.add_done_callback(lambda _: slot.end())
 
         return asyncio.StreamReaderProtocol(asyncio.StreamReader(limit=_READ_BYTES), connected)
 
