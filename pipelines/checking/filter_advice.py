@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import Final
 
+from dovebeam.pipelines.terminal.tables import printable
 from dovebeam.transforms.config import Config, Metric
 from dovebeam.transforms.errors import ConfigProblem
 from dovebeam.transforms.filters import Contradiction, NeverTrue
@@ -19,8 +21,8 @@ _MAX_SHOWN: Final = 300
 def filter_advice(config: Config) -> Iterator[ConfigProblem]:
     """The warnings, in the order of the metrics."""
     for metric in config.metrics:
-        for message in _messages(metric):
-            yield metric.place.problem(f"metric {metric.name}: {message}")
+        for message in dict.fromkeys(_messages(metric)):
+            yield metric.place.problem(printable(f"metric {metric.name}: {message}"))
 
 
 def _messages(metric: Metric) -> Iterator[str]:
@@ -32,9 +34,9 @@ def _messages(metric: Metric) -> Iterator[str]:
         yield _never_true(never) + consequence
     for contradiction in verdict.contradictions[:_MAX_FOR_A_METRIC]:
         yield _contradiction(contradiction) + consequence
-    for comparison in metric.filter.comparisons:
-        if reading := read_otherwise(comparison):
-            yield f"{_shortened(str(comparison))}: {_shortened(reading)}"
+    readings = ((comparison, read_otherwise(comparison)) for comparison in metric.filter.comparisons)
+    for comparison, reading in islice((pair for pair in readings if pair[1]), _MAX_FOR_A_METRIC):
+        yield f"{_shortened(str(comparison))}: {_shortened(reading)}"
     if metric.filter.mixed:
         meaning = _shortened(metric.filter.explicit)
         yield f"AND and OR bind alike, from the left: this filter means {meaning}; write the parentheses you mean"

@@ -9,25 +9,29 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Final
 
 from msgspec import UNSET
 
+from dovebeam.pipelines.terminal.tables import printable
 from dovebeam.transforms.config import Config, Metric
 from dovebeam.transforms.errors import ConfigProblem, closest_name
 from dovebeam.transforms.event import LOG_TYPES, Event
 from dovebeam.transforms.filters import Comparison, Filter, unescape
+from dovebeam.transforms.filters.globs import Budget, may_share_a_text
 from dovebeam.transforms.filters.text import has_wildcard
 from dovebeam.transforms.filters.wildcards import compile_wildcard
 from dovebeam.transforms.values import event_names as known
 
 __all__ = ["SeenNames", "name_advice"]
 
+_MAX_WARNINGS: Final = 100
 _MIN_CHARS: Final = 3  # what is shorter stands for a name
 _MIN_FIELD_CHARS: Final = 5
 _FIELD_LIKENESS: Final = 0.88
 _KEYS: Final[Mapping[str, str]] = {
-    "cat": "category", "categories": "category", "event_name": "event", "name": "event", "source": "source_location",
+    "cat": "category", "categories": "category", "event_name": "event", "source": "source_location",
 }  # fmt: skip
 _SERVICES: Final = frozenset(
     """
@@ -58,11 +62,13 @@ class SeenNames:
 
 
 def name_advice(config: Config, seen: SeenNames) -> Iterator[ConfigProblem]:
-    """The warnings, in the order of the metrics; each name once for a metric."""
+    """The warnings, in the order of the metrics; each name once for a metric, and no more than anybody reads."""
+    left = _MAX_WARNINGS
     for metric in config.metrics:
-        for message, suggestion in dict.fromkeys(_Names(metric, seen).unknown()):
-            problem = metric.place.problem(f"metric {metric.name}: {message}")
-            yield ConfigProblem(problem.path, problem.line, 0, "", problem.message, suggestion)
+        for message, suggestion in dict.fromkeys(islice(_Names(metric, seen).unknown(), left)):
+            problem = metric.place.problem(printable(f"metric {metric.name}: {message}"))
+            yield ConfigProblem(problem.path, problem.line, 0, "", problem.message, printable(suggestion))
+            left -= 1
 
 
 class _Names:
@@ -95,7 +101,8 @@ class _Names:
         names = known.EVENTS | self._seen.events
         if has_wildcard(value):
             matches = compile_wildcard(value, ignore_case=False)
-            if not any(map(matches, (*names, *self._metric.known_names))):
+            declared = any(may_share_a_text(value, each, Budget()) for each in self._metric.known_names)
+            if not declared and len(value.strip("*?")) >= _MIN_CHARS and not any(map(matches, names)):
                 yield f"no event of Dovecot 2.4 has a name such as {value}", _question(_near_pattern(value, names))
             return
         name = unescape(value)

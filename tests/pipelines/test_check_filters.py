@@ -124,6 +124,8 @@ def test_names_of_plugins(tmp_path: Path) -> None:
     filter_ = "event=obox_upload_done AND category=oboxx AND mesage_size>5"
     assert len(warnings(one(tmp_path, filter_))) == 3
     assert warnings(one(tmp_path, filter_, "known_names = obox* mesage_size")) == []
+    assert warnings(one(tmp_path, "event=obox_upload_*", "known_names = obox_*")) == []
+    assert len(warnings(one(tmp_path, "event=obox_upload_*"))) == 1
     config = write_config(tmp_path, exporter("x", "drop"), metric("m", filter_, "x"))
     overlay = tmp_path / "overlay.conf"
     overlay.write_text("metric_known_names = obox_upload_done oboxx mesage_size\n")
@@ -143,6 +145,15 @@ def test_no_false_alarm_on_the_corpus(tmp_path: Path) -> None:
     parts += [f'"{name}"=*' for name in seen.fields - {"last_run_time"}]
     path = one(tmp_path, " OR ".join(sorted(parts)))
     assert warnings(path) == []
+
+
+def test_many_and_strange_names(tmp_path: Path) -> None:
+    """Warnings end where nobody reads on, and steer no terminal."""
+    found = warnings(one(tmp_path, " OR ".join(f"event=no_such_event_{n}" for n in range(2_000))))
+    assert len(found) == 100
+    strange = warnings(one(tmp_path, 'event="no_such\x1b[31m_event" AND duration>"\x07"'))
+    assert len(strange) == 2
+    assert all(each.isprintable() for each in strange)
 
 
 def test_joined_wrongly(tmp_path: Path) -> None:
