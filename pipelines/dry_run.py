@@ -57,7 +57,7 @@ def run_dry(options: ExportOptions, config: Config, beam_options: PipelineOption
 
         result = _launch(options, build, beam_options)
         sums = _read(path)
-    return show_dry(make_ledger(counters_of(result), config, {}), sums, options)
+    return show_dry(make_ledger(counters_of(result), config, {}, options.counted), sums, options)
 
 
 def show_dry(ledger: Ledger, sums: Sequence[ExportSum], options: ExportOptions) -> int:
@@ -66,7 +66,12 @@ def show_dry(ledger: Ledger, sums: Sequence[ExportSum], options: ExportOptions) 
     written = options.ledger is None or write_account(options.ledger, _as_dict(ledger, sums))
     if ledger.damaged:
         say(damage_text(ledger.damaged))
-    return ExitCode.DONE if written and not ledger.damaged else ExitCode.FAILED
+    miscounted = ledger.counted not in (None, ledger.read)
+    if miscounted:
+        say(
+            f"lost count: read {ledger.read}, but the manifests of the archive count {ledger.counted}; please report it"
+        )
+    return ExitCode.FAILED if miscounted or ledger.damaged or not written else ExitCode.DONE
 
 
 def _launch(options: ExportOptions, build: Any, beam_options: PipelineOptions) -> PipelineResult:

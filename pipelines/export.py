@@ -206,7 +206,7 @@ def _run(
             return launch_here(options, build, beam_options, board)
 
     def account(counters: Iterable[tuple[str, int]]) -> Ledger:
-        return make_ledger(counters, config, targets)
+        return make_ledger(counters, config, targets, options.counted)
 
     code, ledger = close_started(launch, account, lambda error: _failed(error, options, config), options)
     if ledger is not None and options.input_format != "rejects":

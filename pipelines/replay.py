@@ -83,7 +83,7 @@ def _run_selected(export: ExportOptions, *, dry_run: bool) -> int:
         say(f"note: {unknown} of them are in no manifest, so nothing tells whether they are whole")
     if not selection.files:
         return _nothing(export, dry_run=dry_run)
-    export = dataclasses.replace(export, input=selection.files, expected=selection.expected)
+    export = dataclasses.replace(export, input=selection.files, expected=selection.expected, counted=selection.counted)
     return _run_dry(export) if dry_run else run_export(export, quiet=True)
 
 

@@ -16,7 +16,7 @@ from dovebeam.transforms.archives import ArchiveFile, archive_files, archive_of,
 from dovebeam.transforms.reading import match_files
 from dovebeam.transforms.shards.layout import MANIFEST_SUFFIX
 from dovebeam.transforms.shards.manifest import Manifest
-from dovebeam.transforms.sources import Expected, SourceError
+from dovebeam.transforms.sources import Expected, SourceError, distinct_files, found_file, is_local
 from dovebeam.transforms.time_range import TimeRange
 
 __all__ = ["Selection", "select_input"]
@@ -30,12 +30,14 @@ class Selection(NamedTuple):
     Attributes:
         files: those that may hold events of the range, absolute.
         found: how many files the inputs have.
-        expected: what manifests say of them, by their names; a file that is not there is in no manifest.
+        expected: what manifests say of them, by what they are called in a job; the others are in no manifest.
+        counted: how many events manifests count in all of them; None if one of them is in no manifest.
     """
 
     files: tuple[str, ...]
     found: int
     expected: Mapping[str, Expected]
+    counted: int | None
 
 
 class _Archived(NamedTuple):
@@ -66,8 +68,15 @@ def select_input(inputs: Sequence[str], time_range: TimeRange) -> Selection:
         found += len(files)
         wanted.update((file.uri, file) for file in files if is_wanted(file.known, time_range))
     _check_sizes(wanted.values())
-    expected = {file.uri: known for file in wanted.values() if (known := _expected(file.known)) is not None}
-    return Selection(tuple(wanted), found, expected)
+    _, again = distinct_files(filter(is_local, sorted(wanted)))  # which are read once
+    for name, _kept in again:
+        del wanted[name]
+    expected = {}
+    for file in wanted.values():
+        if (known := _expected(file.known)) is not None:
+            expected[found_file(file.uri, 0).uri] = known
+    counted = sum(each.events for each in expected.values()) if len(expected) == len(wanted) else None
+    return Selection(tuple(wanted), found, expected, counted)
 
 
 def _is_archive(path: str) -> bool:

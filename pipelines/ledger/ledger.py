@@ -1,5 +1,6 @@
 """The ledger: what became of every event of a job, from its counters, with the equations that prove it.
 
+read = what the manifests of an archive count that is replayed
 read = matched + unmatched + out of range + rejected when decoded + sent again + held back
 formatted for an exporter (+ what was in its queue before) = delivered by it + rejected by it (+ waiting in its queue)
 formatted for an exporter = what the metrics that name it matched, added up, + rejects that were sent to it again
@@ -9,7 +10,7 @@ rejects that arrived at their output = all that were rejected
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from dovebeam.transforms.config import Config
@@ -81,6 +82,7 @@ class Ledger:
         reasons: why something was rejected, with how often.
         accounted_rejects: rejects that arrived at their output.
         held_back: rejects of an earlier job that were not sent again.
+        counted: how many events the manifests of a replayed archive count; None of other input.
         damaged: the files of the input that could not be read whole, sorted.
         complete: whether the job came to its end. Numbers of one that did not are those of what certainly happened.
         nul_bytes: zero bytes that were passed over before lines.
@@ -97,6 +99,7 @@ class Ledger:
     accounted_rejects: int
     held_back: int = 0
     damaged: tuple[str, ...] = ()
+    counted: int | None = None
     complete: bool = True
     nul_bytes: int = 0
 
@@ -130,6 +133,8 @@ class Ledger:
                 f"read {self.read}, but matched {self.matched} + unmatched {self.unmatched} + out of range "
                 f"{self.out_of_range} + rejected {self.undecodable}{again} = {known}"
             )
+        if self.counted not in (None, self.read):
+            yield f"read {self.read}, but the manifests of the archive count {self.counted}"
         for exporter in self.exporters:
             known = exporter.delivered + exporter.rejected + (exporter.waiting or 0)
             if exporter.formatted + exporter.queued_before != known:
@@ -189,17 +194,20 @@ class Ledger:
         }
 
 
-def make_ledger(counters: Iterable[tuple[str, int]], config: Config, targets: Mapping[str, str]) -> Ledger:
+def make_ledger(
+    counters: Iterable[tuple[str, int]], config: Config, targets: Mapping[str, str], counted: int | None = None
+) -> Ledger:
     """The ledger of a job that exports.
 
     Args:
         counters: names and values of the counters in dovebeam's namespace, one for each step that has it.
         config: the job's configuration.
         targets: where each exporter delivered to, in words without secrets.
+        counted: see `Ledger`.
     """
     named = dict.fromkeys((metric.block_name, metric.exporter) for metric in config.metrics if metric.exporter)
     drivers = {name: exporter.driver for name, exporter in config.exporters.items()}
-    return _ledger(_sums(counters), list(named), drivers, targets)
+    return replace(_ledger(_sums(counters), list(named), drivers, targets), counted=counted)
 
 
 def make_archive_ledger(counters: Iterable[tuple[str, int]], name: str, target: str) -> Ledger:

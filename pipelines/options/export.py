@@ -58,6 +58,7 @@ class ExportOptions:
         only_exporter: of a replay, the exporters that get anything; empty for all.
         rate: of a replay, events a second at most, None for no limit.
         expected: of a replay, what manifests say of files of the input, by path or URL.
+        counted: how many events they count in all of them; None if a file is in no manifest.
         names: what files of the input are called in rejects and keys, by their paths, if not by these.
         beam: the options that are Beam's.
     """
@@ -78,6 +79,7 @@ class ExportOptions:
     only_exporter: tuple[str, ...] = ()
     rate: float | None = None
     expected: Mapping[str, Expected] = field(default_factory=dict)
+    counted: int | None = None
     names: tuple[tuple[str, str], ...] = ()
     beam: tuple[str, ...] = ()
 

@@ -173,3 +173,11 @@ def test_damaged_files(config: Config, tmp_path: Path, capsys: pytest.CaptureFix
     said = capsys.readouterr().err
     assert "2 of the input files are damaged" in said
     assert "a\ufffd.avro" in said
+
+
+def test_what_manifests_count(config: Config) -> None:
+    """A replay that read other events than its archive has is not balanced."""
+    counters = {"read": 3, "unmatched": 3}
+    assert make_ledger(counters.items(), config, {}, 3).imbalances() == ()
+    [imbalance] = make_ledger(counters.items(), config, {}, 4).imbalances()
+    assert imbalance == "read 3, but the manifests of the archive count 4"
