@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -121,3 +122,22 @@ def test_what_a_proxy_says_is_no_answer_of_the_target() -> None:
         with driver.open() as connection:
             (failure,) = connection.send([b"x"])
     assert failure.status is None
+
+
+def test_body_is_not_waited_for_as_long_as_for_the_head() -> None:
+    """With a long time limit a body that does not come costs seconds; the next request gets a new connection."""
+    head = Answer(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n")
+    begin = time.monotonic()
+    failures, server = _send([b"1", b"2"], lambda *_: head, http_client_request_absolute_timeout_msec=600_000)
+    assert time.monotonic() - begin < 120
+    assert (failures, server.bodies, server.connections) == ([], [b"1", b"2"], 2)
+
+
+def test_slow_body_keeps_its_connection() -> None:
+    """A body that comes a little later than its head is read to its end."""
+
+    def answer(_: int, _request: Request) -> Answer:
+        return Answer(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n", then=(0.3, b"ok"))
+
+    failures, server = _send([b"1", b"2"], answer, http_client_request_absolute_timeout_msec=600_000)
+    assert (failures, server.bodies, server.connections) == ([], [b"1", b"2"], 1)

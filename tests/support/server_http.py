@@ -39,13 +39,14 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer:
-    """What to do with a request: wait, send `data`, then close or reset the connection if told so."""
+    """What to do with a request: wait, send `data`, and `then` more later, close or reset the connection if told so."""
 
     data: bytes = NO_CONTENT
     delay: float = 0.0
     close: bool = False
     reset: bool = False
     endless: bytes = b""
+    then: tuple[float, bytes] = (0.0, b"")
 
 
 def status(code: int, *headers: str, body: bytes = b"") -> Answer:
@@ -136,6 +137,9 @@ class HttpServer:
         if answer.delay:
             self._stop.wait(answer.delay)
         peer.sendall(answer.data)
+        if answer.then[1]:
+            self._stop.wait(answer.then[0])
+            peer.sendall(answer.then[1])
         while answer.endless and not self._stop.is_set():
             peer.sendall(answer.endless)
         if answer.reset:

@@ -37,6 +37,9 @@ _LIFELESS: Final = frozenset({Trouble.UNREACHABLE, Trouble.SLOW, Trouble.LOST})
 _BODY_NOT_WANTED: Final = frozenset({pycurl.E_FILESIZE_EXCEEDED, pycurl.E_BAD_CONTENT_ENCODING})
 """With these libcurl ends a transfer for what a header says of the body: it is too long, or in an unknown coding."""
 
+_BODY_SECS: Final = 2.0
+"""How long a body is read, so that the connection can be used again; nobody wants what it says."""
+
 _UNAUTHORIZED: Final = 401
 _REFUSED: Final = frozenset({_UNAUTHORIZED, 403, 407})
 
@@ -99,6 +102,22 @@ class Attempts:
             return
         self._finish(handle, outcome_of_error(code, text))
 
+    def _end_bodies(self, now: float) -> bool:
+        """Ends transfers whose head has come while their body does not: the head has decided.
+
+        Returns:
+            Whether there were any.
+        """
+        ended = False
+        for handle in [handle for handle in self._on_way if self._pool.has_final_head(handle)]:
+            request = self._on_way[handle]
+            request.head_at = request.head_at or now
+            if now - request.head_at >= _BODY_SECS:
+                self._pool.multi.remove_handle(handle)
+                self._answered(handle, int(handle.getinfo(pycurl.RESPONSE_CODE)))
+                ended = True
+        return ended
+
     def _redirect(self, handle: Easy, request: Request, status: int, location: str) -> None:
         """Follows a redirect, or ends the attempt with why not."""
         driver = self._driver
@@ -107,6 +126,7 @@ class Attempts:
             self._finish(handle, target)
             return
         request.redirects += 1
+        request.head_at = 0.0
         request.redirect_secs += handle.getinfo(pycurl.TOTAL_TIME)
         timeout = driver.attempt_timeout_msec
         left = max(1, timeout - int(request.redirect_secs * 1000)) if timeout else 0
@@ -117,6 +137,7 @@ class Attempts:
     def _free(self, handle: Easy) -> Request:
         """Takes a request off its handle, which others may use then."""
         request = self._on_way.pop(handle)
+        request.head_at = 0.0
         if request.redirects:
             self._pool.restore(handle)
             request.redirects, request.redirect_secs = 0, 0.0

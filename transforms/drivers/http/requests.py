@@ -22,6 +22,7 @@ class Request:
         renewed: whether it was sent again with another credential.
         redirects: how many the present attempt has followed.
         redirect_secs: how long those took.
+        head_at: when the head of its answer was seen to be complete while its body was not; 0 for not yet.
         search: for the culprits of the request that this is a part of.
     """
 
@@ -30,6 +31,7 @@ class Request:
     renewed = False
     redirects = 0
     redirect_secs = 0.0
+    head_at = 0.0
     search: Search | None = None
 
     def __init__(self, first: int, end: int) -> None:

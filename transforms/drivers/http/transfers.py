@@ -50,6 +50,7 @@ class Delivery(Attempts):
         self._take, self._add = pool.take, pool.multi.add_handle
         self._bucket = endpoint.bucket(driver.http_post_rate_limit) if driver.http_post_rate_limit else None
         self._nap_secs = _MAX_WAIT_SECS
+        self._bodies_at = time.monotonic()
 
     def run(self) -> list[Failure]:
         """Delivers the batch; returns what failed, in its order.
@@ -167,6 +168,11 @@ class Delivery(Attempts):
         if not self._on_way:
             time.sleep(seconds)
             return
+        now = time.monotonic()
+        if now - self._bodies_at >= _MAX_WAIT_SECS:
+            self._bodies_at = now
+            if self._end_bodies(now):
+                return
         limit = self._pool.multi.timeout()
         if limit >= 0:
             seconds = min(seconds, limit / 1000)
