@@ -112,6 +112,19 @@ def test_reasons() -> None:
     assert [line for line in bounded if "  # " not in line and not any(name in line for name in known)] == []
 
 
+_FIRST_SAFE = {"aiohttp": (3, 14, 3), "pytest": (9, 0, 3), "uv": (0, 11, 6)}
+"""The first version without a known advisory, of those direct dependencies that have had one since 2024."""
+
+
+def test_bounds_exclude_known_advisories() -> None:
+    """No bound allows a version with a known advisory, in whatever group it is."""
+    groups = [PROJECT["dependencies"], *PROJECT["optional-dependencies"].values()]
+    bounds = [re.match(r"([a-z-]+)(?:\[\w+\])?>=([0-9.]+)", each) for group in groups for each in group]
+    known = [(each[1], tuple(map(int, each[2].split(".")))) for each in bounds if each and each[1] in _FIRST_SAFE]
+    assert {name for name, _ in known} == set(_FIRST_SAFE)
+    assert [(name, bound) for name, bound in known if bound < _FIRST_SAFE[name]] == []
+
+
 def test_permissions(wheel: Path) -> None:
     """What is installed can be read by everybody, whatever the umask of who has built it."""
     with zipfile.ZipFile(wheel) as opened:
