@@ -36,12 +36,13 @@ def main(argv: Sequence[str], prog: str = "dovebeam check") -> int:
 def _run(options: CheckOptions) -> int:
     from dovebeam.pipelines.checking.findings import examine, with_name_advice  # noqa: PLC0415  not for --help
     from dovebeam.pipelines.checking.names import SeenNames  # noqa: PLC0415
+    from dovebeam.pipelines.jobs.readable_input import readable_input, tell_terminal  # noqa: PLC0415
 
+    tell_terminal(options.config)
     findings = examine(options.config, here=options.here)
     sample = None
     if (options.input or options.event) and not findings.errors:
         from dovebeam.pipelines.checking.sample import take_sample  # noqa: PLC0415
-        from dovebeam.pipelines.jobs.readable_input import readable_input  # noqa: PLC0415
         from dovebeam.transforms.sources import SourceError  # noqa: PLC0415
 
         try:

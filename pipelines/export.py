@@ -117,10 +117,12 @@ def load(options: ExportOptions, *, quiet: bool = False) -> Config | None:
     Raises:
         UsageError: an exporter that was asked for does not exist.
     """
-    from dovebeam.pipelines.jobs.scope import restrict  # noqa: PLC0415  not for --help
+    from dovebeam.pipelines.jobs.readable_input import tell_terminal  # noqa: PLC0415  not for --help
+    from dovebeam.pipelines.jobs.scope import restrict  # noqa: PLC0415
     from dovebeam.transforms.config_files import load_config  # noqa: PLC0415
     from dovebeam.transforms.errors import ConfigError  # noqa: PLC0415
 
+    tell_terminal(options.config)
     try:
         config = load_config(options.config)
     except ConfigError as error:

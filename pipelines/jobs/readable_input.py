@@ -11,7 +11,7 @@ import contextlib
 import dataclasses
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Final, Protocol, TypeVar
 
 from dovebeam.pipelines.options.arguments import UsageError
@@ -20,7 +20,7 @@ from dovebeam.pipelines.terminal.logs import say
 from dovebeam.transforms.sources import SourceError, is_local
 from dovebeam.transforms.temporary import TemporaryFolder
 
-__all__ = ["check_no_pipes", "readable_input"]
+__all__ = ["check_no_pipes", "readable_input", "tell_terminal"]
 
 _COPIED_BYTES: Final = 1024 * 1024
 _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -72,6 +72,14 @@ def readable_input(options: _Options) -> Iterator[_Options]:
             names.append((copy, name))
         changed: Any = options
         yield dataclasses.replace(changed, input=tuple(patterns), names=tuple(names))
+
+
+def tell_terminal(paths: Iterable[str]) -> None:
+    """Says that somebody has to type, if one of the paths is standard input and that is a terminal."""
+    for path in paths:
+        descriptor = descriptor_of(path)
+        if descriptor is not None and os.isatty(descriptor):
+            say(f"reading {path} from the terminal; end with Ctrl-D on a line of its own, or stop with Ctrl-C")
 
 
 def check_no_pipes(options: InputOptions) -> None:
@@ -130,8 +138,7 @@ def _folder() -> Iterator[str]:
 
 def _copy(pattern: str, name: str, path: str) -> None:
     descriptor = descriptor_of(pattern)
-    if descriptor is not None and os.isatty(descriptor):
-        say("reading events from the terminal; end them with Ctrl-D, or stop with Ctrl-C")
+    tell_terminal([pattern])
     try:
         source = os.open(pattern, os.O_RDONLY | os.O_CLOEXEC) if descriptor is None else os.dup(descriptor)
     except OSError as error:

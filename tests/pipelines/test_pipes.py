@@ -157,6 +157,23 @@ def test_a_full_disk_is_told(shell: Shell) -> None:
     assert b"File too large; set TMPDIR to a directory with more room" in done.stderr
 
 
+def test_a_terminal_is_told_what_is_waited_for(shell: Shell) -> None:
+    """Nobody wonders why nothing happens; Ctrl-D ends the input."""
+    ours, theirs = os.openpty()
+    command = [sys.executable, "-m", "dovebeam.pipelines.cli"]
+    command += ["export", "--config", str(shell.folder / "dovecot.conf"), "--input", "-"]
+    try:
+        with subprocess.Popen(command, stdin=theirs, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:
+            os.write(ours, EVENTS[: EVENTS.index(b"\n") + 1] + b"\x04")
+            _, said = process.communicate(timeout=300)
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert process.returncode == ExitCode.DONE, said.decode()
+    assert b"end with Ctrl-D on a line of its own" in said
+    assert shell.exported() == EVENTS[: EVENTS.index(b"\n") + 1]
+
+
 def test_a_copy_of_a_killed_process_goes_at_the_next_start(shell: Shell) -> None:
     """After SIGKILL while it reads standard input."""
     command = [sys.executable, "-m", "dovebeam.pipelines.cli"]

@@ -29,6 +29,17 @@ def test_matching(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert match_files(["b"]) == [FoundFile(str(tmp_path / "b"), 5)]
 
 
+def test_all_unreadable_files_are_told_at_once(tmp_path: Path) -> None:
+    """What a pattern matches is looked at before the job starts, and not only its first file."""
+    (tmp_path / "a").write_bytes(b"x")
+    for name in ("b", "c"):
+        os.mkfifo(tmp_path / name)
+    (tmp_path / "dangling").symlink_to("nowhere")
+    with pytest.raises(SourceError, match=r"2 files cannot be read:\n.*/b: is no .*\n.*/c: is no ") as caught:
+        _ = beam.Pipeline(argv=["--runner=DirectRunner"]) | ReadBlocks(f"{tmp_path}/*")
+    assert "dangling" not in str(caught.value)
+
+
 def test_a_file_of_many_names_is_read_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """By other spellings, links to it or to its directory, and hard links; the name that is no link stands for all."""
     (tmp_path / "z").mkdir()

@@ -41,23 +41,33 @@ def match_files(
 
     Args:
         patterns: globs or plain names, local or of any file system that Beam knows.
-        limit: how many files of each pattern are enough.
+        limit: how many objects of each pattern are enough; files of this machine are all looked at.
         names: what files are called, by their paths, if not by these.
         tell: whether to log which files were matched under several names.
 
     Raises:
-        SourceError: naming all patterns that match nothing, or what keeps one from being matched or read.
+        SourceError: naming all patterns that match nothing, or all files that cannot be read, or what keeps a pattern
+            from being matched.
     """
     sizes: dict[str, int] = {}
     unmatched = []
+    unreadable: list[SourceError] = []
     for pattern in dict.fromkeys(map(absolute_pattern, patterns)):
-        files = _match(pattern, limit)
+        files = _match(pattern, None if is_local(pattern) else limit)
         if not files:
             unmatched.append(pattern)
         for file in files:
-            if is_local(file.path):
-                check_readable(file.path)
-            sizes[file.path] = file.size_in_bytes or 0
+            try:
+                if is_local(file.path):
+                    check_readable(file.path)
+                sizes[file.path] = file.size_in_bytes or 0
+            except SourceError as error:
+                if file.path == pattern or not isinstance(error.__cause__, FileNotFoundError):  # else it is gone again
+                    unreadable.append(error)
+    if len(unreadable) == 1:
+        raise unreadable[0]
+    if unreadable:
+        raise SourceError("\n  ".join([f"{len(unreadable)} files cannot be read:", *map(str, unreadable)]))
     if unmatched:
         raise SourceError(
             f"no file matches {', '.join(unmatched)}; check the spelling ('*' stops at a slash, '**' does not) and "
