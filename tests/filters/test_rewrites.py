@@ -83,6 +83,7 @@ def repair_of(text: str) -> Rewrite | None:
         ("a=[::1]", "a=::1", "a=::1"),
         ("cmd_name=UID FETCH AND a=1", 'cmd_name="UID FETCH"', 'cmd_name="UID FETCH" AND a=1'),
         ("\"event=x\" AND a=1", "event=x", "event=x AND a=1"),
+        ('event=x" AND "user=y z', 'event=x AND user="y z"', 'event=x AND user="y z"'),
         ("a=5\u00a0AND b=1", "a space", "a=5 AND b=1"),
         ("\u200ba=5", "write nothing", "a=5"),
     ],

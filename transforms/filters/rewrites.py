@@ -27,7 +27,7 @@ from dovebeam.transforms.filters.pieces import (
     styled,
     value_of,
 )
-from dovebeam.transforms.filters.tokens import INVALID, NOT, STRING, WORD, Token
+from dovebeam.transforms.filters.tokens import AND, END, INVALID, NOT, OR, STRING, WORD, Token, scan
 
 __all__ = ["rewrite"]
 
@@ -63,6 +63,8 @@ _STRAIGHT: Final = "strings are written in straight double quotes"
 _COMPARISON_FORM: Final = "a comparison is written KEY=VALUE"
 _OPERATOR_FORMS: Final = "the operators are =, <, >, <= and >="
 _JOINED: Final = "comparisons are joined with AND or OR"
+_BETWEEN: Final = {AND: AND, OR: OR, NOT: NOT, "'('": "(", "')'": ")", END: ""}
+_AROUND_A_VALUE: Final = "quotes belong around a value, if anywhere"
 _BACKSLASH: Final = "a backslash is only possible inside double quotes"
 
 
@@ -74,6 +76,8 @@ def rewrite(mistake: Mistake) -> Rewrite | None:
         space = token.text.isspace()
         reason = f"{name} only looks like a space" if space else f"{name} is invisible and does not belong here"
         return Rewrite(token.offset, token.offset + 1, " " if space else "", reason)
+    if token.kind == STRING and (whole := _quoted_comparisons(mistake.text)):
+        return Rewrite(0, len(mistake.text), whole, _AROUND_A_VALUE)
     match mistake.place:
         case "start" | "operand":
             return _of_operand(mistake)
@@ -83,6 +87,17 @@ def rewrite(mistake: Mistake) -> Rewrite | None:
             return _of_value(mistake)
         case _:
             return _after_comparison(mistake)
+
+
+def _quoted_comparisons(text: str) -> str:
+    """The filter that was `"KEY=VALUE" AND "KEY=VALUE"` until the configuration took its outer quotes; or empty."""
+    pieces: list[str] = []
+    for token in scan(f'"{text}"'):
+        piece = comparison_of(token.text) if token.kind == STRING else _BETWEEN.get(token.kind)
+        if piece is None or (token.kind == END and token.text):
+            return ""
+        pieces.append(piece)
+    return " ".join(pieces).strip()
 
 
 def _of_operand(mistake: Mistake) -> Rewrite | None:
@@ -111,7 +126,7 @@ def _of_operator(mistake: Mistake) -> Rewrite | None:
     if key.kind == STRING:
         inside = comparison_of(key.text) if token.offset > key.offset else None
         if inside is not None and not text[token.offset - 1 : token.offset + 1].isalnum():
-            return Rewrite(key.offset, end_of_token(text, key), inside, "quotes belong around a value, if anywhere")
+            return Rewrite(key.offset, end_of_token(text, key), inside, _AROUND_A_VALUE)
     elif ":" in key.text.strip(":") or (key.text.endswith(":") and token.kind in (WORD, STRING)):
         return _with_colon(text, key, token)
     elif token.kind == INVALID and not text[token.offset - 1].isspace() and token.text not in "!=~\N{NOT EQUAL TO}":
