@@ -13,6 +13,7 @@ __all__ = ["damage_text", "rejects_text", "unmatching_metrics_text"]
 
 _SHOWN_REASONS: Final = 10
 _SHOWN_FILES: Final = 100
+_SHOWN_INPUTS: Final = 5  # a replay has one for each file of its archive
 _SHOWN_METRICS: Final = 10
 
 
@@ -52,7 +53,7 @@ def unmatching_metrics_text(ledger: Ledger, config: Sequence[str], inputs: Seque
     more = f" and {len(names) - _SHOWN_METRICS:,} more" if len(names) > _SHOWN_METRICS else ""
     options = [*(f"--config={path}" for path in config), *(f"--input={pattern}" for pattern in inputs)]
     metrics = [f"--metric={name}" for name in names[:_SHOWN_METRICS]] if not more else []
-    local = not any("://" in pattern for pattern in inputs)
+    local = len(inputs) <= _SHOWN_INPUTS and not any("://" in pattern for pattern in inputs)
     command = (
         shlex.join(["dovebeam", "check", *options, "--explain", *metrics]) if local else "dovebeam check --explain"
     )

@@ -19,6 +19,7 @@ MATCHED = {"read": 5, "matched": 2, "unmatched": 3, "matched/m0": 2, "formatted/
     [
         (MATCHED, 2, ["a b.json"], "--config=d.conf '--input=a b.json' --explain --metric=m1"),
         (MATCHED, 2, ["gs://b/x"], "m1; to see why: dovebeam check --explain"),
+        (MATCHED, 2, [f"{number}.avro" for number in range(6)], "m1; to see why: dovebeam check --explain"),
         (
             MATCHED,
             14,
