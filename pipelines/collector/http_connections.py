@@ -7,8 +7,10 @@ server closes. But a request that has begun must become complete, and an answer 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import re
+import socket
 from typing import Any, Final
 
 from aiohttp import web
@@ -20,6 +22,7 @@ __all__ = ["HttpConnection", "RequestBorders"]
 
 _IDLE_SECS: Final = 3600.0
 _LINGER_SECS: Final = 2.0  # in which what was not read of a refused body is thrown away, so that its answer arrives
+_SEND_BYTES: Final = 32 * 1024  # answers are small; megabytes of them are those that nobody reads
 _LENGTH: Final = re.compile(rb"^content-length:[ \t]*([0-9]{1,18})", re.IGNORECASE | re.MULTILINE)
 _CHUNKED: Final = re.compile(rb"^transfer-encoding:.*chunked", re.IGNORECASE | re.MULTILINE)
 _HEAD_END: Final = b"\r\n\r\n"
@@ -103,6 +106,12 @@ class HttpConnection(web.RequestHandler):
         self._is_busy = False
         self._patience: asyncio.TimerHandle | None = None
         self._wait_impatiently()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Called by the event loop."""
+        with contextlib.suppress(OSError):  # gone already
+            transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BYTES)
+        super().connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
         """Called by the event loop, and by the base class with nothing to go on with what it has."""

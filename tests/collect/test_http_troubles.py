@@ -231,8 +231,9 @@ def test_who_keeps_a_place_too_long(collector: Collector) -> None:
 
 def test_who_does_not_read(collector: Collector) -> None:
     """A client that only sends and takes no answer is closed."""
-    with connected(collector) as peer:
+    with socket.socket() as peer:
         peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        peer.connect(("127.0.0.1", collector.port))
         peer.settimeout(0.5)
         data = HONEST.replace(b"Length: 4", b"Length: 0").removesuffix(b"line") * 1000
 
