@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from support.commands import exporter, metric, write_config
 from support.engines import WAYS
 from support.programs import wait_until
 from support.stream_command import Job, line
+from support.stream_job import UnixListener
 
 pytestmark = pytest.mark.alone
 
@@ -33,6 +35,31 @@ def test_stream(tmp_path: Path, way: str) -> None:
         return
     ledger = json.loads((tmp_path / "ledger.json").read_bytes())
     assert (ledger["read"], ledger["delivered"], ledger["imbalances"]) == (3, 3, [])
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_an_exporter_that_hangs(tmp_path: Path, way: str) -> None:
+    """The workers fill the queues, and the launcher delivers: what one target does not take keeps no other waiting."""
+    job, options = Job(tmp_path, ledger="flink" not in way), WAYS[way](tmp_path)
+    write_config(
+        tmp_path,
+        exporter("deaf", "unix", "json", f"unix_path = {tmp_path / 's'}"),
+        exporter("file", "file", "json", f"file_path = {job.out}"),
+        metric("m1", "event=*", "deaf"),
+        metric("m2", "event=*", "file"),
+    )
+    with UnixListener(tmp_path / "s", deaf=True) as listener, job.running(*options) as process:
+        for number in range(3):
+            job.append(line(number))
+            job.wait_for(*range(number + 1))
+        wait_until(lambda: listener.connections > 0, "the deaf target to be reached", 60)
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=90)
+    assert process.returncode == 0, err
+    assert "event_exporter deaf: 3 payloads were not delivered and are kept in" in err
+    if "flink" not in way:
+        ledger = json.loads((tmp_path / "ledger.json").read_bytes())
+        assert ([each["waiting"] for each in ledger["exporters"]], ledger["imbalances"]) == ([3, 0], [])
 
 
 def _saved_offset(folder: Path) -> int:
