@@ -92,6 +92,11 @@ class Piece(msgspec.Struct, frozen=True, array_like=True):
         times = b"".join(_TIMES.pack(*span) for span in spans) if len(spans) == len(frames) else b""
         return cls(path, source_uri, part, begin, index, times)
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether what is packed can be unpacked; of one that was damaged on the disk it cannot."""
+        return not len(self.index) % _FRAME.size and not len(self.times) % _TIMES.size
+
     def frames(self) -> Iterator[PlacedFrame]:
         """All frames, with their places."""
         begin = self.begin

@@ -125,12 +125,16 @@ class Spool:
             DeliveryError: its index is damaged or missing.
         """
         name = f"{self._directory}/{stem}{_PIECES}"
+        with self._store.open(name) as file:
+            content = file.read(_MAX_BYTES)
         try:
-            with self._store.open(name) as file:
-                return _pieces_decoder.decode(file.read(_MAX_BYTES))
-        except msgspec.DecodeError as error:
+            pieces = _pieces_decoder.decode(content)
+            if not all(piece.is_whole for piece in pieces):
+                raise msgspec.ValidationError("a list of frames ends in the middle of one")
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             message = f"{name} is damaged ({error}); move it and its .part away, which holds the events"
             raise DeliveryError(message, name) from error
+        return pieces
 
     def remove(self, stems: Iterable[str]) -> None:
         """Removes parts that are in files by now; the index first, since a part without one is nobody's."""
@@ -168,7 +172,7 @@ class Spool:
         data = self._content(name)
         try:
             return None if data is None else _intent_decoder.decode(data)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise DeliveryError(f"{name} is damaged ({error}); remove it", name) from error
 
     def end(self, intent: PaneIntent) -> None:
