@@ -17,6 +17,8 @@ from support.window_files import SETTINGS, digests, lines_in, spooled, timed_lin
 
 _EVENTS = 60_000
 _KILLS = 3
+_IN_HAND_BYTES = 8 * 1024 * 1024
+"""What a stream reads before it acknowledges, if so much is there."""
 
 
 def test_killed_and_started_again(tmp_path: Path) -> None:
@@ -45,13 +47,13 @@ def test_killed_and_started_again(tmp_path: Path) -> None:
     seen = _check_grown(base, seen)
     lines = lines_in(base)
     assert {line.rstrip() for line in lines} == set(events)
-    assert len(seen) > 2
+    assert len(seen) >= 2  # one of each hour, and more if the machine had time to make some between two kills
     # A part that a kill has cut off has no note, or one without its name, and both go when they are old; whoever is to
     # deliver its events has done so.
     assert len(spooled(base)) <= 2 * _KILLS
     assert not [name for name in spooled(base) if not name.endswith(".part") and not name.startswith(".")]
     assert stream.rejected() == b""
-    assert len(lines) - _EVENTS <= _KILLS * 3 * 4_000  # what was read in the last seconds before each kill
+    assert len(lines) - _EVENTS <= _KILLS * _IN_HAND_BYTES // len(events[0])
     print(f"\n{_EVENTS} events, {_KILLS} kills, {len(seen)} files: none lost, {len(lines) - _EVENTS} twice")
 
 

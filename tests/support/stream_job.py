@@ -99,6 +99,7 @@ class StreamJob:
     @staticmethod
     def drain(process: subprocess.Popen[str]) -> None:
         """Stops it as an operator does; what was read is delivered, and it says that all is well."""
+        wait_until(lambda: process.poll() is not None or _obeys(process.pid), "the stream to obey signals", 60)
         process.send_signal(signal.SIGTERM)
         _, told = process.communicate(timeout=120)
         assert process.returncode == 0, told
@@ -107,6 +108,12 @@ class StreamJob:
         """What was rejected."""
         path = self.folder / "rejects.jsonl"
         return path.read_bytes() if path.exists() else b""
+
+
+def _obeys(pid: int) -> bool:
+    """Whether a process has a handler for SIGTERM, which ends it without a word while it is starting."""
+    caught = re.search(r"^SigCgt:\s*([0-9a-f]+)$", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+    return caught is not None and bool(int(caught[1], 16) >> (signal.SIGTERM - 1) & 1)
 
 
 class UnixListener:
