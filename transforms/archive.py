@@ -13,7 +13,9 @@ from dovebeam.transforms import counting, progress
 from dovebeam.transforms.archives import AvroFraming, HourPartition
 from dovebeam.transforms.codecs import DEFAULT_MAX_LINE_BYTES, AvroCodec, encode_avro
 from dovebeam.transforms.decoding import decode_block
+from dovebeam.transforms.errors import DecodeError
 from dovebeam.transforms.outcome import PayloadBatch
+from dovebeam.transforms.reject import decode_reject
 from dovebeam.transforms.rejecting import REJECTED, RejectingTransform
 from dovebeam.transforms.sharding import WriteShards
 from dovebeam.transforms.sharding.steps import ShardSettings
@@ -80,20 +82,31 @@ class _EncodeFn(beam.DoFn):
     def process(self, block: Any) -> Iterable[Any]:
         found = decode_block(block, self._max_line_bytes)
         events = found.decoded.events
+        rejects = list(found.rejects)
         batch = PayloadBatch(source_uri=block.uri)
-        for event, place in zip(events, found.places(), strict=True):
-            if self._range == _ALWAYS or self._range.holds(event):
-                batch.payloads.append(encode_avro(event))
-                batch.offsets.append(place)
-                batch.paths.append(self._partition.route(event))
+        out_of_range = 0
+        for event, place, start in zip(events, found.places(), found.decoded.offsets(), strict=True):
+            if self._range != _ALWAYS and not self._range.holds(event):
+                out_of_range += 1
+                continue
+            try:
+                payload = encode_avro(event)
+            except OverflowError:
+                error = DecodeError("a time is beyond the year 294247, which an archive does not hold")
+                line = block.data[start:].partition(b"\n")[0]
+                rejects.append(decode_reject(line, error, block.uri, place))
+                continue
+            batch.payloads.append(payload)
+            batch.offsets.append(place)
+            batch.paths.append(self._partition.route(event))
         counting.count_block(block)
         counting.add("read", found.read)
-        counting.add("undecodable", len(found.rejects))
-        counting.add("out_of_range", len(events) - len(batch))
+        counting.add("undecodable", len(rejects))
+        counting.add("out_of_range", out_of_range)
         counting.add("formatted", len(batch), ARCHIVE)
-        progress.tell(read_bytes=len(block.data), events=found.read, rejected=len(found.rejects))
+        progress.tell(read_bytes=len(block.data), events=found.read, rejected=len(rejects))
         if batch.payloads:
             yield batch
-        for reject in found.rejects:
+        for reject in rejects:
             yield beam.pvalue.TaggedOutput(REJECTED, reject)
         progress.obey()

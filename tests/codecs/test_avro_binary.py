@@ -56,6 +56,14 @@ def test_edges(event: Event) -> None:
     assert encode_avro(event) == by_fastavro(event)
 
 
+@pytest.mark.parametrize("number", [2**63, -(2**63) - 1, 9 * 10**21])
+def test_numbers_that_do_not_fit(number: int) -> None:
+    """They are refused, since a reader would take them for others; so is a time of an event."""
+    for encode in (lambda: encode_long(number), lambda: encode_avro(make_event("x", start_time=number))):
+        with pytest.raises(OverflowError):
+            encode()
+
+
 @given(st.integers(-(2**63), 2**63 - 1))
 def test_numbers(number: int) -> None:
     """Every number of 64 bits, by Avro's own rule."""

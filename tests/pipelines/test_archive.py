@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections import Counter
 from pathlib import Path
@@ -156,3 +157,17 @@ def test_usage(arguments: tuple[str, ...], words: str) -> None:
     ran = dovebeam("archive", *arguments)
     assert ran.code == 2
     assert words in ran.err
+
+
+def test_a_time_that_an_archive_does_not_hold(archive: Path, tmp_path: Path) -> None:
+    """It is a reject with the bytes of its line; before, another time was stored."""
+    lines = [b'{"event":"x","start_time":9e15}', event(1, 0), b'{"event":"y","fields":{"a_time":-9e15}}']
+    source, rejects = write_events(tmp_path, lines), tmp_path / "rejects.jsonl"
+    ran = dovebeam("archive", "--input", source, "--output", archive, "--rejects", rejects)
+    assert ran.code == 0, ran.err
+    found = [json.loads(line) for line in rejects.read_bytes().splitlines()]
+    assert [base64.b64decode(each["payloadBytes"]) for each in found] == [lines[0], lines[2]]
+    assert {each["errorMessage"] for each in found} == {
+        "a time is beyond the year 294247, which an archive does not hold (byte 0)"
+    }
+    assert manifest_of(archive)["events"] == 1

@@ -37,7 +37,11 @@ _AFTER_STR: Final = _NULL * 4
 
 
 def encode_avro(event: Event) -> bytes:
-    """The record of an event, without a container around it."""
+    """The record of an event, without a container around it.
+
+    Raises:
+        OverflowError: a time that Avro's 64 bits of microseconds do not hold, which is one after the year 294247.
+    """
     parts = [
         _optional_text(event.name),
         _optional_text(event.hostname),
@@ -93,10 +97,17 @@ def _decode_long(data: bytes, position: int) -> tuple[int, int]:
 
 
 def encode_long(number: int) -> bytes:
-    """One of Avro's numbers, signed 64 bits: the sign in the lowest bit, seven bits a byte, the lowest first."""
+    """One of Avro's numbers, signed 64 bits: the sign in the lowest bit, seven bits a byte, the lowest first.
+
+    Raises:
+        OverflowError: it has more bits; readers would take it for another number.
+    """
     rest = number << 1 if number >= 0 else ~(number << 1)
     if rest < 0x80:
         return _BYTES[rest]
+    if rest >> 64:
+        message = "a number has more than 64 bits"
+        raise OverflowError(message)
     encoded = bytearray()
     while rest >= 0x80:
         encoded.append(rest & 0x7F | 0x80)
