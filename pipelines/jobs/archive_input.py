@@ -47,11 +47,13 @@ class _Archived(NamedTuple):
         uri: its absolute name.
         known: what is known of it.
         size: in bytes; None if it is missing.
+        expected: what its manifest says; None if it is in none.
     """
 
     uri: str
     known: ArchiveFile
     size: int | None
+    expected: Expected | None
 
 
 def select_input(inputs: Sequence[str], time_range: TimeRange) -> Selection:
@@ -71,10 +73,7 @@ def select_input(inputs: Sequence[str], time_range: TimeRange) -> Selection:
     _, again = distinct_files(filter(is_local, sorted(wanted)))  # which are read once
     for name, _kept in again:
         del wanted[name]
-    expected = {}
-    for file in wanted.values():
-        if (known := _expected(file.known)) is not None:
-            expected[found_file(file.uri, 0).uri] = known
+    expected = {found_file(file.uri, 0).uri: file.expected for file in wanted.values() if file.expected is not None}
     counted = sum(each.events for each in expected.values()) if len(expected) == len(wanted) else None
     return Selection(tuple(wanted), found, expected, counted)
 
@@ -89,32 +88,31 @@ def _files_of_pattern(pattern: str) -> list[_Archived]:
     if manifest is not None:
         message = "is the manifest of an archive and holds no events; name the directory of the archive instead"
         raise SourceError(message, manifest)
-    roots = {file.uri: archive_of(file.uri) for file in files}
-    known = {root: _known_files(root) for root in set(roots.values()) if root is not None}
-    return [
-        _Archived(file.uri, known.get(roots[file.uri] or "", {}).get(file.uri, ArchiveFile(file.uri)), file.size)
-        for file in files
-    ]
+    known: dict[str, tuple[ArchiveFile, Expected]] = {}
+    for root in {root for file in files if (root := archive_of(file.uri)) is not None}:
+        known.update(_known_files(root))
+    unknown = ((file, known.get(file.uri, (ArchiveFile(file.uri), None))) for file in files)
+    return [_Archived(file.uri, about, file.size, expected) for file, (about, expected) in unknown]
 
 
-def _known_files(root: str) -> dict[str, ArchiveFile]:
+def _known_files(root: str) -> dict[str, tuple[ArchiveFile, Expected]]:
     """What the manifests of an archive say of its files, by their absolute names."""
     manifests = manifests_of(root)
-    names = {file.name for manifest in manifests for file in manifest.files}
-    return {f"{root}/{file.name}": file for file in archive_files(names, manifests)}
+    expected = _expected(manifests)
+    return {f"{root}/{file.name}": (file, expected[file.name]) for file in archive_files(expected, manifests)}
 
 
 def _files_of_archive(root: str, time_range: TimeRange) -> list[_Archived]:
     root = root.rstrip("/") if "://" in root else os.path.abspath(root)
     sizes = list_archive(root)
     manifests = manifests_of(root, sizes)
-    named = {file.name for manifest in manifests for file in manifest.files}
-    files = archive_files((name for name in {*sizes, *named} if name.endswith(_AVRO)), manifests)
+    expected = _expected(manifests)
+    files = archive_files((name for name in {*sizes, *expected} if name.endswith(_AVRO)), manifests)
     if not files and not manifests:
         raise SourceError("is no archive: there are neither Avro files nor manifests in it", root)
     for manifest in manifests:
         _check_finished(root, manifest, time_range)
-    return [_Archived(f"{root}/{file.name}", file, sizes.get(file.name)) for file in files]
+    return [_Archived(f"{root}/{file.name}", file, sizes.get(file.name), expected.get(file.name)) for file in files]
 
 
 def _check_finished(root: str, manifest: Manifest, time_range: TimeRange) -> None:
@@ -134,8 +132,8 @@ def _check_sizes(files: Iterable[_Archived]) -> None:
     """Finds out, before anything is sent, that files are missing or were cut off, and names all of them."""
     differing = []
     for file in files:
-        if file.known.bytes is not None and file.size != file.known.bytes:
-            found = "is missing" if file.size is None else f"has {file.size} bytes, not {file.known.bytes}"
+        if file.expected is not None and file.size != file.expected.bytes:
+            found = "is missing" if file.size is None else f"has {file.size} bytes, not {file.expected.bytes}"
             differing.append(f"\n  {file.uri}: {found}")
     if differing:
         raise SourceError(
@@ -144,7 +142,7 @@ def _check_sizes(files: Iterable[_Archived]) -> None:
         )
 
 
-def _expected(file: ArchiveFile) -> Expected | None:
-    if file.bytes is None or file.events is None:
-        return None
-    return Expected(file.bytes, file.sha256, file.events)
+def _expected(manifests: Iterable[Manifest]) -> dict[str, Expected]:
+    """What manifests say of their files, by their names in the archive."""
+    files = (file for manifest in manifests for file in manifest.files)
+    return {file.name: Expected(file.bytes, file.sha256, file.events) for file in files}

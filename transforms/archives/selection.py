@@ -19,15 +19,11 @@ class ArchiveFile(NamedTuple):
         name: relative to the archive.
         span: earliest and latest time of its events, microseconds since 1970; None if unknown.
         events: how many it holds; None if unknown.
-        bytes: its size; None if unknown.
-        sha256: of its bytes, in hex; empty if unknown.
     """
 
     name: str
     span: tuple[int, int] | None = None
     events: int | None = None
-    bytes: int | None = None
-    sha256: str = ""
 
 
 def archive_files(names: Iterable[str], manifests: Iterable[Manifest]) -> list[ArchiveFile]:
@@ -62,4 +58,4 @@ def _known(name: str, known: Mapping[str, ManifestFile]) -> ArchiveFile:
     span = None
     if file.first_time_usec is not None and file.last_time_usec is not None:
         span = file.first_time_usec, file.last_time_usec
-    return ArchiveFile(name, span, file.events, file.bytes, file.sha256)
+    return ArchiveFile(name, span, file.events)
