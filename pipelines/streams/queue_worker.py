@@ -13,7 +13,6 @@ from dovebeam.pipelines.outputs.rejects import ACCOUNTED, REASON, Reasons, Rejec
 from dovebeam.transforms import progress
 from dovebeam.transforms.delivering import Delivery, Sent, refused_reject
 from dovebeam.transforms.drivers import Driver
-from dovebeam.transforms.errors import DovebeamError
 from dovebeam.transforms.progress import StoppedError
 from dovebeam.transforms.queues import Queue, SegmentName
 from dovebeam.transforms.reject import Reject
@@ -182,7 +181,7 @@ class QueueWorker(threading.Thread):
         """What a failed connection still holds is of no use: it comes again."""
         delivery, self._delivery = self._delivery, None
         if delivery is not None:
-            with contextlib.suppress(DovebeamError):
+            with contextlib.suppress(Exception):
                 delivery.close()
 
     def _count(self, name: str, count: int) -> None:

@@ -192,11 +192,12 @@ class StreamQueues:
             thread.join(max(0.0, give_up - time.monotonic()))
 
     def _failed(self, name: str, error: Exception, pause_secs: float) -> None:
-        waiting = _events(self._queues[name].names())
-        say(
-            f"{explain_failure(error, self._config, name)}; other exporters go on, {waiting:,} payloads wait on disk, "
-            f"trying again in {pause_secs:.0f} s"
-        )
+        try:
+            waiting = f"{_events(self._queues[name].names()):,} payloads wait on disk"
+        except DeliveryError:  # which is what is told
+            waiting = "what waits stays on disk"
+        said = explain_failure(error, self._config, name)
+        say(f"{said}; other exporters go on, {waiting}, trying again in {pause_secs:.0f} s")
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:

@@ -10,12 +10,15 @@ from pathlib import Path
 
 import pytest
 
+from support.commands import exporter, metric, write_config
+from support.fault_server_control import fault_server
 from support.pubsub_server import SUBSCRIPTION, Publisher, PubSubServer, pubsub_server
 from support.stream_job import StreamJob, numbered_events, numbers_in
 
 _MESSAGES = 200_000
 _PER_SECOND = 20_000
 _BAD = [b"no event", b"", b"{broken", b'{"event":"fault_test"}\nno event', b"\xff\xfe", b" \n"]
+_PATIENT = ("http_client_request_absolute_timeout = 10 min", "http_client_max_parallel_connections = 1")
 _KILLED_SECS = 100.0
 """What a killed job held comes again when its deadline has passed."""
 
@@ -101,6 +104,35 @@ def test_bad_messages(tmp_path: Path, server: PubSubServer) -> None:
     assert {reject["sourceUri"] for reject in rejects} == {SUBSCRIPTION}
     assert target.read_bytes().count(b"\n") == 301  # the one good line of a bad message
     assert server.left() == []
+
+
+def test_an_exporter_that_hangs(tmp_path: Path, server: PubSubServer) -> None:
+    """With --state messages are acknowledged when they are in the queues; rejects of a later start know their message."""
+    target = tmp_path / "delivered.json"
+    source = ["--input_subscription", SUBSCRIPTION, "--state", "state"]
+    stream = StreamJob(tmp_path, "drop", source=source, environment=server.environment)
+    ids = server.publish(numbered_events(0, 100), host="mail1")
+    with fault_server(tmp_path, {"action": "never"}) as endpoint:
+        write_config(
+            tmp_path,
+            exporter("other", "http-post", "json", f"http_post_url = {endpoint.url}", *_PATIENT),
+            exporter("file", "file", "json", f"file_path = {target}"),
+            *(metric(f"m{name}", "event=fault_test", name) for name in ("other", "file")),
+        )
+        with stream.running() as process:
+            stream.wait_until(process, lambda: len(numbers_in(target)) == 100, "all events at the other", seconds=60)
+            stream.wait_until(process, lambda: bool(endpoint.seen()), "a request", seconds=60)
+            stream.drain(process)
+        assert server.left() == []
+        endpoint.behave({"status": 422})
+        with stream.running() as process:
+            stream.wait_until(process, lambda: stream.rejected().count(b"\n") == 100, "the rejects", seconds=60)
+            stream.drain(process)
+    rejects = [json.loads(line) for line in stream.rejected().splitlines()]
+    attributes = [{each["key"]: each["value"] for each in reject["attributes"]} for reject in rejects]
+    assert sorted(each["message_id"] for each in attributes) == sorted(ids)
+    assert {each["host"] for each in attributes} == {"mail1"}
+    assert len(numbers_in(target)) == 100
 
 
 def test_target_that_cannot_be_written(tmp_path: Path, server: PubSubServer) -> None:

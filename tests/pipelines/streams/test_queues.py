@@ -12,6 +12,13 @@ from typing import Any
 
 import pytest
 
+from dovebeam.pipelines.options.stream import StreamOptions
+from dovebeam.pipelines.streams.queues import StreamQueues
+from dovebeam.transforms.config import load_config
+from dovebeam.transforms.drivers import FileDriver
+from dovebeam.transforms.outcome import PayloadBatch
+from dovebeam.transforms.progress import Board
+from dovebeam.transforms.queues import QueueWriter
 from support.commands import dovebeam, exporter, metric, write_config
 from support.fault_server_control import fault_server
 from support.fault_server_job import event_line
@@ -238,6 +245,29 @@ def test_damaged_segment(tmp_path: Path) -> None:
         segment.write_bytes(whole)
         wait_until(lambda: len(listener.arrived) == 2, "the events at the target", seconds=120)
         drain(process)
+
+
+def test_a_queue_that_cannot_be_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its exporter tries again until it can; the other one delivers."""
+    root = tmp_path / "queues"
+    options = StreamOptions((), (), str(tmp_path), str(tmp_path / "rejects.jsonl"))
+    targets = {name: tmp_path / f"{name}.out" for name in "ab"}
+    drivers = {name: FileDriver(str(path)) for name, path in targets.items()}
+    told: list[str] = []
+    with Board(), StreamQueues(str(root), options, load_config(write_config(tmp_path)), drivers).worked():
+        (root / "a").rmdir()
+        (root / "a").write_bytes(b"")
+        writer = QueueWriter(str(root), "b")
+        writer.add("b", PayloadBatch([b"1"]))
+        writer.commit()
+        wait_until(targets["b"].exists, "the other one", seconds=60)
+        wait_until(lambda: told.append(capsys.readouterr().err) or "listdir(" in "".join(told), "it", seconds=60)
+        (root / "a").unlink()
+        writer = QueueWriter(str(root), "a")
+        writer.add("a", PayloadBatch([b"2"]))
+        writer.commit()
+        wait_until(targets["a"].exists, "the one that failed", seconds=60)
+    assert (targets["a"].read_bytes(), targets["b"].read_bytes()) == (b"2\n", b"1\n")
 
 
 def test_two_streams_with_one_state(tmp_path: Path) -> None:
