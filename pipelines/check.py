@@ -39,7 +39,7 @@ def _run(options: CheckOptions) -> int:
     from dovebeam.pipelines.jobs.readable_input import readable_input, tell_terminal  # noqa: PLC0415
 
     tell_terminal(options.config)
-    findings = examine(options.config, here=options.here)
+    findings = examine(options.config, here=options.here, strict=options.strict)
     sample = None
     if (options.input or options.event) and not findings.errors:
         from dovebeam.pipelines.checking.sample import take_sample  # noqa: PLC0415

@@ -124,7 +124,7 @@ def load(options: ExportOptions, *, quiet: bool = False) -> Config | None:
 
     tell_terminal(options.config)
     try:
-        config = load_config(options.config)
+        config = load_config(options.config, strict=options.strict)
     except ConfigError as error:
         _show_problems(map(str, error.problems), "error")
         return None

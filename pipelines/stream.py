@@ -57,7 +57,7 @@ def run_stream(options: StreamOptions) -> int:
             "--ledger: Flink does not end a stream itself and has no counters of one that was ended; leave it out, "
             "the last message has the account"
         )
-    config = load(ExportOptions(options.config, options.follow))
+    config = load(ExportOptions(options.config, options.follow, strict=options.strict))
     if config is None:
         return ExitCode.CONFIG
 

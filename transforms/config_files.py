@@ -86,7 +86,7 @@ class AnyFiles:
 _FILES: Final = AnyFiles()
 
 
-def load_config(paths: Paths, *, environ: Mapping[str, str] | None = None) -> Config:
+def load_config(paths: Paths, *, environ: Mapping[str, str] | None = None, strict: bool = False) -> Config:
     """Read a Dovecot configuration.
 
     Args:
@@ -94,17 +94,24 @@ def load_config(paths: Paths, *, environ: Mapping[str, str] | None = None) -> Co
             The first must be complete; the others need not repeat the versions. Settings that only dovebeam has belong
             to a later one.
         environ: for `$ENV:` and `%{env:...}`; by default that of this process.
+        strict: whether something of a later Dovecot is an error. Otherwise its block is left out, with a warning.
 
     Raises:
         ConfigError: with every problem, in the order of the files.
         ValueError: no path at all.
     """
-    return load_with(paths, environ=environ, files=_FILES)
+    return load_with(paths, environ=environ, files=_FILES, strict=strict)
 
 
-def read_config(paths: Paths, *, environ: Mapping[str, str] | None = None) -> Reading:
-    """Read a configuration and keep what is wrong in it, too. The arguments are those of `load_config`."""
-    return read_with(paths, environ=environ, files=_FILES)
+def read_config(
+    paths: Paths, *, environ: Mapping[str, str] | None = None, strict: bool = False, elsewhere: bool = False
+) -> Reading:
+    """Read a configuration and keep what is wrong in it, too.
+
+    The arguments are those of `load_config`; with `elsewhere` the configuration is for other machines, so that a file
+    that it names and that is not here is a warning.
+    """
+    return read_with(paths, environ=environ, files=_FILES, strict=strict, elsewhere=elsewhere)
 
 
 def _asked(path: str, question: Any) -> Any:

@@ -10,6 +10,7 @@ from dovebeam.pipelines.checking.advice import advice
 from dovebeam.pipelines.checking.names import SeenNames, name_advice
 from dovebeam.pipelines.jobs.drivers import examine_drivers
 from dovebeam.transforms.config import Config
+from dovebeam.transforms.config.loading import Reading
 from dovebeam.transforms.config_files import read_config
 from dovebeam.transforms.drivers import Driver
 from dovebeam.transforms.errors import ConfigProblem
@@ -34,7 +35,7 @@ class Findings:
     warnings: tuple[ConfigProblem, ...]
 
 
-def examine(paths: Sequence[str], *, here: bool) -> Findings:
+def examine(paths: Sequence[str], *, here: bool, strict: bool = False) -> Findings:
     """Checks configuration files as an export would at its launch, and more.
 
     A secret's reference that leads to nothing on this machine is an error at launch, but here a warning: the machine
@@ -43,10 +44,11 @@ def examine(paths: Sequence[str], *, here: bool) -> Findings:
     Args:
         paths: the files, in their order.
         here: whether the job that they are for runs on this machine.
+        strict: whether something of a later Dovecot is an error.
     """
-    reading = read_config(paths)
+    reading = read_config(paths, strict=strict, elsewhere=not here)
     errors = reading.report.problems(fatal=True)
-    config = _usable(reading.config) if errors else reading.config
+    config = _usable(reading) if errors else reading.config
     found = examine_drivers(config, here=here)
     warnings = [*config.warnings, *found.missing, *found.warnings, *([] if errors else advice(config, paths[0]))]
     return Findings(config, found.drivers, (*errors, *_elsewhere(found.errors, errors)), tuple(warnings))
@@ -59,9 +61,10 @@ def with_name_advice(findings: Findings, seen: SeenNames) -> Findings:
     return dataclasses.replace(findings, warnings=(*findings.warnings, *name_advice(findings.config, seen)))
 
 
-def _usable(config: Config) -> Config:
-    """Only what can be looked at further when something is wrong: metrics whose exporter exists and has a format."""
-    exporters = {name for name, exporter in config.exporters.items() if exporter.format}
+def _usable(reading: Reading) -> Config:
+    """Only what can be looked at further when something is wrong: metrics whose exporter has a format and a target."""
+    config = reading.config
+    exporters = {name for name, exporter in config.exporters.items() if exporter.format} - reading.unclear
     metrics = tuple(metric for metric in config.metrics if not metric.exporter or metric.exporter in exporters)
     return dataclasses.replace(config, metrics=metrics)
 

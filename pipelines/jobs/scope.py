@@ -49,6 +49,7 @@ def restrict(config: Config, exporters: Collection[str]) -> PartOfConfig:
     return PartOfConfig(
         exporters=config.exporters,
         warnings=config.warnings,
+        left_out=config.left_out,
         whole=whole_of(config),
         metrics=tuple(
             metric if metric.exporter in exporters else dataclasses.replace(metric, exporter="")

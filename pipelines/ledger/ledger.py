@@ -86,6 +86,7 @@ class Ledger:
         damaged: the files of the input that could not be read whole, sorted.
         complete: whether the job came to its end. Numbers of one that did not are those of what certainly happened.
         nul_bytes: zero bytes that were passed over before lines.
+        left_out: exporters and metrics that were left out since they have something of a later Dovecot.
     """
 
     read: int
@@ -102,6 +103,7 @@ class Ledger:
     counted: int | None = None
     complete: bool = True
     nul_bytes: int = 0
+    left_out: tuple[str, ...] = ()
 
     @property
     def delivered(self) -> int:
@@ -190,6 +192,7 @@ class Ledger:
             "damaged": list(self.damaged),
             "complete": self.complete,
             "nul_bytes": self.nul_bytes,
+            "left_out": list(self.left_out),
             "imbalances": list(self.imbalances()),
         }
 
@@ -207,7 +210,9 @@ def make_ledger(
     """
     named = dict.fromkeys((metric.block_name, metric.exporter) for metric in config.metrics if metric.exporter)
     drivers = {name: exporter.driver for name, exporter in config.exporters.items()}
-    return replace(_ledger(_sums(counters), list(named), drivers, targets), counted=counted)
+    left_out = tuple(f"{each.kind} {each.name}" for each in config.left_out)
+    ledger = _ledger(_sums(counters), list(named), drivers, targets)
+    return replace(ledger, counted=counted, left_out=left_out)
 
 
 def make_archive_ledger(counters: Iterable[tuple[str, int]], name: str, target: str) -> Ledger:

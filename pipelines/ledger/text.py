@@ -61,6 +61,9 @@ def _tables(ledger: Ledger) -> list[Table]:
         Table(("metric", "exporter", "matched"), frozenset({2}), metrics),
         _exporter_table(ledger.exporters),
         Table(("rejected because", ""), frozenset({1}), reasons),
+        Table(
+            ("left out, something of a later Dovecot",), frozenset(), [(printable(name),) for name in ledger.left_out]
+        ),
     ]
 
 

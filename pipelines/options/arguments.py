@@ -95,7 +95,7 @@ def add_job_arguments(parser: argparse.ArgumentParser, input_formats: Sequence[s
 
 
 def add_config_argument(parser: argparse.ArgumentParser) -> None:
-    """Adds `--config`, which may be given several times."""
+    """Adds `--config`, which may be given several times, and how strictly it is read."""
     parser.add_argument(
         "--config",
         metavar="FILE",
@@ -103,6 +103,11 @@ def add_config_argument(parser: argparse.ArgumentParser) -> None:
         default=[],
         type=lambda path: STDIN if path == "-" else path,
         help="Dovecot's configuration, - for standard input; given again, later files override",
+    )
+    parser.add_argument(
+        "--strict",
+        action="store_true",
+        help="refuse a configuration with something of a later Dovecot (default: leave that block out)",
     )
 
 

@@ -34,6 +34,7 @@ class CheckOptions:
         explain: whether to show how often each comparison held.
         max_events: how many events of the input are read at most, None for all.
         names: what files of the input are called, by their paths, if not by these.
+        strict: whether something of a later Dovecot is an error.
     """
 
     config: tuple[str, ...]
@@ -46,6 +47,7 @@ class CheckOptions:
     explain: bool = False
     max_events: int | None = None
     names: tuple[tuple[str, str], ...] = ()
+    strict: bool = False
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -146,4 +148,5 @@ def parse_check(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> Ch
         tuple(known.metric),
         known.explain,
         known.max_events,
+        strict=known.strict,
     )

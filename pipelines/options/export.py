@@ -43,6 +43,7 @@ class ExportOptions:
 
     Attributes:
         config: configuration files, in their order.
+        strict: whether something of a later Dovecot is an error; otherwise its block is left out.
         input: patterns of input files.
         input_format: one of `INPUT_FORMATS`; "rejects" sends what earlier jobs rejected.
         max_attempts: with "rejects", how often anything is tried over all jobs.
@@ -81,6 +82,7 @@ class ExportOptions:
     expected: Mapping[str, Expected] = field(default_factory=dict)
     counted: int | None = None
     names: tuple[tuple[str, str], ...] = ()
+    strict: bool = False
     beam: tuple[str, ...] = ()
 
 

@@ -40,6 +40,7 @@ class StreamOptions:
 
     Attributes:
         config: configuration files, in their order.
+        strict: whether something of a later Dovecot is an error; otherwise its block is left out.
         follow: files, directories and patterns that are followed.
         input_subscription: instead: full name of the Pub/Sub subscription that is read, None for none.
         input_topic: instead: full name of the Pub/Sub topic that is read, None for none.
@@ -67,6 +68,7 @@ class StreamOptions:
     run_id: str = ""
     max_queue_bytes: int = DEFAULT_MAX_QUEUE_BYTES
     debug: bool = False
+    strict: bool = False
     beam: tuple[str, ...] = ()
 
 

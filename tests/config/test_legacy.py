@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from dovebeam.transforms.config.legacy import group_by_lines
+from dovebeam.transforms.filters import parse_filter
 from support.config_text import accepted, messages, reading
 
 GROUP_BY = """group_by cmd_name {
@@ -69,7 +70,22 @@ def test_filter_section(tmp_path: Path) -> None:
     """2.3.11 had filter sections."""
     (message,) = messages(reading(tmp_path, "metric x {\n  filter {\n    user = a*\n  }\n}\n"))
     assert "'filter' is a setting, not a block" in message
+    assert message.endswith("\nwrite instead:\nfilter = user=a*")
+    (message,) = messages(reading(tmp_path, "metric x {\n  filter {\n  }\n}\n"))
     assert 'filter = KEY="VALUE"' in message
+
+
+def test_selectors_of_one_metric(tmp_path: Path) -> None:
+    """All parts together are one line with the values of the file, shown with each of them."""
+    body = (
+        'metric x {\n event_name = a\n filter {\n  user = a b*\n  "x y" = c"d\n  size =\n }\n categories = p q\n}\n'
+        "metric y {\n filter = event=a OR event=b\n source_location = x.c:1\n}\n"
+    )
+    found = messages(reading(tmp_path, body))
+    line = 'filter = event=a AND user="a b*" AND "x y"="c\\"d" AND size="" AND category=p AND category=q'
+    assert [text.rpartition("\n")[2] for text in found[:3]] == [line] * 3
+    assert parse_filter(line.removeprefix("filter = "))
+    assert found[3].endswith("write instead of all of them:\nfilter = (event=a OR event=b) AND source_location=x.c:1")
 
 
 def test_group_by_lines(tmp_path: Path) -> None:

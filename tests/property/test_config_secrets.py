@@ -30,8 +30,9 @@ SEED = int(os.environ.get("DOVEBEAM_SECRET_SEED", "1"))
 def outputs(paths: list[str], patch: pytest.MonkeyPatch, *, launched: bool) -> list[str]:
     """What is said of a configuration apart from the terminal, where `check` and a launch say what they find."""
     reading = read_config(paths)
-    patch.setattr(findings, "read_config", lambda _: reading)  # once is enough
-    found, far = (findings.examine(paths, here=here) for here in (True, False))
+    patch.setattr(findings, "read_config", lambda _, **__: reading)  # once is enough
+    found = findings.examine(paths, here=True)
+    far = findings.examine(paths, here=False) if launched else found
     show_text(found, None, CheckOptions(tuple(paths)))
     error = ConfigError(reading.report.problems(fatal=True))
     if launched:

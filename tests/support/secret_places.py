@@ -86,7 +86,7 @@ def _misspelt(rng: random.Random, key: str) -> str:
         (
             key, key, key, key[:at] + key[at + 1 :], key[:at] + key[at] + key[at:], key.upper(), key.replace("_", "-"),
             key[:at] + rng.choice("aex") + key[at + 1 :], f"{key}s", f'"{key}"', f'"{key}', key.replace("_", " ", 1),
-            key.title(), f"x_{key}", key.replace("_", ""), key[at:], f"// {key}", f"; {key}", f"${key}", f"@{key}",
+            key.title(), f"x_{key}", key.replace("_", ""), f"// {key}", f"; {key}", f"${key}", f"@{key}",
             f"metric/{key}", f"event_exporter/x/{key}",
         )
     )  # fmt: skip

@@ -11,6 +11,7 @@ from dovebeam.transforms.config.conversion import convert
 from dovebeam.transforms.config.disclosure import MASK, shown_header
 from dovebeam.transforms.config.groups import include_group
 from dovebeam.transforms.config.legacy import group_by_lines
+from dovebeam.transforms.config.old_selectors import add_comparison
 from dovebeam.transforms.config.settings import (
     BLOCKS,
     NAME_SETTINGS,
@@ -26,6 +27,7 @@ from dovebeam.transforms.config.types import Kind, ValueTypeError, parse_bool
 from dovebeam.transforms.config.unknown import is_ours, unknown_setting
 from dovebeam.transforms.config.values import ListSyntaxError, Value, reference_names, split_list, value_of
 from dovebeam.transforms.config.variables import VariableSyntaxError, has_variables, parse_expressions
+from dovebeam.transforms.config.wrong_values import report_wrong_value
 
 __all__ = ["assign"]
 
@@ -37,6 +39,8 @@ def assign(state: ParserState, statement: Assignment) -> None:
     context = state.context
     warn_about_swallowed_brace(state, statement)
     heredoc = state.read_heredoc(statement) if statement.kind is ValueKind.HEREDOC else None
+    if context.kind is ContextKind.BROKEN and context.list_of is not None:
+        add_comparison(state, context.list_of[1], statement)
     if context.kind is ContextKind.BROKEN or (statement.kind is ValueKind.HEREDOC and heredoc is None):
         return
     if statement.key.startswith("@") and not statement.key_quoted:
@@ -104,8 +108,21 @@ def _assign_known(
         target = context.parent
     if name in value.names:
         value = _append_to_itself(state, target, setting, value)
+    else:
+        _warn_about_second(state, name, statement)
     checked = _check(state, setting, statement, value)
     target.scalars[name] = Assigned(key, value, checked)
+
+
+def _warn_about_second(state: ParserState, name: str, statement: Assignment) -> None:
+    """Tell a setting that a block has twice; another file, or the block opened again, may well override."""
+    if not state.frames or state.context.kind is ContextKind.CONNECTION:
+        return
+    place = statement.line.place(0)
+    first = state.frames[-1].assigned.setdefault(name, place)
+    if first is not place and first.path == place.path:
+        message = f"'{statement.key}' is set a second time in this block, after line {first.line}; the last one counts"
+        state.report.warning(place, message)
 
 
 def _check(state: ParserState, setting: Setting, statement: Assignment, value: Value) -> bool:
@@ -134,13 +151,7 @@ def _check(state: ParserState, setting: Setting, statement: Assignment, value: V
     try:
         convert(setting, value.text)
     except ValueTypeError as error:
-        shown = f"{key}: {value.without_secret(error.message)}"
-        text = "" if setting.extension else shown
-        message = f"{shown}; {error.advice}"
-        if text:
-            state.error(line, value.place, text, message=message)
-        else:
-            state.report.error(value.place, message)
+        report_wrong_value(state, setting, statement, value, error)
     return True
 
 

@@ -106,7 +106,11 @@ class Context:
         included: groups that this very block includes, in order.
         inherited: blocks of groups that an enclosing block includes and that continue this block.
         list_of: for the block form of a list, the list's full name and the context that it belongs to.
+        told: full names of settings that are missing here because of an error that is told already.
+        left_out: what a later Dovecot has in this block, so that the block is left out; empty if there is nothing.
         excused: a 2.3 selector stands where the filter should be; its own error is enough.
+        old_terms: what selectors of 2.3 in here are as parts of a filter.
+        old_errors: which errors are about those selectors.
         active: for the top level, the blocks for service `stats` once they are known.
     """
 
@@ -122,7 +126,11 @@ class Context:
     included: list[Context] = field(default_factory=list)
     inherited: list[Context] = field(default_factory=list)
     list_of: tuple[str, Context] | None = None
+    told: set[str] = field(default_factory=set)
+    left_out: str = ""
     excused: bool = False
+    old_terms: list[str] = field(default_factory=list)
+    old_errors: list[int] = field(default_factory=list)
     active: list[Context] | None = None
 
     @property

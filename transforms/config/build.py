@@ -6,13 +6,12 @@ Rules from Dovecot's configuration language, sections "Precedence and inheritanc
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from typing import cast
 
 from dovebeam.transforms.config.blocks import Assigned, Context
 from dovebeam.transforms.config.conversion import SettingValue, convert
-from dovebeam.transforms.config.disclosure import MASK
+from dovebeam.transforms.config.disclosure import MASK, shown_key_path
 from dovebeam.transforms.config.files import is_url
 from dovebeam.transforms.config.includes import beside
 from dovebeam.transforms.config.levels import Expander, active_parents, layers_of, lookup, merged_blocks
@@ -29,7 +28,6 @@ from dovebeam.transforms.formats import FORMAT_NAMES, FormatName, TimeFormat
 __all__ = ["EntryBuilder", "build_exporters", "check_targets", "source_place"]
 
 _NOT_EXPANDED = "a %{...} in it can't be expanded; write %%{ for a plain %{"
-_CERTIFICATE_FILE = re.compile(r"/[a-z0-9._\-]{1,40}\.(?:pem|key|crt|cer)\Z")  # and not a key itself
 _FROM_ELSEWHERE = frozenset({ValueKind.FILE, ValueKind.VARIABLE})
 _HTTP_PREFIXES = ("http_client_", "ssl_")
 
@@ -47,6 +45,10 @@ class EntryBuilder:
         self.expander = expander
         self.environ = environ
         self.unexpanded: set[int] = set()
+
+    def is_unknown(self, assigned: Assigned) -> bool:
+        """Whether it could not be found out what an assignment says, which is told already."""
+        return self.expander.failed(assigned) or id(assigned) in self.unexpanded
 
     def entry(self, setting: Setting, contexts: list[Context], block: str) -> SettingEntry:
         """One setting of a block.
@@ -206,9 +208,12 @@ def _is_skipped(setting: Setting, contexts: list[Context], found: Mapping[str, S
     return assigned is not None and assigned[0].value.kind is ValueKind.FILE
 
 
-def check_targets(report: Report, exporter: Exporter, contexts: list[Context]) -> None:
-    """Report a target that would lose every event, of an exporter that a metric uses."""
-    settings = exporter.settings
+def check_targets(entries: EntryBuilder, exporter: Exporter, contexts: list[Context]) -> bool:
+    """Report a target that would lose every event, of an exporter that a metric uses.
+
+    Nothing is said of a target that is missing because of an error that is told already; then the answer is no.
+    """
+    report, settings = entries.report, exporter.settings
     block = contexts[0].place
     name = {
         "file": "event_exporter_file_path",
@@ -216,8 +221,11 @@ def check_targets(report: Report, exporter: Exporter, contexts: list[Context]) -
         "http-post": "event_exporter_http_post_url",
     }.get(exporter.driver)
     if name is None:
-        return
-    found = lookup(layers_of(contexts), name)
+        return True
+    layers = layers_of(contexts)
+    found = lookup(layers, name)
+    if entries.is_unknown(found[0]) if found else any(name in layer.told for layer in layers):
+        return False
     place = found[0].value.place if found else block
     target = settings.text(name)
     short = name.removeprefix("event_exporter_")
@@ -239,6 +247,7 @@ def check_targets(report: Report, exporter: Exporter, contexts: list[Context]) -
     elif not target.startswith("/") and "://" not in target:
         message = f"event_exporter {exporter.name}: {short} is relative; Dovecot takes it from its run directory"
         report.warning(place, message)
+    return True
 
 
 def _check_tls_files(report: Report, exporter: Exporter, contexts: list[Context]) -> None:
@@ -251,8 +260,8 @@ def _check_tls_files(report: Report, exporter: Exporter, contexts: list[Context]
         except (FileNotFoundError, NotADirectoryError) as error:
             found = lookup(layers_of(contexts), setting.name)
             place = found[0].value.place if found else contexts[0].place
-            shown = path if place.is_public or _CERTIFICATE_FILE.search(path) else MASK
+            shown = path if place.is_public else shown_key_path(path)
             text = f"{setting.name}: open({shown}) failed: {error.strerror}"
-            report.error(place, text, dovecot=at_line(place.path, place.line, text), stage=Stage.EXPAND)
+            report.missing(place, text, dovecot=at_line(place.path, place.line, text), stage=Stage.EXPAND)
         except OSError:
             continue

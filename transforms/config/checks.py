@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from dovebeam.transforms.config.blocks import Assigned, Context, ContextKind, name_of
+from dovebeam.transforms.config.checked_texts import filter_problem, format_problem
 from dovebeam.transforms.config.conversion import convert
 from dovebeam.transforms.config.disclosure import MASK, shown_name
 from dovebeam.transforms.config.hints import did_you_mean, near_miss
 from dovebeam.transforms.config.levels import Expander, active_parents, layers_of, lookup
-from dovebeam.transforms.config.places import Place, Report, Stage
+from dovebeam.transforms.config.places import Stage
 from dovebeam.transforms.config.settings import SETTINGS
 from dovebeam.transforms.config.state import ParserState
 from dovebeam.transforms.config.statements import ValueKind
@@ -23,11 +24,9 @@ from dovebeam.transforms.config.values import Value
 from dovebeam.transforms.config.variables import has_variables
 from dovebeam.transforms.errors import FilterSyntaxError
 from dovebeam.transforms.filters import parse_filter
-from dovebeam.transforms.formats import FORMAT_NAMES
 
-__all__ = ["Checker", "filter_problem", "format_problem"]
+__all__ = ["Checker"]
 
-_MAX_SHOWN_CHARS = 200
 _MAX_SHOWN_NAMES = 10
 _MAX_COMPARED_NAMES = 1000
 _AROUND = {
@@ -36,62 +35,6 @@ _AROUND = {
     "metric_group_by": (ContextKind.NAMED, ContextKind.NAMED, "metric"),
     "metric_group_by_method": (ContextKind.NAMED, ContextKind.NAMED, "metric_group_by"),
 }
-
-
-def filter_problem(
-    report: Report, value: Value, text: str, metric: str, *, before: str, public: bool, stage: Stage = Stage.CHECK
-) -> None:
-    """Report what is wrong with a filter, if anything.
-
-    Args:
-        report: gets the problem.
-        value: the filter's assignment, for places.
-        text: the filter with everything expanded.
-        metric: the name of the metric.
-        before: what Dovecot prints before its message.
-        public: whether the expanded text is known to hold no secret.
-        stage: when Dovecot looks at it.
-    """
-    if not text:
-        message = f"metric {metric} {{ filter }} is empty - will not match anything"
-        ours = (
-            f"metric {metric}: the filter is empty and matches nothing; write for example: event=imap_command_finished"
-        )
-        report.error(value.place, ours, dovecot=before + message, stage=stage)
-        return
-    same = text == value.text
-    try:
-        parsed = parse_filter(text)
-    except FilterSyntaxError as error:
-        place = value.place_at(error.offset) if same else value.place
-        reason = error.message.removeprefix("event filter: ")
-        shown = "" if same else f" in: {text[:_MAX_SHOWN_CHARS]}"
-        if not public:
-            shown = "" if same else ", after its variables are replaced"
-        hint = error.hint if public else ""
-        message = f"metric {metric}: filter: {reason}{shown}"
-        report.error(place, message, dovecot=before + error.message, suggestion=hint, stage=stage)
-        return
-    if parsed.unterminated is not None:
-        place = value.place_at(parsed.unterminated) if same else value.place
-        message = f"metric {metric}: filter: this quote is never closed; Dovecot ignores it and all that follows"
-        report.warning(place, message)
-
-
-def format_problem(
-    report: Report, place: Place, text: str, *, before: str, public: bool, stage: Stage = Stage.CHECK
-) -> None:
-    """Report a format that is missing or doesn't exist; the arguments are those of `filter_problem`."""
-    known = ", ".join(FORMAT_NAMES)
-    if not text:
-        message = f"the exporter has no format; add to its block: format = json (or another of {known})"
-        report.error(place, message, dovecot=f"{before}Exporter format name can't be empty", stage=stage)
-    elif text not in FORMAT_NAMES:
-        shown = text if public else MASK
-        message = f"unknown format '{shown}'; there are {known}"
-        suggestion = did_you_mean(near_miss(text, FORMAT_NAMES))
-        dovecot = f"{before}Unknown exporter format '{shown}'"
-        report.error(place, message, dovecot=dovecot, suggestion=suggestion, stage=stage)
 
 
 class Checker:
@@ -136,6 +79,10 @@ class Checker:
             shown = f"{assigned.key}: {MASK if self.expander.hides(assigned) else error.message}"
             message = f"{shown}; {error.advice}"
             dovecot = "" if setting.extension else self.before + shown
+            known = setting.kind is Kind.ENUM and not (setting.extension or self.expander.hides(assigned))
+            if known and (reason := self.state.later.about(text, setting.choices)):
+                self.report.later(place, f"{assigned.key}: '{text}' {reason}", dovecot=dovecot, stage=Stage.EXPAND)
+                return
             self.report.error(place, message, dovecot=dovecot, stage=Stage.EXPAND)
 
     def _check_metrics_in(self, context: Context) -> None:
@@ -210,11 +157,12 @@ class Checker:
             return
         found = lookup(own, "event_exporter_format")
         if found is None:
-            format_problem(self.report, context.place, "", before=self.before, public=True)
+            format_problem(self.report, context.place, "", before=self.before, public=True, later=self.state.later)
         elif not self.expander.failed(found[0]):
             text = self.expander.text(*found)
             public = not self.expander.hides(found[0])
-            format_problem(self.report, found[0].value.place, text, before=self.before, public=public)
+            place, later = found[0].value.place, self.state.later
+            format_problem(self.report, place, text, before=self.before, public=public, later=later)
 
     def _check_filter(self, context: Context) -> None:
         own = layers_of([context], block_only=True)

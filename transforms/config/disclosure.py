@@ -24,6 +24,7 @@ __all__ = [
     "mask_urls",
     "name_chars",
     "shown_header",
+    "shown_key_path",
     "shown_name",
     "shown_url",
     "start_of",
@@ -45,6 +46,7 @@ _PLAIN_URL = re.compile(
     r"([A-Za-z][A-Za-z0-9+.\-]*)://([^/?#@\s]*@)?((?:[A-Za-z0-9.\-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?)(/?)([^@\s]*)"
 )
 
+_KEY_PATH = re.compile(r"/[a-z0-9._\-]{1,40}\.(?:pem|key|crt|cer)\Z")
 _HEADER = re.compile(r"(?i)[a-z]+(?:-[a-z]{1,20}[0-9]{0,3})+|accept|authorization|cookie|date|from|host|origin|via")
 
 _SHORT_NAMES: Final = frozenset(
@@ -101,6 +103,11 @@ def looks_like_setting(source: str, *, free: bool) -> bool:
     """
     name = start_of(source)
     return bool(name) and (not free or is_guarded_name(name))
+
+
+def shown_key_path(path: str) -> str:
+    """The path of a key's file; `***` if it may be the key itself."""
+    return path if _KEY_PATH.search(path) else MASK
 
 
 def start_of(source: str) -> str:

@@ -14,8 +14,10 @@ from typing import Final, NamedTuple
 __all__ = [
     "OLD_SECTIONS",
     "OldSetting",
+    "comparison",
     "group_by_lines",
     "is_public_old_name",
+    "old_service_setting",
     "old_setting",
     "old_top_setting",
     "version_hint",
@@ -33,11 +35,24 @@ _METHOD_ARGUMENTS: Final = {
 
 
 class OldSetting(NamedTuple):
-    """A 2.3 setting: what became of it, and the 2.4 lines."""
+    """A 2.3 setting: what became of it, and the 2.4 lines.
+
+    Attributes:
+        message: what became of it.
+        lines: what to write.
+        terms: of a selector of events, the parts of a filter.
+        successor: full name of the setting that is missing as long as the old one stands there.
+    """
 
     message: str
     lines: str
-    selects_events: bool = False
+    terms: tuple[str, ...] = ()
+    successor: str = ""
+
+
+def comparison(key: str, value: str) -> str:
+    """`key=value` for a filter, in quotes where the language needs them."""
+    return f"{_quote(key)}={_quote(value)}"
 
 
 def old_setting(block: str, key: str, value: str) -> OldSetting | None:
@@ -65,6 +80,16 @@ def is_public_old_name(block: str, key: str) -> bool:
     """Whether this was a setting of such a block in 2.3 that holds no secret."""
     name = key.removeprefix(f"{block}_")
     return (block, name) in _CONVERSIONS and name not in _MAY_HOLD_SECRETS
+
+
+def old_service_setting(block: str, key: str) -> str:
+    """What a setting of 2.3 inside `service NAME { }` is called in 2.4, an empty string if there was none.
+
+    Args:
+        block: `service`, or the listener inside.
+        key: the setting.
+    """
+    return _SERVICE.get((block, key), "")
 
 
 def group_by_lines(value: str) -> str:
@@ -97,6 +122,7 @@ def _transport_args(_value: str) -> OldSetting:
     return OldSetting(
         "'transport_args' of Dovecot 2.3 was only used by http-post, where it is now 'http_post_url'",
         "write instead, with the same URL:\nhttp_post_url = URL",
+        successor="event_exporter_http_post_url",
     )
 
 
@@ -115,11 +141,11 @@ def _format_args(value: str) -> OldSetting:
 def _selector(old: str, new: str, *, words: bool = False) -> Callable[[str], OldSetting]:
     def convert(value: str) -> OldSetting:
         values = value.split() if words else [value]
-        terms = " AND ".join(f"{new}={_quote(v)}" for v in values)
+        terms = tuple(comparison(new, v) for v in values)
         return OldSetting(
             f"'{old}' of Dovecot 2.3 is now a part of 'filter'; several parts are joined with AND",
-            f"write instead:\nfilter = {terms}",
-            selects_events=True,
+            f"write instead:\nfilter = {' AND '.join(terms)}",
+            terms,
         )
 
     return convert
@@ -164,6 +190,14 @@ _TOP: Final[Mapping[str, str]] = MappingProxyType(
         "ssl_client_key": "ssl_client_key_file = /path",
         "ssl_verify_client_cert": "ssl_server_request_client_cert = yes",
         "stats_http_rawlog_dir": "stats_server {\n  http_client_rawlog_dir = /path\n}",
+    }
+)
+
+_SERVICE: Final[Mapping[tuple[str, str], str]] = MappingProxyType(
+    {
+        ("inet_listener", "address"): "listen",
+        ("service", "service_count"): "restart_request_count",
+        ("service", "idle_kill"): "idle_kill_interval",
     }
 )
 

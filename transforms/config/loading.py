@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 
 from dovebeam.transforms.config.build import EntryBuilder, build_exporters, check_targets
-from dovebeam.transforms.config.checks import Checker, format_problem
+from dovebeam.transforms.config.checked_texts import format_problem
+from dovebeam.transforms.config.checks import Checker
 from dovebeam.transforms.config.effects import warn_without_effect
 from dovebeam.transforms.config.files import LOCAL_FILES, ConfigFiles
+from dovebeam.transforms.config.leaving_out import left_out_blocks
 from dovebeam.transforms.config.levels import Expander, active_parents, layers_of, lookup, merged_blocks
 from dovebeam.transforms.config.metrics import build_metrics
 from dovebeam.transforms.config.model import Config, Exporter
@@ -26,11 +28,13 @@ __all__ = ["Reading", "load_config", "read_config"]
 class Reading:
     """A configuration as far as it could be understood, and everything that was found.
 
-    With errors in `report` the configuration has defaults where a value is wrong, and is for looking at only.
+    With errors in `report` the configuration has defaults where a value is wrong, and is for looking at only. `unclear`
+    are exporters whose target is not known because of such an error.
     """
 
     config: Config
     report: Report
+    unclear: frozenset[str] = frozenset()
 
 
 def load_config(
@@ -38,6 +42,7 @@ def load_config(
     *,
     environ: Mapping[str, str] | None = None,
     files: ConfigFiles = LOCAL_FILES,
+    strict: bool = False,
 ) -> Config:
     """Read a Dovecot configuration.
 
@@ -46,12 +51,13 @@ def load_config(
             others need not repeat the versions. Settings that only dovebeam has belong to a later one.
         environ: for `$ENV:` and `%{env:...}`; by default that of this process.
         files: where the files are; by default on this machine.
+        strict: whether something of a later Dovecot is an error. Otherwise its block is left out, with a warning.
 
     Raises:
         ConfigError: with every problem, in the order of the files.
         ValueError: no path at all.
     """
-    reading = read_config(paths, environ=environ, files=files)
+    reading = read_config(paths, environ=environ, files=files, strict=strict)
     if reading.report.errors:
         raise ConfigError(reading.report.problems(fatal=True))
     return reading.config
@@ -62,32 +68,54 @@ def read_config(
     *,
     environ: Mapping[str, str] | None = None,
     files: ConfigFiles = LOCAL_FILES,
+    strict: bool = False,
+    elsewhere: bool = False,
 ) -> Reading:
-    """Read a configuration and keep what is wrong in it, too. The arguments are those of `load_config`."""
+    """Read a configuration and keep what is wrong in it, too.
+
+    The arguments are those of `load_config`; with `elsewhere` the configuration is for other machines, so that a file
+    that it names and that is not here is a warning.
+    """
     several = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
     if not several:
         raise ValueError("no configuration file is given")
     known = os.environ if environ is None else environ
-    report = Report()
+    report = Report(strict=strict, elsewhere=elsewhere)
     state = parse_files([os.fspath(path) for path in several], known, report, files)
     expander = Expander(report, state.main_path, files)
     Checker(state, expander).run()
     entries = EntryBuilder(report, expander, known)
     exporters = build_exporters(state.root, entries)
     metrics = build_metrics(state.root, entries, exporters)
-    used = {metric.exporter for metric in metrics}
+    left_out = left_out_blocks(report, state.later, state.root, exporters, metrics)
+    gone = {(each.kind, each.name) for each in left_out}
+    exporters = {name: each for name, each in exporters.items() if ("event_exporter", name) not in gone}
+    metrics = tuple(each for each in metrics if ("metric", each.block_name) not in gone)
+    unclear = _check_exporters(state, entries, exporters, {metric.exporter for metric in metrics})
+    _check_expanded_formats(state, entries, exporters)
+    return Reading(Config(exporters, metrics, report.problems(fatal=False), left_out), report, unclear)
+
+
+def _check_exporters(
+    state: ParserState, entries: EntryBuilder, exporters: Mapping[str, Exporter], used: Container[str]
+) -> frozenset[str]:
+    """Look at names, targets, and settings without effect; returns the exporters whose target is not known."""
+    unclear = set[str]()
     merged = merged_blocks(active_parents(state.root), "event_exporter")
     for name, exporter in exporters.items():
-        if not name:
-            report.error(
-                merged[name][0].place, "an event_exporter needs a name that is not empty; Dovecot crashes here"
-            )
+        contexts = merged[name]
+        if not name or not exporter.settings.text("event_exporter_name"):
+            found = lookup(layers_of(contexts, block_only=True), "event_exporter_name") if name else None
+            place = found[0].value.place if found else contexts[0].place
+            message = "an event_exporter needs a name that is not empty; Dovecot crashes here"
+            advice = f"remove the setting; the exporter is called {name}" if found else ""
+            state.report.error(place, message, suggestion=advice)
         if name in used:
-            check_targets(report, exporter, merged[name])
+            if not check_targets(entries, exporter, contexts):
+                unclear.add(name)
             if exporter.driver == "http-post":
-                warn_without_effect(report, exporter, merged[name])
-    _check_expanded_formats(state, entries, exporters)
-    return Reading(Config(exporters, metrics, report.problems(fatal=False)), report)
+                warn_without_effect(state.report, exporter, contexts)
+    return frozenset(unclear)
 
 
 def _check_expanded_formats(state: ParserState, entries: EntryBuilder, exporters: Mapping[str, Exporter]) -> None:
@@ -97,11 +125,13 @@ def _check_expanded_formats(state: ParserState, entries: EntryBuilder, exporters
         if not any(has_variables(a.value.text) for layer in own for a in layer.scalars.values()):
             continue
         found = lookup(own, "event_exporter_format")
-        if found and (entries.expander.failed(found[0]) or id(found[0]) in entries.unexpanded):
+        if name not in exporters or (found and entries.is_unknown(found[0])):
             continue
         place = found[0].value.place if found else contexts[0].place
         before = f"event_exporter settings (filter=event_exporter/{name}): Invalid settings: "
         written = exporters[name].settings.written("event_exporter_format")
         public = found is None or not (has_variables(written) or entries.expander.hides(found[0]))
         text = str(exporters[name].settings["event_exporter_format"])
-        format_problem(state.report, place, text, before=before, public=public, stage=Stage.STATS_START)
+        format_problem(
+            state.report, place, text, before=before, public=public, later=state.later, stage=Stage.STATS_START
+        )

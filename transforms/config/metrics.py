@@ -12,7 +12,7 @@ from typing import cast
 
 from dovebeam.transforms.config.blocks import Context
 from dovebeam.transforms.config.build import EntryBuilder, source_place
-from dovebeam.transforms.config.checks import filter_problem
+from dovebeam.transforms.config.checked_texts import filter_problem
 from dovebeam.transforms.config.conversion import convert
 from dovebeam.transforms.config.hints import did_you_mean, near_miss
 from dovebeam.transforms.config.levels import active_parents, layers_of, list_elements, lookup, merged_blocks

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal, NamedTuple, TypeVar
 
 from dovebeam.transforms.config.conversion import SettingValue
-from dovebeam.transforms.config.disclosure import MASK, mask_urls, shown_header, shown_url
+from dovebeam.transforms.config.disclosure import MASK, mask_urls, shown_header, shown_key_path, shown_url
 from dovebeam.transforms.config.settings import SETTINGS
 from dovebeam.transforms.config.types import Kind
 from dovebeam.transforms.errors import ConfigProblem
@@ -20,6 +20,7 @@ __all__ = [
     "DriverName",
     "Exporter",
     "GroupBy",
+    "LeftOut",
     "Method",
     "MethodName",
     "Metric",
@@ -221,6 +222,20 @@ class Metric:
     known_names: tuple[str, ...] = ()
 
 
+class LeftOut(NamedTuple):
+    """A block that is not part of a configuration since it has something of a later Dovecot.
+
+    Attributes:
+        kind: `event_exporter` or `metric`.
+        name: the block's.
+        reason: what it has.
+    """
+
+    kind: str
+    name: str
+    reason: str
+
+
 @dataclass(frozen=True, slots=True)
 class Config:
     """A configuration without errors.
@@ -229,11 +244,13 @@ class Config:
         exporters: by block name, in the order of first opening.
         metrics: in the order in which Dovecot evaluates them.
         warnings: what is probably not meant.
+        left_out: blocks that are not in here since they have something of a later Dovecot.
     """
 
     exporters: Mapping[str, Exporter]
     metrics: tuple[Metric, ...]
     warnings: tuple[ConfigProblem, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
 
     def metrics_of(self, exporter: str) -> tuple[Metric, ...]:
         """The metrics that one exporter writes, in the order in which Dovecot evaluates them."""
@@ -247,7 +264,7 @@ def _shown(name: str, entry: SettingEntry) -> str:
     if setting.secret or entry.hidden:
         return MASK
     if setting.kind is Kind.FILE:  # what was written may be the content of a key
-        return str(entry.value) if setting.is_public or entry.value == entry.written else MASK
+        return str(entry.value) if setting.is_public else shown_key_path(str(entry.value))
     if name.endswith("_url") and not setting.is_public:
         return shown_url(entry.written)
     return mask_urls(entry.written)

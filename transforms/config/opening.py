@@ -8,6 +8,7 @@ from __future__ import annotations
 from dovebeam.transforms.config.blocks import Context, ContextKind, is_list, resolve_key
 from dovebeam.transforms.config.disclosure import shown_name
 from dovebeam.transforms.config.foreign import CONNECTION_BLOCKS
+from dovebeam.transforms.config.old_selectors import note_selector, suggest_filter
 from dovebeam.transforms.config.reader import LogicalLine
 from dovebeam.transforms.config.settings import BLOCKS, METHOD_NAMES, PLAIN_BLOCKS
 from dovebeam.transforms.config.state import MAX_DEPTH, Frame, ParserState
@@ -60,13 +61,17 @@ def _open_known(state: ParserState, context: Context, name: str, statement: Bloc
         made = state.detached(context, ContextKind.LIST, name, "", place)
         made.list_of = (name, context)
         return made
-    suggestion = ""
-    if name == "metric_filter":
-        context.excused = True
-        suggestion = 'Dovecot 2.3 had such a section; write instead: filter = KEY="VALUE" AND KEY="VALUE"'
     text = f"Setting {name} cannot be used as a section"
-    state.error(line, place, text, message=f"'{statement.key}' is a setting, not a block", suggestion=suggestion)
-    return None
+    if name != "metric_filter":
+        state.error(line, place, text, message=f"'{statement.key}' is a setting, not a block")
+        return None
+    suggestion = 'write instead: filter = KEY="VALUE" AND KEY="VALUE"'
+    message = f"'{statement.key}' is a setting, not a block as in Dovecot 2.3"
+    state.error(line, place, text, message=message, suggestion=suggestion)
+    note_selector(state, context)
+    made = state.detached(context, ContextKind.BROKEN, name, "", place)
+    made.list_of = (name, context)
+    return made
 
 
 def _open_named(state: ParserState, context: Context, name: str, statement: BlockStart) -> Context | None:
@@ -146,6 +151,7 @@ def close_block(state: ParserState, line: LogicalLine) -> None:
     context = frame.context
     if not context.is_named("metric"):
         return
+    suggest_filter(state, context)
     given = [context, *context.inherited]
     if context.excused or any("metric_filter" in layer.scalars for layer in given):
         return

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
 from dovebeam.transforms.config.disclosure import MASK, mask_urls, name_chars
@@ -100,11 +100,16 @@ def at_line(path: str, line: int, text: str) -> str:
 
 @dataclass(slots=True)
 class Report:
-    """Collects findings; never raises. Texts are masked here, in one place."""
+    """Collects findings; never raises. Texts are masked here, in one place.
+
+    With `strict`, what is of a later Dovecot is an error; with `elsewhere`, a file that is not on this machine is none.
+    """
 
     errors: list[Finding] = field(default_factory=list)
     warnings: list[Finding] = field(default_factory=list)
     files: dict[str, int] = field(default_factory=dict)
+    strict: bool = False
+    elsewhere: bool = False
     found: int = 0
     dropped_errors: int = 0
     dropped_warnings: int = 0
@@ -138,6 +143,23 @@ class Report:
             self.warnings.append(self._finding(place, message, suggestion, dovecot, stage))
         else:
             self.dropped_warnings += 1
+
+    def later(self, place: Place, message: str, *, dovecot: str = "", stage: Stage = Stage.PARSE) -> None:
+        """Note something that a later Dovecot has, see `later`."""
+        note = self.error if self.strict else self.warning
+        note(place, message, dovecot=dovecot, stage=stage)
+
+    def missing(self, place: Place, message: str, *, dovecot: str = "", stage: Stage = Stage.PARSE) -> None:
+        """Note a file that is not on this machine."""
+        if self.elsewhere:
+            self.warning(place, f"{message} (on this machine)", dovecot=dovecot, stage=stage)
+        else:
+            self.error(place, message, dovecot=dovecot, stage=stage)
+
+    def suggest(self, number: int, suggestion: str) -> None:
+        """Replace the suggestion of an error, by its place in `errors`."""
+        finding = self.errors[number]
+        self.errors[number] = replace(finding, problem=replace(finding.problem, suggestion=mask_urls(suggestion)))
 
     def in_dovecot_order(self) -> Iterator[Finding]:
         """Errors and warnings that Dovecot would notice, in the order in which it would."""

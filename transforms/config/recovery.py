@@ -12,6 +12,7 @@ from dovebeam.transforms.config.settings import BLOCKS, PLAIN_BLOCKS
 from dovebeam.transforms.config.state import ParserState
 from dovebeam.transforms.config.statements import BlockStart, StatementError
 from dovebeam.transforms.config.versions import assume_version
+from dovebeam.transforms.config.wrong_values import COMMENTS, OTHER_COMMENT
 
 __all__ = ["recover"]
 
@@ -42,6 +43,8 @@ def recover(state: ParserState, line: LogicalLine, error: StatementError, previo
         state.error(line, line.place(error.offset), error.message, message=_explain(text, error.message))
     if first:
         assume_version(state)
+    if OTHER_COMMENT.match(text):
+        return ""
     if _ONLY_CLOSING.match(text):
         for _ in range(min(text.count("}"), len(state.frames))):
             close_block(state, line)
@@ -73,6 +76,8 @@ def _open_again(state: ParserState, line: LogicalLine, header: str) -> None:
 
 
 def _explain(text: str, message: str) -> str:
+    if OTHER_COMMENT.match(text):
+        return f"this is not a comment: {COMMENTS}"
     if message == "Garbage after '{'":
         return "nothing may follow '{' in its line; write the contents of the block on lines of their own"
     if message == "Expecting group name":

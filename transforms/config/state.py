@@ -10,6 +10,7 @@ from dovebeam.transforms.config.blocks import Context, ContextKind
 from dovebeam.transforms.config.disclosure import MASK
 from dovebeam.transforms.config.files import ConfigFiles
 from dovebeam.transforms.config.includes import TooLargeError
+from dovebeam.transforms.config.later import Later
 from dovebeam.transforms.config.places import Place, Report, Stage, at_line
 from dovebeam.transforms.config.reader import LogicalLine, LogicalReader, public_marks
 from dovebeam.transforms.config.statements import Assignment, StatementError, ValueKind
@@ -25,10 +26,11 @@ MAX_VALUE_CHARS: Final = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """An open block and the line that opened it this time."""
+    """An open block, the line that opened it this time, and where it has set what since."""
 
     context: Context
     place: Place
+    assigned: dict[str, Place] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -73,6 +75,29 @@ class ParserState:
     def context(self) -> Context:
         """The innermost open block."""
         return self.frames[-1].context if self.frames else self.root
+
+    @property
+    def later(self) -> Later:
+        """How to tell names of a later Dovecot from mistakes."""
+        return Later(self.config_version)
+
+    def report_later(self, context: Context, line: LogicalLine, place: Place, text: str, reason: str) -> None:
+        """Report a name in a block that a later Dovecot has, which leaves the block out.
+
+        Args:
+            context: the block, or one inside.
+            line: the statement.
+            place: where the name is.
+            text: Dovecot's message.
+            reason: what to say.
+        """
+        self.report.later(place, reason, dovecot=at_line(line.path, line.number, text))
+        for layer in context.enclosing():
+            if layer.kind is ContextKind.GROUP or layer.is_named("event_exporter") or layer.is_named("metric"):
+                layer.left_out = layer.left_out or reason
+                return
+            if layer.is_named("metric_group_by"):
+                return  # groups are for statistics
 
     def child(self, parent: Context, kind: ContextKind, key: str, name: str, place: Place) -> Context:
         """The block `key name` inside `parent`, made if it is opened for the first time."""
@@ -179,5 +204,5 @@ def file_text(report: Report, files: ConfigFiles, key: str, value: Value) -> str
         reason = error.strerror if isinstance(error, OSError) else str(error).replace(value.file, shown)
         message = f"{key}: Can't open file {shown}: {reason}"
         place = value.place
-        report.error(place, message, dovecot=at_line(place.path, place.line, message), stage=Stage.EXPAND)
+        report.missing(place, message, dovecot=at_line(place.path, place.line, message), stage=Stage.EXPAND)
         return None

@@ -13,10 +13,12 @@ from dovebeam.transforms.config.blocks import Context, ContextKind, completions,
 from dovebeam.transforms.config.disclosure import MASK, is_name, shown_name
 from dovebeam.transforms.config.foreign import is_other_part
 from dovebeam.transforms.config.hints import did_you_mean, near_miss
-from dovebeam.transforms.config.legacy import OLD_SECTIONS, old_setting, old_top_setting
+from dovebeam.transforms.config.legacy import OLD_SECTIONS, old_service_setting, old_setting, old_top_setting
+from dovebeam.transforms.config.old_selectors import note_selector
 from dovebeam.transforms.config.settings import BLOCKS, PLAIN_BLOCKS, SETTINGS, settings_of
 from dovebeam.transforms.config.state import ParserState
 from dovebeam.transforms.config.statements import Assignment, BlockStart
+from dovebeam.transforms.config.wrong_values import COMMENTS, OTHER_COMMENT
 
 __all__ = ["is_ours", "unknown_block", "unknown_setting"]
 
@@ -43,36 +45,66 @@ def unknown_setting(state: ParserState, context: Context, statement: Assignment,
     text = f"{shown}: Unknown setting: {shown}{_tried_for_setting(context, shown)}"
     known_nowhere = f"unknown setting '{shown}'"
     if context.kind is ContextKind.FOREIGN:
+        _note_old_service_setting(state, context, statement)
+        return ""
+    if OTHER_COMMENT.match(key):
+        state.error(line, place, text, message=f"this is not a comment: {COMMENTS}")
         return ""
     if not is_ours(context):
-        old = old_top_setting(key)
-        meant = _meant(state, key, SETTINGS) if key.startswith(_OUR_PREFIXES) or not is_other_part(key) else ""
-        if old:
-            state.error(line, place, text, message=old.message, suggestion=old.lines)
-        elif _block_of(key) and not is_other_part(key):
-            block = _block_of(key)
-            suggestion = f"write it inside a block: {block} NAME {{, or outside as {block}_{key}"
-            state.error(line, place, text, message=f"'{key}' stands outside any {block} block", suggestion=suggestion)
-        elif meant or key.startswith(_OUR_PREFIXES):
-            state.error(line, place, text, message=known_nowhere, suggestion=did_you_mean(meant))
-        elif not is_other_part(key):
-            state.note(
-                line, place, text, message=f"{known_nowhere}; Dovecot would refuse it, event export doesn't need it"
-            )
-        return meant
+        return _unknown_outside(state, context, statement, text, shown)
     old = old_setting(context.key, key, value)
     if old:
-        context.excused = context.excused or old.selects_events
+        context.told.add(old.successor)
         state.error(line, place, text, message=old.message, suggestion=old.lines)
+        if old.terms:
+            note_selector(state, context, old.terms)
         return ""
     meant = _meant(state, key, _setting_names(context))
     if not meant and is_other_part(key):
         state.report.warning(place, f"'{shown}' has no effect inside {context.key}")
         return ""
+    if not meant and (reason := state.later.about(key, _setting_names(context))):
+        state.report_later(context, line, place, text, f"'{key}' {reason}")
+        return ""
     where = f" in {context.key} {context.name}".rstrip()
     suggestion = did_you_mean(meant) or _shorter_than_ours(context, key)
     state.error(line, place, text, message=known_nowhere + where, suggestion=suggestion)
     return next((n for n in completions(context, meant) if n in SETTINGS or n in BLOCKS), "") if meant else ""
+
+
+def _unknown_outside(state: ParserState, context: Context, statement: Assignment, text: str, shown: str) -> str:
+    """The part of `unknown_setting` for what stands outside of our blocks."""
+    line, key = statement.line, statement.key
+    place = line.place(1 if statement.key_quoted else 0)
+    known_nowhere = f"unknown setting '{shown}'"
+    old = old_top_setting(key)
+    meant = _meant(state, key, SETTINGS) if key.startswith(_OUR_PREFIXES) or not is_other_part(key) else ""
+    if old:
+        state.error(line, place, text, message=old.message, suggestion=old.lines)
+    elif _block_of(key) and not is_other_part(key):
+        block = _block_of(key)
+        suggestion = f"write it inside a block: {block} NAME {{, or outside as {block}_{key}"
+        state.error(line, place, text, message=f"'{key}' stands outside any {block} block", suggestion=suggestion)
+    elif key.startswith(_OUR_PREFIXES) and (reason := state.later.about(key, SETTINGS)):
+        state.report_later(context, line, place, text, f"'{key}' {reason}; it has no effect")
+    elif meant or key.startswith(_OUR_PREFIXES):
+        state.error(line, place, text, message=known_nowhere, suggestion=did_you_mean(meant))
+    elif not is_other_part(key):
+        state.note(line, place, text, message=f"{known_nowhere}; Dovecot would refuse it, event export doesn't need it")
+    return meant
+
+
+def _note_old_service_setting(state: ParserState, context: Context, statement: Assignment) -> None:
+    """Tell 2.3's names in `service stats`, without which nothing is exported; other services are not looked at."""
+    line, key = statement.line, statement.key
+    new = old_service_setting(context.key, key)
+    if not new or not any((layer.key, layer.name) == ("service", "stats") for layer in context.enclosing()):
+        return
+    tried = f"{context.key}_{key}" + (f" or {context.key}_{context.name}_{key}" if context.name else "")
+    text = f"{key}: Unknown setting: {key} ({tried} not found either.)"
+    state.note(
+        line, line.place(0), text, message=f"'{key}' of Dovecot 2.3 is now '{new}'; Dovecot does not start with it"
+    )
 
 
 def unknown_block(state: ParserState, context: Context, statement: BlockStart) -> str | None:
@@ -88,6 +120,9 @@ def unknown_block(state: ParserState, context: Context, statement: BlockStart) -
     text = f"Unknown section name: {shown}{_tried_for_block(context, shown)}"
     if context.kind is ContextKind.FOREIGN:
         return None
+    if OTHER_COMMENT.match(key):
+        state.error(line, place, text, message=f"this is not a comment: {COMMENTS}")
+        return ""
     if not is_ours(context):
         meant = _meant(state, key, (*BLOCKS, *PLAIN_BLOCKS))
         if key in OLD_SECTIONS:
@@ -110,6 +145,9 @@ def unknown_block(state: ParserState, context: Context, statement: BlockStart) -
     if not meant and is_other_part(key):
         state.report.warning(place, f"a '{shown}' block has no effect inside {context.key}")
         return None
+    if not meant and (reason := state.later.about(key, _block_names(context))):
+        state.report_later(context, line, place, text, f"the block '{key}' {reason}")
+        return ""
     where = f" in {context.key} {context.name}".rstrip()
     state.error(line, place, text, message=f"unknown block '{shown}'{where}", suggestion=did_you_mean(meant))
     return next((n for n in completions(context, meant) if n in BLOCKS or n in SETTINGS or n in PLAIN_BLOCKS), "")

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from dovebeam.transforms.config.builtin import SUPPORTED_VERSIONS
 from dovebeam.transforms.config.includes import TooLargeError
+from dovebeam.transforms.config.later import is_newer
 from dovebeam.transforms.config.legacy import version_hint
-from dovebeam.transforms.config.places import Place, Stage
+from dovebeam.transforms.config.places import Place, Stage, at_line
 from dovebeam.transforms.config.state import ParserState
 from dovebeam.transforms.config.statements import Assignment, Statement
 
@@ -61,7 +62,15 @@ def set_version(state: ParserState, statement: Assignment) -> None:
         state.storage_version_set = True
         return
     line = statement.line
-    if value.text not in SUPPORTED_VERSIONS:
+    if is_newer(value.text) and state.config_version in {"", value.text}:
+        text = f"Invalid {_VERSION}: Currently supported versions are: {' '.join(SUPPORTED_VERSIONS)}"
+        message = (
+            f"Dovecot {value.text} is newer than this dovebeam, which knows {SUPPORTED_VERSIONS[-2]}; "
+            "what it does not know is left out and told"
+        )
+        number = state.reader.number
+        state.report.later(value.place, message, dovecot=at_line(line.path, number, text))
+    elif value.text not in SUPPORTED_VERSIONS:
         versions = " ".join(SUPPORTED_VERSIONS)
         text = f"Invalid {_VERSION}: Currently supported versions are: {versions}"
         state.error(line, value.place, text, message=f"unknown version '{value.text}'; supported are: {versions}")
