@@ -76,7 +76,9 @@ class _DecodeFn(beam.DoFn):
             yield self._rejected(given, error)
             return
         is_json = self._format == "json" or (self._format == "auto" and lines.lstrip().startswith(b"{"))
-        decoded = (decode_json_block if is_json else decode_tab_block)(lines, max_bytes=self._max_line_bytes)
+        decoded = (decode_json_block if is_json else decode_tab_block)(
+            lines, max_bytes=self._max_line_bytes, mixed=self._format == "auto"
+        )
         counting.add("read", len(decoded.events) + len(decoded.bad_lines))
         yield from decoded.events
         for bad in decoded.bad_lines:

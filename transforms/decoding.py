@@ -72,7 +72,7 @@ def decode_block(block: Block, max_line_bytes: int = DEFAULT_MAX_LINE_BYTES) -> 
     if block.format == "rejects":  # rejects of rejects would hide the events deeper each time
         raise ValueError("blocks of rejects are for ResendRejects")
     decode_lines = decode_tab_block if block.format == "tab-text" else decode_json_block
-    decoded = decode_lines(block.data, max_bytes=max_line_bytes)
+    decoded = decode_lines(block.data, max_bytes=max_line_bytes, mixed=not block.only_format)
     rejects = _rejects_of_messages(block, decoded) if block.messages else _rejects_of_lines(block, decoded)
     return BlockEvents(decoded, rejects, lambda: block.places(decoded.offsets()))
 

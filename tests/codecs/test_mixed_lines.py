@@ -25,3 +25,13 @@ def test_each_line_is_read_as_what_it_is(decode: Callable[[bytes], DecodedBlock]
     assert decoded.events == [(decode_json if line[:1] == b"{" else decode_tab)(line) for line in lines]
     starts = [sum(len(line) + 1 for line in lines[:index]) for index in range(len(lines))]
     assert list(decoded.offsets()) == starts
+
+
+@pytest.mark.parametrize(
+    ("decode", "other"), [(decode_json_block, TAB), (decode_tab_block, JSON)], ids=["json", "tab-text"]
+)
+def test_a_format_that_was_named_is_the_only_one(decode: Callable[..., DecodedBlock], other: list[bytes]) -> None:
+    """Lines of the other format are bad lines then."""
+    decoded = decode(b"".join(line + b"\n" for line in other), mixed=False)
+    assert len(decoded.bad_lines) == len(other)
+    assert decoded.events == []

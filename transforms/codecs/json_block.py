@@ -16,15 +16,15 @@ from dovebeam.transforms.event import Event
 __all__ = ["decode_json_block", "object_borders", "with_line_feeds"]
 
 
-def decode_json_block(block: bytes, *, max_bytes: int = DEFAULT_MAX_LINE_BYTES) -> DecodedBlock:
+def decode_json_block(block: bytes, *, max_bytes: int = DEFAULT_MAX_LINE_BYTES, mixed: bool = True) -> DecodedBlock:
     """The events of whole lines (LF or CRLF, the last end may be missing), faster than one by one.
 
     Blank lines hold no event and are passed over. Every other line is in `events` or in `bad_lines`. Lines of tab-text
-    among them are read as tab-text: a spool has what several of Dovecot's exporters sent.
+    among them are read as tab-text, unless `mixed` is false: a spool has what several of Dovecot's exporters sent.
     """
 
     def decode(line: bytes) -> Event:
-        return (decode_tab if line.startswith(TAB_PARTS) else decode_json)(line, max_bytes=max_bytes)
+        return (decode_tab if mixed and line.startswith(TAB_PARTS) else decode_json)(line, max_bytes=max_bytes)
 
     text = with_line_feeds(block)
     borders = object_borders(text) if len(text) <= max_bytes else None

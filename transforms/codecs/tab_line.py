@@ -55,14 +55,15 @@ def decode_tab(line: bytes, *, max_bytes: int = DEFAULT_MAX_LINE_BYTES, catalogu
         raise with_tab_cause(error, line) from None
 
 
-def decode_tab_block(block: bytes, *, max_bytes: int = DEFAULT_MAX_LINE_BYTES) -> DecodedBlock:
+def decode_tab_block(block: bytes, *, max_bytes: int = DEFAULT_MAX_LINE_BYTES, mixed: bool = True) -> DecodedBlock:
     """The events of whole lines (LF or CRLF, the last end may be missing); blank lines are passed over.
 
-    Lines of JSON among them are read as JSON: a spool has what several of Dovecot's exporters sent.
+    Lines of JSON among them are read as JSON, unless `mixed` is false: a spool has what several of Dovecot's exporters
+    sent.
     """
 
     def decode(line: bytes) -> Event:
-        return (decode_json if line.startswith(b"{") else decode_tab)(line, max_bytes=max_bytes)
+        return (decode_json if mixed and line.startswith(b"{") else decode_tab)(line, max_bytes=max_bytes)
 
     return decode_one_by_one(block, decode)
 

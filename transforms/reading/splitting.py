@@ -184,4 +184,4 @@ class ReadFn(beam.DoFn, RestrictionProvider):
     ) -> Iterator[Block]:
         cell_bytes = self._settings.block_bytes
         for lines in read_lines(reader, cell_bytes=cell_bytes, claim=claim, uri=file.uri, size=size):
-            yield block_of(lines, file.uri, file.format)
+            yield block_of(lines, file.uri, file.format, only_format=self._settings.input_format != "auto")

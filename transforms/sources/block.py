@@ -40,6 +40,8 @@ class Block(msgspec.Struct, frozen=True, array_like=True, gc=False):
         messages: what `data` is made of if it came from a topic: the payloads of these messages, each with a LF behind
             it. Either all hold something or none does.
         nuls: how many zero bytes were passed over before `data`; where nothing follows them, `data` is a line's end.
+        only_format: whether the format was named by a person, so that a line of another one is a reject; else each line
+            of text is read as what it is.
     """
 
     uri: str
@@ -52,6 +54,7 @@ class Block(msgspec.Struct, frozen=True, array_like=True, gc=False):
     messages: tuple[MessageOrigin, ...] = ()
     damage: str = ""
     nuls: int = 0
+    only_format: bool = False
     first_record: int = 0
     inner_offset: int = 0
 

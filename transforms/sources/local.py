@@ -48,19 +48,15 @@ def read_local_blocks(path: str, input_format: InputFormat, max_line_bytes: int,
             if input_format == "auto":
                 format_ = detect_format(head) or "json"
             stream.seek(0)
-            yield from _blocks(stream, compression, format_, max_line_bytes)
+            content = decompress(stream, compression)
+            if format_ == "avro":
+                yield from read_avro_blocks(content)
+                return
+            reader = LineReader(content, 0, max_line_bytes)
+            for lines in read_lines(reader, cell_bytes=DEFAULT_BLOCK_BYTES, claim=lambda _cell: True, uri=stream.uri):
+                yield block_of(lines, stream.uri, format_, only_format=input_format != "auto")
     except DamagedError as error:
         yield block_of_damage(error, file.uri, format_)
-
-
-def _blocks(stream: FileStream, compression: Compression, format_: Format, max_line_bytes: int) -> Iterator[Block]:
-    content = decompress(stream, compression)
-    if format_ == "avro":
-        yield from read_avro_blocks(content)
-        return
-    reader = LineReader(content, 0, max_line_bytes)
-    for lines in read_lines(reader, cell_bytes=DEFAULT_BLOCK_BYTES, claim=lambda _cell: True, uri=stream.uri):
-        yield block_of(lines, stream.uri, format_)
 
 
 def inspect(stream: FileStream) -> tuple[Compression, bytes]:

@@ -31,8 +31,8 @@ class Lines(NamedTuple):
     torn: bool = False
 
 
-def block_of(lines: Lines, uri: str, format_: Format) -> Block:
-    """The block of a piece.
+def block_of(lines: Lines, uri: str, format_: Format, *, only_format: bool = False) -> Block:
+    """The block of a piece; see `Block` for its format.
 
     Whether a torn line of JSON is whole is seen when it is decoded; one of tab-text would pass as a smaller event.
     """
@@ -46,6 +46,7 @@ def block_of(lines: Lines, uri: str, format_: Format) -> Block:
         records=int(torn),
         damage=TORN if torn else "",
         nuls=lines.nuls,
+        only_format=only_format,
     )
 
 

@@ -144,7 +144,7 @@ class Tail:
         if status.st_size < stop or not record.is_still(self._fd, status.st_size):
             raise ReplacedError
         uri = f"{record.first_path}#{record.mark}"
-        block = block_of(piece, uri, record.format or "json")
+        block = block_of(piece, uri, record.format or "json", only_format=self._format != "auto")
         record.advance(b"" if piece.overlong_bytes else piece.data, stop)
         self._searched = stop
         return block
