@@ -64,7 +64,7 @@ class Filter:
 
     @cached_property
     def verdict(self) -> Verdict:
-        """What is certain before any event is seen: whether it can match, whether it can fail, and why not."""
+        """Certainties before any event is seen, such as that the filter can never match."""
         if self.root is None:
             return Verdict(can_match=False, can_fail=True, never_true=(), contradictions=())
         return judge(self.root)
