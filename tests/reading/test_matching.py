@@ -51,6 +51,7 @@ def test_a_file_of_many_names_is_read_once(tmp_path: Path, caplog: pytest.LogCap
     patterns = [str(tmp_path / "link"), f"{tmp_path}/z/./events", str(file), str(tmp_path / "again" / "*")]
     assert match_files(patterns, tell=True) == [FoundFile(str(file), 5)]
     assert f"{tmp_path}/link is the same file as {file}, and is read once" in caplog.messages
+    assert f"{file} is another spelling of {tmp_path}/z/./events, and is read once" in caplog.messages
     assert [file.uri for file in match_files([str(tmp_path / "link")])] == [str(tmp_path / "link")]
 
 

@@ -52,7 +52,7 @@ def match_files(
     sizes: dict[str, int] = {}
     unmatched = []
     unreadable: list[SourceError] = []
-    for pattern in dict.fromkeys(map(absolute_pattern, patterns)):
+    for pattern in _distinct_patterns(patterns, tell=tell):
         files = _match(pattern, None if is_local(pattern) else limit)
         if not files:
             unmatched.append(pattern)
@@ -79,6 +79,16 @@ def match_files(
         if tell:
             _logger.warning("%s is the same file as %s, and is read once", path, kept)
     return [found_file(path, sizes[path], names.get(path, "")) for path in sorted(sizes)]
+
+
+def _distinct_patterns(patterns: Iterable[str], *, tell: bool) -> list[str]:
+    """The patterns in absolute form, each once."""
+    spellings: dict[str, str] = {}
+    for given in patterns:
+        kept = spellings.setdefault(absolute_pattern(given), given)
+        if tell and kept != given:
+            _logger.warning("%s is another spelling of %s, and is read once", given, kept)
+    return list(spellings)
 
 
 def _match(pattern: str, limit: int | None) -> list[FileMetadata]:
