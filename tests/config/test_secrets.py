@@ -67,6 +67,43 @@ def test_problems_show_no_secrets(tmp_path: Path, lines: str) -> None:
     assert SECRET not in "\n".join(shown)
 
 
+@pytest.mark.parametrize(
+    ("exporter", "inner"),
+    [
+        (f"rname = {SECRET}", ""),
+        (f"nmae = {SECRET}", f"nmae = {SECRET}"),
+        (f"event_exporter_rname = {SECRET}", f"metric_rname = {SECRET}"),
+        (f"name = $SET:my_secret\n}}\nmy_secret = {SECRET}\nservice x {{", ""),
+        ("name = $ENV:SECRET", "name = $ENV:SECRET"),
+        ("name = <secret", ""),
+        ("", f"rname = {SECRET}\n exporter_include = nosuch\n exporter = y"),
+        ("", f"filtr = user={SECRET} AND"),
+        ("", f"feilds = {SECRET}"),
+        ("", f"exportr = {SECRET}"),
+        ("", f"descripton = {SECRET}"),
+        ("", f"group_by a {{\n  method linear {{\n   mim = {SECRET}\n  }}\n }}"),
+    ],
+)
+def test_misspelt_names_are_not_repeated(tmp_path: Path, exporter: str, inner: str) -> None:
+    """Neither where blocks are called by their names, nor by anything else that shows what a setting says."""
+    rest = METRIC.removesuffix("}\n") if "filtr" not in inner else "metric a {\n exporter = x\n"
+    body = f"event_exporter x {{\n format = json\n {exporter}\n}}\n{rest} {inner}\n}}\n"
+    found = reading(tmp_path, body, files={"secret": SECRET}, environ={"SECRET": SECRET})
+    errors = messages(found) + [f.problem.dovecot for f in found.report.errors]
+    assert errors
+    assert SECRET not in "\n".join([*errors, *warnings(found)])
+    if "name = $" not in inner:
+        assert SECRET not in repr(found.config.metrics)
+
+
+@pytest.mark.parametrize("line", [f"nmae = {SECRET}", "filtr = event=x", "exportr = nosuch", "feilds = a b"])
+def test_one_error_for_a_misspelt_setting(tmp_path: Path, line: str) -> None:
+    """Nothing else is said because a metric lacks what a misspelt setting was to say."""
+    body = METRIC.replace(" filter = a=b\n", "" if "filtr" in line else " filter = a=b\n")
+    (only,) = messages(reading(tmp_path, f"event_exporter x {{\n format = json\n}}\n{body[:-2]} {line}\n}}\n"))
+    assert "unknown setting" in only
+
+
 def test_representations_show_no_secrets(tmp_path: Path) -> None:
     """Neither the model nor its settings."""
     body = (

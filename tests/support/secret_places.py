@@ -28,6 +28,7 @@ _FOREIGN_KEYS = (
     "doveadm_password", "name", "format",
 )  # fmt: skip
 _GUARDED = [name for name, row in SETTINGS.items() if not row.is_public and name != "event_exporter_http_post_headers"]
+_REPEATED = ("name", "exporter", "filter", "fields", "description", "exporter_include", "known_names")
 _PUBLIC = ("driver = log", "file_path = /x/y", "format = json", "time_format = unix", "log_rate_limit = 5")
 _GLUED = ("file_path = /x", "driver = log", "format = json", "unix_path = /s", "http_client_user_agent = me")
 
@@ -44,7 +45,8 @@ def place_secret(rng: random.Random) -> Placed:
     """A configuration with a secret in a random place of it."""
     secret = _secret(rng)
     written = _written(rng, secret)
-    lines = rng.choice((_in_exporter, _in_headers, _in_foreign, _glued, _outside))(rng, written)
+    ways = (_in_exporter, _in_headers, _in_foreign, _glued, _outside, _for_another)
+    lines = rng.choice(ways)(rng, written)
     files = {"secret": secret, "x.conf": lines}
     if rng.random() < 0.15:
         files["part.conf"], files["x.conf"] = lines, f"{_VERSIONS}{_METRIC}!include part.conf\n"
@@ -118,6 +120,25 @@ def _in_exporter(rng: random.Random, value: str) -> str:
     )
     closing = "}" if rng.random() < 0.95 else ""
     return opening + "".join(f"\n  {line}" for line in lines) + f"\n{closing}\n"
+
+
+def _for_another(rng: random.Random, value: str) -> str:
+    """In a setting whose name is nearly that of one whose value many texts repeat."""
+    key = rng.choice(_REPEATED)
+    at = rng.randrange(1, len(key))
+    wrong = rng.choice(
+        (f"r{key}", f"{key}e", key[:at] + key[at - 1 :], f"{key[:at]}x{key[at:]}", f"{key[:at]}-{key[at:]}")
+    )
+    line = f"{wrong}{rng.choice((' = ', '=', ' =  '))}{value}"
+    if rng.random() < 0.3:
+        return f"event_exporter x {{\n  format = json\n  {line.replace(wrong, 'rname')}\n}}\n"
+    body = rng.choice(
+        ("filter = event=x\n  exporter = x", "exporter = x", "filter = event=x\n  exporter = y", "filter = ((")
+    )
+    inner = (
+        f"  {line}\n" if rng.random() < 0.8 else f"  group_by a {{\n    method linear {{\n      {line}\n    }}\n  }}\n"
+    )
+    return f"event_exporter x {{\n  format = json\n}}\nmetric n {{\n  {body}\n{inner}}}\n"
 
 
 def _in_headers(rng: random.Random, value: str) -> str:

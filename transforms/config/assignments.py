@@ -31,6 +31,9 @@ from dovebeam.transforms.config.wrong_values import report_wrong_value
 
 __all__ = ["assign"]
 
+_REPEATED = frozenset({"event_exporter_name", *(name for name in SETTINGS if name.startswith("metric_"))})
+"""Settings whose values many texts repeat, such as the name of a metric in messages and tables."""
+
 _HEREDOC_KINDS = frozenset({Kind.STRING, Kind.FILE, Kind.NAME})
 
 
@@ -66,7 +69,9 @@ def assign(state: ParserState, statement: Assignment) -> None:
         return
     value = heredoc or state.read_value(statement, ours=is_ours(context))
     meant = unknown_setting(state, context, statement, value.text if value else "")
-    if meant and value:
+    if meant in _REPEATED:  # what a misspelt setting says may be a secret
+        context.told.add(meant)
+    elif meant and value:
         _assign_known(state, context, meant, statement, heredoc)
     elif value:
         context.scalars[statement.key] = Assigned(statement.key, value)

@@ -10,8 +10,10 @@ import enum
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from dovebeam.transforms.config.disclosure import MASK
 from dovebeam.transforms.config.places import Place
 from dovebeam.transforms.config.settings import BLOCKS, NAME_SETTINGS, PLAIN_BLOCKS, SETTINGS
+from dovebeam.transforms.config.statements import ValueKind
 from dovebeam.transforms.config.types import Kind
 from dovebeam.transforms.config.values import Value
 
@@ -194,11 +196,13 @@ def resolve_key(context: Context, key: str) -> str:
 
 
 def name_of(context: Context) -> str:
-    """The effective name of a named block, which a setting in it may override."""
+    """The effective name of a named block, which a setting in it may override; `***` if that may be a secret."""
     setting = NAME_SETTINGS[context.key]
     for layer in (context, *reversed(context.groups)):
         if setting in layer.scalars:
-            return layer.scalars[setting].value.text
+            value = layer.scalars[setting].value
+            written = value.is_public and not value.names and value.kind is not ValueKind.FILE
+            return value.text if written else MASK
     return context.name
 
 

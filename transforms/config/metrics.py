@@ -48,13 +48,14 @@ def _metric(
     }
     settings = Settings(found)
     name, exporter = settings.text("metric_name"), settings.text("metric_exporter")
-    parsed, filter_text = _filter(name, contexts, entries, block)
+    shown = settings.shown("metric_name")
+    parsed, filter_text = _filter(shown, contexts, entries, block)
     if not name:
         message = "a metric needs a name that is not empty"
         entries.report.error(place, message, dovecot="Metric name can't be empty", stage=Stage.STATS_START)
     if exporter in exporters:
-        _check_exporter_name(name, exporters[exporter], place, entries)
-    include = _include(name, contexts, entries, exported=bool(exporter))
+        _check_exporter_name(shown, exporters[exporter], place, entries)
+    include = _include(shown, contexts, entries, exported=bool(exporter))
     return Metric(
         name=name,
         block_name=block_name,
@@ -98,9 +99,9 @@ def _filter(name: str, contexts: list[Context], entries: EntryBuilder, block: st
 
 def _check_exporter_name(metric: str, exporter: Exporter, place: Place, entries: EntryBuilder) -> None:
     """Dovecot looks for the exporter by its block's name while reading, and by its name setting at run time."""
-    actual = exporter.settings.text("event_exporter_name")
-    if actual == exporter.name:
+    if exporter.settings.text("event_exporter_name") == exporter.name:
         return
+    actual = exporter.settings.shown("event_exporter_name")
     text = f"metric {metric} refers to nonexistent exporter '{exporter.name}'"
     message = (
         f"metric {metric}: the block event_exporter {exporter.name} calls itself '{actual}', "

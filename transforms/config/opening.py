@@ -153,7 +153,7 @@ def close_block(state: ParserState, line: LogicalLine) -> None:
         return
     suggest_filter(state, context)
     given = [context, *context.inherited]
-    if context.excused or any("metric_filter" in layer.scalars for layer in given):
+    if context.excused or any("metric_filter" in layer.scalars or "metric_filter" in layer.told for layer in given):
         return
     text = "Named filter metric is required to have metric_filter setting, but it is missing"
     message = f"metric {context.name} has no filter; add for example: filter = event=imap_command_finished"
