@@ -113,7 +113,7 @@ def run_archive(options: ArchiveOptions) -> int:
         UsageError: options that fit neither Beam nor each other.
     """
     from dovebeam.pipelines.jobs.readable_input import readable_input  # noqa: PLC0415
-    from dovebeam.pipelines.ledger.closing import close_started, report_failure  # noqa: PLC0415
+    from dovebeam.pipelines.ledger.closing import UNNAMED_FILES, close_started, report_failure  # noqa: PLC0415
     from dovebeam.pipelines.ledger.ledger import make_archive_ledger  # noqa: PLC0415
     from dovebeam.pipelines.options.beam import make_beam_options, runs_here  # noqa: PLC0415  loads Beam
     from dovebeam.pipelines.running.launch import launch_far, launch_here  # noqa: PLC0415
@@ -130,7 +130,7 @@ def run_archive(options: ArchiveOptions) -> int:
         return make_archive_ledger(counters, ARCHIVE, options.output)
 
     def failed(error: Exception) -> int:
-        return report_failure(error, Config({}, ()), debug=options.debug, is_archive=True)
+        return report_failure(error, Config({}, ()), debug=options.debug, left=UNNAMED_FILES)
 
     beam_options = make_beam_options(options.beam)
     here = runs_here(beam_options)

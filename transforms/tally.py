@@ -33,6 +33,10 @@ class Tally:
             self._kept[name] = self._kept.get(name, 0) + count
         self._in_hand = None
 
+    def kept(self) -> dict[str, int]:
+        """What acknowledged bundles counted since the last call of `take`; another thread may count meanwhile."""
+        return dict(self._kept)
+
     def take(self) -> dict[str, int]:
         """What acknowledged bundles counted since the last call."""
         kept, self._kept = self._kept, {}

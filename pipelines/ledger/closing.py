@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from dovebeam.pipelines.ledger.ledger import Ledger
 from dovebeam.pipelines.ledger.messages import damage_text, rejects_text
@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from apache_beam.runners.runner import PipelineResult
 
 __all__ = [
+    "UNNAMED_FILES",
     "ClosingOptions",
+    "account_as_json",
     "close_job",
     "close_started",
     "close_unfinished",
@@ -36,6 +38,10 @@ __all__ = [
     "report_failure",
     "write_account",
 ]
+
+
+UNNAMED_FILES: Final = "Files that were not complete have no name yet and are not there; running again writes them."
+"""What a job that was stopped says of files that get their names when they are complete."""
 
 
 class ClosingOptions(Protocol):
@@ -139,11 +145,15 @@ def close_unfinished(ledger: Ledger, options: ClosingOptions, *, show: bool) -> 
         write_account(options.ledger, ledger.as_dict())
 
 
+def account_as_json(account: Mapping[str, Any]) -> bytes:
+    """The file of a ledger; names that are not UTF-8 are escaped."""
+    return json.dumps(account, indent=2, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
+
+
 def write_account(path: str, account: Mapping[str, Any]) -> bool:
     """Writes what was already shown to a file as JSON; says so if it cannot be written, and returns whether it was."""
     try:
-        text = json.dumps(account, indent=2, ensure_ascii=False)
-        content = text.encode("utf-8", "backslashreplace") + b"\n"
+        content = account_as_json(account)
         if path == STDOUT:
             write_to_stdout(content)
         else:
@@ -157,21 +167,21 @@ def write_account(path: str, account: Mapping[str, Any]) -> bool:
     return True
 
 
-def report_failure(error: Exception, config: Config, *, debug: bool, is_archive: bool = False) -> int:
+def report_failure(error: Exception, config: Config, *, debug: bool, left: str = "") -> int:
     """Says why a job ended, and returns the exit code for that.
 
     Args:
         error: what the launch raised.
         config: of the job; an exporter that failed is named with its place.
         debug: whether to show the traceback.
-        is_archive: whether it wrote an archive, whose files are there when all of them are complete.
+        left: what the job has left if a signal stopped it, and what the next run does; by default as of an export.
     """
     if isinstance(error, InterruptedJobError):
         done, how = error.totals, "in the middle of a batch" if error.torn else "between two batches"
         least = "at least " if error.torn else ""
         say(
             f"stopped {how}: {done.events:,} events were read, {least}{done.delivered:,} payloads delivered and "
-            f"{least}{done.rejected:,} rejected. {_what_there_is(config, is_archive=is_archive)}"
+            f"{least}{done.rejected:,} rejected. {left or _left_by_export(config)}"
         )
         return error.exit_code
     if debug:
@@ -182,17 +192,17 @@ def report_failure(error: Exception, config: Config, *, debug: bool, is_archive:
     return ExitCode.FAILED
 
 
-def _what_there_is(config: Config, *, is_archive: bool) -> str:
-    """What a job that was stopped has left, and what happens if it is run again."""
+def _left_by_export(config: Config) -> str:
+    """What an export that was stopped has left, and what happens if it is run again."""
     used = dict.fromkeys(metric.exporter for metric in config.metrics if metric.exporter)
     shards = [
         name for name in used if config.exporters[name].settings.get("event_exporter_file_writing", "") == "shards"
     ]
-    if is_archive or (used and len(shards) == len(used)):
-        return "Files that were not complete have no name yet and are not there; running again writes them."
+    if used and len(shards) == len(used):
+        return UNNAMED_FILES
     if shards:
         return (
             f"What was delivered is complete, but for {', '.join(shards)}, whose files get their names when they are "
-            "complete; running again delivers everything once more."
+            "complete; running again delivers everything a second time."
         )
-    return "What was delivered is complete; running again delivers it once more."
+    return "What was delivered is complete; running again delivers it a second time."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,12 +11,11 @@ from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions,
 from apache_beam.runners.runner import PipelineResult
 
 from dovebeam.pipelines.jobs.credentials import lent_to_workers
-from dovebeam.pipelines.ledger.closing import close_job, counters_of
-from dovebeam.pipelines.ledger.ledger import Ledger, make_ledger
+from dovebeam.pipelines.ledger.closing import counters_of, counters_so_far
 from dovebeam.pipelines.options.beam import is_in_process
 from dovebeam.pipelines.options.export import UsageError
 from dovebeam.pipelines.options.stream import StreamOptions
-from dovebeam.pipelines.outputs.files import check_replaceable, replace_file
+from dovebeam.pipelines.outputs.files import check_replaceable
 from dovebeam.pipelines.outputs.reject_handler import reject_handler
 from dovebeam.pipelines.outputs.rejects import check_rejects_path, is_local
 from dovebeam.pipelines.running.engine_job import cancelled_on_error, wait_until_drained
@@ -26,8 +24,9 @@ from dovebeam.pipelines.running.in_process import make_in_process_runner
 from dovebeam.pipelines.running.local import run_to_end
 from dovebeam.pipelines.running.loopback import loopback_workers
 from dovebeam.pipelines.running.worker_watch import WatchedDisplay
+from dovebeam.pipelines.streams.account import Acknowledged, StreamAccount
 from dovebeam.pipelines.streams.queues import StreamQueues, queues_of
-from dovebeam.pipelines.streams.segments import Counters, run_segments
+from dovebeam.pipelines.streams.segments import run_segments
 from dovebeam.pipelines.streams.shards import StreamShards, stream_name
 from dovebeam.pipelines.streams.sources import StreamSource, make_source
 from dovebeam.pipelines.terminal.exit_codes import ExitCode
@@ -49,7 +48,7 @@ _Counts = list[tuple[str, int]]
 def run_here(
     options: StreamOptions, config: Config, drivers: Mapping[str, Driver], beam_options: PipelineOptions
 ) -> int:
-    """Runs a stream until it was drained, and returns its exit code.
+    """Runs a stream until it was drained or has failed, and returns its exit code.
 
     Args:
         options: of the stream.
@@ -59,8 +58,7 @@ def run_here(
 
     Raises:
         UsageError: options that contradict each other.
-        InterruptedJobError: it was ended at once.
-        Exception: what made it fail.
+        Exception: why it could not begin.
     """
     _check_workers(beam_options)
     source = make_source(options)
@@ -71,11 +69,15 @@ def run_here(
     queues = StreamQueues(root, options, config, shards.drivers, shards.checks)
     if len(drivers) > 1 and not root:
         say("note: an exporter whose target hangs keeps events from the others; --state DIR gives each a queue on disk")
-    with source, lent_to_workers(drivers, beam_options):
-        counters = run(_Stream(options, config, shards, queues, source), beam_options)
-    if counters is None:
-        return ExitCode.DONE
-    return close_job(_ledger(counters, config, drivers), options)
+    account = StreamAccount(options, config, drivers, queues)
+    try:
+        with source, lent_to_workers(drivers, beam_options):
+            counters = run(_Stream(options, config, shards, queues, source, account), beam_options)
+    except UsageError:
+        raise
+    except Exception as error:
+        return account.close_failed(error)
+    return ExitCode.DONE if counters is None else account.close(counters)
 
 
 def build_stream(
@@ -112,6 +114,7 @@ class _Stream:
     shards: StreamShards
     queues: StreamQueues
     source: StreamSource
+    account: StreamAccount
 
     def pipeline(self, pipeline: beam.Pipeline, segment: Segment) -> beam.Pipeline:
         """The pipeline with the steps of a segment."""
@@ -121,7 +124,7 @@ class _Stream:
 
 
 def _run_in_process(stream: _Stream, beam_options: PipelineOptions) -> _Counts:
-    options, config, queues, drivers = stream.options, stream.config, stream.queues, stream.shards.drivers
+    options, config, queues, acknowledged = stream.options, stream.config, stream.queues, Acknowledged()
 
     def run(segment: Segment) -> PipelineResult:
         queues.clean()
@@ -131,16 +134,13 @@ def _run_in_process(stream: _Stream, beam_options: PipelineOptions) -> _Counts:
     def report(error: Exception, pause_secs: float) -> None:
         say(f"{explain_failure(error, config)}; nothing is lost, trying again in {pause_secs:.0f} s")
 
-    def account(counters: Counters) -> None:
-        if options.ledger is not None:
-            _write_ledger(options.ledger, _ledger(_with_queues(counters, queues), config, drivers))
-
     def work() -> _Counts:
-        counters = run_segments(run, account, report, lambda: board.totals().delivered)
+        counters = run_segments(run, stream.account.update, report, lambda: board.totals().delivered, acknowledged)
         queues.finish()
-        return _with_queues(counters, queues)
+        return stream.account.with_queues(counters.items())
 
     with Board() as board, stream.shards.made(board.drain), queues.worked(), make_display(lambda: None) as display:
+        stream.account.begin(lambda: acknowledged.so_far().items())
         return run_to_end(work, board, display, drain=True)
 
 
@@ -154,6 +154,7 @@ def _run_on_engine(stream: _Stream, beam_options: PipelineOptions) -> _Counts | 
         queues.worked(),
         loopback_workers(beam_options, debug=options.debug),
     ):
+        stream.account.begin(lambda: counters_so_far(board))
         result = stream.pipeline(beam.Pipeline(options=beam_options), ENDLESS).run()
         with cancelled_on_error(result), make_display(lambda: None) as display:
             watched = WatchedDisplay(display, board)
@@ -169,7 +170,7 @@ def _run_on_engine(stream: _Stream, beam_options: PipelineOptions) -> _Counts | 
             if options.ledger:
                 say(f"warning: --ledger {options.ledger} was not written")
             return None
-        return _with_queues(dict(counters_of(result)), queues)
+        return stream.account.with_queues(counters_of(result))
 
 
 def _account(totals: Totals) -> str:
@@ -210,17 +211,3 @@ def _written_path(driver: FileDriver) -> str:
     """A path as the driver may write it."""
     mark = f"-{time_mark(0)}" if driver.rotate_interval_secs else ""
     return os.path.join(driver.base, insert_mark(driver.file_path_template or driver.default_path, mark))
-
-
-def _with_queues(counters: Counters, queues: StreamQueues) -> _Counts:
-    """What bundles counted, and what became of the queues that they filled."""
-    return [*counters.items(), *queues.counters().items()]
-
-
-def _write_ledger(path: str, ledger: Ledger) -> None:
-    content = json.dumps(ledger.as_dict(), indent=2, ensure_ascii=False).encode("utf-8", "backslashreplace")
-    replace_file(path, content + b"\n")
-
-
-def _ledger(counters: _Counts, config: Config, drivers: Mapping[str, Driver]) -> Ledger:
-    return make_ledger(counters, config, {name: driver.endpoint for name, driver in drivers.items()})

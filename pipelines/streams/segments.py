@@ -9,20 +9,20 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Final
 
 from apache_beam.runners.runner import PipelineResult
 
 from dovebeam.pipelines.ledger.closing import counters_of
 from dovebeam.pipelines.running.failures import is_stop
+from dovebeam.pipelines.streams.account import Acknowledged, Counters
 from dovebeam.pipelines.terminal.logs import say
 from dovebeam.transforms import progress
 from dovebeam.transforms.errors import DovebeamError
 from dovebeam.transforms.streaming import Segment
-from dovebeam.transforms.tally import TALLY
 
-__all__ = ["Counters", "run_segments"]
+__all__ = ["run_segments"]
 
 MAX_PIECES: Final = 600
 """With a thousand bundles, adding up their counters exceeds Python's recursion limit (Beam 2.77)."""
@@ -36,14 +36,13 @@ _FIRST_PAUSE_SECS: Final = 1.0
 _LAST_PAUSE_SECS: Final = 60.0
 _LOOK_SECS: Final = 0.1
 
-Counters = dict[str, int]
-
 
 def run_segments(
     run: Callable[[Segment], PipelineResult],
     account: Callable[[Counters], None],
     report: Callable[[Exception, float], None],
     delivered: Callable[[], int],
+    acknowledged: Acknowledged,
 ) -> Counters:
     """Runs a stream until it is drained, and returns its counters.
 
@@ -52,12 +51,12 @@ def run_segments(
         account: is given the counters of all that was acknowledged so far whenever a segment has ended or failed.
         report: is given what made a segment fail, and after how many seconds it is tried again.
         delivered: how many payloads were delivered so far, also by a segment that is not at its end.
+        acknowledged: keeps the counters.
 
     Raises:
         Exception: the stream failed before it delivered anything, or so often in a row without delivering anything in
             between, or it was stopped.
     """
-    counters: Counters = {}
     failures, succeeded, number = 0, False, 0
     while not (number and progress.is_draining()):
         number += 1
@@ -65,8 +64,7 @@ def run_segments(
         try:
             result = run(Segment(number * _PLACES_PER_SEGMENT, MAX_PIECES, MAX_SECS))
         except Exception as error:
-            _add(counters, TALLY.take().items())
-            _account_of_failure(account, counters)
+            _update(account, acknowledged.end())
             if delivered() > before:  # it worked for some time
                 failures, succeeded = 0, True
             failures += 1
@@ -77,23 +75,16 @@ def run_segments(
             _pause(pause)
             continue
         failures, succeeded = 0, True
-        TALLY.take()  # the same numbers, but Beam's are those that every job's ledger is made of
-        _add(counters, counters_of(result))
-        account(counters)
-    return counters
+        _update(account, acknowledged.end(counters_of(result)))
+    return acknowledged.so_far()
 
 
-def _account_of_failure(account: Callable[[Counters], None], counters: Counters) -> None:
-    """Brings the account up to date if it can be: the full disk that failed the segment may be the ledger's, too."""
+def _update(account: Callable[[Counters], None], counters: Counters) -> None:
+    """Brings the account up to date if it can be; the disk of the ledger may be full, and no event waits for that."""
     try:
         account(counters)
     except DovebeamError as error:
         say(f"warning: the ledger is not up to date: {error}")
-
-
-def _add(counters: Counters, more: Iterable[tuple[str, int]]) -> None:
-    for name, value in more:
-        counters[name] = counters.get(name, 0) + value
 
 
 def _pause(secs: float) -> None:

@@ -61,6 +61,7 @@ def test_target_that_goes_away_for_a_while(tmp_path: Path) -> None:
             received = b""
             while not received.endswith(line(3)):
                 received += connection.recv(1000)
+            running = json.loads((tmp_path / "ledger.json").read_bytes())
             process.send_signal(signal.SIGTERM)
             _, err = process.communicate(timeout=30)
             connection.close()
@@ -69,7 +70,8 @@ def test_target_that_goes_away_for_a_while(tmp_path: Path) -> None:
     assert line(2) in received
     assert "nothing is lost, trying again in 1 s" in err
     ledger = json.loads((tmp_path / "ledger.json").read_bytes())
-    assert (ledger["read"], ledger["delivered"], ledger["imbalances"]) == (3, 3, [])
+    assert (ledger["read"], ledger["delivered"], ledger["complete"], ledger["imbalances"]) == (3, 3, True, [])
+    assert (running["read"], running["delivered"], running["complete"]) == (1, 1, False)
 
 
 def _listener(path: Path) -> socket.socket:

@@ -9,7 +9,8 @@ from apache_beam.runners.runner import PipelineResult
 
 from dovebeam.pipelines.running.in_process import make_in_process_runner
 from dovebeam.pipelines.streams import segments
-from dovebeam.pipelines.streams.segments import Counters, run_segments
+from dovebeam.pipelines.streams.account import Acknowledged, Counters
+from dovebeam.pipelines.streams.segments import run_segments
 from dovebeam.transforms import counting
 from dovebeam.transforms.errors import DeliveryError
 from dovebeam.transforms.progress import Board
@@ -62,7 +63,9 @@ def test_a_failed_segment_counts_what_was_acknowledged() -> None:
     with Board() as board:
         stream = Stream(board)
         report = lambda error, _: reported.append(str(error))  # noqa: E731
-        counters = run_segments(stream.run, lambda now: accounts.append(dict(now)), report, stream.delivered)
+        counters = run_segments(
+            stream.run, lambda now: accounts.append(dict(now)), report, stream.delivered, Acknowledged()
+        )
     assert counters == {"read": 3}
     assert accounts == [{"read": 1}, {"read": 2}, {"read": 3}]
     assert len(reported) == 1
@@ -79,6 +82,6 @@ def test_a_ledger_that_cannot_be_written_hides_no_failure(capsys: pytest.Capture
     with Board() as board:
         stream = Stream(board)
         report = lambda error, _: reported.append(str(error))  # noqa: E731
-        assert run_segments(stream.run, account, report, stream.delivered) == {"read": 3}
+        assert run_segments(stream.run, account, report, stream.delivered, Acknowledged()) == {"read": 3}
     assert [text.split(" (")[0] for text in reported] == ["the target's disk is full"]
     assert "warning: the ledger is not up to date: write(ledger.json) failed" in capsys.readouterr().err
