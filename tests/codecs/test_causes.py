@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import time
 from contextlib import suppress
@@ -14,6 +13,7 @@ import pytest
 from dovebeam.transforms.codecs import decode_json, decode_tab
 from dovebeam.transforms.errors import DecodeError
 from support.corpus import corpus_lines
+from support.programs import require_program
 
 EVENT: dict[str, Any] = {"event": "a", "categories": ["imap"], "fields": {"user": "ann", "n": 5}}
 TEXT = json.dumps(EVENT, separators=(",", ":"))
@@ -110,12 +110,12 @@ def test_no_cause_is_made_up(line: str) -> None:
     assert "sed" not in reason
 
 
-@pytest.mark.skipif(not shutil.which("jq"), reason="needs jq")
 @pytest.mark.parametrize(
     "line", [line for line, end in JSON_CAUSES if "jq" in end and line.startswith("{") and line.endswith("}")]
 )
 def test_commands_of_jq(line: str) -> None:
     """The command that is named gets the event out."""
+    require_program("jq")
     command = reason_of(line).rpartition(": ")[2]
     found = subprocess.run(["sh", "-c", command], input=line.encode(), capture_output=True, check=True).stdout
     decode = decode_tab if found.startswith(b"event:") else decode_json

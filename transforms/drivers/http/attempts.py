@@ -161,7 +161,7 @@ class Attempts:
             search.ended(request, status, delivered=delivered)
             self._go_on(search)
 
-    def _go_on(self, search: Search) -> None:
+    def _go_on(self, search: Search[Request]) -> None:
         for part in search.taken_up():
             if len(part) > 1:
                 self._backlog.split(part)

@@ -32,7 +32,7 @@ class Request:
     redirects = 0
     redirect_secs = 0.0
     head_at = 0.0
-    search: Search | None = None
+    search: Search[Request] | None = None
 
     def __init__(self, first: int, end: int) -> None:
         self.first = first

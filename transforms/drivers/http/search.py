@@ -13,19 +13,31 @@ refused that would cost two requests for each event, so:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final, Generic, Protocol, Self, TypeVar
 
-if TYPE_CHECKING:
-    from dovebeam.transforms.drivers.http.requests import Request
-
-__all__ = ["ALIKE", "Search"]
+__all__ = ["ALIKE", "Part", "Search"]
 
 ALIKE: Final = 8
 """How many single events, with the last ones of what is left, speak for all: if half of 1,000 events are bad, that goes
 wrong in one case of 30,000."""
 
 
-class Search:
+class Part(Protocol):
+    """A part of a request, as long as it has events."""
+
+    def __len__(self) -> int:
+        """How many events it has."""
+        ...  # pragma: no cover
+
+    def cut_off_last(self) -> Self:
+        """The last event by itself; the part ends before it."""
+        ...  # pragma: no cover
+
+
+_Part = TypeVar("_Part", bound=Part)
+
+
+class Search(Generic[_Part]):
     """What came of the parts of one request so far.
 
     Attributes:
@@ -39,9 +51,9 @@ class Search:
         self._alike = 0
         self._otherwise = False
         self._sampled = False
-        self._aside: list[Request] = []
+        self._aside: list[_Part] = []
 
-    def sets_aside(self, part: Request, status: int) -> bool:
+    def sets_aside(self, part: _Part, status: int) -> bool:
         """Whether a part that was refused is not to be halved, at least not now."""
         if self._otherwise or self._alike < ALIKE or status != self.status:
             return False
@@ -49,7 +61,7 @@ class Search:
         self.left -= 1
         return True
 
-    def ended(self, part: Request, status: int | None, *, delivered: bool) -> None:
+    def ended(self, part: _Part, status: int | None, *, delivered: bool) -> None:
         """A part was delivered or has failed for good, with a status if there was an answer."""
         self.left -= 1
         if delivered or (status is not None and status != self.status):
@@ -57,13 +69,13 @@ class Search:
         elif status is not None and len(part) == 1:
             self._alike += 1
 
-    def taken_up(self) -> list[Request]:
+    def taken_up(self) -> list[_Part]:
         """Parts that were set aside and are to be halved now."""
         parts, self._aside = (self._aside, []) if self._otherwise else ([], self._aside)
         self.left += len(parts)
         return parts
 
-    def samples(self) -> list[Request]:
+    def samples(self) -> list[_Part]:
         """Single events of the parts that were set aside, to be sent before those are rejected."""
         if self.left or self._sampled:
             return []
@@ -72,7 +84,7 @@ class Search:
         self.left += len(samples)
         return samples
 
-    def given_up(self) -> list[Request]:
+    def given_up(self) -> list[_Part]:
         """Parts that were set aside and are to be rejected, because nothing else is left."""
         parts, self._aside = ([], self._aside) if self.left else (self._aside, [])
         return parts
