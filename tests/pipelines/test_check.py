@@ -107,6 +107,30 @@ def test_elsewhere(tmp_path: Path) -> None:
     assert f"{config}:6: event_exporter x: event_exporter_file_path: the job runs elsewhere" in ran.err
 
 
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("ssl_client_ca_file = @/ca.pem", "ssl_client_ca_file: open(@/ca.pem) failed: No such file or directory"),
+        ("ssl_client_cert_file = @/me.pem", "ssl_client_cert_file: open("),
+        ("ssl_client_key_file = @/me.key", "ssl_client_key_file: open("),
+        ("ssl_client_ca_file = <@/ca.pem", "ssl_client_ca_file: open("),
+        ("ssl_client_key_file = @/me.key/x", "ssl_client_key_file: open("),
+        ("http_client_proxy_password = <@/password", "http_client_proxy_password: Can't open file ***"),
+        ("http_client_user_agent = <@/agent", "http_client_user_agent: Can't open file"),
+    ],
+)
+def test_files_of_other_machines(tmp_path: Path, setting: str, message: str) -> None:
+    """A file that is not on this machine is an error, and only a warning in a check for other machines."""
+    setting, message = setting.replace("@", str(tmp_path)), message.replace("@", str(tmp_path))
+    config = one(tmp_path, "http-post", "http_post_url = https://h/", setting)
+    here, far = check(config), check(config, "--for", "elsewhere")
+    assert (here.code, far.code) == (78, 0)
+    assert [line for line in here.err.splitlines() if "dovebeam: error: " in line and message in line]
+    assert [line for line in far.err.splitlines() if "dovebeam: warning: " in line and message in line]
+    assert "(on this machine)" in far.err
+    assert as_json(config, "--for", "elsewhere")["errors"] == []
+
+
 def test_references(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A variable that only the workers have is a warning, and not even that elsewhere."""
     monkeypatch.delenv("DOVEBEAM_NOT_SET", raising=False)
