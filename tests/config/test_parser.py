@@ -113,6 +113,50 @@ def test_swallowed_brace(tmp_path: Path) -> None:
     assert warnings(found)[0].startswith("x.conf:5:1: the line before ends with a backslash")
 
 
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("metric a {\n filter = event=x }\n", "4:19: a '}' must stand alone"),
+        ("metric a {\n filter = event=x}\nmetric b {\n filter = a=b\n}\n", "4:18: a '}' must stand alone"),
+        ("metric a {\n filter = a=b\n exporter = y }\n@EXPORTER", "5:15: a '}' must stand alone"),
+        ("metric a {\n filter = a=b\n exporter = y\n description = c }\n@EXPORTER", "6:18: a '}' must stand alone"),
+        ("event_exporter x {\n format = json\n driver = log }\nmetric a {\n filter = a=b\n exporter = x\n}\n", "5:11: driver:"),
+        ("event_exporter x {\n driver = log\n format = json }\n", "5:16: a '}' must stand alone"),
+        ("event_exporter x {\n format = json\n time_format = unix }\n", "5:16: time_format:"),
+        ("event_exporter x {\n format = json\n ssl_client {\n  ssl_client_ca_dir = /x }\n}\n", "6:26: a '}' must stand alone"),
+        ("group @a b {\n metric_description = x }\ngroup @c d {\n}\n", "4:25: a '}' must stand alone"),
+        ("metric a {\n filter = event=x }\n}\n", "4:19: metric a: filter: syntax error"),
+    ],
+)  # fmt: skip
+def test_brace_in_the_line_of_a_value(tmp_path: Path, body: str, said: str) -> None:
+    """One error, at the brace or about the value; the block counts as closed, so no other error follows."""
+    target = "event_exporter y {\n format = json\n}\n"
+    found = reading(tmp_path, body.replace("@EXPORTER", target))
+    (problem,) = found.report.problems(fatal=True)
+    assert str(problem).startswith(f"x.conf:{said}"), str(problem)
+    assert "must stand alone in its line" in problem.message + problem.suggestion
+    assert dovecot_errors(found)
+
+
+def test_brace_that_belongs_to_a_value(tmp_path: Path) -> None:
+    """Dovecot takes it for a part of the value, and if the block is closed nothing is wrong."""
+    assert metric(tmp_path, "metric a {\n filter = a=b\n description = x }\n}\n").description == "x }"
+    assert accepted(tmp_path, 'metric a {\n filter = a="b}"\n}\nmetric c {\n filter = a=b\n}\n')
+
+
+@pytest.mark.parametrize("doubled", ["filter = event=x", "filter=event=x", "metric_filter = event=x"])
+def test_doubled_name(tmp_path: Path, doubled: str) -> None:
+    """One error, which says what was meant, not that the comparison needs quotes."""
+    (problem,) = reading(tmp_path, f"metric a {{\n filter = {doubled}\n}}\n").report.problems(fatal=True)
+    assert problem.suggestion == "'filter =' stands there twice; write: filter = event=x"
+
+
+def test_fragment(tmp_path: Path) -> None:
+    """A file without versions may be a part of a larger configuration, of which the main file must be given."""
+    (error,) = messages(reading(tmp_path, "metric a {\n filter = a=b\n}\n", versions=False))
+    assert "an included part of a larger one: then give the main file instead, or first (--config MAIN" in error
+
+
 def test_discarded_continuation(tmp_path: Path) -> None:
     """In a block of ours an error, elsewhere a warning; Dovecot says nothing."""
     found = reading(tmp_path, "metric a {\n filter = a=b\n description = x \\\n\n}\nlog_debug = x \\\n# y\n")

@@ -22,7 +22,7 @@ from dovebeam.transforms.config.settings import (
 )
 from dovebeam.transforms.config.state import MAX_VALUE_CHARS, ParserState, file_text
 from dovebeam.transforms.config.statements import Assignment, ValueKind
-from dovebeam.transforms.config.swallowed import report_swallowed_setting, warn_about_swallowed_brace
+from dovebeam.transforms.config.swallowed import note_brace, report_swallowed_setting, warn_about_swallowed_brace
 from dovebeam.transforms.config.types import Kind, ValueTypeError, parse_bool
 from dovebeam.transforms.config.unknown import is_ours, unknown_setting
 from dovebeam.transforms.config.values import ListSyntaxError, Value, reference_names, split_list, value_of
@@ -115,7 +115,9 @@ def _assign_known(
         value = _append_to_itself(state, target, setting, value)
     else:
         _warn_about_second(state, name, statement)
+    errors = len(state.report.errors)
     checked = _check(state, setting, statement, value)
+    note_brace(state, name, statement, told=len(state.report.errors) > errors)
     target.scalars[name] = Assigned(key, value, checked)
 
 

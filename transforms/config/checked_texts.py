@@ -50,7 +50,7 @@ def filter_problem(
         shown = "" if same else f" in: {text[:_MAX_SHOWN_CHARS]}"
         if not public:
             shown = "" if same else ", after its variables are replaced"
-        hint = (error.hint or _meant_filter(text)) if public else ""
+        hint = (meant_instead("filter", text) or error.hint) if public else ""
         message = f"metric {metric}: filter: {reason}{shown}"
         report.error(place, message, dovecot=before + error.message, suggestion=hint, stage=stage)
         return
@@ -58,12 +58,6 @@ def filter_problem(
         place = value.place_at(parsed.unterminated) if same else value.place
         message = f"metric {metric}: filter: this quote is never closed; Dovecot ignores it and all that follows"
         report.warning(place, message)
-
-
-def _meant_filter(text: str) -> str:
-    if text.endswith("}"):
-        return "a '}' must stand alone in its line"
-    return meant_instead("filter", text)
 
 
 def format_problem(

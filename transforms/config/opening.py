@@ -5,21 +5,30 @@ Rules from Dovecot's configuration language, section "Blocks".
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Final
+
 from dovebeam.transforms.config.blocks import Context, ContextKind, is_list, resolve_key
 from dovebeam.transforms.config.disclosure import shown_name
 from dovebeam.transforms.config.foreign import CONNECTION_BLOCKS
 from dovebeam.transforms.config.old_selectors import note_selector, suggest_filter
+from dovebeam.transforms.config.places import Stage
 from dovebeam.transforms.config.reader import LogicalLine
 from dovebeam.transforms.config.settings import BLOCKS, METHOD_NAMES, PLAIN_BLOCKS
-from dovebeam.transforms.config.state import MAX_DEPTH, Frame, ParserState
+from dovebeam.transforms.config.state import MAX_DEPTH, Brace, Frame, ParserState
 from dovebeam.transforms.config.statements import BlockStart, GroupStart
 from dovebeam.transforms.config.unknown import unknown_block
+from dovebeam.transforms.config.wrong_values import ALONE
 
-__all__ = ["close_block", "open_block", "open_broken", "open_group"]
+__all__ = ["close_block", "close_swallowed", "open_block", "open_broken", "open_group"]
+
+_OUTER_BLOCKS: Final = frozenset({"event_exporter", "metric"})
 
 
 def open_block(state: ParserState, statement: BlockStart) -> None:
     """Enter the block that a statement opens, whatever is wrong with it."""
+    if resolve_key(state.context, statement.key) in _OUTER_BLOCKS:
+        close_swallowed(state)
     context, line, key = state.context, statement.line, statement.key
     if len(state.frames) == MAX_DEPTH and context.kind is not ContextKind.BROKEN:
         message = f"blocks are nested more than {MAX_DEPTH} deep; what is inside this one is not read"
@@ -123,6 +132,7 @@ def _report_in_list(state: ParserState, statement: BlockStart) -> bool:
 
 def open_group(state: ParserState, statement: GroupStart) -> None:
     """Enter the definition of a group."""
+    close_swallowed(state)
     context, line = state.context, statement.line
     if context.kind is not ContextKind.ROOT:
         if context.kind is not ContextKind.BROKEN:
@@ -148,6 +158,8 @@ def close_block(state: ParserState, line: LogicalLine) -> None:
         state.error(line, line.place(0), "Unexpected '}'", message=message)
         return
     frame = state.frames.pop()
+    if state.frames:  # this '}' may have been meant to close the enclosing block
+        state.frames[-1].braces.extend(frame.braces)
     context = frame.context
     if not context.is_named("metric"):
         return
@@ -158,6 +170,27 @@ def close_block(state: ParserState, line: LogicalLine) -> None:
     text = "Named filter metric is required to have metric_filter setting, but it is missing"
     message = f"metric {context.name} has no filter; add for example: filter = event=imap_command_finished"
     state.error(line, frame.place, text, message=message)
+
+
+def close_swallowed(state: ParserState) -> None:
+    """Leave the blocks that a `}` in the line of a value was meant to close, as what follows shows."""
+    while state.frames and state.frames[-1].braces:
+        frame = state.frames.pop()
+        brace = frame.braces[-1]
+        if not brace.told:
+            _report_swallowed(state, frame, brace)
+
+
+def _report_swallowed(state: ParserState, frame: Frame, brace: Brace) -> None:
+    """Report a `}` that is a part of a value, and read on as if it had stood in a line of its own."""
+    start = frame.place
+    text = f"Error in configuration file {state.main_path}: Missing '}}' (section started at {start.path}:{start.line})"
+    message = f"{ALONE}; this one is a part of the value and closes no block"
+    state.report.error(brace.place, message, dovecot=text, stage=Stage.END_OF_INPUT)
+    assigned = frame.context.scalars.get(brace.setting)
+    if assigned is not None:
+        value = replace(assigned.value, text=assigned.value.text.rstrip("} "))
+        frame.context.scalars[brace.setting] = replace(assigned, value=value)
 
 
 def open_broken(state: ParserState, line: LogicalLine) -> None:

@@ -16,7 +16,7 @@ from dovebeam.transforms.config.blocks import Context, ContextKind, resolve_key
 from dovebeam.transforms.config.builtin import BUILT_IN_PATH, built_in_groups
 from dovebeam.transforms.config.files import ConfigFiles
 from dovebeam.transforms.config.includes import TooLargeError, beside, match_files
-from dovebeam.transforms.config.opening import close_block, open_block, open_group
+from dovebeam.transforms.config.opening import close_block, close_swallowed, open_block, open_group
 from dovebeam.transforms.config.places import Place, Report, Stage
 from dovebeam.transforms.config.public_lines import as_public, is_public_setting, public_structure
 from dovebeam.transforms.config.reader import WHITE_SPACE, LogicalLine, LogicalReader
@@ -91,6 +91,8 @@ def _read(state: ParserState) -> None:
             break
     _report_discarded(state)
     _report_hashes(state, None)
+    if not state.full:
+        close_swallowed(state)
     if state.frames and not state.full:
         _report_unclosed(state)
 

@@ -12,7 +12,7 @@ from dovebeam.transforms.config.settings import BLOCKS, PLAIN_BLOCKS
 from dovebeam.transforms.config.state import ParserState
 from dovebeam.transforms.config.statements import BlockStart, StatementError
 from dovebeam.transforms.config.versions import assume_version
-from dovebeam.transforms.config.wrong_values import COMMENTS, OTHER_COMMENT
+from dovebeam.transforms.config.wrong_values import ALONE, COMMENTS, OTHER_COMMENT
 
 __all__ = ["recover"]
 
@@ -87,7 +87,7 @@ def _explain(text: str, message: str) -> str:
     if "'" in text:
         return "a name with spaces needs double quotes; single quotes mean nothing here"
     if text.startswith("}"):
-        return "a '}' must stand alone in its line"
+        return ALONE
     if text.endswith("{"):
         return "'{' must follow the keyword and one name, with a space before it: KEYWORD NAME {"
     return "this is neither 'NAME = VALUE' nor 'KEYWORD NAME {'; a '{' must stand at the end of the same line"

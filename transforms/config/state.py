@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from dovebeam.transforms.config.blocks import Context, ContextKind
 from dovebeam.transforms.config.disclosure import MASK
@@ -16,7 +16,7 @@ from dovebeam.transforms.config.reader import LogicalLine, LogicalReader, public
 from dovebeam.transforms.config.statements import Assignment, StatementError, ValueKind
 from dovebeam.transforms.config.values import Value, value_of
 
-__all__ = ["MAX_BLOCKS", "MAX_DEPTH", "MAX_VALUE_CHARS", "Frame", "ParserState", "file_text"]
+__all__ = ["MAX_BLOCKS", "MAX_DEPTH", "MAX_VALUE_CHARS", "Brace", "Frame", "ParserState", "file_text"]
 
 MAX_BLOCKS: Final = 200_000
 MAX_DEPTH: Final = 100
@@ -24,13 +24,29 @@ MAX_VALUE_CHARS: Final = 1024 * 1024
 """A value that `$SET:` makes longer than this, or a longer file, is an error."""
 
 
+class Brace(NamedTuple):
+    """A `}` at the end of a value: its place, the setting, and whether an error about that value is told already."""
+
+    place: Place
+    setting: str
+    told: bool
+
+
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """An open block, the line that opened it this time, and where it has set what since."""
+    """An open block, the line that opened it this time, and what was set since.
+
+    Attributes:
+        context: the block.
+        place: of the line.
+        assigned: where each setting was set.
+        braces: values in it that end with a `}`, which closes no block but may have been meant to.
+    """
 
     context: Context
     place: Place
     assigned: dict[str, Place] = field(default_factory=dict)
+    braces: list[Brace] = field(default_factory=list)
 
 
 @dataclass(slots=True)

@@ -38,7 +38,10 @@ def check_first(state: ParserState, statement: Statement) -> None:
         )
         state.error(line, line.place(0), text, message=message)
     else:
-        message = "the first setting must be dovecot_config_version; a file without it is a Dovecot 2.3 configuration"
+        message = (
+            "the first setting must be dovecot_config_version; a file without it is a Dovecot 2.3 configuration, or an "
+            "included part of a larger one: then give the main file instead, or first (--config MAIN --config PART)"
+        )
         state.error(line, line.place(0), text, message=message, suggestion=version_hint())
     assume_version(state)
 

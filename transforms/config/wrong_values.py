@@ -12,7 +12,9 @@ from dovebeam.transforms.config.statements import Assignment
 from dovebeam.transforms.config.types import Kind, ValueTypeError
 from dovebeam.transforms.config.values import Value
 
-__all__ = ["COMMENTS", "OTHER_COMMENT", "meant_instead", "report_wrong_value"]
+__all__ = ["ALONE", "COMMENTS", "OTHER_COMMENT", "meant_instead", "report_wrong_value"]
+
+ALONE = "a '}' must stand alone in its line"
 
 COMMENTS = "comments begin with '#', with a space before it"
 
@@ -41,7 +43,7 @@ def report_wrong_value(
 
 
 def meant_instead(key: str, text: str) -> str:
-    """What a value with its own name in front of it, or with a comment of another language behind it, was meant to be.
+    """What a value was meant to be that has its own name before it, or a `}` or another language's comment behind it.
 
     Args:
         key: the setting, as written.
@@ -50,6 +52,8 @@ def meant_instead(key: str, text: str) -> str:
     doubled = re.match(rf"(?:\w+_)?{re.escape(key)}\s*=\s*", text)
     if doubled:
         return f"'{key} =' stands there twice; write: {key} = {text[doubled.end() :]}"
+    if text.endswith("}") and "{" not in text:
+        return ALONE
     return COMMENTS if _COMMENT.search(text) else ""
 
 
