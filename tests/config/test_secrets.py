@@ -104,6 +104,16 @@ def test_one_error_for_a_misspelt_setting(tmp_path: Path, line: str) -> None:
     assert "unknown setting" in only
 
 
+@pytest.mark.parametrize("line", [f"{SECRET} = x", f"{SECRET} x {{\n }}", f"opentelemetry_9x9{SECRET} = x"])
+def test_names_of_a_later_dovecot_are_not_secrets(tmp_path: Path, line: str) -> None:
+    """A name that only a later Dovecot may have is repeated if it looks like one, as other unknown names are."""
+    versions = "dovecot_config_version = 2.4.9\ndovecot_storage_version = 2.4.0\n"
+    body = f"{versions}event_exporter x {{\n format = json\n {line}\n}}\n{METRIC}"
+    found = reading(tmp_path, body, versions=False)
+    assert "is left out" in "\n".join(warnings(found))
+    assert SECRET not in "\n".join([*warnings(found), *messages(found)])
+
+
 def test_representations_show_no_secrets(tmp_path: Path) -> None:
     """Neither the model nor its settings."""
     body = (

@@ -56,6 +56,8 @@ def place_secret(rng: random.Random) -> Placed:
         files["x.conf"] = _VERSIONS + lines + _METRIC
         if rng.random() < 0.1:
             files["x.conf"] = files["x.conf"].removeprefix(_VERSIONS)
+        elif rng.random() < 0.2:  # what is not known may be of a later Dovecot
+            files["x.conf"] = files["x.conf"].replace("config_version = 2.4.0", "config_version = 2.4.9")
     return Placed(files, {"SECRET": secret}, secret)
 
 
@@ -63,7 +65,8 @@ def _secret(rng: random.Random) -> str:
     """Mixed letters and digits, so that no name looks like it; always something that occurs nowhere else."""
     length = rng.randint(6, 12)
     body = "".join(rng.choice("abcdefghjkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789") for _ in range(length))
-    return f"Zq7{body}9X"
+    secret = f"Zq7{body}9X"
+    return secret if rng.random() < 0.7 else secret.lower()
 
 
 def _written(rng: random.Random, secret: str) -> str:

@@ -64,7 +64,7 @@ def unknown_setting(state: ParserState, context: Context, statement: Assignment,
         state.report.warning(place, f"'{shown}' has no effect inside {context.key}")
         return ""
     if not meant and (reason := state.later.about(key, _setting_names(context))):
-        state.report_later(context, line, place, text, f"'{key}' {reason}")
+        state.report_later(context, line, place, text, f"'{shown}' {reason}")
         return ""
     where = f" in {context.key} {context.name}".rstrip()
     suggestion = did_you_mean(meant) or _shorter_than_ours(context, key)
@@ -86,7 +86,7 @@ def _unknown_outside(state: ParserState, context: Context, statement: Assignment
         suggestion = f"write it inside a block: {block} NAME {{, or outside as {block}_{key}"
         state.error(line, place, text, message=f"'{key}' stands outside any {block} block", suggestion=suggestion)
     elif key.startswith(_OUR_PREFIXES) and (reason := state.later.about(key, SETTINGS)):
-        state.report_later(context, line, place, text, f"'{key}' {reason}; it has no effect")
+        state.report_later(context, line, place, text, f"'{shown}' {reason}; it has no effect")
     elif meant or key.startswith(_OUR_PREFIXES):
         state.error(line, place, text, message=known_nowhere, suggestion=did_you_mean(meant))
     elif not is_other_part(key):
@@ -146,7 +146,7 @@ def unknown_block(state: ParserState, context: Context, statement: BlockStart) -
         state.report.warning(place, f"a '{shown}' block has no effect inside {context.key}")
         return None
     if not meant and (reason := state.later.about(key, _block_names(context))):
-        state.report_later(context, line, place, text, f"the block '{key}' {reason}")
+        state.report_later(context, line, place, text, f"the block '{shown}' {reason}")
         return ""
     where = f" in {context.key} {context.name}".rstrip()
     state.error(line, place, text, message=f"unknown block '{shown}'{where}", suggestion=did_you_mean(meant))
