@@ -1,73 +1,39 @@
-"""The command `dovebeam`. Answers `--help` and `--version` at once: what a command needs is imported when it runs."""
+"""The command `dovebeam`: its first moments, in which Ctrl-C ends it without a traceback.
+
+Python raises `KeyboardInterrupt` at a Ctrl-C, which while modules are loaded prints where in them that was. So this one
+loads as good as nothing, and the signal ends the process at once until the command has a handler of its own.
+"""
 
 from __future__ import annotations
 
-import argparse
+import signal
 import sys
-from collections.abc import Callable, Sequence
-from importlib import import_module
-from typing import Any, Final
-
-from dovebeam.pipelines.command import guarded
-from dovebeam.pipelines.terminal.exit_codes import MEANINGS, ExitCode
+from collections.abc import Sequence
 
 __all__ = ["main"]
 
 
-_COMMANDS: Final = {
-    "export": ("export", "Export events as the metric and event_exporter blocks of a dovecot.conf say."),
-    "stream": ("stream", "Export events as they come: follow files that grow."),
-    "archive": ("archive", "Write events into an archive: Avro files by the hour."),
-    "replay": ("replay", "Export the events of a span of time out of an archive, once more."),
-    "collect": ("collect", "Take events from Dovecot's own drivers and keep them in files for a streaming job."),
-    "check": ("check", "Check configurations without touching a target, and try them on events."),
-    "demo": ("demo", "Run an export on sample events and show what it did."),
-}
-"""Each command: its module here, whose `main` it is, and what it does."""
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command line, by default that of the process, and returns its exit code; no exception leaves it."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    return guarded(arguments, lambda: _run(arguments))
+    is_quiet = _handle_interrupts(signal.default_int_handler, signal.SIG_DFL)
+    try:
+        from dovebeam.pipelines.command_line import run_command_line  # noqa: PLC0415  takes time; see the module
+
+        return run_command_line(argv)
+    finally:
+        if is_quiet:
+            _handle_interrupts(signal.SIG_DFL, signal.default_int_handler)
 
 
-def _run(arguments: list[str]) -> int:
-    command, rest = (arguments[0], arguments[1:]) if arguments else ("", [])
-    if command not in _COMMANDS:
-        return _without_command(arguments)
-    run: Callable[[Sequence[str], str], int] = import_module(f"dovebeam.pipelines.{_COMMANDS[command][0]}").main
-    return run(rest, f"dovebeam {command}")
-
-
-def _without_command(arguments: Sequence[str]) -> int:
-    """Help, version, or what is wrong."""
-    parser = argparse.ArgumentParser(
-        prog="dovebeam",
-        description="Dovecot's Event Export for Apache Beam.",
-        epilog="\n".join(["exit codes:", *(f"  {int(code):<4} {text}" for code, text in MEANINGS.items())]),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--version", action=_ShowVersion, nargs=0, help="show the version and exit")
-    commands = parser.add_subparsers(title="commands", dest="command", required=True, metavar="COMMAND")
-    for name, (_, text) in _COMMANDS.items():
-        commands.add_parser(name, help=text)
-    parser.parse_args(arguments)
-    return ExitCode.USAGE
-
-
-class _ShowVersion(argparse.Action):
-    """Looked up when it is asked for."""
-
-    def __call__(self, parser: argparse.ArgumentParser, *_: Any, **__: Any) -> None:
-        from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415
-
-        try:
-            text = version("dovebeam")
-        except PackageNotFoundError:
-            text = "(not installed)"
-        sys.stdout.write(f"dovebeam {text}\n")
-        parser.exit()
+def _handle_interrupts(before: object, handler: signal._HANDLER) -> bool:
+    """Replaces a handler of Ctrl-C; returns whether it was that one, and this is the thread that gets signals."""
+    if signal.getsignal(signal.SIGINT) is not before:
+        return False
+    try:
+        signal.signal(signal.SIGINT, handler)
+    except ValueError:
+        return False
+    return True
 
 
 if __name__ == "__main__":
