@@ -37,10 +37,19 @@ class WatchedDisplay:
         display: shows the progress.
         board: where every worker process has registered by counting.
         patience_secs: how long none may be left.
+        launcher_counts: whether this process counts as well, without being a worker: it delivers out of queues.
     """
 
-    def __init__(self, display: Display, board: Board, patience_secs: float = _PATIENCE_SECS) -> None:
+    def __init__(
+        self,
+        display: Display,
+        board: Board,
+        patience_secs: float = _PATIENCE_SECS,
+        *,
+        launcher_counts: bool = False,
+    ) -> None:
         self._display = display
+        self._launcher = os.getpid() if launcher_counts else None
         self._board = board
         self._patience_secs = patience_secs
         self._gone_since: float | None = None
@@ -52,8 +61,7 @@ class WatchedDisplay:
             WorkersGoneError: there were workers, and none is left.
         """
         self._display.show(totals)
-        # The launcher counts, too, if it delivers out of queues; workers of its own process are as alive as it is.
-        workers = [pid for pid in self._board.workers() if pid != os.getpid()]
+        workers = [pid for pid in self._board.workers() if pid != self._launcher]
         if not workers or any(map(_is_alive, workers)):
             self._gone_since = None
             return

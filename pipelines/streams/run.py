@@ -157,7 +157,7 @@ def _run_on_engine(stream: _Stream, beam_options: PipelineOptions) -> _Counts | 
         stream.account.begin(lambda: counters_so_far(board))
         result = stream.pipeline(beam.Pipeline(options=beam_options), ENDLESS).run()
         with cancelled_on_error(result), make_display(lambda: None) as display:
-            watched = WatchedDisplay(display, board)
+            watched = WatchedDisplay(display, board, launcher_counts=bool(queues.root))
 
             def work() -> bool:
                 is_ended = wait_until_drained(result, board)

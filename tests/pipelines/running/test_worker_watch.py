@@ -17,6 +17,12 @@ from dovebeam.transforms.progress import Board, Totals
 from support.programs import wait_until
 
 
+@pytest.fixture(autouse=True)
+def _hook(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`WatchedDisplay` changes the hook of threads when it fails, which is restored by this."""
+    monkeypatch.setattr(threading, "excepthook", threading.excepthook)
+
+
 class Shown:
     """Keeps what it is to show."""
 
@@ -34,9 +40,8 @@ def start_worker() -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, "-c", code])
 
 
-def test_a_job_without_workers_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_job_without_workers_ends() -> None:
     """After all were killed the job fails, with what to do; a job that ends in time is not disturbed."""
-    monkeypatch.setattr(threading, "excepthook", threading.excepthook)  # is changed, and restored by this
     shown = Shown()
     with Board() as board, start_worker() as worker:
         wait_until(lambda: board.workers() == [worker.pid], "the worker")
@@ -59,6 +64,18 @@ def test_one_that_is_left_is_enough() -> None:
         worker.wait(60)
         assert set(board.workers()) == {worker.pid, os.getpid()}
         run_to_end(lambda: time.sleep(0.5), board, WatchedDisplay(Shown(), board, patience_secs=0.1))
+
+
+def test_a_launcher_that_counts_is_no_worker() -> None:
+    """Where the launcher delivers out of queues, its own counts do not hide that all workers are gone."""
+    with Board() as board, start_worker() as worker:
+        wait_until(lambda: board.workers() == [worker.pid], "the worker")
+        progress.advance(delivered=1)
+        worker.kill()
+        worker.wait(60)
+        watched = WatchedDisplay(Shown(), board, patience_secs=0.1, launcher_counts=True)
+        with pytest.raises(WorkersGoneError):
+            run_to_end(lambda: time.sleep(30), board, watched)
 
 
 def test_none_yet() -> None:
