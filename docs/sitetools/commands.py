@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from importlib import import_module
 from unittest import mock
 
-from dovebeam.pipelines import cli
+from dovebeam.pipelines import command_line
 from dovebeam.pipelines.terminal.exit_codes import MEANINGS
 from sitetools.tables import code, table
 
@@ -41,7 +41,7 @@ def parser_of(name: str) -> argparse.ArgumentParser:
     Raises:
         KeyError: there is no such command.
     """
-    module = import_module(f"dovebeam.pipelines.{cli._COMMANDS[name][0]}")
+    module = import_module(f"dovebeam.pipelines.{command_line._COMMANDS[name][0]}")
     with (
         mock.patch.object(argparse.ArgumentParser, "print_help", autospec=True) as printed,
         contextlib.suppress(SystemExit),

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 
 import dovebeam.transforms
-from dovebeam.pipelines import cli
+from dovebeam.pipelines import command_line
 from dovebeam.pipelines.ledger.ledger import Ledger
 from dovebeam.pipelines.terminal.exit_codes import MEANINGS, ExitCode
 from dovebeam.transforms import testing, yaml
@@ -128,7 +128,7 @@ def test_every_setting_is_in_the_reference(site: dict[str, Page]) -> None:
 def test_every_command_and_option_is_in_the_reference(site: dict[str, Page]) -> None:
     """Each command has its part, and each of its options an entry with a help text that says something."""
     page = site["reference/commands.html"]
-    for name in cli._COMMANDS:
+    for name in command_line._COMMANDS:
         assert f"dovebeam-{name}" in page.ids
         for action in commands.parser_of(name)._actions:
             if action.help != "==SUPPRESS==":
