@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from dovebeam.pipelines.outputs.preview import preview_name
+from dovebeam.pipelines.outputs.preview import MARKER, preview_name
 from dovebeam.transforms import Config, load_config
 from support.commands import Ran, dovebeam, dovebeam_process
 from support.corpus import CORPUS
@@ -96,7 +96,8 @@ def check(preview: Path, known: Callable[[bytes], bytes], arranged: Callable[[by
     """Every exporter's file holds what Dovecot exported, as far as the input knew it."""
     used = dict.fromkeys(metric.exporter for metric in config().metrics if metric.exporter)
     assert set(used) == set(expected())
-    assert {path.name for path in preview.iterdir()} == {preview_name(n, config().exporters[n].format) for n in used}
+    names = {preview_name(name, config().exporters[name].format) for name in used}
+    assert {path.name for path in preview.iterdir()} == names | {MARKER}
     for name in used:
         exporter = config().exporters[name]
         written = (preview / preview_name(name, exporter.format)).read_bytes()
