@@ -97,7 +97,7 @@ class StreamQueues:
 
     @contextlib.contextmanager
     def worked(self) -> Iterator[None]:
-        """Delivers as long as the context lasts, what an earlier start has left first.
+        """Keeps the queues for this stream as long as the context lasts; at its end nothing is delivered any more.
 
         Raises:
             DeliveryError: the queues cannot be used, or another stream uses them.
@@ -107,13 +107,22 @@ class StreamQueues:
             return
         with self._alone():
             self._begin()
-            threads: list[threading.Thread] = [*self._workers.values(), self._watch]
-            for thread in threads:
-                thread.start()
             try:
                 yield
             finally:
-                self._end(threads)
+                self._end()
+
+    def deliver(self) -> None:
+        """Begins to deliver, what an earlier start has left first.
+
+        Called where a signal drains the stream already: it would not be true any more that nothing was done.
+        """
+        if self.root:
+            for thread in self._threads():
+                thread.start()
+
+    def _threads(self) -> list[threading.Thread]:
+        return [*self._workers.values(), self._watch]
 
     def clean(self) -> None:
         """Removes what a failed pipeline began to write; none must be running."""
@@ -182,14 +191,15 @@ class StreamQueues:
                 "they are kept, and delivered when the configuration has it again; remove the directory to drop them"
             )
 
-    def _end(self, threads: list[threading.Thread]) -> None:
+    def _end(self) -> None:
         """Ends the threads; one that hangs ends with the process."""
         for worker in self._workers.values():
             worker.end()
         self._watch.end()
         give_up = time.monotonic() + _END_SECS
-        for thread in threads:
-            thread.join(max(0.0, give_up - time.monotonic()))
+        for thread in self._threads():
+            if thread.is_alive():
+                thread.join(max(0.0, give_up - time.monotonic()))
 
     def _failed(self, name: str, error: Exception, pause_secs: float) -> None:
         try:

@@ -135,6 +135,7 @@ def _run_in_process(stream: _Stream, beam_options: PipelineOptions) -> _Counts:
         say(f"{explain_failure(error, config)}; nothing is lost, trying again in {pause_secs:.0f} s")
 
     def work() -> _Counts:
+        queues.deliver()
         counters = run_segments(run, stream.account.update, report, lambda: board.totals().delivered, acknowledged)
         queues.finish()
         return stream.account.with_queues(counters.items())
@@ -160,6 +161,7 @@ def _run_on_engine(stream: _Stream, beam_options: PipelineOptions) -> _Counts | 
             watched = WatchedDisplay(display, board, launcher_counts=bool(queues.root))
 
             def work() -> bool:
+                queues.deliver()
                 is_ended = wait_until_drained(result, board)
                 queues.finish()
                 return is_ended

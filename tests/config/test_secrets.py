@@ -114,6 +114,17 @@ def test_names_of_a_later_dovecot_are_not_secrets(tmp_path: Path, line: str) -> 
     assert SECRET not in "\n".join([*warnings(found), *messages(found)])
 
 
+@pytest.mark.parametrize("name", ["driver", "format", "time_format"])
+def test_a_value_taken_for_one_of_a_later_dovecot_is_no_word_of_the_ledger(tmp_path: Path, name: str) -> None:
+    """A secret that `$SET:` put where a closed list is expected is in no reason for what is left out."""
+    secret = "zq7xsjzcd29x"
+    versions = "dovecot_config_version = 2.4.9\ndovecot_storage_version = 2.4.0\n"
+    body = f"{versions}sql_secret = {secret}\nevent_exporter x {{\n {name} = $SET:sql_secret\n}}\n{METRIC}"
+    found = reading(tmp_path, body, versions=False)
+    assert found.config.left_out
+    assert secret not in "\n".join([*warnings(found), *messages(found), repr(found.config), repr(found.report)])
+
+
 def test_representations_show_no_secrets(tmp_path: Path) -> None:
     """Neither the model nor its settings."""
     body = (

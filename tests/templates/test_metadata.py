@@ -103,6 +103,7 @@ NOT_OFFERED = {
     "help": "is for people",
     "debug": "is a flag, which takes no value, and Dataflow gives every parameter one",
     "dry_run": "likewise; and its answer is on the screen of whoever waits",
+    "strict": "likewise; `dovebeam check --strict` says it before the launch",
     "wait": "likewise; a launcher never waits",
     "ledger": "needs somebody who waits; the counters are with Dataflow",
     "only_failed": "reads such a ledger",

@@ -22,7 +22,7 @@ from typing import Final
 from dovebeam.transforms.config.builtin import SUPPORTED_VERSIONS
 from dovebeam.transforms.config.hints import near_miss
 
-__all__ = ["Later", "is_newer", "later_filter_key"]
+__all__ = ["Later", "is_announced", "is_newer", "later_filter_key"]
 
 _VERSION = re.compile(r"2\.([0-9]{1,4})\.([0-9]{1,4})")
 
@@ -63,6 +63,11 @@ def later_filter_key(keys: Iterable[str]) -> str:
         if key in _FILTER_KEYS:
             return f"'{key}' in a filter is of Dovecot {_FILTER_KEYS[key]}, where it is no field of the event"
     return ""
+
+
+def is_announced(name: str) -> bool:
+    """Whether a name is one that Dovecot has announced for a later version."""
+    return name in _NAMES
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from dovebeam.transforms.config.blocks import Context
-from dovebeam.transforms.config.later import Later, later_filter_key
+from dovebeam.transforms.config.disclosure import MASK
+from dovebeam.transforms.config.later import Later, is_announced, later_filter_key
 from dovebeam.transforms.config.levels import active_parents, layers_of, merged_blocks
 from dovebeam.transforms.config.model import Exporter, LeftOut, Metric
 from dovebeam.transforms.config.places import Place, Report
@@ -65,5 +66,7 @@ def _later_value(exporter: Exporter, later: Later) -> str:
     for name in _LISTS:
         written = exporter.settings.written(name)
         if written not in SETTINGS[name].choices and (reason := later.about(written, SETTINGS[name].choices)):
-            return f"{name.removeprefix('event_exporter_')} '{written}' {reason}"
+            # Only a word that Dovecot has announced is certainly no secret: the value may be another setting's ($SET:).
+            shown = written if is_announced(written) else MASK
+            return f"{name.removeprefix('event_exporter_')} '{shown}' {reason}"
     return ""

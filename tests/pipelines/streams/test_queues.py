@@ -192,14 +192,15 @@ def test_full_queue(tmp_path: Path) -> None:
                 job.append(events(number, number + 1))
                 number += 1
                 wait_until(lambda end=number: full.exists() or len(numbers_in(job.out)) == end, "it", seconds=60)
-            job.append(events(number, COUNT))
+            total = number + COUNT
+            job.append(events(number, total))
             err = drain(process)
         assert "its queue of 8,192 bytes is full (--max_queue_bytes); nothing is read until it has room" in err
     with UnixListener(tmp_path / "s2") as listener:
         configure(job, "unix", f"unix_path = {tmp_path / 's2'}")
         with job.running("--max_queue_bytes", "8K") as process:
-            wait_for_file(job, COUNT)
-            wait_until(lambda: len(listener.arrived) == COUNT, "all events", seconds=60)
+            wait_for_file(job, total)
+            wait_until(lambda: len(listener.arrived) == total, "all events", seconds=60)
             drain(process)
 
 
