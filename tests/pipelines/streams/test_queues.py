@@ -255,7 +255,9 @@ def test_a_queue_that_cannot_be_read(tmp_path: Path, capsys: pytest.CaptureFixtu
     targets = {name: tmp_path / f"{name}.out" for name in "ab"}
     drivers = {name: FileDriver(str(path)) for name, path in targets.items()}
     told: list[str] = []
-    with Board(), StreamQueues(str(root), options, load_config(write_config(tmp_path)), drivers).worked():
+    queues = StreamQueues(str(root), options, load_config(write_config(tmp_path)), drivers)
+    with Board(), queues.worked():
+        queues.deliver()
         (root / "a").rmdir()
         (root / "a").write_bytes(b"")
         writer = QueueWriter(str(root), "b")
