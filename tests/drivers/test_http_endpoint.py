@@ -13,7 +13,6 @@ import pytest
 from dovebeam.transforms.drivers import Failure, HttpPostDriver
 from dovebeam.transforms.drivers.http.endpoint import Endpoint, Member, endpoint_of
 from dovebeam.transforms.drivers.http.outcome import Outcome, Trouble
-from dovebeam.transforms.drivers.http.rate import TokenBucket
 from support.programs import free_port
 from support.server_http import Answer, HttpServer, Request, run_http_server, status
 
@@ -213,24 +212,6 @@ class TestConcurrency:
 
 
 class TestRate:
-    def test_token_bucket(self) -> None:
-        """A tenth of a second's worth at once, then evenly; a rest saves up no more than that."""
-        bucket = TokenBucket(100)
-        now = time.monotonic()
-        assert [bucket.take(now) for _ in range(10)] == [0.0] * 10
-        assert bucket.take(now) == pytest.approx(0.01)
-        assert bucket.take(now + 0.0101) == 0.0
-        assert bucket.take(now + 0.0101) > 0
-        assert sum(bucket.take(now + 100) == 0.0 for _ in range(50)) == 10
-
-    @pytest.mark.parametrize("rate", [1, 5])
-    def test_slow_rates_begin_with_one(self, rate: int) -> None:
-        """At low rates requests are one by one from the start."""
-        bucket = TokenBucket(rate)
-        now = time.monotonic()
-        assert bucket.take(now) == 0.0
-        assert bucket.take(now) == pytest.approx(1 / rate, abs=0.01)
-
     def test_all_threads_share_it(self) -> None:
         """Requests of all connections to the endpoint together keep the limit."""
         with run_http_server() as server:

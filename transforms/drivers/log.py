@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, fields
 from typing import ClassVar, Final
 
 from dovebeam.transforms.drivers.base import Batch, Connection, Driver, DriverName, Failure
-from dovebeam.transforms.drivers.log_rate import rate_limit
+from dovebeam.transforms.drivers.rate_limit import portions, shared_bucket
 from dovebeam.transforms.drivers.secrets import NOTHING, Secret
 from dovebeam.transforms.drivers.syslog import (
     FACILITIES,
@@ -135,12 +135,12 @@ class LoggerConnection(Connection):
     def __init__(self, per_second: int = 0) -> None:
         super().__init__()
         self._logger = logging.getLogger(LOGGER_NAME)
-        self._limit = rate_limit("", per_second)
+        self._bucket = shared_bucket("log:", per_second) if per_second else None
         _make_audible(self._logger)
 
     def _deliver(self, batch: Batch) -> list[Failure]:
         info = self._logger.info
-        for portion in self._limit.portions(len(batch.payloads)):
+        for portion in portions(self._bucket, len(batch.payloads)):
             for index in portion:
                 info("%s", batch.payloads[index].decode("utf-8", "backslashreplace"))
         return []

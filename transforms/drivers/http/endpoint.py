@@ -20,7 +20,7 @@ from typing import Final
 from weakref import WeakValueDictionary
 
 from dovebeam.transforms.drivers.http.outcome import Outcome, Trouble
-from dovebeam.transforms.drivers.http.rate import TokenBucket
+from dovebeam.transforms.drivers.rate_limit import TokenBucket
 
 __all__ = ["Endpoint", "Member", "endpoint_of"]
 

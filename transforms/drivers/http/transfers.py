@@ -144,7 +144,7 @@ class Delivery(Attempts):
                 break
             seconds = seconds or self._endpoint.permit(self._member, now)
             if not seconds and self._bucket is not None:
-                seconds = self._bucket.take(now)
+                seconds = 0.0 if self._bucket.take() else self._bucket.due_secs()
             if seconds:
                 self._nap_secs = min(self._nap_secs, seconds)
                 break

@@ -16,8 +16,8 @@ from typing import Final
 
 from dovebeam.transforms.drivers.base import Batch, Connection, Failure
 from dovebeam.transforms.drivers.local_sockets import AWAY
-from dovebeam.transforms.drivers.log_rate import rate_limit
 from dovebeam.transforms.drivers.patience import Patience
+from dovebeam.transforms.drivers.rate_limit import portions, shared_bucket
 from dovebeam.transforms.drivers.syslog.streams import is_distrust, open_tcp, open_tls
 from dovebeam.transforms.drivers.syslog.target import FACILITIES, SyslogTarget
 from dovebeam.transforms.drivers.syslog.tls import RenewedContext
@@ -68,7 +68,8 @@ class SyslogConnection(Connection):
         self._settings = settings
         self._priority = FACILITIES[settings.facility] * 8 + _SEVERITY_INFO
         self._tail = f" {_host_name()} {_APP_NAME} {os.getpid()} - - ".encode("ascii")
-        self._limit = rate_limit(str(settings.target), settings.rate_limit)
+        rate = settings.rate_limit
+        self._bucket = shared_bucket(f"log:{settings.target}", rate) if rate else None
         self._tls = RenewedContext(settings.tls) if settings.target.way == "tls" else None
         self._wire: Wire | None = None
         self._unconfirmed: list[bytes] = []
@@ -85,7 +86,7 @@ class SyslogConnection(Connection):
 
     def _deliver(self, batch: Batch) -> list[Failure]:
         failures = []
-        for portion in self._limit.portions(len(batch.payloads)):
+        for portion in portions(self._bucket, len(batch.payloads)):
             refused = self._until_done(self._messages(batch.payloads[index] for index in portion))
             endpoint = str(self._settings.target)
             failures += [Failure(portion[index], why, endpoint=endpoint) for index, why in sorted(refused.items())]
