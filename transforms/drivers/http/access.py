@@ -8,17 +8,15 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from dovebeam.transforms.drivers.file_identity import file_identities
 from dovebeam.transforms.drivers.http.auth_settings import setting_name
+from dovebeam.transforms.drivers.http.settings import HttpPostSettings
 from dovebeam.transforms.drivers.http.tokens import Token, TokenCache
 from dovebeam.transforms.drivers.http.url import HttpUrl
 from dovebeam.transforms.drivers.secrets import Scheme, Secret, secrets_in
 from dovebeam.transforms.errors import DeliveryError
-
-if TYPE_CHECKING:
-    from dovebeam.transforms.drivers.http_post import HttpPostDriver
 
 __all__ = ["Access", "Shown"]
 
@@ -61,18 +59,20 @@ class Access:
         DeliveryError: a secret cannot be had.
     """
 
-    def __init__(self, driver: HttpPostDriver) -> None:
-        self._driver = driver
-        secrets = list(secrets_in(driver))
+    def __init__(self, settings: HttpPostSettings) -> None:
+        self._settings = settings
+        secrets = list(secrets_in(settings))
         self.can_change = any(secret.can_change for secret in secrets)
         self._secret_files = [secret.name for secret in secrets if secret.scheme is Scheme.FILE]
-        self._tls_files = [path for name in _TLS_FILES if (path := getattr(driver, name))] if driver.may_use_tls else []
+        self._tls_files = (
+            [path for name in _TLS_FILES if (path := getattr(settings, name))] if settings.may_use_tls else []
+        )
         # Before they are read: what is replaced meanwhile is noticed.
         self._secrets_were = file_identities(self._secret_files)
         self._tls_was = file_identities(self._tls_files)
         self._seen: dict[Secret, str] = {}
         self._look_up()
-        fetched = driver.http_post_auth in {"oauth2", "google-id-token"}
+        fetched = settings.http_post_auth in {"oauth2", "google-id-token"}
         self._tokens: TokenCache | None = self._token_cache() if fetched else None
 
     def shown(self) -> Shown:
@@ -125,12 +125,12 @@ class Access:
         setting = setting_name("http_post_headers")
         lines = [
             f"{name}: {_checked(f'{setting}/{name}', self._reveal(secret, f'{setting}/{name}'))}"
-            for name, secret in self._driver.header_secrets
+            for name, secret in self._settings.header_secrets
         ]
         authorization = self.url.basic_authorization
-        if self._driver.http_post_auth == "basic":
+        if self._settings.http_post_auth == "basic":
             authorization = self._basic()
-        elif self._driver.http_post_auth == "bearer":
+        elif self._settings.http_post_auth == "bearer":
             authorization = (
                 f"Bearer {_checked(setting_name('http_post_auth_token'), self._text('http_post_auth_token'))}"
             )
@@ -141,7 +141,7 @@ class Access:
         if ":" in user:
             setting = setting_name("http_post_auth_user")
             raise DeliveryError(
-                f"{setting}: a user name with a colon cannot be sent (choose another)", self._driver.endpoint
+                f"{setting}: a user name with a colon cannot be sent (choose another)", self._settings.endpoint
             )
         pair = f"{user}:{password}".encode("utf-8", "surrogateescape")
         return f"Basic {base64.b64encode(pair).decode('ascii')}"
@@ -152,7 +152,7 @@ class Access:
         texts |= {self.proxy_user, self.proxy_password, self.key_password, self.client_id, self.client_secret}
         for name in ("http_post_auth_user", "http_post_auth_password", "http_post_auth_token", "http_post_query"):
             texts.add(self._text(name))
-        if self._driver.target.visible is None:
+        if self._settings.target.visible is None:
             texts |= {self.url.host, self.url.without_credentials}
         for url in (self.url, self.proxy, self.token_url):
             if url is not None:
@@ -160,7 +160,7 @@ class Access:
         return sorted((text for text in texts if len(text) > 1), key=len, reverse=True)
 
     def _text(self, name: str) -> str:
-        return self._reveal(self._driver.secret(name), setting_name(name))
+        return self._reveal(self._settings.secret(name), setting_name(name))
 
     def _reveal(self, secret: Secret, setting: str) -> str:
         """Asks for each secret once in a look-up, however often it is used."""
@@ -169,39 +169,41 @@ class Access:
         return self._seen[secret]
 
     def _target(self) -> HttpUrl:
-        setting, driver = setting_name("http_post_url"), self._driver
-        url = driver.target.reveal(setting, self._text("http_post_query"))
-        named = driver.http_post_auth != "none" or "authorization" in {
-            name.lower() for name, _ in driver.header_secrets
+        setting, settings = setting_name("http_post_url"), self._settings
+        url = settings.target.reveal(setting, self._text("http_post_query"))
+        named = settings.http_post_auth != "none" or "authorization" in {
+            name.lower() for name, _ in settings.header_secrets
         }
         if url.credentials is not None and named:
             message = f"{setting}: the URL has user:password, but the settings say who the sender is (keep one of both)"
-            raise DeliveryError(message, driver.endpoint)
+            raise DeliveryError(message, settings.endpoint)
         return url
 
     def _url(self, name: str) -> HttpUrl | None:
-        url = self._driver.secret_url(name)
+        url = self._settings.secret_url(name)
         return url.reveal(setting_name(name)) if url is not None else None
 
     def _token_cache(self) -> TokenCache:
-        audience = self._driver.http_post_google_audience or self.url.without_credentials.removesuffix(self.url.target)
-        return _token_cache(self._driver, self.client_id, self.client_secret, audience)
+        audience = self._settings.http_post_google_audience or self.url.without_credentials.removesuffix(
+            self.url.target
+        )
+        return _token_cache(self._settings, self.client_id, self.client_secret, audience)
 
 
 @lru_cache(maxsize=64)
-def _token_cache(driver: HttpPostDriver, _client_id: str, _client_secret: str, audience: str) -> TokenCache:
+def _token_cache(settings: HttpPostSettings, _client_id: str, _client_secret: str, audience: str) -> TokenCache:
     """One for all connections of this process with the same settings and the same client."""
-    if driver.http_post_auth == "oauth2":
-        return TokenCache(_oauth2_fetcher(driver))
+    if settings.http_post_auth == "oauth2":
+        return TokenCache(_oauth2_fetcher(settings))
     from dovebeam.transforms.drivers.http.google_id_token import fetch_google_id_token  # noqa: PLC0415
 
     return TokenCache(lambda: fetch_google_id_token(audience))
 
 
-def _oauth2_fetcher(driver: HttpPostDriver) -> Callable[[], Token]:
+def _oauth2_fetcher(settings: HttpPostSettings) -> Callable[[], Token]:
     from dovebeam.transforms.drivers.http.oauth2 import fetch_token  # noqa: PLC0415  loads libcurl
 
-    return lambda: fetch_token(driver, Access(driver))
+    return lambda: fetch_token(settings, Access(settings))
 
 
 def _decoded(url: HttpUrl | None) -> str:

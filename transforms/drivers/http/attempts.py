@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import pycurl
 
@@ -25,11 +25,9 @@ from dovebeam.transforms.drivers.http.redirects import redirect_target
 from dovebeam.transforms.drivers.http.requests import Request
 from dovebeam.transforms.drivers.http.retry import RetryPolicy
 from dovebeam.transforms.drivers.http.search import ALIKE, Search
+from dovebeam.transforms.drivers.http.settings import HttpPostSettings
 from dovebeam.transforms.drivers.http.statuses import Verdict
 from dovebeam.transforms.errors import DeliveryError
-
-if TYPE_CHECKING:
-    from dovebeam.transforms.drivers.http_post import HttpPostDriver
 
 __all__ = ["Attempts"]
 
@@ -49,20 +47,23 @@ class Attempts:
 
     def __init__(
         self,
-        driver: HttpPostDriver,
+        settings: HttpPostSettings,
         pool: HandlePool,
         endpoint: Endpoint,
         batch: Batch,
         on_arrival: Callable[[int], None] | None,
     ) -> None:
-        self._driver = driver
-        self._place = driver.endpoint
+        self._settings = settings
+        self._place = settings.endpoint
         self._pool = pool
-        self._rules = driver.status_rules
-        self._policy = RetryPolicy(driver)
+        self._rules = settings.status_rules
+        self._policy = RetryPolicy(settings)
         self._on_way: dict[Easy, Request] = {}
         self._backlog = Backlog(
-            batch.payloads, driver.http_post_batch_max_events, driver.http_post_batch_max_bytes, ordered=pool.size == 1
+            batch.payloads,
+            settings.http_post_batch_max_events,
+            settings.http_post_batch_max_bytes,
+            ordered=pool.size == 1,
         )
         self._endpoint = endpoint
         self._member = Member(self._on_way, pool.size)
@@ -120,15 +121,15 @@ class Attempts:
 
     def _redirect(self, handle: Easy, request: Request, status: int, location: str) -> None:
         """Follows a redirect, or ends the attempt with why not."""
-        driver = self._driver
-        target = redirect_target(self._pool.access.url, status, location, request.redirects, driver.max_redirects)
+        settings = self._settings
+        target = redirect_target(self._pool.access.url, status, location, request.redirects, settings.max_redirects)
         if isinstance(target, Outcome):
             self._finish(handle, target)
             return
         request.redirects += 1
         request.head_at = 0.0
         request.redirect_secs += handle.getinfo(pycurl.TOTAL_TIME)
-        timeout = driver.attempt_timeout_msec
+        timeout = settings.attempt_timeout_msec
         left = max(1, timeout - int(request.redirect_secs * 1000)) if timeout else 0
         # Dovecot's rule for 303: GET without a body, for all others the same request again.
         self._pool.divert(handle, target, without_body=status == 303, timeout_msec=left)
@@ -190,7 +191,7 @@ class Attempts:
             self._leave_search(request, delivered=True)
             return
         probed = self._endpoint.probed(self._member)
-        self._endpoint.failed(outcome.trouble, began, adaptive=self._driver.http_post_adaptive_concurrency)
+        self._endpoint.failed(outcome.trouble, began, adaptive=self._settings.http_post_adaptive_concurrency)
         if outcome.retryable and outcome.retry_after_secs:
             self._endpoint.close_for(outcome.retry_after_secs, outcome)
             if outcome.retry_after_secs > self._policy.longest_wait_secs:

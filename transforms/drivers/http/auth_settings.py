@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from dovebeam.transforms.config.urls import http_query_error
-from dovebeam.transforms.drivers.base import Driver
 from dovebeam.transforms.drivers.http.header_names import header_name_problem
 from dovebeam.transforms.drivers.http.secret_url import SecretUrl
 from dovebeam.transforms.drivers.secrets import NOTHING, Scheme, Secret
@@ -47,7 +46,7 @@ _SHARED: Final = ("http_client_", "ssl_")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AuthSettings(Driver):
+class AuthSettings:
     """The part of the `http-post` driver's settings that says who the sender is.
 
     Attributes:

@@ -9,12 +9,12 @@ import pycurl
 from dovebeam.transforms.drivers.base import Batch, Connection, Failure
 from dovebeam.transforms.drivers.http.endpoint import endpoint_of
 from dovebeam.transforms.drivers.http.handles import HandlePool
+from dovebeam.transforms.drivers.http.settings import HttpPostSettings
 from dovebeam.transforms.drivers.http.transfers import Delivery
 from dovebeam.transforms.errors import DeliveryError
 
 if TYPE_CHECKING:
     from dovebeam.transforms.drivers.http.access import Access
-    from dovebeam.transforms.drivers.http_post import HttpPostDriver
 
 __all__ = ["HttpPostConnection"]
 
@@ -22,11 +22,11 @@ __all__ = ["HttpPostConnection"]
 class HttpPostConnection(Connection):
     """Kept-alive connections to one target."""
 
-    def __init__(self, driver: HttpPostDriver, access: Access) -> None:
+    def __init__(self, settings: HttpPostSettings, access: Access) -> None:
         super().__init__()
-        self._driver = driver
+        self._settings = settings
         self._access = access
-        self._endpoint = endpoint_of(driver.endpoint, driver.proxy.endpoint if driver.proxy else "")
+        self._endpoint = endpoint_of(settings.endpoint, settings.proxy.endpoint if settings.proxy else "")
         self._pool: HandlePool | None = None
 
     def _deliver(self, batch: Batch) -> list[Failure]:
@@ -34,14 +34,14 @@ class HttpPostConnection(Connection):
             if self._pool is not None and self._pool.notice_files():
                 self._drop_pool()
             if self._pool is None:
-                self._pool = HandlePool(self._driver, self._access)
-            failures = Delivery(self._driver, self._pool, self._endpoint, batch, self.on_arrival).run()
+                self._pool = HandlePool(self._settings, self._access)
+            failures = Delivery(self._settings, self._pool, self._endpoint, batch, self.on_arrival).run()
             self._pool.forget_bodies()
         except pycurl.error as error:
             self._drop_pool()
             text = self._access.without_secrets(str(error.args[-1]))
             message = f"libcurl refuses the settings of http-post: {text} (check the ssl_* and http_client_* settings)"
-            raise DeliveryError(message, self._driver.endpoint) from None
+            raise DeliveryError(message, self._settings.endpoint) from None
         except BaseException:
             # Requests may be on their way; they end with their connections.
             self._drop_pool()

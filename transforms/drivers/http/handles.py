@@ -14,11 +14,11 @@ import pycurl
 
 from dovebeam.transforms.drivers.http.access import Access, Shown
 from dovebeam.transforms.drivers.http.options import Easy, set_proxy, set_sockets, set_tls, set_url, system_trust
+from dovebeam.transforms.drivers.http.settings import HttpPostSettings
 from dovebeam.transforms.errors import DeliveryError
 
 if TYPE_CHECKING:
     from dovebeam.transforms.drivers.http.url import HttpUrl
-    from dovebeam.transforms.drivers.http_post import HttpPostDriver
 
 __all__ = ["HandlePool", "http_date"]
 
@@ -48,23 +48,23 @@ class HandlePool:
         size: how many handles there can be.
     """
 
-    def __init__(self, driver: HttpPostDriver, access: Access) -> None:
-        self._driver = driver
+    def __init__(self, settings: HttpPostSettings, access: Access) -> None:
+        self._settings = settings
         self.access = access
-        self.size = driver.http_client_max_parallel_connections
+        self.size = settings.http_client_max_parallel_connections
         self.multi = pycurl.CurlMulti()
         self.multi.setopt(pycurl.M_MAXCONNECTS, self.size)
         self.idle: list[Easy] = []
         self._second = -1
         self._headers: list[str] = []
-        self._key_header = driver.http_post_idempotency_header
+        self._key_header = settings.http_post_idempotency_header
         self._all: list[Easy] = []
         self._outdated: set[Easy] = set()  # those with options of an earlier access
         self._stale: set[Easy] = set()  # those whose headers are not of this second
         self._shown: Shown | None = None  # with the headers of this second
         self._sent: dict[Easy, Shown | None] = {}  # with the headers of each handle
         self._last_lines: dict[Easy, deque[bytes]] = {}
-        self._system_trust = system_trust() if driver.may_use_tls else ("", "")
+        self._system_trust = system_trust() if settings.may_use_tls else ("", "")
         self._refused_at = float("-inf")
         self._noticed_at = time.monotonic()
         self._tls_replaced = False
@@ -83,7 +83,7 @@ class HandlePool:
             tls = self.access.has_other_tls_files()
             if tls or self.access.has_other_secret_files():
                 try:
-                    fresh = Access(self._driver)
+                    fresh = Access(self._settings)
                 except DeliveryError:
                     return self._tls_replaced
                 self._tls_replaced |= tls or fresh.key_password != self.access.key_password
@@ -141,7 +141,7 @@ class HandlePool:
             now = time.monotonic()
             if self.access.can_change and now - self._refused_at >= _LOOK_AGAIN_SECS:
                 self._refused_at = now
-                self._adopt(Access(self._driver))
+                self._adopt(Access(self._settings))
             if token and sent is not None:
                 self.access.refuse_token(sent.token)
         self._second = -1
@@ -166,7 +166,7 @@ class HandlePool:
     def restore(self, handle: Easy) -> None:
         """Undoes `divert`."""
         self._aim(handle, self.access.url)
-        handle.setopt(pycurl.TIMEOUT_MS, self._driver.attempt_timeout_msec)
+        handle.setopt(pycurl.TIMEOUT_MS, self._settings.attempt_timeout_msec)
         handle.setopt(pycurl.POST, 1)
 
     def forget_bodies(self) -> None:
@@ -194,13 +194,13 @@ class HandlePool:
         """Sets what follows from credentials, on a new handle or again."""
         self._aim(handle, self.access.url)
         set_proxy(handle, self.access)
-        if self._driver.may_use_tls:
-            set_tls(handle, self._driver, self.access, self._system_trust, resume=not self._tls_replaced)
+        if self._settings.may_use_tls:
+            set_tls(handle, self._settings, self.access, self._system_trust, resume=not self._tls_replaced)
 
     def _headers_at(self, second: int, shown: Shown) -> list[str]:
         """Dovecot's headers, in its order as far as libcurl keeps it; a bare name stops libcurl's own header."""
-        direct = self._driver.proxy is None
-        bodies = self._driver.body_maker
+        direct = self._settings.proxy is None
+        bodies = self._settings.body_maker
         return [
             f"Date: {http_date(second)}",
             *shown.headers,
@@ -212,14 +212,14 @@ class HandlePool:
         ]
 
     def _make(self) -> Easy:
-        driver = self._driver
+        settings = self._settings
         handle = pycurl.Curl()
         handle.setopt(pycurl.NOSIGNAL, 1)
         handle.setopt(pycurl.PATH_AS_IS, 1)
         handle.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)
         handle.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1)
         handle.setopt(pycurl.POST, 1)
-        handle.setopt(pycurl.USERAGENT, driver.http_client_user_agent)
+        handle.setopt(pycurl.USERAGENT, settings.http_client_user_agent)
         handle.setopt(pycurl.HEADEROPT, pycurl.HEADER_SEPARATE)
         # `len` takes an answer's piece and returns how much of it was taken: thrown away without a call into Python
         # code.
@@ -229,14 +229,14 @@ class HandlePool:
         handle.setopt(pycurl.HEADERFUNCTION, last_line.append)
         handle.setopt(_SUPPRESS_CONNECT_HEADERS, 1)
         handle.setopt(pycurl.MAXFILESIZE_LARGE, MAX_RESPONSE_BYTES)
-        handle.setopt(pycurl.TIMEOUT_MS, driver.attempt_timeout_msec)
-        if driver.http_client_connect_timeout_msec:
-            handle.setopt(pycurl.CONNECTTIMEOUT_MS, driver.http_client_connect_timeout_msec)
-        if driver.http_client_max_idle_time_msec:
-            handle.setopt(pycurl.MAXAGE_CONN, max(1, driver.http_client_max_idle_time_msec // 1000))
-        ttl = driver.http_client_dns_ttl_msec
+        handle.setopt(pycurl.TIMEOUT_MS, settings.attempt_timeout_msec)
+        if settings.http_client_connect_timeout_msec:
+            handle.setopt(pycurl.CONNECTTIMEOUT_MS, settings.http_client_connect_timeout_msec)
+        if settings.http_client_max_idle_time_msec:
+            handle.setopt(pycurl.MAXAGE_CONN, max(1, settings.http_client_max_idle_time_msec // 1000))
+        ttl = settings.http_client_dns_ttl_msec
         handle.setopt(pycurl.DNS_CACHE_TIMEOUT, -1 if ttl is None else ttl // 1000)
-        set_sockets(handle, driver)
+        set_sockets(handle, settings)
         self._set_access(handle)
         self._all.append(handle)
         self._stale.add(handle)

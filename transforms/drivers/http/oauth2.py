@@ -13,12 +13,12 @@ from urllib.parse import quote_plus, urlencode
 import pycurl
 
 from dovebeam.transforms.drivers.http.options import set_proxy, set_tls, set_url, system_trust
+from dovebeam.transforms.drivers.http.settings import HttpPostSettings
 from dovebeam.transforms.drivers.http.tokens import Token
 from dovebeam.transforms.errors import DeliveryError
 
 if TYPE_CHECKING:
     from dovebeam.transforms.drivers.http.access import Access
-    from dovebeam.transforms.drivers.http_post import HttpPostDriver
 
 __all__ = ["fetch_token"]
 
@@ -45,7 +45,7 @@ _ERRORS: Final = frozenset(
 )
 
 
-def fetch_token(driver: HttpPostDriver, access: Access) -> Token:
+def fetch_token(settings: HttpPostSettings, access: Access) -> Token:
     """Asks the token endpoint; tries again if it is away, and once with the other way of naming the client.
 
     Servers must take the client's id and secret as Basic authentication; some take them only in the body.
@@ -53,20 +53,20 @@ def fetch_token(driver: HttpPostDriver, access: Access) -> Token:
     Raises:
         DeliveryError: no token can be had.
     """
-    status, body = _ask_patiently(driver, access, in_body=False)
+    status, body = _ask_patiently(settings, access, in_body=False)
     if status in {400, 401}:
-        status, body = _ask_patiently(driver, access, in_body=True)
+        status, body = _ask_patiently(settings, access, in_body=True)
     if status != 200:
         advice = f" ({_ADVICE[status]})" if status in _ADVICE else ""
         raise _error(access, f"the token endpoint answered {status}{_error_code(body)}{advice}")
     return _token(access, body)
 
 
-def _ask_patiently(driver: HttpPostDriver, access: Access, *, in_body: bool) -> tuple[int, bytes]:
+def _ask_patiently(settings: HttpPostSettings, access: Access, *, in_body: bool) -> tuple[int, bytes]:
     """The answer; after trouble that may pass a few attempts, with random pauses below a second."""
     for attempt in range(1, _ATTEMPTS + 1):
         try:
-            status, body = _ask(driver, access, in_body=in_body)
+            status, body = _ask(settings, access, in_body=in_body)
         except pycurl.error as error:
             if attempt == _ATTEMPTS:
                 text = access.without_secrets(str(error.args[-1]))
@@ -78,11 +78,11 @@ def _ask_patiently(driver: HttpPostDriver, access: Access, *, in_body: bool) -> 
     raise AssertionError("unreachable")
 
 
-def _ask(driver: HttpPostDriver, access: Access, *, in_body: bool) -> tuple[int, bytes]:
+def _ask(settings: HttpPostSettings, access: Access, *, in_body: bool) -> tuple[int, bytes]:
     url = access.token_url
     form = {"grant_type": "client_credentials"}
-    form |= {"scope": driver.http_post_oauth2_scope} if driver.http_post_oauth2_scope else {}
-    form |= {"audience": driver.http_post_oauth2_audience} if driver.http_post_oauth2_audience else {}
+    form |= {"scope": settings.http_post_oauth2_scope} if settings.http_post_oauth2_scope else {}
+    form |= {"audience": settings.http_post_oauth2_audience} if settings.http_post_oauth2_audience else {}
     headers = ["Content-Type: application/x-www-form-urlencoded", "Accept: application/json", "Expect:"]
     if in_body:
         form |= {"client_id": access.client_id, "client_secret": access.client_secret}
@@ -99,13 +99,13 @@ def _ask(driver: HttpPostDriver, access: Access, *, in_body: bool) -> tuple[int,
         handle.setopt(pycurl.TIMEOUT_MS, _TIMEOUT_MSEC)
         handle.setopt(pycurl.HTTPHEADER, headers)
         handle.setopt(pycurl.HEADEROPT, pycurl.HEADER_SEPARATE)
-        handle.setopt(pycurl.USERAGENT, driver.http_client_user_agent)
+        handle.setopt(pycurl.USERAGENT, settings.http_client_user_agent)
         handle.setopt(pycurl.POSTFIELDS, urlencode(form))
         handle.setopt(pycurl.MAXFILESIZE_LARGE, _MAX_ANSWER_BYTES)
         handle.setopt(pycurl.WRITEDATA, answer)
         set_proxy(handle, access)
         if url.scheme == "https":
-            set_tls(handle, driver, access, system_trust())
+            set_tls(handle, settings, access, system_trust())
         handle.perform()
         return int(handle.getinfo(pycurl.RESPONSE_CODE)), answer.getvalue()
     finally:

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pycurl
 
+from dovebeam.transforms.drivers.http.settings import HttpPostSettings
+
 if TYPE_CHECKING:
     from dovebeam.transforms.drivers.http.access import Access
     from dovebeam.transforms.drivers.http.url import HttpUrl
-    from dovebeam.transforms.drivers.http_post import HttpPostDriver
 
 __all__ = ["Easy", "set_proxy", "set_sockets", "set_tls", "set_url", "system_trust"]
 
@@ -61,7 +62,7 @@ def set_proxy(handle: Easy, access: Access) -> None:
 
 def set_tls(
     handle: Easy,
-    driver: HttpPostDriver,
+    settings: HttpPostSettings,
     access: Access,
     trust_without_settings: tuple[str, str],
     *,
@@ -71,7 +72,7 @@ def set_tls(
 
     Args:
         handle: the handle.
-        driver: its settings.
+        settings: its settings.
         access: has the password of the key.
         trust_without_settings: file and directory that hold without trusted certificates in the settings.
         resume: whether a session may go on that began with earlier files.
@@ -80,11 +81,11 @@ def set_tls(
     with contextlib.suppress(pycurl.error):
         handle.setopt(_CA_CACHE_TIMEOUT, 0)
     handle.setopt(pycurl.SSL_SESSIONID_CACHE, int(resume))
-    handle.setopt(pycurl.SSLVERSION, _TLS[driver.ssl_min_protocol])
-    verify = driver.ssl_client_require_valid_cert
+    handle.setopt(pycurl.SSLVERSION, _TLS[settings.ssl_min_protocol])
+    verify = settings.ssl_client_require_valid_cert
     handle.setopt(pycurl.SSL_VERIFYPEER, int(verify))
     handle.setopt(pycurl.SSL_VERIFYHOST, 2 if verify else 0)
-    trust = (driver.ssl_client_ca_file, driver.ssl_client_ca_dir)
+    trust = (settings.ssl_client_ca_file, settings.ssl_client_ca_dir)
     trust = trust if any(trust) else trust_without_settings
     # Both are always set or unset: the paths that were built into libcurl would be trusted as well.
     for option, path in zip((pycurl.CAINFO, pycurl.CAPATH), trust, strict=True):
@@ -95,23 +96,23 @@ def set_tls(
     # Set even if empty: without it OpenSSL asks for the password of a key on the terminal, and waits.
     handle.setopt(pycurl.KEYPASSWD, access.key_password)
     for option, value in (
-        (pycurl.SSLCERT, driver.ssl_client_cert_file),
-        (pycurl.SSLKEY, driver.ssl_client_key_file),
-        (pycurl.SSL_CIPHER_LIST, driver.ssl_cipher_list),
-        (pycurl.TLS13_CIPHERS, driver.ssl_cipher_suites),
-        (pycurl.SSL_EC_CURVES, driver.ssl_curve_list),
+        (pycurl.SSLCERT, settings.ssl_client_cert_file),
+        (pycurl.SSLKEY, settings.ssl_client_key_file),
+        (pycurl.SSL_CIPHER_LIST, settings.ssl_cipher_list),
+        (pycurl.TLS13_CIPHERS, settings.ssl_cipher_suites),
+        (pycurl.SSL_EC_CURVES, settings.ssl_curve_list),
     ):
         if value:
             handle.setopt(option, value)
 
 
-def set_sockets(handle: Easy, driver: HttpPostDriver) -> None:
+def set_sockets(handle: Easy, settings: HttpPostSettings) -> None:
     """Sets when the host's next address is tried as well, and the sizes of the sockets' buffers."""
-    if driver.http_client_soft_connect_timeout_msec:
-        handle.setopt(_HAPPY_EYEBALLS_TIMEOUT_MS, driver.http_client_soft_connect_timeout_msec)
+    if settings.http_client_soft_connect_timeout_msec:
+        handle.setopt(_HAPPY_EYEBALLS_TIMEOUT_MS, settings.http_client_soft_connect_timeout_msec)
     sizes = (
-        (socket.SO_SNDBUF, driver.http_client_socket_send_buffer_size),
-        (socket.SO_RCVBUF, driver.http_client_socket_recv_buffer_size),
+        (socket.SO_SNDBUF, settings.http_client_socket_send_buffer_size),
+        (socket.SO_RCVBUF, settings.http_client_socket_recv_buffer_size),
     )
     wanted = [(option, size) for option, size in sizes if size]
     if wanted:

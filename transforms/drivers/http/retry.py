@@ -7,12 +7,10 @@ together do not come back together.
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from dovebeam.transforms.drivers.http.outcome import Outcome
-
-if TYPE_CHECKING:
-    from dovebeam.transforms.drivers.http_post import HttpPostDriver
+from dovebeam.transforms.drivers.http.settings import HttpPostSettings
 
 __all__ = ["RetryPolicy"]
 
@@ -26,13 +24,13 @@ class RetryPolicy:
         longest_wait_secs: the longest Retry-After that is waited for.
     """
 
-    def __init__(self, driver: HttpPostDriver) -> None:
-        self.longest_wait_secs = driver.max_retry_after_secs
-        self._attempts = driver.max_attempts
-        self._first_secs = (driver.http_client_connect_backoff_time_msec or 100) / 1000
-        most = driver.http_client_connect_backoff_max_time_msec
+    def __init__(self, settings: HttpPostSettings) -> None:
+        self.longest_wait_secs = settings.max_retry_after_secs
+        self._attempts = settings.max_attempts
+        self._first_secs = (settings.http_client_connect_backoff_time_msec or 100) / 1000
+        most = settings.http_client_connect_backoff_max_time_msec
         self._most_secs = float("inf") if most is None else most / 1000
-        self._budget_secs = (driver.http_post_retry_budget_msec or 0) / 1000
+        self._budget_secs = (settings.http_post_retry_budget_msec or 0) / 1000
 
     def pause(self, outcome: Outcome, tries: int, since: float, now: float) -> float | None:
         """Seconds until the next attempt; None for no further one.

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from operator import attrgetter
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import pycurl
 
@@ -19,9 +19,7 @@ from dovebeam.transforms.drivers.http.attempts import Attempts
 from dovebeam.transforms.drivers.http.endpoint import Endpoint
 from dovebeam.transforms.drivers.http.handles import HandlePool
 from dovebeam.transforms.drivers.http.requests import Request, request_key
-
-if TYPE_CHECKING:
-    from dovebeam.transforms.drivers.http_post import HttpPostDriver
+from dovebeam.transforms.drivers.http.settings import HttpPostSettings
 
 __all__ = ["Delivery"]
 
@@ -35,20 +33,20 @@ class Delivery(Attempts):
 
     def __init__(
         self,
-        driver: HttpPostDriver,
+        settings: HttpPostSettings,
         pool: HandlePool,
         endpoint: Endpoint,
         batch: Batch,
         on_arrival: Callable[[int], None] | None = None,
     ) -> None:
-        super().__init__(driver, pool, endpoint, batch, on_arrival)
+        super().__init__(settings, pool, endpoint, batch, on_arrival)
         self._payloads = batch.payloads
-        self._keys = batch.keys if driver.http_post_idempotency_header else None
-        self._bodies = driver.body_maker
+        self._keys = batch.keys if settings.http_post_idempotency_header else None
+        self._bodies = settings.body_maker
         self._plain = self._bodies.plain
-        self._single = self._plain and self._keys is None and driver.http_post_batch_max_events == 1
+        self._single = self._plain and self._keys is None and settings.http_post_batch_max_events == 1
         self._take, self._add = pool.take, pool.multi.add_handle
-        self._bucket = endpoint.bucket(driver.http_post_rate_limit) if driver.http_post_rate_limit else None
+        self._bucket = endpoint.bucket(settings.http_post_rate_limit) if settings.http_post_rate_limit else None
         self._nap_secs = _MAX_WAIT_SECS
         self._bodies_at = time.monotonic()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from dovebeam.transforms.drivers.http.checks import TLS_VERSIONS
+from dovebeam.transforms.drivers.http.settings import TLS_VERSIONS
 from dovebeam.transforms.drivers.secrets import NOTHING, Secret
 from dovebeam.transforms.errors import DriverSettingError
 
