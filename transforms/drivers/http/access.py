@@ -1,26 +1,16 @@
-"""The credentials of one connection, looked up on the worker when it opens.
-
-They are looked up again, in an `Access` of its own, when a file of them was replaced, and when the target refuses them.
-"""
+"""What requests show of who sends them: the headers of the credentials, and a token that is fetched and renewed."""
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable
 from functools import lru_cache
 from typing import NamedTuple
 
-from dovebeam.transforms.drivers.file_identity import file_identities
-from dovebeam.transforms.drivers.http.auth_settings import setting_name
+from dovebeam.transforms.drivers.http.credentials import Credentials
 from dovebeam.transforms.drivers.http.settings import HttpPostSettings
 from dovebeam.transforms.drivers.http.tokens import Token, TokenCache
-from dovebeam.transforms.drivers.http.url import HttpUrl
-from dovebeam.transforms.drivers.secrets import Scheme, Secret, secrets_in
-from dovebeam.transforms.errors import DeliveryError
 
 __all__ = ["Access", "Shown"]
-
-_TLS_FILES = ("ssl_client_ca_file", "ssl_client_ca_dir", "ssl_client_cert_file", "ssl_client_key_file")
 
 
 class Shown(NamedTuple):
@@ -40,40 +30,19 @@ class Shown(NamedTuple):
 
 
 class Access:
-    """What a connection shows to its target and its proxy, in the open.
-
-    Everything is looked up when it is made, and stays as it is.
+    """Credentials of one look-up, with the token that goes with them if the settings ask for one.
 
     Attributes:
-        can_change: whether looking again may find something else.
-        url: the target.
-        proxy: the proxy, None for none.
-        proxy_user: user name for the proxy.
-        proxy_password: password for the proxy.
-        key_password: password of the client certificate's key.
-        token_url: where oauth2 gets tokens.
-        client_id: for oauth2.
-        client_secret: for oauth2.
+        credentials: they hold until another `Access` takes the place of this one.
 
     Raises:
         DeliveryError: a secret cannot be had.
     """
 
     def __init__(self, settings: HttpPostSettings) -> None:
-        self._settings = settings
-        secrets = list(secrets_in(settings))
-        self.can_change = any(secret.can_change for secret in secrets)
-        self._secret_files = [secret.name for secret in secrets if secret.scheme is Scheme.FILE]
-        self._tls_files = (
-            [path for name in _TLS_FILES if (path := getattr(settings, name))] if settings.may_use_tls else []
-        )
-        # Before they are read: what is replaced meanwhile is noticed.
-        self._secrets_were = file_identities(self._secret_files)
-        self._tls_was = file_identities(self._tls_files)
-        self._seen: dict[Secret, str] = {}
-        self._look_up()
+        self.credentials = Credentials(settings)
         fetched = settings.http_post_auth in {"oauth2", "google-id-token"}
-        self._tokens: TokenCache | None = self._token_cache() if fetched else None
+        self._tokens: TokenCache | None = _tokens_of(settings, self.credentials) if fetched else None
 
     def shown(self) -> Shown:
         """What requests that start now show.
@@ -81,9 +50,10 @@ class Access:
         Raises:
             DeliveryError: a token is needed and cannot be had.
         """
+        found = self.credentials
         token = self._tokens.text() if self._tokens is not None else ""
-        headers = (*self._fixed, f"Authorization: Bearer {token}") if token else tuple(self._fixed)
-        return Shown(self.url.without_credentials, headers, token, (self.proxy_user, self.proxy_password))
+        headers = (*found.headers, f"Authorization: Bearer {token}") if token else found.headers
+        return Shown(found.url.without_credentials, headers, token, (found.proxy_user, found.proxy_password))
 
     def refuse_token(self, token: str) -> None:
         """The target refused this token; the next `shown` has another one if there is one to be had.
@@ -94,100 +64,11 @@ class Access:
         if self._tokens is not None:
             self._tokens.refuse(token)
 
-    def has_other_secret_files(self) -> bool:
-        """Whether a secret in a file was replaced."""
-        return file_identities(self._secret_files) != self._secrets_were
 
-    def has_other_tls_files(self) -> bool:
-        """Whether a certificate or key was replaced."""
-        return file_identities(self._tls_files) != self._tls_was
-
-    def without_secrets(self, text: str) -> str:
-        """A text with `***` for everything that nobody may see."""
-        for secret in self._secrets:
-            text = text.replace(secret, "***")
-        return text
-
-    def _look_up(self) -> None:
-        self.url = self._target()
-        self.proxy = self._url("http_client_proxy_url")
-        self.token_url = self._url("http_post_oauth2_token_url") or self.url
-        user, _, password = _decoded(self.proxy).partition(":")
-        self.proxy_user = self._text("http_client_proxy_username") or user
-        self.proxy_password = self._text("http_client_proxy_password") or password
-        self.key_password = self._text("ssl_client_key_password")
-        self.client_id = self._text("http_post_oauth2_client_id")
-        self.client_secret = self._text("http_post_oauth2_client_secret")
-        self._fixed = self._fixed_headers()
-        self._secrets = self._known_secrets()
-
-    def _fixed_headers(self) -> list[str]:
-        setting = setting_name("http_post_headers")
-        lines = [
-            f"{name}: {_checked(f'{setting}/{name}', self._reveal(secret, f'{setting}/{name}'))}"
-            for name, secret in self._settings.header_secrets
-        ]
-        authorization = self.url.basic_authorization
-        if self._settings.http_post_auth == "basic":
-            authorization = self._basic()
-        elif self._settings.http_post_auth == "bearer":
-            authorization = (
-                f"Bearer {_checked(setting_name('http_post_auth_token'), self._text('http_post_auth_token'))}"
-            )
-        return [f"Authorization: {authorization}", *lines] if authorization else lines
-
-    def _basic(self) -> str:
-        user, password = self._text("http_post_auth_user"), self._text("http_post_auth_password")
-        if ":" in user:
-            setting = setting_name("http_post_auth_user")
-            raise DeliveryError(
-                f"{setting}: a user name with a colon cannot be sent (choose another)", self._settings.endpoint
-            )
-        pair = f"{user}:{password}".encode("utf-8", "surrogateescape")
-        return f"Basic {base64.b64encode(pair).decode('ascii')}"
-
-    def _known_secrets(self) -> list[str]:
-        """Texts that no message may repeat, longest first."""
-        texts = {value.partition(": ")[2] for value in self._fixed}
-        texts |= {self.proxy_user, self.proxy_password, self.key_password, self.client_id, self.client_secret}
-        for name in ("http_post_auth_user", "http_post_auth_password", "http_post_auth_token", "http_post_query"):
-            texts.add(self._text(name))
-        if self._settings.target.visible is None:
-            texts |= {self.url.host, self.url.without_credentials}
-        for url in (self.url, self.proxy, self.token_url):
-            if url is not None:
-                texts |= {url.target, url.basic_authorization, _decoded(url), _decoded(url).partition(":")[2]}
-        return sorted((text for text in texts if len(text) > 1), key=len, reverse=True)
-
-    def _text(self, name: str) -> str:
-        return self._reveal(self._settings.secret(name), setting_name(name))
-
-    def _reveal(self, secret: Secret, setting: str) -> str:
-        """Asks for each secret once in a look-up, however often it is used."""
-        if secret not in self._seen:
-            self._seen[secret] = secret.reveal(setting)
-        return self._seen[secret]
-
-    def _target(self) -> HttpUrl:
-        setting, settings = setting_name("http_post_url"), self._settings
-        url = settings.target.reveal(setting, self._text("http_post_query"))
-        named = settings.http_post_auth != "none" or "authorization" in {
-            name.lower() for name, _ in settings.header_secrets
-        }
-        if url.credentials is not None and named:
-            message = f"{setting}: the URL has user:password, but the settings say who the sender is (keep one of both)"
-            raise DeliveryError(message, settings.endpoint)
-        return url
-
-    def _url(self, name: str) -> HttpUrl | None:
-        url = self._settings.secret_url(name)
-        return url.reveal(setting_name(name)) if url is not None else None
-
-    def _token_cache(self) -> TokenCache:
-        audience = self._settings.http_post_google_audience or self.url.without_credentials.removesuffix(
-            self.url.target
-        )
-        return _token_cache(self._settings, self.client_id, self.client_secret, audience)
+def _tokens_of(settings: HttpPostSettings, credentials: Credentials) -> TokenCache:
+    url = credentials.url
+    audience = settings.http_post_google_audience or url.without_credentials.removesuffix(url.target)
+    return _token_cache(settings, credentials.client_id, credentials.client_secret, audience)
 
 
 @lru_cache(maxsize=64)
@@ -203,20 +84,4 @@ def _token_cache(settings: HttpPostSettings, _client_id: str, _client_secret: st
 def _oauth2_fetcher(settings: HttpPostSettings) -> Callable[[], Token]:
     from dovebeam.transforms.drivers.http.oauth2 import fetch_token  # noqa: PLC0415  loads libcurl
 
-    return lambda: fetch_token(settings, Access(settings))
-
-
-def _decoded(url: HttpUrl | None) -> str:
-    return (url.credentials or b"").decode("utf-8", "surrogateescape") if url is not None else ""
-
-
-def _checked(setting: str, text: str) -> str:
-    """A header's value.
-
-    Raises:
-        DeliveryError: it cannot be one.
-    """
-    if not text or not text.isascii() or not text.isprintable():
-        wrong = "is empty" if not text else "has a character that no header can have"
-        raise DeliveryError(f"{setting}: the value {wrong} (correct it, or where it refers to)")
-    return text
+    return lambda: fetch_token(settings, Credentials(settings))

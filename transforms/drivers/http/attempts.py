@@ -122,7 +122,9 @@ class Attempts:
     def _redirect(self, handle: Easy, request: Request, status: int, location: str) -> None:
         """Follows a redirect, or ends the attempt with why not."""
         settings = self._settings
-        target = redirect_target(self._pool.access.url, status, location, request.redirects, settings.max_redirects)
+        target = redirect_target(
+            self._pool.credentials.url, status, location, request.redirects, settings.max_redirects
+        )
         if isinstance(target, Outcome):
             self._finish(handle, target)
             return

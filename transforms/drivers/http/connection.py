@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pycurl
 
 from dovebeam.transforms.drivers.base import Batch, Connection, Failure
+from dovebeam.transforms.drivers.http.access import Access
 from dovebeam.transforms.drivers.http.endpoint import endpoint_of
 from dovebeam.transforms.drivers.http.handles import HandlePool
 from dovebeam.transforms.drivers.http.settings import HttpPostSettings
 from dovebeam.transforms.drivers.http.transfers import Delivery
 from dovebeam.transforms.errors import DeliveryError
-
-if TYPE_CHECKING:
-    from dovebeam.transforms.drivers.http.access import Access
 
 __all__ = ["HttpPostConnection"]
 
@@ -39,7 +35,7 @@ class HttpPostConnection(Connection):
             self._pool.forget_bodies()
         except pycurl.error as error:
             self._drop_pool()
-            text = self._access.without_secrets(str(error.args[-1]))
+            text = self._access.credentials.without_secrets(str(error.args[-1]))
             message = f"libcurl refuses the settings of http-post: {text} (check the ssl_* and http_client_* settings)"
             raise DeliveryError(message, self._settings.endpoint) from None
         except BaseException:

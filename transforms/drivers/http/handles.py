@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 import pycurl
 
 from dovebeam.transforms.drivers.http.access import Access, Shown
+from dovebeam.transforms.drivers.http.credentials import Credentials
 from dovebeam.transforms.drivers.http.options import Easy, set_proxy, set_sockets, set_tls, set_url, system_trust
 from dovebeam.transforms.drivers.http.settings import HttpPostSettings
 from dovebeam.transforms.errors import DeliveryError
@@ -43,7 +44,7 @@ class HandlePool:
 
     Attributes:
         multi: the `pycurl.CurlMulti`.
-        access: the credentials that hold now.
+        access: what requests show now.
         idle: handles that no request uses.
         size: how many handles there can be.
     """
@@ -69,6 +70,11 @@ class HandlePool:
         self._noticed_at = time.monotonic()
         self._tls_replaced = False
 
+    @property
+    def credentials(self) -> Credentials:
+        """The credentials that hold now."""
+        return self.access.credentials
+
     def notice_files(self) -> bool:
         """Uses secrets and certificates that were replaced, from now on.
 
@@ -80,13 +86,13 @@ class HandlePool:
         now = time.monotonic()
         if now - self._noticed_at >= _NOTICE_SECS:
             self._noticed_at = now
-            tls = self.access.has_other_tls_files()
-            if tls or self.access.has_other_secret_files():
+            tls = self.credentials.has_other_tls_files()
+            if tls or self.credentials.has_other_secret_files():
                 try:
                     fresh = Access(self._settings)
                 except DeliveryError:
                     return self._tls_replaced
-                self._tls_replaced |= tls or fresh.key_password != self.access.key_password
+                self._tls_replaced |= tls or fresh.credentials.key_password != self.credentials.key_password
                 self._adopt(fresh)
         return self._tls_replaced
 
@@ -139,7 +145,7 @@ class HandlePool:
         sent = self._sent[handle]
         if self.access.shown() == sent:
             now = time.monotonic()
-            if self.access.can_change and now - self._refused_at >= _LOOK_AGAIN_SECS:
+            if self.credentials.can_change and now - self._refused_at >= _LOOK_AGAIN_SECS:
                 self._refused_at = now
                 self._adopt(Access(self._settings))
             if token and sent is not None:
@@ -149,7 +155,7 @@ class HandlePool:
 
     def without_secrets(self, text: str) -> str:
         """A text with `***` for everything that nobody may see."""
-        return self.access.without_secrets(text)
+        return self.credentials.without_secrets(text)
 
     def has_final_head(self, handle: Easy) -> bool:
         """Whether the head of an answer came whole, and is no interim one, before its transfer broke."""
@@ -165,7 +171,7 @@ class HandlePool:
 
     def restore(self, handle: Easy) -> None:
         """Undoes `divert`."""
-        self._aim(handle, self.access.url)
+        self._aim(handle, self.credentials.url)
         handle.setopt(pycurl.TIMEOUT_MS, self._settings.attempt_timeout_msec)
         handle.setopt(pycurl.POST, 1)
 
@@ -183,7 +189,7 @@ class HandlePool:
         self.multi.close()
 
     def _aim(self, handle: Easy, url: HttpUrl) -> None:
-        set_url(handle, url, by_proxy=self.access.proxy is not None)
+        set_url(handle, url, by_proxy=self.credentials.proxy is not None)
 
     def _adopt(self, access: Access) -> None:
         self.access = access
@@ -192,10 +198,10 @@ class HandlePool:
 
     def _set_access(self, handle: Easy) -> None:
         """Sets what follows from credentials, on a new handle or again."""
-        self._aim(handle, self.access.url)
-        set_proxy(handle, self.access)
+        self._aim(handle, self.credentials.url)
+        set_proxy(handle, self.credentials)
         if self._settings.may_use_tls:
-            set_tls(handle, self._settings, self.access, self._system_trust, resume=not self._tls_replaced)
+            set_tls(handle, self._settings, self.credentials, self._system_trust, resume=not self._tls_replaced)
 
     def _headers_at(self, second: int, shown: Shown) -> list[str]:
         """Dovecot's headers, in its order as far as libcurl keeps it; a bare name stops libcurl's own header."""

@@ -7,18 +7,16 @@ import io
 import json
 import random
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from urllib.parse import quote_plus, urlencode
 
 import pycurl
 
+from dovebeam.transforms.drivers.http.credentials import Credentials
 from dovebeam.transforms.drivers.http.options import set_proxy, set_tls, set_url, system_trust
 from dovebeam.transforms.drivers.http.settings import HttpPostSettings
 from dovebeam.transforms.drivers.http.tokens import Token
 from dovebeam.transforms.errors import DeliveryError
-
-if TYPE_CHECKING:
-    from dovebeam.transforms.drivers.http.access import Access
 
 __all__ = ["fetch_token"]
 
@@ -45,7 +43,7 @@ _ERRORS: Final = frozenset(
 )
 
 
-def fetch_token(settings: HttpPostSettings, access: Access) -> Token:
+def fetch_token(settings: HttpPostSettings, credentials: Credentials) -> Token:
     """Asks the token endpoint; tries again if it is away, and once with the other way of naming the client.
 
     Servers must take the client's id and secret as Basic authentication; some take them only in the body.
@@ -53,24 +51,24 @@ def fetch_token(settings: HttpPostSettings, access: Access) -> Token:
     Raises:
         DeliveryError: no token can be had.
     """
-    status, body = _ask_patiently(settings, access, in_body=False)
+    status, body = _ask_patiently(settings, credentials, in_body=False)
     if status in {400, 401}:
-        status, body = _ask_patiently(settings, access, in_body=True)
+        status, body = _ask_patiently(settings, credentials, in_body=True)
     if status != 200:
         advice = f" ({_ADVICE[status]})" if status in _ADVICE else ""
-        raise _error(access, f"the token endpoint answered {status}{_error_code(body)}{advice}")
-    return _token(access, body)
+        raise _error(credentials, f"the token endpoint answered {status}{_error_code(body)}{advice}")
+    return _token(credentials, body)
 
 
-def _ask_patiently(settings: HttpPostSettings, access: Access, *, in_body: bool) -> tuple[int, bytes]:
+def _ask_patiently(settings: HttpPostSettings, credentials: Credentials, *, in_body: bool) -> tuple[int, bytes]:
     """The answer; after trouble that may pass a few attempts, with random pauses below a second."""
     for attempt in range(1, _ATTEMPTS + 1):
         try:
-            status, body = _ask(settings, access, in_body=in_body)
+            status, body = _ask(settings, credentials, in_body=in_body)
         except pycurl.error as error:
             if attempt == _ATTEMPTS:
-                text = access.without_secrets(str(error.args[-1]))
-                raise _error(access, f"the token endpoint cannot be asked: {text}") from None
+                text = credentials.without_secrets(str(error.args[-1]))
+                raise _error(credentials, f"the token endpoint cannot be asked: {text}") from None
         else:
             if attempt == _ATTEMPTS or not (status == 429 or status >= 500):
                 return status, body
@@ -78,22 +76,22 @@ def _ask_patiently(settings: HttpPostSettings, access: Access, *, in_body: bool)
     raise AssertionError("unreachable")
 
 
-def _ask(settings: HttpPostSettings, access: Access, *, in_body: bool) -> tuple[int, bytes]:
-    url = access.token_url
+def _ask(settings: HttpPostSettings, credentials: Credentials, *, in_body: bool) -> tuple[int, bytes]:
+    url = credentials.token_url
     form = {"grant_type": "client_credentials"}
     form |= {"scope": settings.http_post_oauth2_scope} if settings.http_post_oauth2_scope else {}
     form |= {"audience": settings.http_post_oauth2_audience} if settings.http_post_oauth2_audience else {}
     headers = ["Content-Type: application/x-www-form-urlencoded", "Accept: application/json", "Expect:"]
     if in_body:
-        form |= {"client_id": access.client_id, "client_secret": access.client_secret}
+        form |= {"client_id": credentials.client_id, "client_secret": credentials.client_secret}
     else:
-        pair = f"{quote_plus(access.client_id)}:{quote_plus(access.client_secret)}"
+        pair = f"{quote_plus(credentials.client_id)}:{quote_plus(credentials.client_secret)}"
         headers.append(f"Authorization: Basic {base64.b64encode(pair.encode()).decode()}")
     answer = io.BytesIO()
     handle = pycurl.Curl()
     try:
         handle.setopt(pycurl.NOSIGNAL, 1)
-        set_url(handle, url, by_proxy=access.proxy is not None)
+        set_url(handle, url, by_proxy=credentials.proxy is not None)
         handle.setopt(pycurl.PATH_AS_IS, 1)
         handle.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)
         handle.setopt(pycurl.TIMEOUT_MS, _TIMEOUT_MSEC)
@@ -103,22 +101,22 @@ def _ask(settings: HttpPostSettings, access: Access, *, in_body: bool) -> tuple[
         handle.setopt(pycurl.POSTFIELDS, urlencode(form))
         handle.setopt(pycurl.MAXFILESIZE_LARGE, _MAX_ANSWER_BYTES)
         handle.setopt(pycurl.WRITEDATA, answer)
-        set_proxy(handle, access)
+        set_proxy(handle, credentials)
         if url.scheme == "https":
-            set_tls(handle, settings, access, system_trust())
+            set_tls(handle, settings, credentials, system_trust())
         handle.perform()
         return int(handle.getinfo(pycurl.RESPONSE_CODE)), answer.getvalue()
     finally:
         handle.close()
 
 
-def _token(access: Access, body: bytes) -> Token:
+def _token(credentials: Credentials, body: bytes) -> Token:
     answer = _parsed(body)
     text, kind, lifetime = answer.get("access_token"), answer.get("token_type", "bearer"), answer.get("expires_in")
     if not isinstance(text, str) or not text or not text.isascii() or not text.isprintable():
-        raise _error(access, "the token endpoint's answer holds no access_token")
+        raise _error(credentials, "the token endpoint's answer holds no access_token")
     if not isinstance(kind, str) or kind.lower() != "bearer":
-        raise _error(access, "the token is of a type other than bearer, which cannot be used")
+        raise _error(credentials, "the token is of a type other than bearer, which cannot be used")
     try:
         return Token(text, None if lifetime is None else max(0.0, float(lifetime)))
     except (TypeError, ValueError):
@@ -138,6 +136,6 @@ def _parsed(body: bytes) -> dict[str, Any]:
     return answer if isinstance(answer, dict) else {}
 
 
-def _error(access: Access, message: str) -> DeliveryError:
-    place = access.token_url.endpoint
+def _error(credentials: Credentials, message: str) -> DeliveryError:
+    place = credentials.token_url.endpoint
     return DeliveryError(f"{_SETTING}: {place}: {message}", place)

@@ -7,15 +7,13 @@ import os
 import socket
 import ssl
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pycurl
 
+from dovebeam.transforms.drivers.http.credentials import Credentials
 from dovebeam.transforms.drivers.http.settings import HttpPostSettings
-
-if TYPE_CHECKING:
-    from dovebeam.transforms.drivers.http.access import Access
-    from dovebeam.transforms.drivers.http.url import HttpUrl
+from dovebeam.transforms.drivers.http.url import HttpUrl
 
 __all__ = ["Easy", "set_proxy", "set_sockets", "set_tls", "set_url", "system_trust"]
 
@@ -45,25 +43,25 @@ def set_url(handle: Easy, url: HttpUrl, *, by_proxy: bool) -> None:
     handle.setopt(pycurl.REQUEST_TARGET, url.without_credentials if whole else url.target)
 
 
-def set_proxy(handle: Easy, access: Access) -> None:
+def set_proxy(handle: Easy, credentials: Credentials) -> None:
     """Sends requests through the proxy of the settings, or through none."""
     # Empty, not unset: http_proxy and no_proxy of the worker's environment must not decide where mail data goes.
     handle.setopt(pycurl.NOPROXY, "")
-    proxy = access.proxy
+    proxy = credentials.proxy
     if proxy is None:
         handle.setopt(pycurl.PROXY, "")
         return
     handle.setopt(pycurl.PROXY, proxy.endpoint)
-    if access.proxy_user:
+    if credentials.proxy_user:
         handle.setopt(pycurl.PROXYAUTH, pycurl.HTTPAUTH_BASIC)
-        handle.setopt(pycurl.PROXYUSERNAME, access.proxy_user)
-        handle.setopt(pycurl.PROXYPASSWORD, access.proxy_password)
+        handle.setopt(pycurl.PROXYUSERNAME, credentials.proxy_user)
+        handle.setopt(pycurl.PROXYPASSWORD, credentials.proxy_password)
 
 
 def set_tls(
     handle: Easy,
     settings: HttpPostSettings,
-    access: Access,
+    credentials: Credentials,
     trust_without_settings: tuple[str, str],
     *,
     resume: bool = True,
@@ -73,7 +71,7 @@ def set_tls(
     Args:
         handle: the handle.
         settings: its settings.
-        access: has the password of the key.
+        credentials: have the password of the key.
         trust_without_settings: file and directory that hold without trusted certificates in the settings.
         resume: whether a session may go on that began with earlier files.
     """
@@ -94,7 +92,7 @@ def set_tls(
         else:
             handle.unsetopt(option)
     # Set even if empty: without it OpenSSL asks for the password of a key on the terminal, and waits.
-    handle.setopt(pycurl.KEYPASSWD, access.key_password)
+    handle.setopt(pycurl.KEYPASSWD, credentials.key_password)
     for option, value in (
         (pycurl.SSLCERT, settings.ssl_client_cert_file),
         (pycurl.SSLKEY, settings.ssl_client_key_file),
