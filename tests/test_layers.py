@@ -66,7 +66,7 @@ ALLOWED = {
     "shards": {"errors", "drivers", "temporary"},
     "archives": {"event", "codecs", "time_range", "shards"},
     "tailing": {"errors", "sources"},
-    "pubsub": {"errors", "sources"},
+    "pubsub": {"errors", "drivers", "sources"},
 }
 
 # The folders of pipelines/ and those they may import, apart from themselves; none imports the commands beside them.

@@ -13,6 +13,7 @@ from dovebeam.pipelines.outputs.rejects import ACCOUNTED, REASON, Reasons, Rejec
 from dovebeam.transforms import progress
 from dovebeam.transforms.delivering import Delivery, Sent, refused_reject
 from dovebeam.transforms.drivers import Driver
+from dovebeam.transforms.drivers.backoff import Backoff
 from dovebeam.transforms.progress import StoppedError
 from dovebeam.transforms.queues import Queue, SegmentName
 from dovebeam.transforms.reject import Reject
@@ -23,8 +24,7 @@ _LOOK_SECS: Final = 0.05
 _UNIT_BYTES: Final = 1024 * 1024
 """What is delivered between two flushes, and so what comes again after a failure: at least one segment."""
 
-_FIRST_PAUSE_SECS: Final = 1.0
-_LAST_PAUSE_SECS: Final = 60.0
+_BACKOFF: Final = Backoff(1.0, 60.0, jitter=False)
 
 
 class WorkerState(NamedTuple):
@@ -129,7 +129,7 @@ class QueueWorker(threading.Thread):
             self._next.clear()
             self._disconnect()
             self.failures += 1
-            pause = min(_LAST_PAUSE_SECS, _FIRST_PAUSE_SECS * 2.0 ** min(self.failures - 1, 10))
+            pause = _BACKOFF.secs(self.failures)
             self._report(self._exporter, error, pause)
             return pause
         self.failures = 0

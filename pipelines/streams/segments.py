@@ -19,6 +19,7 @@ from dovebeam.pipelines.running.failures import is_stop
 from dovebeam.pipelines.streams.account import Acknowledged, Counters
 from dovebeam.pipelines.terminal.logs import say
 from dovebeam.transforms import progress
+from dovebeam.transforms.drivers.backoff import Backoff
 from dovebeam.transforms.errors import DovebeamError
 from dovebeam.transforms.streaming import Segment
 
@@ -32,8 +33,7 @@ MAX_FAILURES: Final = 10
 """In a row; with the pauses between them they last about five minutes."""
 
 _PLACES_PER_SEGMENT: Final = 2**32
-_FIRST_PAUSE_SECS: Final = 1.0
-_LAST_PAUSE_SECS: Final = 60.0
+_BACKOFF: Final = Backoff(1.0, 60.0, jitter=False)
 _LOOK_SECS: Final = 0.1
 
 
@@ -70,7 +70,7 @@ def run_segments(
             failures += 1
             if not succeeded or failures >= MAX_FAILURES or is_stop(error) or progress.is_draining():
                 raise
-            pause = min(_LAST_PAUSE_SECS, _FIRST_PAUSE_SECS * 2 ** (failures - 1))
+            pause = _BACKOFF.secs(failures)
             report(error, pause)
             _pause(pause)
             continue

@@ -20,6 +20,7 @@ from typing import Final
 from dovebeam.pipelines.options.stream import StreamOptions
 from dovebeam.pipelines.terminal.logs import say
 from dovebeam.transforms.drivers import Driver, FileDriver
+from dovebeam.transforms.drivers.backoff import Backoff
 from dovebeam.transforms.errors import DeliveryError
 from dovebeam.transforms.sharding import SpoolDriver
 from dovebeam.transforms.shards.publishing import Publisher
@@ -30,7 +31,7 @@ _LOOK_SECS: Final = 5.0
 _MAX_FAILURES: Final = 10
 """In a row; with the pauses between them they last about five minutes."""
 
-_LAST_PAUSE_SECS: Final = 60.0
+_BACKOFF: Final = Backoff(1.0, 60.0, jitter=False)
 _BEGIN_SECS: Final = 2.0
 _DRAIN_SECS: Final = 30.0
 """How long the end of a stream waits for files, if exporters have queues; files that are not made by then are later."""
@@ -146,7 +147,7 @@ class _Maker(threading.Thread):
                 if failures >= _MAX_FAILURES and not self._has_queues:
                     self.give_up()
                     return
-                pause = min(_LAST_PAUSE_SECS, 2.0 ** min(failures - 1, 10))
+                pause = _BACKOFF.secs(failures)
                 self._tell(f"nothing is lost, trying again in {pause:.0f} s")
             else:
                 failures, self.error, pause = 0, None, _LOOK_SECS

@@ -13,9 +13,9 @@ import socket
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
+from dovebeam.transforms.drivers.backoff import RetryBudget
 from dovebeam.transforms.drivers.base import Batch, Connection, Driver, DriverName, Failure
 from dovebeam.transforms.drivers.local_sockets import AWAY, PEER_GONE, connect_unix, send_all, wait_until_read
-from dovebeam.transforms.drivers.patience import Patience
 from dovebeam.transforms.drivers.system_errors import check_path, delivery_error, error_number
 from dovebeam.transforms.errors import DeliveryError
 
@@ -76,7 +76,7 @@ class UnixConnection(Connection):
 
     def _deliver(self, batch: Batch) -> list[Failure]:
         lines = b"\n".join([*batch.payloads, b""])
-        patience = Patience(self._driver.unix_retry_budget_msec)
+        budget = RetryBudget(self._driver.unix_retry_budget_msec)
         tries = 0
         while True:
             tries += 1
@@ -86,7 +86,7 @@ class UnixConnection(Connection):
                 self._disconnect()
                 number = error_number(error)
                 # A listener that is there and closed this connection is worth a few tries without any budget.
-                if (number not in PEER_GONE or tries >= _MAX_TRIES) and not (number in AWAY and patience.pause()):
+                if (number not in PEER_GONE or tries >= _MAX_TRIES) and not (number in AWAY and budget.wait()):
                     raise self._told(error) from error
             except BaseException:
                 # Part of a line may be out; only a new connection begins with a whole one.

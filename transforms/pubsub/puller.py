@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from dovebeam.transforms.drivers.backoff import Backoff
 from dovebeam.transforms.pubsub.client import MAX_PULL_MESSAGES, Pulled, SubscriptionClient
 from dovebeam.transforms.pubsub.errors import PubSubRefusedError, PubSubUnavailableError
 from dovebeam.transforms.pubsub.leases import LEASE_SECS, Leases
@@ -25,8 +26,7 @@ _LEASES_SECS: Final = 1.0
 _IDLE_SECS: Final = 0.05
 """After an answer without messages, which some servers give at once."""
 
-_FIRST_PAUSE_SECS: Final = 0.5
-_LAST_PAUSE_SECS: Final = 30.0
+_BACKOFF: Final = Backoff(0.5, 30.0, jitter=False)
 _WARN_SECS: Final = 60.0
 _CLOSE_SECS: Final = 10.0
 
@@ -139,18 +139,19 @@ class Puller:
         return thread
 
     def _pull_on(self) -> None:
-        pause = 0.0
+        failures, pause = 0, 0.0
         while self._has_room(pause):
             try:
                 messages = self._client.pull(self._room(), self._limits.wait_secs)
             except PubSubUnavailableError as error:
                 self._warn(str(error))
-                pause = min(_LAST_PAUSE_SECS, max(_FIRST_PAUSE_SECS, 2 * pause))
+                failures += 1
+                pause = _BACKOFF.secs(failures)
                 continue
             except Exception as error:  # for whoever takes; else nobody would ever hear of it
                 self._fail(error)
                 return
-            pause = 0.0 if messages else _IDLE_SECS
+            failures, pause = 0, 0.0 if messages else _IDLE_SECS
             with self._changed:
                 self._leases.add(messages, time.monotonic())
                 self._buffer.extend(messages)
@@ -196,7 +197,7 @@ class Puller:
             else:
                 self._acks = acks + self._acks
             self._changed.notify_all()
-            self._changed.wait_for(lambda: done or self._closing, _FIRST_PAUSE_SECS)
+            self._changed.wait_for(lambda: done or self._closing, _BACKOFF.first_secs)
         return done
 
     def _extend_leases(self) -> None:

@@ -15,6 +15,7 @@ from dovebeam.pipelines.options.stream import StreamOptions
 from dovebeam.pipelines.streams import shards as stream_shards
 from dovebeam.pipelines.streams.shards import StreamShards, stream_name
 from dovebeam.transforms.drivers import FileDriver
+from dovebeam.transforms.drivers.backoff import Backoff
 from dovebeam.transforms.errors import DeliveryError
 from support.commands import dovebeam, exporter, metric, write_config
 from support.programs import wait_until
@@ -197,7 +198,7 @@ def test_names_of_streams(tmp_path: Path) -> None:
 def test_files_that_cannot_be_made_end_the_stream(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """After some failures in a row, with the last one; before that it is told and tried again."""
     monkeypatch.setattr(stream_shards, "_LOOK_SECS", 0.01)
-    monkeypatch.setattr(stream_shards, "_LAST_PAUSE_SECS", 0.01)
+    monkeypatch.setattr(stream_shards, "_BACKOFF", Backoff(0.01, 0.01, jitter=False))
     told: list[str] = []
     monkeypatch.setattr(stream_shards, "say", told.append)
     driver = FileDriver(str(tmp_path / "x.json"), file_writing="shards", file_rotate_interval_msec=1000)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import base64
 import io
 import json
-import random
 import time
 from typing import Any, Final
 from urllib.parse import quote_plus, urlencode
 
 import pycurl
 
+from dovebeam.transforms.drivers.backoff import Backoff
 from dovebeam.transforms.drivers.http.credentials import Credentials
 from dovebeam.transforms.drivers.http.options import set_proxy, set_tls, set_url, system_trust
 from dovebeam.transforms.drivers.http.settings import HttpPostSettings
@@ -21,6 +21,7 @@ from dovebeam.transforms.errors import DeliveryError
 __all__ = ["fetch_token"]
 
 _ATTEMPTS: Final = 3
+_BACKOFF: Final = Backoff(0.5, 1.0)
 _TIMEOUT_MSEC: Final = 10_000
 _MAX_ANSWER_BYTES: Final = 256 * 1024
 _SETTING: Final = "event_exporter_http_post_oauth2_token_url"
@@ -51,16 +52,16 @@ def fetch_token(settings: HttpPostSettings, credentials: Credentials) -> Token:
     Raises:
         DeliveryError: no token can be had.
     """
-    status, body = _ask_patiently(settings, credentials, in_body=False)
+    status, body = _ask_with_retries(settings, credentials, in_body=False)
     if status in {400, 401}:
-        status, body = _ask_patiently(settings, credentials, in_body=True)
+        status, body = _ask_with_retries(settings, credentials, in_body=True)
     if status != 200:
         advice = f" ({_ADVICE[status]})" if status in _ADVICE else ""
         raise _error(credentials, f"the token endpoint answered {status}{_error_code(body)}{advice}")
     return _token(credentials, body)
 
 
-def _ask_patiently(settings: HttpPostSettings, credentials: Credentials, *, in_body: bool) -> tuple[int, bytes]:
+def _ask_with_retries(settings: HttpPostSettings, credentials: Credentials, *, in_body: bool) -> tuple[int, bytes]:
     """The answer; after trouble that may pass a few attempts, with random pauses below a second."""
     for attempt in range(1, _ATTEMPTS + 1):
         try:
@@ -72,7 +73,7 @@ def _ask_patiently(settings: HttpPostSettings, credentials: Credentials, *, in_b
         else:
             if attempt == _ATTEMPTS or not (status == 429 or status >= 500):
                 return status, body
-        time.sleep(random.uniform(0, 0.25 * 2**attempt))  # noqa: S311  spreads clients, no secret
+        time.sleep(_BACKOFF.secs(attempt))
     raise AssertionError("unreachable")
 
 

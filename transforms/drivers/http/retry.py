@@ -1,20 +1,14 @@
-"""When a request is sent again: the number of attempts, the pauses between them, and the time for all of them.
-
-Pauses have full jitter: each is random between nothing and a ceiling that doubles, so that many workers that failed
-together do not come back together.
-"""
+"""When a request is sent again: the number of attempts, the pauses between them, and the time for all of them."""
 
 from __future__ import annotations
 
-import random
-from typing import Final
+import math
 
+from dovebeam.transforms.drivers.backoff import Backoff
 from dovebeam.transforms.drivers.http.outcome import Outcome
 from dovebeam.transforms.drivers.http.settings import HttpPostSettings
 
 __all__ = ["RetryPolicy"]
-
-_MAX_DOUBLINGS: Final = 32
 
 
 class RetryPolicy:
@@ -27,9 +21,9 @@ class RetryPolicy:
     def __init__(self, settings: HttpPostSettings) -> None:
         self.longest_wait_secs = settings.max_retry_after_secs
         self._attempts = settings.max_attempts
-        self._first_secs = (settings.http_client_connect_backoff_time_msec or 100) / 1000
-        most = settings.http_client_connect_backoff_max_time_msec
-        self._most_secs = float("inf") if most is None else most / 1000
+        first = settings.http_client_connect_backoff_time_msec or 100
+        longest = settings.http_client_connect_backoff_max_time_msec
+        self._backoff = Backoff(first / 1000, math.inf if longest is None else longest / 1000)
         self._budget_secs = (settings.http_post_retry_budget_msec or 0) / 1000
 
     def pause(self, outcome: Outcome, tries: int, since: float, now: float) -> float | None:
@@ -53,5 +47,4 @@ class RetryPolicy:
             return outcome.retry_after_secs
         if outcome.at_once:
             return 0.0
-        ceiling = min(self._first_secs * 2 ** min(tries - 1, _MAX_DOUBLINGS), self._most_secs)
-        return random.uniform(0, ceiling)  # noqa: S311  spreads clients, no secret
+        return self._backoff.secs(tries)

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
+from dovebeam.transforms.drivers.backoff import RetryBudget
 from dovebeam.transforms.drivers.base import Batch, Connection, Failure
 from dovebeam.transforms.drivers.local_sockets import AWAY
-from dovebeam.transforms.drivers.patience import Patience
 from dovebeam.transforms.drivers.rate_limit import portions, shared_bucket
 from dovebeam.transforms.drivers.syslog.streams import is_distrust, open_tcp, open_tls
 from dovebeam.transforms.drivers.syslog.target import FACILITIES, SyslogTarget
@@ -99,7 +99,7 @@ class SyslogConnection(Connection):
 
     def _until_done(self, messages: Sequence[bytes]) -> dict[int, str]:
         """Sends messages, or with none confirms all, and tries again while the daemon is away."""
-        patience = Patience(self._settings.retry_budget_msec)
+        budget = RetryBudget(self._settings.retry_budget_msec)
         while True:
             try:
                 return self._try(messages)
@@ -107,7 +107,7 @@ class SyslogConnection(Connection):
                 repeats = self._wire is None or self._wire.repeats
                 self._disconnect()
                 away = error_number(error) in AWAY and self._settings.target.way != "udp"
-                if not (repeats and (away or is_distrust(error)) and patience.pause()):
+                if not (repeats and (away or is_distrust(error)) and budget.wait()):
                     self._forget()
                     raise self._told(error) from error
             except BaseException:
