@@ -14,8 +14,7 @@ import stat
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from dovebeam.transforms.config.files import LOCAL_FILES, is_url
-from dovebeam.transforms.config.includes import MAX_FILE_BYTES, TooLargeError
+from dovebeam.transforms.config.files import LOCAL_FILES, MAX_FILE_BYTES, is_url, text_of
 from dovebeam.transforms.config.loading import Reading
 from dovebeam.transforms.config.loading import load_config as load_with
 from dovebeam.transforms.config.loading import read_config as read_with
@@ -46,9 +45,7 @@ class AnyFiles:
         if not self.exists(path):
             raise OSError(errno.ENOENT, "No such object", path)
         data: bytes = _asked(path, lambda systems: _read(systems, path, limit + 1))
-        if len(data) > limit:
-            raise TooLargeError(f"{path} is larger than {limit} bytes, the most that dovebeam reads")
-        return data.decode("utf-8", "surrogateescape")
+        return text_of(path, data, limit)
 
     def _read_local(self, path: str, limit: int, *, pipes: bool) -> str:
         """A file of this machine; of a pipe what it had when it was read first, since it can be read only once."""

@@ -1,20 +1,17 @@
-"""Files and patterns of `!include`."""
+"""Patterns of `!include`."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 
-from dovebeam.transforms.config.files import LOCAL_FILES
+from dovebeam.transforms.config.files import LOCAL_FILES, TooLargeError
 from dovebeam.transforms.config.includes import (
     MAX_PATTERN_ALTERNATIVES,
     MAX_PATTERN_CHARS,
-    TooLargeError,
     beside,
     match_files,
-    read_text,
 )
 
 
@@ -77,19 +74,3 @@ def test_patterns_have_limits() -> None:
 def test_beside(path: str, name: str, expected: str) -> None:
     """Relative names belong to the directory of the file that names them."""
     assert beside(path, name) == expected
-
-
-def test_read_text(folder: Path) -> None:
-    """Any bytes survive; a directory is empty; limits and kinds of files are kept."""
-    (folder / "raw").write_bytes(b"\xff\xc3\xa4\n")
-    assert read_text("raw") == "\udcffä\n"
-    assert read_text(str(folder)) == ""
-    assert read_text("raw", limit=4) == "\udcffä\n"
-    with pytest.raises(TooLargeError, match="larger than 3 bytes"):
-        read_text("raw", limit=3)
-    os.mkfifo("pipe")
-    for special in ("pipe", "/dev/zero"):
-        with pytest.raises(OSError, match="Not a regular file"):
-            read_text(special)
-    with pytest.raises(TooLargeError):
-        read_text("/dev/zero", limit=100, pipes=True)

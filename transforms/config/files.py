@@ -7,13 +7,20 @@ paths are then URLs, and everything relative stays with the file that names it.
 
 from __future__ import annotations
 
+import errno
 import glob
 import os
+import stat
 from typing import Final, Protocol
 
-from dovebeam.transforms.config.includes import MAX_FILE_BYTES, read_text
+__all__ = ["LOCAL_FILES", "MAX_FILE_BYTES", "ConfigFiles", "LocalFiles", "TooLargeError", "is_url", "text_of"]
 
-__all__ = ["LOCAL_FILES", "ConfigFiles", "LocalFiles", "is_url"]
+MAX_FILE_BYTES: Final = 64 * 1024 * 1024
+"""The most that is read of a file of a configuration."""
+
+
+class TooLargeError(Exception):
+    """A file or a pattern beyond dovebeam's limits; the text says which limit."""
 
 
 class ConfigFiles(Protocol):
@@ -54,8 +61,20 @@ class LocalFiles:
     """Files of this machine."""
 
     def read(self, path: str, *, limit: int = MAX_FILE_BYTES, pipes: bool = False) -> str:
-        """See `ConfigFiles`; a directory reads as empty."""
-        return read_text(path, limit=limit, pipes=pipes)
+        """See `ConfigFiles`; a directory reads as empty, as in Dovecot. A pipe may block."""
+        # A pipe without a writer would block the open for ever.
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | (0 if pipes else os.O_NONBLOCK))
+        try:
+            mode = os.fstat(descriptor).st_mode
+            if stat.S_ISDIR(mode):
+                return ""
+            if not pipes and not stat.S_ISREG(mode):
+                raise OSError(errno.EINVAL, "Not a regular file", path)
+            with open(descriptor, "rb", closefd=False) as file:
+                data = file.read(limit + 1)
+        finally:
+            os.close(descriptor)
+        return text_of(path, data, limit)
 
     def exists(self, path: str) -> bool:
         """See `ConfigFiles`; a symbolic link that leads nowhere is something, too."""
@@ -72,3 +91,16 @@ LOCAL_FILES: Final = LocalFiles()
 def is_url(path: str) -> bool:
     """Whether a path is no path of this machine."""
     return "://" in path
+
+
+def text_of(path: str, data: bytes, limit: int) -> str:
+    """The text of a file of which at most one byte more than `limit` was read.
+
+    Bytes that are not UTF-8 become surrogate escapes, so nothing is lost.
+
+    Raises:
+        TooLargeError: it is longer than `limit`.
+    """
+    if len(data) > limit:
+        raise TooLargeError(f"{path} is larger than {limit} bytes, the most that dovebeam reads")
+    return data.decode("utf-8", "surrogateescape")

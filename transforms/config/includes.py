@@ -1,69 +1,29 @@
-"""Files: reading one within limits, and the list of files that an `!include` names.
+"""The list of files that an `!include` names.
 
 Rules from Dovecot's configuration language, section "Includes": the argument is a pattern with `*`, `?`, `[...]` and
 `{a,b}`, relative to the including file; matches are read in the order of their bytes, each alternative of a brace in
-its place; a directory reads as an empty file.
+its place.
 """
 
 from __future__ import annotations
 
-import errno
 import os
 import re
-import stat
 from itertools import pairwise
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-if TYPE_CHECKING:
-    from dovebeam.transforms.config.files import ConfigFiles
+from dovebeam.transforms.config.files import ConfigFiles, TooLargeError
 
 __all__ = [
-    "MAX_FILE_BYTES",
     "MAX_PATTERN_ALTERNATIVES",
-    "TooLargeError",
     "beside",
     "match_files",
-    "read_text",
 ]
 
-MAX_FILE_BYTES: Final = 64 * 1024 * 1024
 MAX_PATTERN_ALTERNATIVES: Final = 1000
 MAX_PATTERN_CHARS: Final = 4096
 
 _MAGIC = re.compile(r"[*?\[]")
-
-
-class TooLargeError(Exception):
-    """A file or a pattern beyond dovebeam's limits; the text says which limit."""
-
-
-def read_text(path: str, *, limit: int = MAX_FILE_BYTES, pipes: bool = False) -> str:
-    """A file's bytes as text; bytes that are not UTF-8 become surrogate escapes, nothing is lost.
-
-    Args:
-        path: the file; a directory reads as empty.
-        limit: most bytes to read.
-        pipes: also read what is not a regular file, such as a shell's `<(command)`; it may block.
-
-    Raises:
-        OSError: it cannot be read.
-        TooLargeError: it is longer than `limit`.
-    """
-    # A pipe without a writer would block the open for ever.
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | (0 if pipes else os.O_NONBLOCK))
-    try:
-        mode = os.fstat(descriptor).st_mode
-        if stat.S_ISDIR(mode):
-            return ""
-        if not pipes and not stat.S_ISREG(mode):
-            raise OSError(errno.EINVAL, "Not a regular file", path)
-        with open(descriptor, "rb", closefd=False) as file:
-            data = file.read(limit + 1)
-    finally:
-        os.close(descriptor)
-    if len(data) > limit:
-        raise TooLargeError(f"{path} is larger than {limit} bytes, the most that dovebeam reads")
-    return data.decode("utf-8", "surrogateescape")
 
 
 def beside(path: str, name: str) -> str:

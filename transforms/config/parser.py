@@ -14,8 +14,8 @@ from dataclasses import replace
 from dovebeam.transforms.config.assignments import assign
 from dovebeam.transforms.config.blocks import Context, ContextKind, resolve_key
 from dovebeam.transforms.config.builtin import BUILT_IN_PATH, built_in_groups
-from dovebeam.transforms.config.files import ConfigFiles
-from dovebeam.transforms.config.includes import TooLargeError, beside, match_files
+from dovebeam.transforms.config.files import ConfigFiles, TooLargeError
+from dovebeam.transforms.config.includes import beside, match_files
 from dovebeam.transforms.config.opening import close_block, close_swallowed, open_block, open_group
 from dovebeam.transforms.config.places import Place, Report, Stage
 from dovebeam.transforms.config.public_lines import as_public, is_public_setting, public_structure

@@ -15,8 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from dovebeam.transforms.config.disclosure import MASK, looks_like_setting
-from dovebeam.transforms.config.files import LOCAL_FILES, ConfigFiles
-from dovebeam.transforms.config.includes import TooLargeError
+from dovebeam.transforms.config.files import LOCAL_FILES, ConfigFiles, TooLargeError
 from dovebeam.transforms.config.places import Place, Report, Shows, at_line
 
 __all__ = ["MAX_FILES", "MAX_INCLUDE_DEPTH", "WHITE_SPACE", "LogicalLine", "LogicalReader", "Mark", "public_marks"]

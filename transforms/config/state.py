@@ -8,8 +8,7 @@ from typing import Final, NamedTuple
 
 from dovebeam.transforms.config.blocks import Context, ContextKind
 from dovebeam.transforms.config.disclosure import MASK
-from dovebeam.transforms.config.files import ConfigFiles
-from dovebeam.transforms.config.includes import TooLargeError
+from dovebeam.transforms.config.files import ConfigFiles, TooLargeError
 from dovebeam.transforms.config.later import Later
 from dovebeam.transforms.config.places import Place, Report, Stage, at_line
 from dovebeam.transforms.config.reader import LogicalLine, LogicalReader, public_marks

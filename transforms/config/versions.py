@@ -6,7 +6,7 @@ Rules from Dovecot's configuration language, section "First setting".
 from __future__ import annotations
 
 from dovebeam.transforms.config.builtin import SUPPORTED_VERSIONS
-from dovebeam.transforms.config.includes import TooLargeError
+from dovebeam.transforms.config.files import TooLargeError
 from dovebeam.transforms.config.later import is_newer
 from dovebeam.transforms.config.legacy import version_hint
 from dovebeam.transforms.config.places import Place, Stage, at_line
