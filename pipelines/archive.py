@@ -16,13 +16,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from dovebeam.pipelines.command import guarded
-from dovebeam.pipelines.options.arguments import (
-    DEFAULT_MAX_LINE_BYTES,
-    UsageError,
-    add_job_arguments,
-    parse_arguments,
-    values_of,
-)
+from dovebeam.pipelines.options.arguments import DEFAULT_MAX_LINE_BYTES, add_job_arguments, parse_arguments, values_of
+from dovebeam.pipelines.options.errors import UsageError
 from dovebeam.pipelines.options.pipes import STDOUT, check_pipes
 from dovebeam.pipelines.terminal.standard_streams import stdout_kept_free
 

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from dovebeam.pipelines.options.arguments import UsageError
+from dovebeam.pipelines.options.errors import UsageError
 from dovebeam.pipelines.terminal.exit_codes import ExitCode
 from dovebeam.pipelines.terminal.logs import configure, say
 from dovebeam.pipelines.terminal.signals import exit_code_of, signals_as_interrupts

@@ -20,7 +20,8 @@ from dovebeam.pipelines.ledger.ledger import Ledger, make_ledger
 from dovebeam.pipelines.ledger.messages import damage_text
 from dovebeam.pipelines.ledger.text import event_table
 from dovebeam.pipelines.options.beam import runs_here
-from dovebeam.pipelines.options.export import ExportOptions, UsageError
+from dovebeam.pipelines.options.errors import UsageError
+from dovebeam.pipelines.options.export import ExportOptions
 from dovebeam.pipelines.running.launch import launch_far, launch_here
 from dovebeam.pipelines.terminal.exit_codes import ExitCode
 from dovebeam.pipelines.terminal.logs import say

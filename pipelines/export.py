@@ -15,7 +15,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from dovebeam.pipelines.command import guarded
-from dovebeam.pipelines.options.export import ExportOptions, UsageError, add_arguments, parse_export
+from dovebeam.pipelines.options.errors import UsageError
+from dovebeam.pipelines.options.export import ExportOptions, add_arguments, parse_export
 from dovebeam.pipelines.options.pipes import STDOUT
 from dovebeam.pipelines.terminal.exit_codes import ExitCode
 from dovebeam.pipelines.terminal.logs import say

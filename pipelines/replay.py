@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Final
 
 from dovebeam.pipelines.command import guarded
 from dovebeam.pipelines.export import load, run_export
-from dovebeam.pipelines.options.export import ExportOptions, UsageError
+from dovebeam.pipelines.options.errors import UsageError
+from dovebeam.pipelines.options.export import ExportOptions
 from dovebeam.pipelines.options.pipes import STDOUT
 from dovebeam.pipelines.options.replay import ReplayOptions, add_replay_arguments, parse_replay
 from dovebeam.pipelines.terminal.exit_codes import ExitCode

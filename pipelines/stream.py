@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Final
 
 from dovebeam.pipelines.command import guarded
 from dovebeam.pipelines.export import load, make_drivers
-from dovebeam.pipelines.options.arguments import UsageError
 from dovebeam.pipelines.options.engines import is_flink, stream_arguments
+from dovebeam.pipelines.options.errors import UsageError
 from dovebeam.pipelines.options.export import ExportOptions
 from dovebeam.pipelines.options.stream import StreamOptions, add_stream_arguments, parse_stream
 from dovebeam.pipelines.terminal.exit_codes import ExitCode

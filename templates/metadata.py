@@ -15,7 +15,8 @@ from typing import Any, Final
 
 from parameters import TEMPLATES, Parameter, Template
 
-from dovebeam.pipelines.options.export import UsageError, add_arguments, parse_export
+from dovebeam.pipelines.options.errors import UsageError
+from dovebeam.pipelines.options.export import add_arguments, parse_export
 from dovebeam.pipelines.options.replay import add_replay_arguments, parse_replay
 from dovebeam.pipelines.options.spellings import spellings_of
 from dovebeam.pipelines.options.stream import add_stream_arguments, parse_stream

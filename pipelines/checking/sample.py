@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from dovebeam.pipelines.checking.names import SeenNames
-from dovebeam.pipelines.options.arguments import DEFAULT_MAX_LINE_BYTES, UsageError
+from dovebeam.pipelines.options.arguments import DEFAULT_MAX_LINE_BYTES
 from dovebeam.pipelines.options.check import CheckOptions
+from dovebeam.pipelines.options.errors import UsageError
 from dovebeam.pipelines.terminal.logs import say
 from dovebeam.transforms.codecs import decode_json, decode_tab
 from dovebeam.transforms.config import Config, Metric

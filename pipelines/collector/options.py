@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Final, Literal, get_args
 from urllib.parse import urlsplit
 
-from dovebeam.pipelines.options.arguments import UsageError, checked, read_count, read_size
+from dovebeam.pipelines.options.arguments import checked, read_count, read_size
+from dovebeam.pipelines.options.errors import UsageError
 
 __all__ = ["MAX_SOCKET_PATH_BYTES", "Address", "CollectOptions", "Fsync", "add_arguments", "parse_collect"]
 

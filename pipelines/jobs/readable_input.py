@@ -14,7 +14,7 @@ import stat
 from collections.abc import Iterable, Iterator
 from typing import Any, Final, Protocol, TypeVar
 
-from dovebeam.pipelines.options.arguments import UsageError
+from dovebeam.pipelines.options.errors import UsageError
 from dovebeam.pipelines.options.pipes import STDIN, descriptor_of
 from dovebeam.pipelines.terminal.logs import say
 from dovebeam.transforms.sources import SourceError, is_local

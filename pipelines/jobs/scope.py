@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from dovebeam.pipelines.options.export import UsageError
+from dovebeam.pipelines.options.errors import UsageError
 from dovebeam.transforms.config import Config
 from dovebeam.transforms.errors import UnknownNameError
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from dovebeam.pipelines.ledger.ledger import Ledger
 from dovebeam.pipelines.ledger.messages import damage_text, rejects_text
 from dovebeam.pipelines.ledger.text import show_ledger
-from dovebeam.pipelines.options.arguments import UsageError
+from dovebeam.pipelines.options.errors import UsageError
 from dovebeam.pipelines.options.pipes import STDOUT
 from dovebeam.pipelines.outputs.files import replace_file
 from dovebeam.pipelines.running.failures import explain_failure

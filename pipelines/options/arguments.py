@@ -13,13 +13,13 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from dovebeam.pipelines.options.errors import UsageError
 from dovebeam.pipelines.options.pipes import STDIN, as_output
 from dovebeam.pipelines.options.spellings import MixedSpellingsError, in_our_spelling, spellings_of
 from dovebeam.transforms.errors import closest_name
 
 __all__ = [
     "DEFAULT_MAX_LINE_BYTES",
-    "UsageError",
     "add_config_argument",
     "add_job_arguments",
     "add_max_line_bytes_argument",
@@ -42,10 +42,6 @@ _UNIX = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,6})?")
 _COUNT = re.compile(r"[1-9][0-9]{0,8}")
 _SIZE = re.compile(r"([0-9]{1,12})([kmg]?)", re.IGNORECASE)
 _FACTORS: Final = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
-
-
-class UsageError(Exception):
-    """A command line that cannot be meant; the text says what to write instead."""
 
 
 def add_job_arguments(parser: argparse.ArgumentParser, input_formats: Sequence[str], about_formats: str) -> None:

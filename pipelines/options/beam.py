@@ -17,7 +17,7 @@ from apache_beam.options.pipeline_options import (
 )
 
 from dovebeam.pipelines.options.engines import FLINK_OPTIONS
-from dovebeam.pipelines.options.export import UsageError
+from dovebeam.pipelines.options.errors import UsageError
 from dovebeam.transforms.errors import closest_name
 
 __all__ = [

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from dovebeam.pipelines.options.arguments import UsageError, add_config_argument, checked, read_count
+from dovebeam.pipelines.options.arguments import add_config_argument, checked, read_count
+from dovebeam.pipelines.options.errors import UsageError
 from dovebeam.pipelines.options.export import INPUT_FORMATS, InputFormat
 from dovebeam.pipelines.options.pipes import check_pipes
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Final, Literal, get_args
 
 from dovebeam.pipelines.options.arguments import (
     DEFAULT_MAX_LINE_BYTES,
-    UsageError,
     add_config_argument,
     add_job_arguments,
     checked,
@@ -17,6 +16,7 @@ from dovebeam.pipelines.options.arguments import (
     read_count,
     values_of,
 )
+from dovebeam.pipelines.options.errors import UsageError
 from dovebeam.pipelines.options.pipes import as_output, check_pipes
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ __all__ = [
     "INPUT_FORMATS",
     "ExportOptions",
     "InputFormat",
-    "UsageError",
     "add_arguments",
     "parse_export",
 ]

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from dovebeam.pipelines.options.arguments import respelt
-from dovebeam.pipelines.options.export import ExportOptions, UsageError, add_arguments, parse_export
+from dovebeam.pipelines.options.errors import UsageError
+from dovebeam.pipelines.options.export import ExportOptions, add_arguments, parse_export
 
 __all__ = ["ReplayOptions", "add_replay_arguments", "parse_replay"]
 

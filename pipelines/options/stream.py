@@ -9,7 +9,6 @@ from typing import Final, Literal, get_args
 
 from dovebeam.pipelines.options.arguments import (
     DEFAULT_MAX_LINE_BYTES,
-    UsageError,
     add_config_argument,
     add_max_line_bytes_argument,
     check_named_run,
@@ -18,6 +17,7 @@ from dovebeam.pipelines.options.arguments import (
     read_size,
     values_of,
 )
+from dovebeam.pipelines.options.errors import UsageError
 from dovebeam.pipelines.options.pipes import check_pipes, descriptor_of
 
 __all__ = [

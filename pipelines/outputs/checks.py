@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Protocol
 
-from dovebeam.pipelines.options.export import UsageError
+from dovebeam.pipelines.options.errors import UsageError
 from dovebeam.pipelines.options.pipes import STDOUT
 from dovebeam.pipelines.outputs.files import check_replaceable
 from dovebeam.pipelines.outputs.rejects import check_rejects_path, is_local

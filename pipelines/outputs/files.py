@@ -9,7 +9,7 @@ import secrets
 import stat
 from typing import Final
 
-from dovebeam.pipelines.options.arguments import UsageError
+from dovebeam.pipelines.options.errors import UsageError
 from dovebeam.transforms import temporary
 from dovebeam.transforms.drivers.system_errors import delivery_error
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 import apache_beam as beam
 from apache_beam.io.filesystems import FileSystems
 
-from dovebeam.pipelines.options.export import UsageError
+from dovebeam.pipelines.options.errors import UsageError
 from dovebeam.pipelines.outputs.files import check_appendable, head_of
 from dovebeam.transforms import counting
 from dovebeam.transforms.drivers import Connection, FileDriver

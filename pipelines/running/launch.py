@@ -10,7 +10,7 @@ from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOpt
 from apache_beam.runners.runner import PipelineResult, PipelineState
 
 from dovebeam.pipelines.options.beam import is_in_process
-from dovebeam.pipelines.options.export import UsageError
+from dovebeam.pipelines.options.errors import UsageError
 from dovebeam.pipelines.running.engine_job import cancelled_on_error
 from dovebeam.pipelines.running.in_process import make_in_process_runner
 from dovebeam.pipelines.running.input_size import input_size

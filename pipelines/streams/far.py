@@ -11,7 +11,7 @@ import apache_beam as beam
 from apache_beam.io.gcp.pubsub import PubsubMessage, WriteToPubSub
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 
-from dovebeam.pipelines.options.export import UsageError
+from dovebeam.pipelines.options.errors import UsageError
 from dovebeam.pipelines.options.stream import DEFAULT_MAX_QUEUE_BYTES, StreamOptions
 from dovebeam.pipelines.outputs.reject_handler import FusedErrorHandler
 from dovebeam.pipelines.outputs.rejects import CountRejects

@@ -13,7 +13,7 @@ from apache_beam.runners.runner import PipelineResult
 from dovebeam.pipelines.jobs.credentials import lent_to_workers
 from dovebeam.pipelines.ledger.closing import counters_of, counters_so_far
 from dovebeam.pipelines.options.beam import is_in_process
-from dovebeam.pipelines.options.export import UsageError
+from dovebeam.pipelines.options.errors import UsageError
 from dovebeam.pipelines.options.stream import StreamOptions
 from dovebeam.pipelines.outputs.files import check_replaceable
 from dovebeam.pipelines.outputs.reject_handler import reject_handler

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from dovebeam.pipelines.options.export import UsageError
+from dovebeam.pipelines.options.errors import UsageError
 from dovebeam.pipelines.template import COMMANDS
 from support.flex_templates import NAMES, committed, example_of, generator, parameters_of
 

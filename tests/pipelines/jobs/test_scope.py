@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from dovebeam.pipelines.jobs.scope import failed_exporters, restrict
-from dovebeam.pipelines.options.export import UsageError
+from dovebeam.pipelines.options.errors import UsageError
 from dovebeam.transforms.config import load_config
 from dovebeam.transforms.plan import make_plan
 from support.commands import exporter, metric, write_config

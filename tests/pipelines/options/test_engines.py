@@ -6,7 +6,7 @@ import pytest
 
 from dovebeam.pipelines.options.beam import make_beam_options
 from dovebeam.pipelines.options.engines import stream_arguments
-from dovebeam.pipelines.options.export import UsageError
+from dovebeam.pipelines.options.errors import UsageError
 
 FINISH = "--finish_bundle_before_checkpointing"
 

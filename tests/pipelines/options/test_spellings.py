@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from dovebeam.pipelines.options.arguments import UsageError
 from dovebeam.pipelines.options.beam import known_option_names
+from dovebeam.pipelines.options.errors import UsageError
 from dovebeam.pipelines.options.export import add_arguments, parse_export
 from dovebeam.pipelines.options.replay import add_replay_arguments, parse_replay
 from dovebeam.pipelines.options.spellings import ELSEWHERE, GOOGLES, camel_case, spellings_of
