@@ -149,17 +149,17 @@ def build_archive(pipeline: beam.Pipeline, options: ArchiveOptions) -> None:
         SourceError: a pattern matches nothing.
     """
     from dovebeam.pipelines.outputs.reject_handler import reject_handler  # noqa: PLC0415
-    from dovebeam.transforms.archive import ArchiveEvents  # noqa: PLC0415
-    from dovebeam.transforms.reading import ReadBlocks  # noqa: PLC0415
+    from dovebeam.transforms.archive import WriteToArchive  # noqa: PLC0415
+    from dovebeam.transforms.reading import ReadFromFiles  # noqa: PLC0415
     from dovebeam.transforms.time_range import TimeRange  # noqa: PLC0415
 
-    read = ReadBlocks(
+    read = ReadFromFiles(
         list(options.input),
         input_format=options.input_format,  # type: ignore[arg-type]  # argparse checked it
         max_line_bytes=options.max_line_bytes,
         names=dict(options.names),
     )
-    archive = ArchiveEvents(
+    archive = WriteToArchive(
         options.output if _is_url(options.output) else os.path.abspath(options.output),
         run_id=_run_id(options),
         time_range=TimeRange(options.start_time, options.end_time),

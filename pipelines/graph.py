@@ -12,7 +12,7 @@ from dovebeam.pipelines.outputs.reject_handler import reject_handler
 from dovebeam.transforms.config import Config
 from dovebeam.transforms.drivers import Driver
 from dovebeam.transforms.export import ExportEvents
-from dovebeam.transforms.reading import ReadBlocks
+from dovebeam.transforms.reading import ReadFromFiles
 from dovebeam.transforms.resend import ResendRejects
 from dovebeam.transforms.resending import max_record_bytes
 from dovebeam.transforms.sources import DEFAULT_BLOCK_BYTES
@@ -60,7 +60,7 @@ def read_blocks(pipeline: beam.Pipeline, options: ExportOptions) -> Any:
     Raises:
         SourceError: a pattern matches nothing.
     """
-    read = ReadBlocks(
+    read = ReadFromFiles(
         list(options.input),
         input_format=options.input_format,
         max_line_bytes=options.max_line_bytes,
@@ -78,7 +78,7 @@ def _build_resend(
     drivers: Mapping[str, Driver] | None,
 ) -> None:
     longest = max_record_bytes(options.max_line_bytes)
-    read = ReadBlocks(list(options.input), input_format="rejects", max_line_bytes=longest, names=dict(options.names))
+    read = ReadFromFiles(list(options.input), input_format="rejects", max_line_bytes=longest, names=dict(options.names))
     resend = ResendRejects(
         config,
         drivers=drivers,

@@ -12,7 +12,7 @@ import zstandard
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from dovebeam.pipelines.jobs.credentials import lent_to_workers
-from dovebeam.transforms import Config, ExportEvents, ReadBlocks
+from dovebeam.transforms import Config, ExportEvents, ReadFromFiles
 from dovebeam.transforms.codecs import AVRO_SCHEMA, decode_tab, event_to_avro
 from dovebeam.transforms.drivers import make_driver
 from support.corpus import CORPUS, corpus_lines
@@ -44,7 +44,7 @@ def export(config: Config, source: Path | str, *options: str) -> Counters:
     """Runs the export; a reject fails it."""
     drivers = {name: make_driver(exporter) for name, exporter in config.exporters.items()}
     with lent_to_workers(drivers, PipelineOptions(list(options))), pipeline(*options) as (p, counters):
-        _ = p | ReadBlocks([str(source)]) | ExportEvents(config, drivers=drivers)
+        _ = p | ReadFromFiles([str(source)]) | ExportEvents(config, drivers=drivers)
     return counters
 
 

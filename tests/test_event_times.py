@@ -17,7 +17,7 @@ from apache_beam.utils.timestamp import MIN_TIMESTAMP
 from dovebeam.pipelines.running.loopback import loopback_workers
 from dovebeam.transforms import AssignEventTimes, DecodeEvents, Event, make_event
 from dovebeam.transforms.progress import Board
-from dovebeam.transforms.streaming import FollowBlocks, Segment
+from dovebeam.transforms.streaming import ReadFromFollowedFiles, Segment
 from dovebeam.transforms.tailing import FollowRequest, FollowSettings, close_session, make_target
 from support.engines import prism_server
 from support.programs import wait_until
@@ -88,7 +88,7 @@ def _count_in_windows(engine: str, request: FollowRequest) -> None:
     flags = ["--streaming", "--runner=PortableRunner", f"--job_endpoint={engine}", "--environment_type=LOOPBACK"]
     options = PipelineOptions(flags)
     with loopback_workers(options, debug=False), beam.Pipeline(options=options) as pipeline:
-        events = pipeline | FollowBlocks(request, Segment()) | DecodeEvents() | AssignEventTimes()
+        events = pipeline | ReadFromFollowedFiles(request, Segment()) | DecodeEvents() | AssignEventTimes()
         counts = events | beam.WindowInto(FixedWindows(1)) | beam.Map(lambda _: (None, 1)) | beam.CombinePerKey(sum)
         _ = counts | beam.ParDo(_NoteFn())
 

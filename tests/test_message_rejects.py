@@ -42,7 +42,7 @@ class RefusingDriver(Driver):
 
 
 class _RefusingConnection(Connection):
-    def _deliver(self, batch: Batch) -> list[Failure]:
+    def deliver(self, batch: Batch) -> list[Failure]:
         return [Failure(index, "refused") for index, payload in enumerate(batch.payloads) if b"bad" in payload]
 
 

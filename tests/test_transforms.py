@@ -12,17 +12,17 @@ from apache_beam.transforms.error_handling import ErrorHandler
 
 from dovebeam.transforms import (
     DecodeEvents,
-    DeliverEvents,
     ExportEvents,
     FormatEvents,
     MatchMetric,
+    WriteToExporter,
     decode_json,
     load_config,
     make_event,
 )
 from dovebeam.transforms.drivers import Connection, Driver, DropDriver, Failure
 from dovebeam.transforms.errors import DeliveryError, FilterSyntaxError, UnknownNameError
-from dovebeam.transforms.reading import ReadBlocks
+from dovebeam.transforms.reading import ReadFromFiles
 from dovebeam.transforms.sources import Block
 from support.corpus import corpus_lines
 from support.pipelines import pipeline
@@ -55,7 +55,7 @@ class PickyConnection(Connection):
         super().__init__()
         self._driver = driver
 
-    def _deliver(self, batch: Any) -> list[Failure]:
+    def deliver(self, batch: Any) -> list[Failure]:
         if self._driver.broken:
             raise DeliveryError("the disk is full", "nowhere")
         return [
@@ -109,7 +109,7 @@ def test_decode_blocks(tmp_path: Path) -> None:
     path.write_bytes(b'{"event":"a"}\n\nnonsense\n{"event":"b"}\n')
     with pipeline() as (p, counters):
         with ErrorHandler(beam.Map(lambda reject: (reject.source_uri, reject.source_offset))) as rejects:
-            events = p | ReadBlocks(str(path)) | DecodeEvents().with_error_handler(rejects)
+            events = p | ReadFromFiles(str(path)) | DecodeEvents().with_error_handler(rejects)
         assert_that(events | beam.Map(lambda event: event.name), equal_to(["a", "b"]), "events")
         assert_that(rejects.output(), equal_to([(str(path), 15)]), "rejects")
     assert counters == {"read": 3, "undecodable": 1}
@@ -120,7 +120,7 @@ def test_deliver_bytes() -> None:
     payloads = [b"one", b"bad two", b"three"]
     with pipeline() as (p, counters):
         with ErrorHandler(beam.Map(lambda r: (r.payload_bytes, r.attempts, r.http_status, r.exporter))) as rejects:
-            _ = p | beam.Create(payloads) | DeliverEvents(PickyDriver(), name="out").with_error_handler(rejects)
+            _ = p | beam.Create(payloads) | WriteToExporter(PickyDriver(), name="out").with_error_handler(rejects)
         assert_that(rejects.output(), equal_to([(b"bad two", 2, 400, "out")]))
     assert counters == {"delivered/out": 2, "delivered_bytes/out": 8, "rejected/out": 1}
 
@@ -132,7 +132,7 @@ def test_trouble_that_is_no_payloads_fault_fails_the_bundle() -> None:
         pipeline() as (p, _),
         ErrorHandler(beam.Map(repr)) as rejects,
     ):
-        _ = p | beam.Create([b"x"]) | DeliverEvents(PickyDriver(broken=True)).with_error_handler(rejects)
+        _ = p | beam.Create([b"x"]) | WriteToExporter(PickyDriver(broken=True)).with_error_handler(rejects)
 
 
 def test_export_events(tmp_path: Path) -> None:
@@ -169,7 +169,7 @@ def test_export_blocks_with_rejects(tmp_path: Path) -> None:
     with pipeline() as (p, counters):
         with ErrorHandler(beam.Map(lambda r: (r.stage, r.metric, r.payload_bytes, r.source_offset))) as rejects:
             export = ExportEvents(config, drivers={"one": PickyDriver()}).with_error_handler(rejects)
-            _ = p | ReadBlocks([str(source)]) | export
+            _ = p | ReadFromFiles([str(source)]) | export
         expected = [("decode", "", b"broken", 26), ("deliver", "m", b'{"event":"bad","fields":{}}', 33)]
         assert_that(rejects.output(), equal_to(expected))
     assert counters["read"] == counters["matched"] + counters["undecodable"] == 3
@@ -195,7 +195,12 @@ def test_corpus_events_as_elements() -> None:
     expected = sum(decode_json(line).name == "imap_command_finished" for line in lines)
     with pipeline() as (p, counters):
         events = p | beam.Create(lines, reshuffle=False) | DecodeEvents("json")
-        _ = events | MatchMetric("event=imap_command_finished") | FormatEvents() | DeliverEvents(DropDriver(), name="d")
+        _ = (
+            events
+            | MatchMetric("event=imap_command_finished")
+            | FormatEvents()
+            | WriteToExporter(DropDriver(), name="d")
+        )
     assert counters["delivered/d"] == expected > 0
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from dovebeam.transforms.config import Metric as Metric
     from dovebeam.transforms.config_files import load_config as load_config
     from dovebeam.transforms.decode import DecodeEvents as DecodeEvents
-    from dovebeam.transforms.deliver import DeliverEvents as DeliverEvents
+    from dovebeam.transforms.deliver import WriteToExporter as WriteToExporter
     from dovebeam.transforms.errors import ConfigError as ConfigError
     from dovebeam.transforms.errors import DecodeError as DecodeError
     from dovebeam.transforms.errors import DovebeamError as DovebeamError
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from dovebeam.transforms.formats import Formatter as Formatter
     from dovebeam.transforms.formats import make_formatter as make_formatter
     from dovebeam.transforms.match import MatchMetric as MatchMetric
-    from dovebeam.transforms.reading import ReadBlocks as ReadBlocks
+    from dovebeam.transforms.reading import ReadFromFiles as ReadFromFiles
     from dovebeam.transforms.reject import Reject as Reject
     from dovebeam.transforms.rows import EventRow as EventRow
     from dovebeam.transforms.rows import EventsToRows as EventsToRows
@@ -54,7 +54,7 @@ _HOMES = {
     "config": ("Config", "Exporter", "Metric"),
     "config_files": ("load_config",),
     "decode": ("DecodeEvents",),
-    "deliver": ("DeliverEvents",),
+    "deliver": ("WriteToExporter",),
     "errors": ("ConfigError", "DecodeError", "DovebeamError", "FilterSyntaxError"),
     "event": ("Event", "make_event"),
     "event_times": ("AssignEventTimes",),
@@ -63,7 +63,7 @@ _HOMES = {
     "format": ("FormatEvents",),
     "formats": ("Formatter", "make_formatter"),
     "match": ("MatchMetric",),
-    "reading": ("ReadBlocks",),
+    "reading": ("ReadFromFiles",),
     "reject": ("Reject",),
     "rows": (
         "EventRow",

@@ -1,4 +1,4 @@
-"""`ArchiveEvents`: events into Avro files by the hour, from which a replay can take any span of time again.
+"""`WriteToArchive`: events into Avro files by the hour, from which a replay can take any span of time again.
 
 blocks --> Decode --> Encode --+--> files by hour, exactly once, with a manifest
 +--> rejects
@@ -17,12 +17,12 @@ from dovebeam.transforms.errors import DecodeError
 from dovebeam.transforms.outcome import PayloadBatch
 from dovebeam.transforms.reject import decode_reject
 from dovebeam.transforms.rejecting import REJECTED, RejectingTransform
-from dovebeam.transforms.sharding import WriteShards
+from dovebeam.transforms.sharding import WriteToShards
 from dovebeam.transforms.sharding.steps import ShardSettings
 from dovebeam.transforms.shards.layout import Layout, check_run_id
 from dovebeam.transforms.time_range import TimeRange
 
-__all__ = ["ARCHIVE", "ArchiveEvents"]
+__all__ = ["ARCHIVE", "WriteToArchive"]
 
 ARCHIVE = "archive"
 """What stands for an exporter's name in counters and manifests."""
@@ -33,7 +33,7 @@ _DIRECTORY_MODE = 0o700
 _ALWAYS = TimeRange()
 
 
-class ArchiveEvents(RejectingTransform):
+class WriteToArchive(RejectingTransform):
     """Writes all events into an archive, with the types of their fields.
 
     Args:
@@ -67,7 +67,7 @@ class ArchiveEvents(RejectingTransform):
         """PCollection of Block to one `Manifest`."""
         encoded = blocks | "Encode" >> beam.ParDo(self._encode).with_outputs(REJECTED, main="payloads")
         self.route_rejects(encoded[REJECTED])
-        return encoded.payloads | "Write" >> WriteShards(self._settings)
+        return encoded.payloads | "Write" >> WriteToShards(self._settings)
 
 
 @beam.typehints.with_output_types(Any)

@@ -23,7 +23,7 @@ class DecodeEvents(RejectingTransform):
     """Decodes lines and messages (bytes, or str as UTF-8); each line is an event, blank lines are passed over.
 
     A message may hold several lines, and may be compressed with gzip or zstd. Blocks are taken as well, which
-    `ReadBlocks` and the sources of streams give: many lines, or records of an archive.
+    `ReadFromFiles` and the sources of streams give: many lines, or records of an archive.
 
     Args:
         input_format: of lines: "json", "tab-text", or "auto", which takes what begins with a brace for JSON. A

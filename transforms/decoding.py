@@ -58,7 +58,7 @@ def decode_block(block: Block, max_line_bytes: int = DEFAULT_MAX_LINE_BYTES) -> 
     """The events of a block.
 
     Args:
-        block: from `ReadBlocks`.
+        block: from `ReadFromFiles`.
         max_line_bytes: longer lines are rejected.
     """
     if block.damage:

@@ -1,4 +1,4 @@
-"""`DeliverEvents`: formatted events go to a driver's target; what it refuses becomes rejects."""
+"""`WriteToExporter`: formatted events go to a driver's target; what it refuses becomes rejects."""
 
 import uuid
 from collections.abc import Iterable
@@ -14,14 +14,14 @@ from dovebeam.transforms.drivers import Driver, Failure, FileDriver, make_driver
 from dovebeam.transforms.outcome import PayloadBatch
 from dovebeam.transforms.reject import Reject
 from dovebeam.transforms.rejecting import RejectingTransform
-from dovebeam.transforms.sharding import WriteShards
+from dovebeam.transforms.sharding import WriteToShards
 from dovebeam.transforms.sharding.transform import shard_settings
 from dovebeam.transforms.shards.layout import check_run_id
 
-__all__ = ["DeliverEvents", "DeliverFn"]
+__all__ = ["DeliverFn", "WriteToExporter"]
 
 
-class DeliverEvents(RejectingTransform):
+class WriteToExporter(RejectingTransform):
     """Delivers payloads (bytes) with one of Dovecot's drivers, in batches of a bundle.
 
     A bundle is complete only when all its payloads were delivered or rejected; trouble that is no payload's fault (a
@@ -46,7 +46,7 @@ class DeliverEvents(RejectingTransform):
 
     def default_label(self) -> str:
         """The name that a runner's user interface shows."""
-        return f"DeliverEvents({self._exporter})"
+        return f"WriteToExporter({self._exporter})"
 
     def display_data(self) -> dict[str, Any]:
         """The driver's settings that may be shown."""
@@ -55,7 +55,7 @@ class DeliverEvents(RejectingTransform):
     def expand(self, payloads: Any) -> None:
         """PCollection of bytes to nothing."""
         if isinstance(self._driver, FileDriver) and self._driver.file_writing == "shards":
-            _ = payloads | "Write" >> WriteShards(shard_settings(self._driver, self._exporter, self._run_id))
+            _ = payloads | "Write" >> WriteToShards(shard_settings(self._driver, self._exporter, self._run_id))
             # Nothing is refused, but an error handler that gets no collection at all cannot be closed.
             nothing = beam.Create([], reshuffle=False).with_output_types(Reject)
             self.route_rejects(payloads.pipeline | "No rejects" >> nothing)

@@ -20,7 +20,7 @@ import apache_beam as beam
 from dovebeam.transforms import counting, progress
 from dovebeam.transforms.codecs import DEFAULT_MAX_LINE_BYTES
 from dovebeam.transforms.config import Config
-from dovebeam.transforms.deliver import DeliverEvents
+from dovebeam.transforms.deliver import WriteToExporter
 from dovebeam.transforms.drivers import Driver, FileDriver, Router, make_driver
 from dovebeam.transforms.drivers.files.clashes import shard_clashes
 from dovebeam.transforms.drivers.files.routing import PathRouter
@@ -42,14 +42,14 @@ _LOOK_SECS: Final = 0.1
 class ExportEvents(RejectingTransform):
     """Exports events as a configuration says: matched by metrics, written in the exporters' formats, delivered.
 
-    Takes a PCollection of `Block` (from `ReadBlocks`, the fast way) or of `Event`.
+    Takes a PCollection of `Block` (from `ReadFromFiles`, the fast way) or of `Event`.
 
     Args:
         config: from `load_config`.
         time_range: only events of these times; others are counted as out of range.
         drivers: replaces the drivers of exporters by name; what they write stays as configured.
         max_line_bytes: longer lines of blocks are rejected.
-        run_id: see `DeliverEvents`.
+        run_id: see `WriteToExporter`.
         queues: directory of the queues that payloads are put into, instead of being delivered; empty to deliver them.
             Whoever takes them from there delivers them, and makes rejects of what is refused.
 
@@ -81,7 +81,7 @@ class ExportEvents(RejectingTransform):
         self._routers = {name: router for name, driver in chosen.items() if (router := driver.router()) is not None}
         self._shards = [name for name, driver in chosen.items() if _has_shards(driver)]
         self._config, self._time_range = config, time_range
-        self._deliveries = {name: DeliverEvents(driver, name=name, run_id=run_id) for name, driver in chosen.items()}
+        self._deliveries = {name: WriteToExporter(driver, name=name, run_id=run_id) for name, driver in chosen.items()}
         self._max_line_bytes = max_line_bytes
         self._queues = queues
 

@@ -8,7 +8,7 @@ import apache_beam as beam
 from dovebeam.transforms import counting, progress
 from dovebeam.transforms.codecs import DEFAULT_MAX_LINE_BYTES
 from dovebeam.transforms.config import Config
-from dovebeam.transforms.deliver import DeliverEvents
+from dovebeam.transforms.deliver import WriteToExporter
 from dovebeam.transforms.drivers import Driver, make_driver
 from dovebeam.transforms.rejecting import REJECTED, RejectingTransform
 from dovebeam.transforms.resending import DEFAULT_MAX_ATTEMPTS, ResendPlan, Resent, make_resend_plan
@@ -19,14 +19,14 @@ __all__ = ["ResendRejects"]
 class ResendRejects(RejectingTransform):
     """Sends rejects again, each by the exporter that it names; lines that were no events go through all metrics.
 
-    Takes a PCollection of `Block` from `ReadBlocks(..., input_format="rejects")`.
+    Takes a PCollection of `Block` from `ReadFromFiles(..., input_format="rejects")`.
 
     Args:
         config: from `load_config`.
         drivers: replaces the drivers of exporters by name; what they write stays as configured.
         max_attempts: how often anything is tried, over all runs; what was tried that often is rejected unsent.
         max_line_bytes: longer lines are no events.
-        run_id: see `DeliverEvents`.
+        run_id: see `WriteToExporter`.
 
     Rejects: what failed again, with attempts counted up and its origin as it was; what is not sent, with a note why;
     lines that are no rejects.
@@ -50,7 +50,7 @@ class ResendRejects(RejectingTransform):
         chosen = {name: replaced.get(name) or make_driver(config.exporters[name]) for name in used}
         routers = {name: router for name, driver in chosen.items() if (router := driver.router()) is not None}
         self._plan = make_resend_plan(config, routers, max_attempts, max_line_bytes)
-        self._deliveries = {name: DeliverEvents(driver, name=name, run_id=run_id) for name, driver in chosen.items()}
+        self._deliveries = {name: WriteToExporter(driver, name=name, run_id=run_id) for name, driver in chosen.items()}
 
     def expand(self, blocks: Any) -> None:
         """PCollection of Block to nothing."""

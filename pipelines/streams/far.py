@@ -22,7 +22,7 @@ from dovebeam.transforms.drivers import Driver
 from dovebeam.transforms.export import ExportEvents
 from dovebeam.transforms.pubsub import check_topic
 from dovebeam.transforms.reject import Reject, reject_to_json
-from dovebeam.transforms.streaming.native import NativeMessageBlocks
+from dovebeam.transforms.streaming.native import ReadFromPubSub
 
 __all__ = ["PublishRejects", "build_far_stream", "check_far_stream", "run_far"]
 
@@ -95,7 +95,7 @@ def build_far_stream(
         config: its metrics and exporters.
         drivers: those of its exporters.
     """
-    source = NativeMessageBlocks(subscription=options.input_subscription, topic=options.input_topic)
+    source = ReadFromPubSub(subscription=options.input_subscription, topic=options.input_topic)
     export = ExportEvents(config, drivers=drivers, max_line_bytes=options.max_line_bytes, run_id=options.run_id)
     with FusedErrorHandler("Rejects", PublishRejects(options.rejects)) as handler:
         _ = pipeline | "Read" >> source | "Export" >> export.with_error_handler(handler)

@@ -2,7 +2,7 @@
 
 The bundles of a stream are acknowledged one by one, and only what is on a disk by then survives this process. So
 workers deliver into a spool, and a thread here makes files of it when their windows are over. A runner elsewhere keeps
-its state itself, so there `WriteShards` does it with Beam's own windows.
+its state itself, so there `WriteToShards` does it with Beam's own windows.
 """
 
 from __future__ import annotations

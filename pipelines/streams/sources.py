@@ -22,7 +22,7 @@ from dovebeam.transforms.pubsub import (
     delete_subscription,
 )
 from dovebeam.transforms.sources import SourceError
-from dovebeam.transforms.streaming import FollowBlocks, Segment, SubscriptionBlocks
+from dovebeam.transforms.streaming import PullFromPubSub, ReadFromFollowedFiles, Segment
 from dovebeam.transforms.tailing import FollowRequest, FollowSettings, StateStore, includes, make_target
 from dovebeam.transforms.tailing import close_session as close_follow_session
 
@@ -78,7 +78,7 @@ class FollowSource:
 
     def blocks(self, segment: Segment) -> beam.PTransform:
         """See `StreamSource`."""
-        return FollowBlocks(self._request, segment)
+        return ReadFromFollowedFiles(self._request, segment)
 
     def __enter__(self) -> Self:
         with StateStore(self._request.directory):  # an error at once, if another stream uses it
@@ -118,7 +118,7 @@ class SubscriptionSource:
 
     def blocks(self, segment: Segment) -> beam.PTransform:
         """See `StreamSource`."""
-        return SubscriptionBlocks(self._request, segment)
+        return PullFromPubSub(self._request, segment)
 
     def __enter__(self) -> Self:
         check_pullable(self._request.subscription)

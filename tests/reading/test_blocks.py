@@ -1,4 +1,4 @@
-"""`ReadBlocks` and `ReadAllBlocks` on files of every kind, and what goes wrong with them on workers."""
+"""`ReadFromFiles` and `ReadAllFromFiles` on files of every kind, and what goes wrong with them on workers."""
 
 import bz2
 import gzip
@@ -13,7 +13,7 @@ from apache_beam.io import fileio
 from apache_beam.testing.util import assert_that, equal_to
 
 from dovebeam.transforms.errors import UnknownNameError
-from dovebeam.transforms.reading import ReadAllBlocks, ReadBlocks
+from dovebeam.transforms.reading import ReadAllFromFiles, ReadFromFiles
 from dovebeam.transforms.sources import Block, SourceError, avro_records
 from support.corpus import CORPUS, corpus_lines
 from support.read_blocks import SMALL, avro_file, lines_of, placed_lines, read_blocks, reader, run, source
@@ -98,7 +98,7 @@ def test_corpus_in_parallel_processes(tmp_path: Path) -> None:
     assert [line for block in expected for line in lines_of(block)] == placed_lines(data) * 2
     options = ["--direct_num_workers=2", "--direct_running_mode=multi_processing"]
     with beam.Pipeline(argv=["--runner=DirectRunner", *options]) as pipeline:
-        assert_that(pipeline | ReadBlocks(f"{tmp_path}/*", shard_bytes=300_000), equal_to(expected))
+        assert_that(pipeline | ReadFromFiles(f"{tmp_path}/*", shard_bytes=300_000), equal_to(expected))
 
 
 def test_whole_corpus_file() -> None:
@@ -114,7 +114,7 @@ def test_counters(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(gzip.compress(b"{}\n" * 10))
     (tmp_path / "b").write_bytes(b"")
     pipeline = beam.Pipeline(argv=["--runner=DirectRunner"])
-    _ = pipeline | ReadBlocks(f"{tmp_path}/*")
+    _ = pipeline | ReadFromFiles(f"{tmp_path}/*")
     result = pipeline.run()
     result.wait_until_finish()
     counters = {
@@ -138,7 +138,7 @@ def test_patterns_from_a_pipeline(tmp_path: Path) -> None:
         names = pipeline | "names" >> beam.Create([f"{tmp_path}/{name}" for name in "abc"])
         unsized = names | "unsized" >> fileio.ReadMatches()
         for label, files in (("p", patterns), ("f", found), ("o", opened), ("u", unsized)):
-            assert_that(files | f"read {label}" >> ReadAllBlocks(), equal_to(expected), label=label)
+            assert_that(files | f"read {label}" >> ReadAllFromFiles(), equal_to(expected), label=label)
 
 
 def test_errors_on_workers(tmp_path: Path) -> None:
@@ -202,13 +202,13 @@ def test_bad_settings() -> None:
     with pytest.raises(
         UnknownNameError, match="unknown input format 'jsn'; supported: auto, avro, json, rejects, tab-text; did"
     ):
-        ReadBlocks("x", input_format="jsn")  # type: ignore[arg-type]
+        ReadFromFiles("x", input_format="jsn")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="block_bytes is a number of bytes, at least 1; found 0"):
-        ReadAllBlocks(block_bytes=0)
+        ReadAllFromFiles(block_bytes=0)
 
 
 def test_blocks_are_typed(tmp_path: Path) -> None:
     """The next step sees blocks and their coder, not Any."""
     (tmp_path / "f").write_bytes(b"{}\n")
     pipeline = beam.Pipeline(argv=["--runner=DirectRunner"])
-    assert (pipeline | ReadBlocks(str(tmp_path / "f"))).element_type == Block
+    assert (pipeline | ReadFromFiles(str(tmp_path / "f"))).element_type == Block

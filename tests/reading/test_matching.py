@@ -6,7 +6,7 @@ from pathlib import Path
 import apache_beam as beam
 import pytest
 
-from dovebeam.transforms.reading import FoundFile, ReadBlocks, match_files
+from dovebeam.transforms.reading import FoundFile, ReadFromFiles, match_files
 from dovebeam.transforms.sources import SourceError
 from support.read_blocks import run
 
@@ -36,7 +36,7 @@ def test_all_unreadable_files_are_told_at_once(tmp_path: Path) -> None:
         os.mkfifo(tmp_path / name)
     (tmp_path / "dangling").symlink_to("nowhere")
     with pytest.raises(SourceError, match=r"2 files cannot be read:\n.*/b: is no .*\n.*/c: is no ") as caught:
-        _ = beam.Pipeline(argv=["--runner=DirectRunner"]) | ReadBlocks(f"{tmp_path}/*")
+        _ = beam.Pipeline(argv=["--runner=DirectRunner"]) | ReadFromFiles(f"{tmp_path}/*")
     assert "dangling" not in str(caught.value)
 
 
@@ -84,4 +84,4 @@ def test_errors_at_launch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, patte
     os.mkfifo(tmp_path / "pipe")
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SourceError, match=message):
-        _ = beam.Pipeline(argv=["--runner=DirectRunner"]) | ReadBlocks(patterns)
+        _ = beam.Pipeline(argv=["--runner=DirectRunner"]) | ReadFromFiles(patterns)

@@ -1,4 +1,4 @@
-"""`ReadBlocks` on objects of a store."""
+"""`ReadFromFiles` on objects of a store."""
 
 import gzip
 import itertools
@@ -9,7 +9,7 @@ import pytest
 import zstandard
 from apache_beam.testing.util import assert_that, equal_to
 
-from dovebeam.transforms.reading import ReadBlocks
+from dovebeam.transforms.reading import ReadFromFiles
 from dovebeam.transforms.sources import SourceError
 from support.gcs_emulator import PIPELINE_OPTIONS, GcsEmulator, gcs_emulator
 from support.google_metadata import run_cloud
@@ -55,7 +55,7 @@ def test_objects_in_parallel_processes(gcs: GcsEmulator, monkeypatch: pytest.Mon
         for name in ("GCE_METADATA_HOST", "GCE_METADATA_IP"):
             monkeypatch.setenv(name, cloud.environment[name])
         with beam.Pipeline(argv=["--runner=DirectRunner", *options]) as pipeline:
-            assert_that(pipeline | ReadBlocks(gcs.uri("day/plain.json"), shard_bytes=70_000), equal_to(expected))
+            assert_that(pipeline | ReadFromFiles(gcs.uri("day/plain.json"), shard_bytes=70_000), equal_to(expected))
 
 
 def test_errors_of_objects(gcs: GcsEmulator) -> None:

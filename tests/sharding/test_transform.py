@@ -14,11 +14,11 @@ from apache_beam.testing.util import assert_that
 from apache_beam.transforms.error_handling import ErrorHandler
 from apache_beam.transforms.window import FixedWindows, TimestampedValue
 
-from dovebeam.transforms.deliver import DeliverEvents
+from dovebeam.transforms.deliver import WriteToExporter
 from dovebeam.transforms.drivers import FileDriver
 from dovebeam.transforms.errors import DeliveryError, DriverSettingError
 from dovebeam.transforms.outcome import PayloadBatch
-from dovebeam.transforms.sharding import WriteShards
+from dovebeam.transforms.sharding import WriteToShards
 from dovebeam.transforms.sharding.steps import Account, ClearFn, CommitFn
 from dovebeam.transforms.sharding.transform import shard_settings
 from dovebeam.transforms.shards.manifest import Manifest, manifest_from_json
@@ -52,9 +52,9 @@ def manifest(base: Path, name: str = "file-r.manifest.json") -> Manifest:
 
 
 def deliver(base: Path, elements: Sequence[Any], run_id: str = "r", **settings: Any) -> Counters:
-    """Runs `DeliverEvents` over elements; its counters."""
+    """Runs `WriteToExporter` over elements; its counters."""
     with pipeline() as (built, counters):
-        _ = built | beam.Create(elements) | DeliverEvents(driver(base, **settings), name="file", run_id=run_id)
+        _ = built | beam.Create(elements) | WriteToExporter(driver(base, **settings), name="file", run_id=run_id)
     return counters
 
 
@@ -65,7 +65,7 @@ def test_bundles_do_not_matter(tmp_path: Path) -> None:
         base = tmp_path / str(number)
         base.mkdir()
         with pipeline() as (built, _):
-            shards = DeliverEvents(driver(base, file_rotate_size=1500), name="file", run_id="r")
+            shards = WriteToExporter(driver(base, file_rotate_size=1500), name="file", run_id="r")
             _ = built | beam.Create(batches(10)[::-1]) | shuffle | shards
         made.append(files(base))
     assert made[0] == made[1]
@@ -104,7 +104,7 @@ def test_no_payloads(tmp_path: Path) -> None:
     assert len(files(tmp_path)) == 1
     with pipeline() as (built, _):
         nothing = built | beam.Create(batches(100)) | beam.Filter(lambda _: False)
-        _ = nothing | DeliverEvents(driver(tmp_path), name="file", run_id="r")
+        _ = nothing | WriteToExporter(driver(tmp_path), name="file", run_id="r")
     assert files(tmp_path) == {}
     assert manifest(tmp_path).files == ()
     assert [path.name for path in tmp_path.iterdir()] == ["file-r.manifest.json"]
@@ -115,7 +115,7 @@ def test_windows(tmp_path: Path) -> None:
     with pipeline() as (built, _):
         timed = built | beam.Create(batches(10)) | beam.Map(lambda batch: TimestampedValue(batch, batch.offsets[0]))
         windows = timed | beam.WindowInto(FixedWindows(100))
-        _ = windows | DeliverEvents(driver(tmp_path), name="file", run_id="r")
+        _ = windows | WriteToExporter(driver(tmp_path), name="file", run_id="r")
     [content] = files(tmp_path).values()
     assert content.splitlines() == LINES
 
@@ -124,17 +124,17 @@ def test_input_without_an_end(tmp_path: Path) -> None:
     """Its job would never name a file, and is refused when the pipeline is built."""
     built = beam.Pipeline(runner=FnApiRunner())
     with pytest.raises(ValueError, match="this input has no end"):
-        _ = built | test_stream.TestStream() | DeliverEvents(driver(tmp_path), name="file")
+        _ = built | test_stream.TestStream() | WriteToExporter(driver(tmp_path), name="file")
 
 
 def test_manifest_as_output(tmp_path: Path) -> None:
-    """`WriteShards` tells a pipeline what it has made."""
+    """`WriteToShards` tells a pipeline what it has made."""
 
     def check(found: list[Manifest]) -> None:
         assert found == [manifest(tmp_path, "x-r.manifest.json")]
 
     with pipeline() as (built, _):
-        made = built | beam.Create(batches(10)) | WriteShards(shard_settings(driver(tmp_path), "x", "r"))
+        made = built | beam.Create(batches(10)) | WriteToShards(shard_settings(driver(tmp_path), "x", "r"))
         assert_that(made, check)
 
 
@@ -142,7 +142,7 @@ def test_template_without_events(tmp_path: Path) -> None:
     """Formatted payloads do not say where they belong: an error that says what does."""
     routed = FileDriver(str(tmp_path), file_writing="shards", file_path_template="{user}.json")
     built = beam.Pipeline(runner=FnApiRunner())
-    _ = built | beam.Create(LINES[:3]) | DeliverEvents(routed)
+    _ = built | beam.Create(LINES[:3]) | WriteToExporter(routed)
     with pytest.raises(DeliveryError, match="need the events; export them with ExportEvents"):
         built.run()
     assert not list(tmp_path.glob("*.json"))
@@ -173,7 +173,7 @@ def test_what_a_failed_run_left(tmp_path: Path) -> None:
 def test_bad_run_id(tmp_path: Path) -> None:
     """What cannot be a part of names is refused when the pipeline is built."""
     with pytest.raises(DriverSettingError, match="cannot be a part of file names"):
-        DeliverEvents(driver(tmp_path), run_id="../x")
+        WriteToExporter(driver(tmp_path), run_id="../x")
 
 
 FILE = WrittenFile("a", ".dovebeam/r-x/a.file", 3, 5, "00ff")
@@ -199,6 +199,6 @@ def test_what_a_runner_lost_or_repeated(tmp_path: Path, found: list[Any], words:
 def test_error_handler(tmp_path: Path) -> None:
     """It can be given, as to every driver, though nothing is rejected."""
     with pipeline() as (built, _), ErrorHandler(beam.Map(lambda reject: reject)) as handler:
-        shards = DeliverEvents(driver(tmp_path), name="file", run_id="r").with_error_handler(handler)
+        shards = WriteToExporter(driver(tmp_path), name="file", run_id="r").with_error_handler(handler)
         _ = built | beam.Create(batches(100)) | shards
     assert len(files(tmp_path)) == 1

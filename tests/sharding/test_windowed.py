@@ -16,7 +16,7 @@ from apache_beam.utils.timestamp import Timestamp
 
 from dovebeam.pipelines.running.loopback import loopback_workers
 from dovebeam.transforms.config import load_config
-from dovebeam.transforms.deliver import DeliverEvents
+from dovebeam.transforms.deliver import WriteToExporter
 from dovebeam.transforms.drivers import FileDriver
 from dovebeam.transforms.drivers.files.routing import PathRouter
 from dovebeam.transforms.drivers.files.windows import WindowRouter
@@ -170,7 +170,7 @@ def test_payloads_need_their_events(tmp_path: Path) -> None:
     driver = FileDriver(f"{tmp_path}/x.json", file_writing="shards", file_rotate_interval_msec=1000)
     pipeline = beam.Pipeline(runner=BundleBasedDirectRunner(), options=PipelineOptions(["--streaming"]))
     stream = test_stream.TestStream().add_elements([PayloadBatch([b"x"])]).advance_watermark_to_infinity()
-    _ = pipeline | stream | DeliverEvents(driver)
+    _ = pipeline | stream | WriteToExporter(driver)
     with pytest.raises(DeliveryError, match="export them with ExportEvents"):
         pipeline.run().wait_until_finish()
 

@@ -1,4 +1,4 @@
-"""`FollowBlocks` in pipelines: what is delivered is acknowledged, and nothing else."""
+"""`ReadFromFollowedFiles` in pipelines: what is delivered is acknowledged, and nothing else."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dovebeam.pipelines.running.in_process import make_in_process_runner
 from dovebeam.transforms import counting
 from dovebeam.transforms.progress import Board
 from dovebeam.transforms.sources import SourceError
-from dovebeam.transforms.streaming import FollowBlocks, Segment
+from dovebeam.transforms.streaming import ReadFromFollowedFiles, Segment
 from dovebeam.transforms.tailing import FollowRequest, FollowSettings, StateStore, close_session, make_target
 from dovebeam.transforms.tally import TALLY
 from support.programs import wait_until
@@ -54,7 +54,7 @@ def run(folder: Path, stream: str, segment: Segment) -> dict[str, int]:
     request = FollowRequest(stream, str(folder / "state"), (make_target(str(folder / "spool")),), FollowSettings())
     options = PipelineOptions([])
     pipeline = beam.Pipeline(runner=make_in_process_runner(options), options=options)
-    _ = pipeline | FollowBlocks(request, segment) | beam.ParDo(_DeliverFn())
+    _ = pipeline | ReadFromFollowedFiles(request, segment) | beam.ParDo(_DeliverFn())
     result = pipeline.run()
     assert result.wait_until_finish() == "DONE"
     return dict(counters_of(result))

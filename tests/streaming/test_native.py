@@ -1,4 +1,4 @@
-"""`NativeMessageBlocks`: the graph that a runner with its own Pub/Sub source gets, and the blocks that it makes."""
+"""`ReadFromPubSub`: the graph that a runner with its own Pub/Sub source gets, and the blocks that it makes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from apache_beam.testing.util import assert_that, equal_to
 from dovebeam.pipelines.running.in_process import make_in_process_runner
 from dovebeam.transforms.pubsub import Pulled, blocks_of
 from dovebeam.transforms.sources import SourceError
-from dovebeam.transforms.streaming.native import NativeMessageBlocks, _block
+from dovebeam.transforms.streaming.native import ReadFromPubSub, _block
 
 SUBSCRIPTION = "projects/project/subscriptions/events"
 
@@ -24,7 +24,7 @@ def test_graph() -> None:
     """The runner is told the subscription or the topic, and gives whole messages."""
     for arguments in ({"subscription": SUBSCRIPTION}, {"topic": "projects/project/topics/events"}):
         pipeline = beam.Pipeline(options=PipelineOptions(["--streaming"]))
-        _ = pipeline | NativeMessageBlocks(**arguments)
+        _ = pipeline | ReadFromPubSub(**arguments)
         proto = pipeline.to_runner_api()
         (read,) = [
             each.spec.payload
@@ -62,4 +62,4 @@ def test_message_that_says_nothing_of_itself() -> None:
 def test_one_source(arguments: dict[str, str]) -> None:
     """A subscription or a topic."""
     with pytest.raises(SourceError, match="only one"):
-        NativeMessageBlocks(**arguments)
+        ReadFromPubSub(**arguments)

@@ -1,4 +1,4 @@
-"""`SubscriptionBlocks` in pipelines: what is delivered is acknowledged, and nothing else."""
+"""`PullFromPubSub` in pipelines: what is delivered is acknowledged, and nothing else."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from dovebeam.pipelines.running.in_process import make_in_process_runner
 from dovebeam.transforms.pubsub import PullLimits, SubscribeRequest, close_session
-from dovebeam.transforms.streaming import Segment, SubscriptionBlocks
+from dovebeam.transforms.streaming import PullFromPubSub, Segment
 from support.pubsub_server import SUBSCRIPTION, PubSubServer, pubsub_server
 
 DELIVERED: list[bytes] = []
@@ -52,7 +52,7 @@ def run(segment: Segment, *, fails: bool = False) -> None:
     """One pipeline of a stream."""
     options = PipelineOptions([])
     pipeline = beam.Pipeline(runner=make_in_process_runner(options), options=options)
-    _ = pipeline | SubscriptionBlocks(REQUEST, segment) | beam.ParDo(_DeliverFn(fails))
+    _ = pipeline | PullFromPubSub(REQUEST, segment) | beam.ParDo(_DeliverFn(fails))
     assert pipeline.run().wait_until_finish() == "DONE"
 
 

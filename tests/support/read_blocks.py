@@ -1,4 +1,4 @@
-"""What `ReadBlocks` reads, as lines with their places and as the blocks of a pipeline."""
+"""What `ReadFromFiles` reads, as lines with their places and as the blocks of a pipeline."""
 
 import io
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from apache_beam.io.restriction_trackers import OffsetRange, OffsetRestrictionTr
 
 from dovebeam.transforms.codecs import AVRO_SCHEMA, event_to_avro
 from dovebeam.transforms.event import make_event
-from dovebeam.transforms.reading import ReadBlocks
+from dovebeam.transforms.reading import ReadFromFiles
 from dovebeam.transforms.reading.splitting import ReadFn, Settings
 from dovebeam.transforms.sources import Block, SourceFile
 
@@ -36,7 +36,7 @@ def run(*patterns: str, options: tuple[str, ...] = (), **settings: Any) -> list[
     """The blocks that a pipeline reads in this process, in the order in which they come."""
     collected: list[Block] = []
     with beam.Pipeline(argv=["--runner=DirectRunner", *options]) as pipeline:
-        _ = pipeline | ReadBlocks(patterns, **settings) | beam.Map(_collect, key=_key(collected))
+        _ = pipeline | ReadFromFiles(patterns, **settings) | beam.Map(_collect, key=_key(collected))
     return collected
 
 

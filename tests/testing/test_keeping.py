@@ -12,7 +12,7 @@ from apache_beam.transforms.error_handling import ErrorHandler
 
 from dovebeam.transforms import ExportEvents, load_config
 from dovebeam.transforms.errors import DeliveryError
-from dovebeam.transforms.reading import ReadBlocks
+from dovebeam.transforms.reading import ReadFromFiles
 from dovebeam.transforms.testing import (
     ExpectedReject,
     KeepingDriver,
@@ -59,7 +59,7 @@ def test_a_driver_in_a_file_with_worker_processes(tmp_path: Path) -> None:
     sources = [str(write_events(tmp_path / f"{n}.json", EVENTS)) for n in range(3)]
     options = PipelineOptions(["--direct_num_workers=2", "--direct_running_mode=multi_processing"])
     with beam.Pipeline(runner=FnApiRunner(), options=options) as p:
-        _ = p | ReadBlocks(sources) | ExportEvents(config_of(tmp_path), drivers={"out": driver})
+        _ = p | ReadFromFiles(sources) | ExportEvents(config_of(tmp_path), drivers={"out": driver})
     assert sorted(driver.kept) == sorted(WHOLE * 3)
 
 

@@ -16,7 +16,6 @@ from dovebeam.transforms import (
     ConfigError,
     DecodeError,
     DecodeEvents,
-    DeliverEvents,
     Dispatcher,
     DovebeamError,
     Event,
@@ -32,12 +31,13 @@ from dovebeam.transforms import (
     IPAddress,
     MatchMetric,
     Metric,
-    ReadBlocks,
+    ReadFromFiles,
     Reject,
     RejectRow,
     RejectsToRows,
     RowsToEvents,
     Timestamp,
+    WriteToExporter,
     decode_json,
     decode_tab,
     encode_json,
@@ -151,22 +151,22 @@ def configuration() -> Config:
 
 def transforms(config: Config, driver: Driver) -> None:
     """What a pipeline is made of; a wrong argument is noticed by an editor."""
-    assert_type(ReadBlocks("events/*.json", input_format="auto"), ReadBlocks)
+    assert_type(ReadFromFiles("events/*.json", input_format="auto"), ReadFromFiles)
     assert_type(DecodeEvents("json").with_error_handler(None), DecodeEvents)
     assert_type(MatchMetric("event=a", unnamed=True), MatchMetric)
     assert_type(FormatEvents("json", fields=["user"]), FormatEvents)
-    assert_type(DeliverEvents(driver, name="a").with_error_handler(None), DeliverEvents)
+    assert_type(WriteToExporter(driver, name="a").with_error_handler(None), WriteToExporter)
     assert_type(ExportEvents(config, drivers={"a": driver}, run_id="x").with_error_handler(None), ExportEvents)
     assert_type(RowsToEvents().with_error_handler(None), RowsToEvents)
     assert_type(AssignEventTimes(), AssignEventTimes)
     assert_type(EventsToRows(), EventsToRows)
     assert_type(RejectsToRows(), RejectsToRows)
-    ReadBlocks(5)  # type: ignore[arg-type]
-    ReadBlocks("a", input_format="csv")  # type: ignore[arg-type]
+    ReadFromFiles(5)  # type: ignore[arg-type]
+    ReadFromFiles("a", input_format="csv")  # type: ignore[arg-type]
     DecodeEvents(5)  # type: ignore[arg-type]
     MatchMetric(5)  # type: ignore[arg-type]
     FormatEvents(5)  # type: ignore[arg-type]
-    DeliverEvents("file")  # type: ignore[arg-type]
+    WriteToExporter("file")  # type: ignore[arg-type]
     ExportEvents("dovecot.conf")  # type: ignore[arg-type]
     ExportEvents(config, drivers={"a": "file"})  # type: ignore[dict-item]
 

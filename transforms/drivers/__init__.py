@@ -3,7 +3,7 @@
 A `Driver` is a value that travels to the workers; its `open()` gives the `Connection` that sends batches there.
 """
 
-from dovebeam.transforms.drivers.base import Batch, Connection, Driver, DriverName, Failure, Router, RoutingError
+from dovebeam.transforms.drivers.base import Batch, Connection, Driver, Failure, Router, RoutingError
 from dovebeam.transforms.drivers.drop import DropDriver
 from dovebeam.transforms.drivers.file import FileDriver
 from dovebeam.transforms.drivers.from_exporter import make_driver
@@ -18,7 +18,6 @@ __all__ = [
     "Batch",
     "Connection",
     "Driver",
-    "DriverName",
     "DropDriver",
     "Failure",
     "FileDriver",

@@ -17,16 +17,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from types import TracebackType
-from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, Self
+from typing import TYPE_CHECKING, ClassVar, Protocol, Self
 
 from dovebeam.transforms.errors import DovebeamError
 
 if TYPE_CHECKING:
     from dovebeam.transforms.event import Event
 
-__all__ = ["Batch", "Connection", "Driver", "DriverName", "Failure", "Router", "RoutingError"]
-
-DriverName = Literal["drop", "file", "http-post", "log", "unix"]
+__all__ = ["Batch", "Connection", "Driver", "Failure", "Router", "RoutingError"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +88,14 @@ class Driver(ABC):
     it out of `display_items`.
 
     Attributes:
-        name: the value of the setting `event_exporter_driver`.
+        name: what it is called in rejects and a runner's user interface; of Dovecot's drivers, the value of the setting
+            `event_exporter_driver`.
         max_string_length: longest string in bytes that the formatter may write, None for no limit.
     """
 
     __slots__ = ()
 
-    name: ClassVar[DriverName]
+    name: ClassVar[str]
     max_string_length: ClassVar[int | None] = None
 
     @property
@@ -149,6 +148,8 @@ class Driver(ABC):
 class Connection(ABC):
     """A live connection of one driver. One thread at a time may use it.
 
+    A subclass implements `deliver`, and `flush` and `release` if it holds something.
+
     Attributes:
         on_arrival: called during `send` with the number of payloads that have just arrived, by drivers that know it
             before the whole batch is done. So what a batch that is never finished delivered can be told.
@@ -172,7 +173,7 @@ class Connection(ABC):
             raise ValueError("send() on a closed connection")
         if not batch:
             return []
-        return self._deliver(batch if isinstance(batch, Batch) else Batch(batch))
+        return self.deliver(batch if isinstance(batch, Batch) else Batch(batch))
 
     def flush(self) -> None:  # noqa: B027  a driver that holds nothing back has nothing to do
         """Waits until everything that was sent is as safe as the driver can make it.
@@ -189,7 +190,7 @@ class Connection(ABC):
         """
         if not self._closed:
             self._closed = True
-            self._release()
+            self.release()
 
     def __enter__(self) -> Self:
         return self
@@ -200,8 +201,12 @@ class Connection(ABC):
         self.close()
 
     @abstractmethod
-    def _deliver(self, batch: Batch) -> list[Failure]:
-        """`send` of a batch that is not empty."""
+    def deliver(self, batch: Batch) -> list[Failure]:
+        """Delivers a batch that is not empty; called by `send`, whose contract it fulfils.
 
-    def _release(self) -> None:  # noqa: B027  see flush
-        """Frees resources, once."""
+        Raises:
+            DeliveryError: the target can take nothing at all.
+        """
+
+    def release(self) -> None:  # noqa: B027  see flush
+        """Frees what the connection holds; called once, by `close`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from dovebeam.transforms.drivers.base import Batch, Connection, Driver, DriverName, Failure
+from dovebeam.transforms.drivers.base import Batch, Connection, Driver, Failure
 
 __all__ = ["DropConnection", "DropDriver"]
 
@@ -19,7 +19,7 @@ class DropDriver(Driver):
     Delivery: nothing is delivered, on purpose; every payload counts as delivered and none can fail.
     """
 
-    name: ClassVar[DriverName] = "drop"
+    name: ClassVar[str] = "drop"
 
     @property
     def endpoint(self) -> str:
@@ -44,7 +44,8 @@ class DropConnection(Connection):
         self.payloads = 0
         self.bytes = 0
 
-    def _deliver(self, batch: Batch) -> list[Failure]:
+    def deliver(self, batch: Batch) -> list[Failure]:
+        """Counts the payloads and drops them."""
         self.payloads += len(batch)
         self.bytes += sum(map(len, batch.payloads))
         return []

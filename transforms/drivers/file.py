@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Final, Literal, cast
 
-from dovebeam.transforms.drivers.base import Batch, Connection, Driver, DriverName, Failure
+from dovebeam.transforms.drivers.base import Batch, Connection, Driver, Failure
 from dovebeam.transforms.drivers.files.append import AppendedFile, AppendSettings, shown_path
 from dovebeam.transforms.drivers.files.names import compressed_name
 from dovebeam.transforms.drivers.files.open_files import OpenFiles
@@ -52,7 +52,7 @@ class FileDriver(Driver):
     stay whole and the lines of a batch stay together and in order. Over NFS, where appends can overwrite each other,
     use one process. Shards are written by any number of workers on any number of machines that see the place.
 
-    Delivery: shards exactly once, also over retries and when a job is run again; `WriteShards` says how. Appending at
+    Delivery: shards exactly once, also over retries and when a job is run again; `WriteToShards` says how. Appending at
     least once into the kernel's hands; not flushed to the disk, as in Dovecot. A batch that cannot be written whole
     raises `DeliveryError` and is taken back out of the file, so that sending it again makes no duplicates; if another
     program appended meanwhile, nothing is taken back, and the next batch begins on a fresh line. The same holds for a
@@ -72,7 +72,7 @@ class FileDriver(Driver):
     file_permissions: str = "0600"
     file_max_open: int = 100
 
-    name: ClassVar[DriverName] = "file"
+    name: ClassVar[str] = "file"
 
     def __post_init__(self) -> None:
         check_path("event_exporter_file_path", self.file_path)
@@ -152,7 +152,8 @@ class FileConnection(Connection):
         packed = driver.file_compression
         return AppendedFile(compressed_name(path, packed), compressed_name(shown, packed), self._settings)
 
-    def _deliver(self, batch: Batch) -> list[Failure]:
+    def deliver(self, batch: Batch) -> list[Failure]:
+        """Appends the payloads, each to the file of its path."""
         for path, payloads in self._by_path(batch).items():
             for lines in self._pieces(payloads):
                 self._files[path].append(lines)
@@ -185,5 +186,6 @@ class FileConnection(Connection):
             grouped.setdefault(path, []).append(payload)
         return grouped
 
-    def _release(self) -> None:
+    def release(self) -> None:
+        """Closes the files."""
         self._files.close()

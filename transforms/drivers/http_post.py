@@ -9,7 +9,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Final
 
-from dovebeam.transforms.drivers.base import Driver, DriverName
+from dovebeam.transforms.drivers.base import Driver
 from dovebeam.transforms.drivers.http.settings import HttpPostSettings
 from dovebeam.transforms.errors import DeliveryError
 
@@ -43,7 +43,7 @@ class HttpPostDriver(HttpPostSettings, Driver):
     idempotency key. Files that TLS needs and cannot use raise `DeliveryError`.
     """
 
-    name: ClassVar[DriverName] = "http-post"
+    name: ClassVar[str] = "http-post"
 
     @property
     def max_batch_events(self) -> int:

@@ -10,7 +10,7 @@ import logging
 from dataclasses import dataclass, field, fields
 from typing import ClassVar, Final
 
-from dovebeam.transforms.drivers.base import Batch, Connection, Driver, DriverName, Failure
+from dovebeam.transforms.drivers.base import Batch, Connection, Driver, Failure
 from dovebeam.transforms.drivers.rate_limit import portions, shared_bucket
 from dovebeam.transforms.drivers.secrets import NOTHING, Secret
 from dovebeam.transforms.drivers.syslog import (
@@ -79,7 +79,7 @@ class LogDriver(Driver):
     ssl_cipher_suites: str = ""
     ssl_curve_list: str = ""
 
-    name: ClassVar[DriverName] = "log"
+    name: ClassVar[str] = "log"
     max_string_length: ClassVar[int | None] = _MAX_STRING_BYTES
 
     def __post_init__(self) -> None:
@@ -138,7 +138,8 @@ class LoggerConnection(Connection):
         self._bucket = shared_bucket("log:", per_second) if per_second else None
         _make_audible(self._logger)
 
-    def _deliver(self, batch: Batch) -> list[Failure]:
+    def deliver(self, batch: Batch) -> list[Failure]:
+        """Writes each payload as a line of the log, at the rate that is allowed."""
         info = self._logger.info
         for portion in portions(self._bucket, len(batch.payloads)):
             for index in portion:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Final, get_args
+from typing import Final
 
-from dovebeam.transforms.drivers.base import Driver, DriverName
+from dovebeam.transforms.drivers.base import Driver
 from dovebeam.transforms.drivers.drop import DropDriver
 from dovebeam.transforms.drivers.file import FileDriver
 from dovebeam.transforms.drivers.http_post import HttpPostDriver
@@ -18,8 +18,6 @@ from dovebeam.transforms.drivers.unix import UnixDriver
 from dovebeam.transforms.errors import UnknownNameError
 
 __all__ = ["DRIVERS", "DRIVER_NAMES", "driver_class"]
-
-DRIVER_NAMES: Final[tuple[DriverName, ...]] = get_args(DriverName)
 
 DRIVERS: Final[Mapping[str, type[Driver]]] = MappingProxyType(
     {
@@ -31,6 +29,8 @@ DRIVERS: Final[Mapping[str, type[Driver]]] = MappingProxyType(
     }
 )
 """Every driver's class; all of them import without their libraries, which are loaded where a connection opens."""
+
+DRIVER_NAMES: Final = tuple(DRIVERS)
 
 
 def driver_class(name: str) -> type[Driver]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Final
 
 from dovebeam.transforms.drivers.backoff import RetryBudget
-from dovebeam.transforms.drivers.base import Batch, Connection, Driver, DriverName, Failure
+from dovebeam.transforms.drivers.base import Batch, Connection, Driver, Failure
 from dovebeam.transforms.drivers.local_sockets import AWAY, PEER_GONE, connect_unix, send_all, wait_until_read
 from dovebeam.transforms.drivers.system_errors import check_path, delivery_error, error_number
 from dovebeam.transforms.errors import DeliveryError
@@ -51,7 +51,7 @@ class UnixDriver(Driver):
     unix_write_timeout_msec: int | None = 60_000
     unix_retry_budget_msec: int | None = 0
 
-    name: ClassVar[DriverName] = "unix"
+    name: ClassVar[str] = "unix"
 
     def __post_init__(self) -> None:
         check_path("event_exporter_unix_path", self.unix_path)
@@ -74,7 +74,8 @@ class UnixConnection(Connection):
         self._driver = driver
         self._socket: socket.socket | None = None
 
-    def _deliver(self, batch: Batch) -> list[Failure]:
+    def deliver(self, batch: Batch) -> list[Failure]:
+        """Writes the payloads as lines to the socket."""
         lines = b"\n".join([*batch.payloads, b""])
         budget = RetryBudget(self._driver.unix_retry_budget_msec)
         tries = 0
@@ -123,7 +124,8 @@ class UnixConnection(Connection):
             with contextlib.suppress(OSError):
                 peer.close()
 
-    def _release(self) -> None:
+    def release(self) -> None:
+        """Closes the socket."""
         self._disconnect()
 
 

@@ -1,4 +1,4 @@
-"""Files into a pipeline: `ReadBlocks` finds them, tells what they are, and reads them in blocks.
+"""Files into a pipeline: `ReadFromFiles` finds them, tells what they are, and reads them in blocks.
 
 What comes out are blocks of about 112 KiB and not lines, because Beam does the same work for an element of one line as
 for one of hundreds. Plain text files are split, at launch and while they are read, at cell borders (`sources.lines`),
@@ -8,9 +8,9 @@ Patterns are those of Beam's file systems: local paths, `gs://` and what else is
 does not. Counters in the namespace `dovebeam.reading`: `files`, `blocks` and `bytes` (uncompressed).
 """
 
-from dovebeam.transforms.reading.blocks import DEFAULT_SHARD_BYTES, ReadAllBlocks, ReadBlocks
+from dovebeam.transforms.reading.blocks import DEFAULT_SHARD_BYTES, ReadAllFromFiles, ReadFromFiles
 from dovebeam.transforms.reading.coding import BlockCoder
 from dovebeam.transforms.reading.matching import match_files
 from dovebeam.transforms.sources import FoundFile
 
-__all__ = ["DEFAULT_SHARD_BYTES", "BlockCoder", "FoundFile", "ReadAllBlocks", "ReadBlocks", "match_files"]
+__all__ = ["DEFAULT_SHARD_BYTES", "BlockCoder", "FoundFile", "ReadAllFromFiles", "ReadFromFiles", "match_files"]

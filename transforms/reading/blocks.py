@@ -1,4 +1,4 @@
-"""`ReadBlocks` and `ReadAllBlocks`: the steps from patterns to blocks."""
+"""`ReadFromFiles` and `ReadAllFromFiles`: the steps from patterns to blocks."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -19,12 +19,12 @@ from dovebeam.transforms.sources import (
     absolute_pattern,
 )
 
-__all__ = ["DEFAULT_SHARD_BYTES", "ReadAllBlocks", "ReadBlocks"]
+__all__ = ["DEFAULT_SHARD_BYTES", "ReadAllFromFiles", "ReadFromFiles"]
 
 DEFAULT_SHARD_BYTES: Final = 64 * 1024 * 1024
 
 
-class ReadBlocks(beam.PTransform):
+class ReadFromFiles(beam.PTransform):
     """Reads all files that match the patterns; give it to a pipeline.
 
     Every line or record of every file is in exactly one `Block`. A file that two patterns match is read once. On a
@@ -92,14 +92,14 @@ class ReadBlocks(beam.PTransform):
         return blocks
 
 
-class ReadAllBlocks(beam.PTransform):
-    """Like `ReadBlocks` for patterns that a pipeline itself finds out.
+class ReadAllFromFiles(beam.PTransform):
+    """Like `ReadFromFiles` for patterns that a pipeline itself finds out.
 
     Takes a collection of patterns, of `FileMetadata` (from `fileio.MatchFiles` or `MatchContinuously`) or of
     `ReadableFile` (from `fileio.ReadMatches`). Each element is read; nothing is done about duplicates.
 
     Args:
-        input_format: see `ReadBlocks`, also for the following.
+        input_format: see `ReadFromFiles`, also for the following.
         max_line_bytes: see there.
         block_bytes: see there.
         shard_bytes: see there.

@@ -46,7 +46,7 @@ _logger = logging.getLogger(__name__)
 
 
 class Settings(msgspec.Struct, frozen=True):
-    """What the steps of a `ReadBlocks` must know, with its defaults."""
+    """What the steps of a `ReadFromFiles` must know, with its defaults."""
 
     input_format: InputFormat
     max_line_bytes: int

@@ -1,6 +1,6 @@
 """Complete files, as steps of a Beam pipeline and as a driver of streams; `transforms.shards` decides what they do."""
 
 from dovebeam.transforms.sharding.spool_driver import SpoolDriver
-from dovebeam.transforms.sharding.transform import WriteShards
+from dovebeam.transforms.sharding.transform import WriteToShards
 
-__all__ = ["SpoolDriver", "WriteShards"]
+__all__ = ["SpoolDriver", "WriteToShards"]

@@ -8,7 +8,7 @@ import uuid
 from dataclasses import dataclass
 from typing import ClassVar
 
-from dovebeam.transforms.drivers import Batch, Connection, Driver, DriverName, Failure, FileDriver
+from dovebeam.transforms.drivers import Batch, Connection, Driver, Failure, FileDriver
 from dovebeam.transforms.drivers.files.windows import WindowRouter, split_windowed
 from dovebeam.transforms.errors import DeliveryError
 from dovebeam.transforms.sharding.remote_store import make_store
@@ -43,7 +43,7 @@ class SpoolDriver(Driver):
     exporter: str
     stream: str
 
-    name: ClassVar[DriverName] = "file"
+    name: ClassVar[str] = "file"
 
     def router(self) -> WindowRouter | None:
         """Says the window besides the path."""
@@ -112,7 +112,7 @@ class _SpoolConnection(Connection):
             each.pieces += each.writer.finish()
             self._spool.complete(each.part, each.pieces)
 
-    def _deliver(self, batch: Batch) -> list[Failure]:
+    def deliver(self, batch: Batch) -> list[Failure]:
         if len(batch.paths) != len(batch):
             message = "files for windows of time need the events; export them with ExportEvents"
             raise DeliveryError(message, self._driver.endpoint)
@@ -130,7 +130,7 @@ class _SpoolConnection(Connection):
         self._parts[window] = _Part(part, writer)
         return self._parts[window]
 
-    def _release(self) -> None:
+    def release(self) -> None:
         """Closes what a failed bundle left, and removes it."""
         parts, self._parts = self._parts, {}
         for each in parts.values():

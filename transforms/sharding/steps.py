@@ -1,4 +1,4 @@
-"""The steps of `WriteShards`: parts by bundles, files by plan, and one commit."""
+"""The steps of `WriteToShards`: parts by bundles, files by plan, and one commit."""
 
 import uuid
 from collections.abc import Iterable, Iterator
@@ -152,7 +152,7 @@ def _keyed(piece: Piece) -> tuple[bytes, Piece]:
 
 
 def _in_batch(value: Any) -> WindowedValue:
-    """An element when a bundle ends. `WriteShards` sees to it that all are in the global window."""
+    """An element when a bundle ends. `WriteToShards` sees to it that all are in the global window."""
     return WindowedValue(value, MIN_TIMESTAMP, (GlobalWindow(),))
 
 

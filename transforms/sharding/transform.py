@@ -1,4 +1,4 @@
-"""`WriteShards`: payloads into files that are complete and named when the job ends.
+"""`WriteToShards`: payloads into files that are complete and named when the job ends.
 
 Clear --> payloads --> Parts --> pieces by path --> Plan --> Compose --> all files together --> Commit
 
@@ -21,17 +21,17 @@ from dovebeam.transforms.sharding.steps import (
     PlanFn,
     ShardSettings,
 )
-from dovebeam.transforms.sharding.windowed import WriteWindowShards
+from dovebeam.transforms.sharding.windowed import WriteToWindowShards
 from dovebeam.transforms.shards.framing import Framing, Lines
 from dovebeam.transforms.shards.layout import Layout, check_run_id
 
-__all__ = ["WriteShards", "shard_settings"]
+__all__ = ["WriteToShards", "shard_settings"]
 
 _LINES = Lines()
 _BUCKETS = 8  # paths from fields may be many, and one worker alone would write all of them
 
 
-class WriteShards(beam.PTransform):
+class WriteToShards(beam.PTransform):
     """Writes payloads (bytes, or batches of them) into files, each payload into exactly one.
 
     The files get their names when the job has read everything; a job that fails before leaves none. What each file
@@ -43,7 +43,7 @@ class WriteShards(beam.PTransform):
         settings: from `shard_settings`.
 
     Guarantee: exactly once. A final name that somebody else has fails the job before anything is renamed; a rename that
-    fails, fails it, too. Output: one `Manifest` for the run. For input without an end see `WriteWindowShards`.
+    fails, fails it, too. Output: one `Manifest` for the run. For input without an end see `WriteToWindowShards`.
     """
 
     def __init__(self, settings: ShardSettings) -> None:
@@ -52,7 +52,7 @@ class WriteShards(beam.PTransform):
 
     def default_label(self) -> str:
         """The name that a runner's user interface shows."""
-        return f"WriteShards({self._settings.layout.exporter})"
+        return f"WriteToShards({self._settings.layout.exporter})"
 
     def expand(self, payloads: Any) -> Any:
         """PCollection of bytes or PayloadBatch to one `Manifest`, or to one for each pane if the input has no end.
@@ -67,7 +67,7 @@ class WriteShards(beam.PTransform):
                     "file_writing = shards names its files when all is read, and this input has no end; add "
                     "file_rotate_interval for files that are named when that part of time is over"
                 )
-            return payloads | "In windows" >> WriteWindowShards(settings)
+            return payloads | "In windows" >> WriteToWindowShards(settings)
         if not payloads.windowing.is_default():
             payloads = payloads | "Whole run" >> beam.WindowInto(GlobalWindows())
         # What a failed run of the same name has left goes before anything is written, not when the disk is full of it.

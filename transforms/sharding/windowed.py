@@ -33,7 +33,7 @@ from dovebeam.transforms.shards.panes import time_mark, write_pane
 from dovebeam.transforms.shards.part_writer import PartWriter, by_path
 from dovebeam.transforms.shards.pieces import Piece
 
-__all__ = ["WriteWindowShards"]
+__all__ = ["WriteToWindowShards"]
 
 _LATENESS_SECS: Final = 200 * 366 * 24 * 3600
 """From 1970 on, so Beam drops nothing; it keeps a few bytes for a window. Prism has room for 292 years."""
@@ -41,7 +41,7 @@ _LATENESS_SECS: Final = 200 * 366 * 24 * 3600
 _DIGITS: Final = 8
 
 
-class WriteWindowShards(beam.PTransform):
+class WriteToWindowShards(beam.PTransform):
     """Writes payloads with the windows of their events (batches from `ExportEvents`) into files, pane by pane.
 
     Args:

@@ -1,4 +1,4 @@
-"""`FollowBlocks`: local files that others write, as an unbounded source of blocks."""
+"""`ReadFromFollowedFiles`: local files that others write, as an unbounded source of blocks."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -9,14 +9,14 @@ from dovebeam.transforms.streaming.pieces import ENDLESS, Segment, first_filled
 from dovebeam.transforms.streaming.source import BlockSource, SourceFn
 from dovebeam.transforms.tailing import FollowRequest, Session, session_of
 
-__all__ = ["FollowBlocks"]
+__all__ = ["ReadFromFollowedFiles"]
 
 _MAX_BYTES: Final = 8 * 1024 * 1024
 _MAX_SECS: Final = 1.0
 _WAIT_SECS: Final = 1.0
 
 
-class FollowBlocks(BlockSource):
+class ReadFromFollowedFiles(BlockSource):
     """Follows files and gives the lines that are added to them, in blocks; give it to a pipeline.
 
     The state is saved when a bundle has succeeded. So after any stop, every line that was not delivered or rejected for

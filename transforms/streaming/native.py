@@ -1,24 +1,24 @@
-"""`NativeMessageBlocks`: messages by a runner's own Pub/Sub source, where a runner has one, as Dataflow does."""
+"""`ReadFromPubSub`: messages of Google Pub/Sub, read by a runner that has a source for them, as Dataflow has."""
 
 from typing import Any
 
 import apache_beam as beam
-from apache_beam.io.gcp.pubsub import PubsubMessage, ReadFromPubSub
+from apache_beam.io.gcp import pubsub
 
 from dovebeam.transforms.pubsub import Pulled, blocks_of, check_subscription, check_topic
 from dovebeam.transforms.sources import Block, SourceError
 from dovebeam.transforms.sources.message_origin import MAX_MESSAGE_BYTES
 
-__all__ = ["NativeMessageBlocks"]
+__all__ = ["ReadFromPubSub"]
 
 _USEC = 1_000_000
 
 
-class NativeMessageBlocks(beam.PTransform):
-    """Reads messages as Beam's `ReadFromPubSub` does and gives each as a block; give it to a pipeline.
+class ReadFromPubSub(beam.PTransform):
+    """Reads messages as Beam's `io.ReadFromPubSub` does and gives each as a block; give it to a pipeline.
 
     The runner acknowledges a message when it has stored what became of it, reads with as many workers as it likes, and
-    gives each element its message's publish time. Origins of events are as those of `SubscriptionBlocks`.
+    gives each element its message's publish time. Origins of events are as those of `PullFromPubSub`.
 
     Args:
         subscription: its full name.
@@ -38,13 +38,13 @@ class NativeMessageBlocks(beam.PTransform):
 
     def expand(self, pbegin: beam.pvalue.PBegin) -> beam.PCollection[Block]:
         """Adds the steps; see the class."""
-        read = ReadFromPubSub(subscription=self._subscription, topic=self._topic, with_attributes=True)
+        read = pubsub.ReadFromPubSub(subscription=self._subscription, topic=self._topic, with_attributes=True)
         to_block = beam.Map(_block, self._subscription or self._topic).with_output_types(Block)
         blocks: beam.PCollection[Block] = pbegin | "Receive" >> read | "To blocks" >> to_block
         return blocks
 
 
-def _block(message: PubsubMessage, source: str) -> Block:
+def _block(message: pubsub.PubsubMessage, source: str) -> Block:
     """One message as a block."""
     pulled = Pulled(
         "",

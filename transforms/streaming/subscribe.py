@@ -1,4 +1,4 @@
-"""`SubscriptionBlocks`: messages of a Google Pub/Sub subscription as an unbounded source of blocks."""
+"""`PullFromPubSub`: messages of a Google Pub/Sub subscription as an unbounded source of blocks."""
 
 from collections.abc import Callable, Iterator
 from typing import Final
@@ -9,13 +9,13 @@ from dovebeam.transforms.sources import Block
 from dovebeam.transforms.streaming.pieces import ENDLESS, Segment, first_filled
 from dovebeam.transforms.streaming.source import BlockSource, SourceFn
 
-__all__ = ["SubscriptionBlocks"]
+__all__ = ["PullFromPubSub"]
 
 _MAX_BYTES: Final = 8 * 1024 * 1024
 _WAIT_SECS: Final = 1.0
 
 
-class SubscriptionBlocks(BlockSource):
+class PullFromPubSub(BlockSource):
     """Pulls the messages of a subscription and gives their lines in blocks; give it to a pipeline.
 
     A message is acknowledged when its bundle has succeeded, and its lease is extended until then. So after any stop,

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Final
 
-from dovebeam.transforms.drivers import Batch, Connection, Driver, DriverName, Failure
+from dovebeam.transforms.drivers import Batch, Connection, Driver, Failure
 from dovebeam.transforms.errors import DeliveryError
 
 __all__ = ["KeepingDriver"]
@@ -21,7 +21,7 @@ _KEPT: Final[dict[str, list[bytes]]] = {}
 
 @dataclass(frozen=True)
 class KeepingDriver(Driver):
-    """Keeps payloads, for `ExportEvents(config, drivers={"NAME": driver})` or `DeliverEvents(driver)`.
+    """Keeps payloads, for `ExportEvents(config, drivers={"NAME": driver})` or `WriteToExporter(driver)`.
 
     Attributes:
         path: a file to keep them in, for workers in processes of their own; empty: memory, for runners that work in the
@@ -41,7 +41,7 @@ class KeepingDriver(Driver):
     trouble: str = ""
     key: str = field(default_factory=lambda: uuid.uuid4().hex, repr=False)
 
-    name: ClassVar[DriverName] = "drop"
+    name: ClassVar[str] = "drop"
 
     def __post_init__(self) -> None:
         if not self.path:
@@ -76,7 +76,7 @@ class _KeepingConnection(Connection):
         super().__init__()
         self._driver = driver
 
-    def _deliver(self, batch: Batch) -> list[Failure]:
+    def deliver(self, batch: Batch) -> list[Failure]:
         driver = self._driver
         if driver.trouble:
             raise DeliveryError(driver.trouble, driver.endpoint)

@@ -10,7 +10,7 @@ from dovebeam.transforms.codecs import DEFAULT_MAX_LINE_BYTES
 from dovebeam.transforms.decode import INPUT_FORMATS as LINE_FORMATS
 from dovebeam.transforms.decoding import decode_block
 from dovebeam.transforms.errors import UnknownNameError
-from dovebeam.transforms.reading import ReadBlocks
+from dovebeam.transforms.reading import ReadFromFiles
 from dovebeam.transforms.reject import Reject
 from dovebeam.transforms.rows import event_to_row
 from dovebeam.transforms.sources import Block, Format
@@ -84,7 +84,7 @@ class DovecotEvents(beam.PTransform):
 
     def _from_files(self, begin: Any) -> Any:
         path = [self._path] if isinstance(self._path, str) else list(self._path or ())
-        read = ReadBlocks(path, input_format=self._format, max_line_bytes=self._max_line_bytes)
+        read = ReadFromFiles(path, input_format=self._format, max_line_bytes=self._max_line_bytes)
         decode = beam.ParDo(_BlockFn(self._columns, self._max_line_bytes))
         outputs = begin | "Read" >> read | "Decode" >> self._with_types(decode)
         return with_errors(outputs["events"], reject_errors(outputs[BAD]), self._error_output)

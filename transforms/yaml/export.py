@@ -12,7 +12,7 @@ from dovebeam.transforms.config_files import load_config
 from dovebeam.transforms.drivers import make_driver
 from dovebeam.transforms.errors import DriverSettingError, UnknownNameError
 from dovebeam.transforms.export import ExportEvents as Export
-from dovebeam.transforms.reading import ReadBlocks
+from dovebeam.transforms.reading import ReadFromFiles
 from dovebeam.transforms.rejecting import RejectingTransform
 from dovebeam.transforms.rows import RowsToEvents
 from dovebeam.transforms.yaml.columns import check_events
@@ -84,7 +84,7 @@ class ExportEvents(beam.PTransform):
             source = RowsToEvents().with_error_handler(handler)
         else:
             path = [self._path] if isinstance(self._path, str) else list(self._path)
-            source = ReadBlocks(path, input_format=self._format)
+            source = ReadFromFiles(path, input_format=self._format)
         export = Export(self._config, run_id=self._run_id).with_error_handler(handler)
         _ = given | "Read" >> source | "Export" >> export
 

@@ -25,7 +25,8 @@ class HttpPostConnection(Connection):
         self._endpoint = endpoint_of(settings.endpoint, settings.proxy.endpoint if settings.proxy else "")
         self._pool: HandlePool | None = None
 
-    def _deliver(self, batch: Batch) -> list[Failure]:
+    def deliver(self, batch: Batch) -> list[Failure]:
+        """Posts the payloads, and returns when each has its final answer."""
         try:
             if self._pool is not None and self._pool.notice_files():
                 self._drop_pool()
@@ -50,5 +51,6 @@ class HttpPostConnection(Connection):
             self._access = pool.access
             pool.close()
 
-    def _release(self) -> None:
+    def release(self) -> None:
+        """Closes the connections of the pool."""
         self._drop_pool()

@@ -84,7 +84,8 @@ class SyslogConnection(Connection):
         if self._wire is not None or self._unconfirmed:
             self._until_done(())
 
-    def _deliver(self, batch: Batch) -> list[Failure]:
+    def deliver(self, batch: Batch) -> list[Failure]:
+        """Sends each payload as a message, at the rate that is allowed."""
         failures = []
         for portion in portions(self._bucket, len(batch.payloads)):
             refused = self._until_done(self._messages(batch.payloads[index] for index in portion))
@@ -160,7 +161,8 @@ class SyslogConnection(Connection):
             wire, self._wire = self._wire, None
             wire.close()
 
-    def _release(self) -> None:
+    def release(self) -> None:
+        """Closes the connection; what was not confirmed is an error."""
         try:
             if self._unconfirmed:
                 self._try(())
