@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from dovebeam.transforms.event import Event
-from dovebeam.transforms.filters import analysis
+from dovebeam.transforms.filters.analysis import OTHER, mentioned_names, mixes_keywords, outlook, requires_name
 from dovebeam.transforms.filters.compiler import Step, compile_matcher, compile_steps
 from dovebeam.transforms.filters.mismatches import FilterWarning, Mismatches
 from dovebeam.transforms.filters.nodes import Comparison, Node, render
@@ -51,16 +51,16 @@ class Filter:
     @cached_property
     def requires_name(self) -> bool:
         """Whether Dovecot counts this filter as one that unnamed events cannot match; False for the blank filter."""
-        return self.root is not None and analysis.requires_name(self.root)
+        return self.root is not None and requires_name(self.root)
 
     @cached_property
     def event_names(self) -> frozenset[str] | None:
         """The names outside of which the filter never matches; None if it may match events of any name or of none."""
         if self.root is None:
             return frozenset()
-        if analysis.outlook(self.root, analysis.OTHER).can_match:
+        if outlook(self.root, OTHER).can_match:
             return None
-        return analysis.mentioned_names(self.root)
+        return mentioned_names(self.root)
 
     @cached_property
     def verdict(self) -> Verdict:
@@ -72,7 +72,7 @@ class Filter:
     @property
     def mixed(self) -> bool:
         """Whether AND and OR stand beside each other without parentheses. They bind alike, from the left."""
-        return self.root is not None and analysis.mixes_keywords(self.text)
+        return self.root is not None and mixes_keywords(self.text)
 
     @property
     def explicit(self) -> str:

@@ -7,7 +7,9 @@ from typing import Final
 from dovebeam.transforms.sources import Block
 from dovebeam.transforms.streaming.pieces import ENDLESS, Segment, first_filled
 from dovebeam.transforms.streaming.source import BlockSource, SourceFn
-from dovebeam.transforms.tailing import FollowRequest, Session, session_of
+from dovebeam.transforms.tailing import FollowRequest
+from dovebeam.transforms.tailing import Session as FollowSession
+from dovebeam.transforms.tailing import session_of as follow_session_of
 
 __all__ = ["ReadFromFollowedFiles"]
 
@@ -42,7 +44,7 @@ class _FollowFn(SourceFn):
         self._request = request
 
     def begin(self, place: int, segment: Segment) -> None:  # noqa: ARG002  places are kept over segments
-        self._session: Session = session_of(self._request)
+        self._session: FollowSession = follow_session_of(self._request)
         self._session.begin(place)
 
     def read(self) -> Iterator[Block]:

@@ -4,7 +4,9 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from dovebeam.transforms import progress
-from dovebeam.transforms.pubsub import Session, SubscribeRequest, session_of
+from dovebeam.transforms.pubsub import Session as SubscriptionSession
+from dovebeam.transforms.pubsub import SubscribeRequest
+from dovebeam.transforms.pubsub import session_of as subscription_session_of
 from dovebeam.transforms.sources import Block
 from dovebeam.transforms.streaming.pieces import ENDLESS, Segment, first_filled
 from dovebeam.transforms.streaming.source import BlockSource, SourceFn
@@ -40,7 +42,7 @@ class _PullFn(SourceFn):
         self._request = request
 
     def begin(self, place: int, segment: Segment) -> None:
-        self._session: Session = session_of(self._request)
+        self._session: SubscriptionSession = subscription_session_of(self._request)
         self._session.begin(place, segment.first)
 
     def read(self) -> Iterator[Block]:
