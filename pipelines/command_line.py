@@ -8,19 +8,22 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any, Final
 
-from dovebeam.pipelines.command import guarded
 from dovebeam.pipelines.terminal.exit_codes import MEANINGS, ExitCode
+from dovebeam.pipelines.terminal.guard import guarded
 
 __all__ = ["run_command_line"]
 
 
 _COMMANDS: Final = {
-    "export": ("export", "Export events as the metric and event_exporter blocks of a dovecot.conf say."),
-    "stream": ("stream", "Export events as they come: follow files that grow."),
-    "archive": ("archive", "Write events into an archive: Avro files by the hour."),
-    "replay": ("replay", "Export the events of a span of time out of an archive, once more."),
-    "collect": ("collect", "Take events from Dovecot's own drivers and keep them in files for a streaming job."),
-    "check": ("check", "Check configurations without touching a target, and try them on events."),
+    "export": ("export.command", "Export events as the metric and event_exporter blocks of a dovecot.conf say."),
+    "stream": ("stream.command", "Export events as they come: follow files that grow."),
+    "archive": ("archive.command", "Write events into an archive: Avro files by the hour."),
+    "replay": ("replay.command", "Export the events of a span of time out of an archive, once more."),
+    "collect": (
+        "collect.command",
+        "Take events from Dovecot's own drivers and keep them in files for a streaming job.",
+    ),
+    "check": ("check.command", "Check configurations without touching a target, and try them on events."),
     "demo": ("demo", "Run an export on sample events and show what it did."),
 }
 """Each command: its module here, whose `main` it is, and what it does."""

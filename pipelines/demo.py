@@ -15,8 +15,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
-from dovebeam.pipelines.command import guarded
 from dovebeam.pipelines.terminal.exit_codes import ExitCode
+from dovebeam.pipelines.terminal.guard import guarded
 from dovebeam.pipelines.terminal.logs import say
 
 __all__ = ["main"]

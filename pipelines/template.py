@@ -40,7 +40,7 @@ def main(command: str, argv: Sequence[str] | None = None) -> int:
     except ValueError as error:
         say(str(error))
         return ExitCode.USAGE
-    code: int = import_module(f"dovebeam.pipelines.{command}").main(complete, f"dovebeam {command}")
+    code: int = import_module(f"dovebeam.pipelines.{command}.command").main(complete, f"dovebeam {command}")
     return code
 
 

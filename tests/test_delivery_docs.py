@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dovebeam.pipelines.options.export import DEFAULT_MAX_ATTEMPTS
+from dovebeam.pipelines.export.options import DEFAULT_MAX_ATTEMPTS
 from dovebeam.transforms import resending
 from dovebeam.transforms.config.settings import SETTINGS
 from dovebeam.transforms.drivers import DRIVERS

@@ -14,7 +14,7 @@ from apache_beam.testing.util import assert_that, equal_to
 from apache_beam.transforms.window import FixedWindows, GlobalWindow, TimestampedValue
 from apache_beam.utils.timestamp import MIN_TIMESTAMP
 
-from dovebeam.pipelines.running.loopback import loopback_workers
+from dovebeam.pipelines.workers.loopback import loopback_workers
 from dovebeam.transforms import AssignEventTimes, DecodeEvents, Event, make_event
 from dovebeam.transforms.progress import Board
 from dovebeam.transforms.streaming import ReadFromFollowedFiles, Segment

@@ -71,15 +71,19 @@ ALLOWED = {
 
 # The folders of pipelines/ and those they may import, apart from themselves; none imports the commands beside them.
 PIPELINES = {
-    "terminal": set(),
     "options": set(),
-    "jobs": {"terminal", "options"},
-    "outputs": {"terminal", "options"},
-    "running": {"terminal", "options"},
-    "ledger": {"terminal", "options", "outputs", "running"},
-    "streams": {"terminal", "options", "jobs", "outputs", "running", "ledger"},
-    "checking": {"terminal", "options", "jobs"},
-    "collector": {"terminal", "options"},
+    "terminal": {"options"},
+    "rejects": {"options", "jobs"},
+    "jobs": {"terminal", "options", "rejects", "export"},
+    "workers": {"terminal", "options", "running"},
+    "running": {"terminal", "options", "workers"},
+    "ledger": {"terminal", "options", "jobs", "running"},
+    "export": {"terminal", "options", "jobs", "rejects", "running", "ledger"},
+    "replay": {"terminal", "options", "jobs", "running", "ledger", "export"},
+    "archive": {"terminal", "options", "jobs", "rejects", "running", "ledger"},
+    "stream": {"terminal", "options", "jobs", "rejects", "workers", "running", "ledger", "export"},
+    "check": {"terminal", "options", "jobs", "export"},
+    "collect": {"terminal", "options"},
 }
 
 

@@ -12,7 +12,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.testing.util import assert_that, equal_to
 from apache_beam.transforms.error_handling import ErrorHandler
 
-from dovebeam.pipelines.running.in_process import make_in_process_runner
+from dovebeam.pipelines.workers.in_process import make_in_process_runner
 from dovebeam.transforms.config import load_config
 from dovebeam.transforms.drivers import Batch, Connection, Driver, Failure, FileDriver
 from dovebeam.transforms.export import ExportEvents

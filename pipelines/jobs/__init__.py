@@ -1,1 +1,1 @@
-"""What is known of one job before it starts: its name, its input, its exporters, their drivers and credentials."""
+"""What is known of a job before it starts: its name, input and outputs, its exporters, their drivers and secrets."""

@@ -8,8 +8,8 @@ import os
 from collections.abc import Iterable
 from typing import Final
 
+from dovebeam.pipelines.export.options import ExportOptions
 from dovebeam.pipelines.jobs.scope import whole_of
-from dovebeam.pipelines.options.export import ExportOptions
 from dovebeam.transforms.config import Config, Exporter
 from dovebeam.transforms.reading import match_files
 from dovebeam.transforms.sources import FoundFile, is_local

@@ -7,12 +7,12 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from dovebeam.pipelines.jobs.files import replace_file
 from dovebeam.pipelines.ledger.ledger import Ledger
 from dovebeam.pipelines.ledger.messages import damage_text, rejects_text
 from dovebeam.pipelines.ledger.text import show_ledger
 from dovebeam.pipelines.options.errors import UsageError
 from dovebeam.pipelines.options.pipes import STDOUT
-from dovebeam.pipelines.outputs.files import replace_file
 from dovebeam.pipelines.running.failures import explain_failure
 from dovebeam.pipelines.running.local import InterruptedJobError
 from dovebeam.pipelines.terminal.exit_codes import ExitCode

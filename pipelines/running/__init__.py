@@ -1,1 +1,1 @@
-"""A built pipeline and the processes that run it: started, watched, ended, and its failures told in a sentence."""
+"""A built pipeline run to its end, or handed to an engine, and its failures told in a sentence."""

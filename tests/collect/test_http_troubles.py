@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from dovebeam.pipelines.collector.http_connections import RequestBorders
+from dovebeam.pipelines.collect.http_connections import RequestBorders
 from support.collector import Collector, run_collector
 from support.programs import wait_until
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dovebeam.pipelines.collector.unix_lines import LineAssembler
+from dovebeam.pipelines.collect.unix_lines import LineAssembler
 
 STREAMS = st.lists(st.binary(max_size=6).map(lambda line: line.replace(b"\n", b"\r")), max_size=8)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dovebeam.pipelines.collector.options import Address, CollectOptions, add_arguments, parse_collect
+from dovebeam.pipelines.collect.options import Address, CollectOptions, add_arguments, parse_collect
 from dovebeam.pipelines.options.errors import UsageError
 from support.commands import dovebeam
 

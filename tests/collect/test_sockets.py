@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from dovebeam.pipelines.collector.options import Address
-from dovebeam.pipelines.collector.sockets import Bound, bind, listen
+from dovebeam.pipelines.collect.options import Address
+from dovebeam.pipelines.collect.sockets import Bound, bind, listen
 from dovebeam.transforms.errors import DeliveryError
 from support.collector import run_collector
 from support.programs import wait_until

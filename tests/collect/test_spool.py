@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from dovebeam.pipelines.collector.spool import Spool, SpoolSettings
+from dovebeam.pipelines.collect.spool import Spool, SpoolSettings
 from dovebeam.transforms.errors import DeliveryError
 from support.collector import spooled
 from support.file_jobs import small_disk
@@ -83,7 +83,7 @@ def test_keep(tmp_path: Path) -> None:
 
 def test_one_writer(tmp_path: Path) -> None:
     """A second one is refused, from another process, too, until the first is closed."""
-    open_it = "import sys; from dovebeam.pipelines.collector.spool import *; Spool(sys.argv[1], SpoolSettings())"
+    open_it = "import sys; from dovebeam.pipelines.collect.spool import *; Spool(sys.argv[1], SpoolSettings())"
     command = [sys.executable, "-c", open_it, str(tmp_path)]
     with Spool(str(tmp_path), SpoolSettings()):
         done = subprocess.run(command, capture_output=True, text=True, check=False)

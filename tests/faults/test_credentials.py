@@ -21,8 +21,8 @@ import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.portable_runner import JobServiceHandle
 
-from dovebeam.pipelines.graph import build_export
-from dovebeam.pipelines.options.export import ExportOptions
+from dovebeam.pipelines.export.graph import build_export
+from dovebeam.pipelines.export.options import ExportOptions
 from dovebeam.transforms.config import load_config
 from dovebeam.transforms.drivers import vault
 from support.certificates import Authority, make_authority

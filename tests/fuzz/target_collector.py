@@ -9,9 +9,9 @@ from pathlib import Path
 
 from fuzzing import Target
 
-from dovebeam.pipelines.collector.http_bodies import ENCODINGS, BrokenBodyError, unpacked
-from dovebeam.pipelines.collector.http_connections import RequestBorders
-from dovebeam.pipelines.collector.unix_lines import LineAssembler
+from dovebeam.pipelines.collect.http_bodies import ENCODINGS, BrokenBodyError, unpacked
+from dovebeam.pipelines.collect.http_connections import RequestBorders
+from dovebeam.pipelines.collect.unix_lines import LineAssembler
 from support.corpus import corpus_lines
 
 MAX_LINE_BYTES = 3000

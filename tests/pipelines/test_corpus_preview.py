@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from dovebeam.pipelines.outputs.preview import MARKER, preview_name
+from dovebeam.pipelines.export.preview import MARKER, preview_name
 from dovebeam.transforms import Config, load_config
 from support.commands import Ran, dovebeam, dovebeam_process
 from support.corpus import CORPUS

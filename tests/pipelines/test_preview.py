@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dovebeam.pipelines.outputs.preview import MARKER
+from dovebeam.pipelines.export.preview import MARKER
 from support.commands import (
     dovebeam,
     exporter,

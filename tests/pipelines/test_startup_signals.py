@@ -31,7 +31,7 @@ _COMMANDS = {
 @pytest.mark.parametrize(
     ("module", "command"),
     [
-        ("dovebeam.pipelines.command", "stream"),
+        ("dovebeam.pipelines.terminal.guard", "stream"),
         ("dovebeam.pipelines.terminal.logs", "stream"),
         ("dovebeam.pipelines.stream", "stream"),
         ("dovebeam.pipelines.export", "export"),

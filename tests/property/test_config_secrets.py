@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from dovebeam.pipelines.checking import findings
-from dovebeam.pipelines.checking.json_report import as_json
-from dovebeam.pipelines.checking.text import show_text
-from dovebeam.pipelines.export import load, make_drivers
-from dovebeam.pipelines.options.check import CheckOptions
-from dovebeam.pipelines.options.export import ExportOptions
+from dovebeam.pipelines.check import findings
+from dovebeam.pipelines.check.json_report import as_json
+from dovebeam.pipelines.check.options import CheckOptions
+from dovebeam.pipelines.check.text import show_text
+from dovebeam.pipelines.export.command import load, make_drivers
+from dovebeam.pipelines.export.options import ExportOptions
 from dovebeam.transforms.config_files import read_config
 from dovebeam.transforms.errors import ConfigError
 from support.secret_places import Placed, place_secret

@@ -12,9 +12,9 @@ from apache_beam.options.pipeline_options import PipelineOptions, StandardOption
 from apache_beam.portability.api import beam_runner_api_pb2
 from apache_beam.transforms.environments import DockerEnvironment
 
-from dovebeam.pipelines.graph import build_export
+from dovebeam.pipelines.export.graph import build_export
+from dovebeam.pipelines.export.options import ExportOptions, add_arguments, parse_export
 from dovebeam.pipelines.options.beam import make_beam_options, runs_here
-from dovebeam.pipelines.options.export import ExportOptions, add_arguments, parse_export
 from dovebeam.transforms import load_config
 from support.commands import exporter, metric, write_config, write_events
 

@@ -94,7 +94,9 @@ def test_the_worker_is_killed(tmp_path: Path) -> None:
         wait_for(tmp_path, 1000, process)
         with events.open("ab") as file:
             file.writelines(line + b"\n" for line in lines[10_000:])
-        (worker,) = [child for child in children(process.pid) if "dovebeam.pipelines.boot" in command_line(child)]
+        (worker,) = [
+            child for child in children(process.pid) if "dovebeam.pipelines.workers.boot" in command_line(child)
+        ]
         os.kill(worker, signal.SIGKILL)
         assert process.wait(60) == 1, said(tmp_path)
     assert "Traceback" not in said(tmp_path)

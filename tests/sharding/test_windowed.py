@@ -14,7 +14,7 @@ from apache_beam.runners.direct.direct_runner import BundleBasedDirectRunner
 from apache_beam.testing import test_stream
 from apache_beam.utils.timestamp import Timestamp
 
-from dovebeam.pipelines.running.loopback import loopback_workers
+from dovebeam.pipelines.workers.loopback import loopback_workers
 from dovebeam.transforms.config import load_config
 from dovebeam.transforms.deliver import WriteToExporter
 from dovebeam.transforms.drivers import FileDriver

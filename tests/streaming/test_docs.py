@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from dovebeam.pipelines.options.stream import add_stream_arguments
+from dovebeam.pipelines.stream.options import add_stream_arguments
 
 _PAGE = (Path(__file__).parents[2] / "docs" / "streaming.md").read_text()
 

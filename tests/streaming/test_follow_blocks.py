@@ -11,7 +11,7 @@ import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from dovebeam.pipelines.ledger.closing import counters_of
-from dovebeam.pipelines.running.in_process import make_in_process_runner
+from dovebeam.pipelines.workers.in_process import make_in_process_runner
 from dovebeam.transforms import counting
 from dovebeam.transforms.progress import Board
 from dovebeam.transforms.sources import SourceError

@@ -14,13 +14,13 @@ from typing import Any
 
 import yaml
 
-from dovebeam.pipelines import archive
-from dovebeam.pipelines.collector.options import add_arguments as add_collect_arguments
-from dovebeam.pipelines.collector.options import parse_collect
+from dovebeam.pipelines.archive import command as archive
+from dovebeam.pipelines.collect.options import add_arguments as add_collect_arguments
+from dovebeam.pipelines.collect.options import parse_collect
+from dovebeam.pipelines.export.options import add_arguments, parse_export
 from dovebeam.pipelines.options.beam import make_beam_options
-from dovebeam.pipelines.options.export import add_arguments, parse_export
-from dovebeam.pipelines.options.replay import add_replay_arguments, parse_replay
-from dovebeam.pipelines.options.stream import add_stream_arguments, parse_stream
+from dovebeam.pipelines.replay.options import add_replay_arguments, parse_replay
+from dovebeam.pipelines.stream.options import add_stream_arguments, parse_stream
 from dovebeam.transforms.drivers import make_driver
 from support.config_text import messages, reading
 

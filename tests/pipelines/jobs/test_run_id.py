@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from dovebeam.pipelines.export.options import ExportOptions, add_arguments, parse_export
 from dovebeam.pipelines.jobs.run_id import run_id_of, run_id_of_input
 from dovebeam.pipelines.jobs.scope import restrict
-from dovebeam.pipelines.options.export import ExportOptions, add_arguments, parse_export
 from dovebeam.transforms.config import load_config
 from dovebeam.transforms.shards.layout import check_run_id
 from support.commands import exporter, metric, write_config, write_events

@@ -6,8 +6,8 @@ import argparse
 
 import pytest
 
+from dovebeam.pipelines.export.options import ExportOptions, add_arguments, parse_export
 from dovebeam.pipelines.options.errors import UsageError
-from dovebeam.pipelines.options.export import ExportOptions, add_arguments, parse_export
 
 NEEDED = ["--config", "c", "--input", "i"]
 

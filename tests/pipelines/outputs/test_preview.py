@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dovebeam.pipelines.outputs.preview import MARKER, Preview, preview_name
+from dovebeam.pipelines.export.preview import MARKER, Preview, preview_name
 from dovebeam.transforms import Config, load_config
 from dovebeam.transforms.errors import DeliveryError
 from support.commands import exporter, metric, write_config

@@ -8,8 +8,8 @@ from typing import Any
 
 import apache_beam as beam
 
-from dovebeam.pipelines.outputs.reject_handler import FusedErrorHandler, reject_handler
-from dovebeam.pipelines.outputs.rejects import CountRejects, WriteRejects
+from dovebeam.pipelines.rejects.handler import FusedErrorHandler, reject_handler
+from dovebeam.pipelines.rejects.sink import CountRejects, WriteRejects
 from dovebeam.transforms.reject import Reject, make_reject
 from dovebeam.transforms.rejecting import RejectingTransform
 from support.gcs_emulator import PIPELINE_OPTIONS, gcs_emulator

@@ -11,7 +11,7 @@ import time
 import pytest
 
 from dovebeam.pipelines.running.local import run_to_end
-from dovebeam.pipelines.running.worker_watch import WatchedDisplay, WorkersGoneError
+from dovebeam.pipelines.workers.watch import WatchedDisplay, WorkersGoneError
 from dovebeam.transforms import progress
 from dovebeam.transforms.progress import Board, Totals
 from support.programs import wait_until

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from dovebeam.pipelines.streams.account import Acknowledged
+from dovebeam.pipelines.stream.account import Acknowledged
 from dovebeam.transforms.tally import TALLY
 from support.commands import dovebeam, exporter, metric, write_config
 from support.fault_server_control import fault_server

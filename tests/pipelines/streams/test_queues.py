@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from dovebeam.pipelines.options.stream import StreamOptions
-from dovebeam.pipelines.streams.queues import StreamQueues
+from dovebeam.pipelines.stream.options import StreamOptions
+from dovebeam.pipelines.stream.queues import StreamQueues
 from dovebeam.transforms.config import load_config
 from dovebeam.transforms.drivers import FileDriver
 from dovebeam.transforms.outcome import PayloadBatch

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from dovebeam.pipelines.options.stream import StreamOptions
-from dovebeam.pipelines.streams import shards as stream_shards
-from dovebeam.pipelines.streams.shards import StreamShards, stream_name
+from dovebeam.pipelines.stream import shards as stream_shards
+from dovebeam.pipelines.stream.options import StreamOptions
+from dovebeam.pipelines.stream.shards import StreamShards, stream_name
 from dovebeam.transforms.drivers import FileDriver
 from dovebeam.transforms.drivers.backoff import Backoff
 from dovebeam.transforms.errors import DeliveryError

@@ -91,10 +91,14 @@ _LINES = {
 # Each line in a process of its own, which ends as a real one does, without starting Python again.
 _EACH = """
 import os, sys
-from dovebeam.pipelines import archive, check, collect, demo, export, replay, stream
-from dovebeam.pipelines.checking import findings, text
+from dovebeam.pipelines import demo
+from dovebeam.pipelines.archive import command
+from dovebeam.pipelines.check import command, findings, text
 from dovebeam.pipelines.cli import main
-from dovebeam.pipelines.collector import service
+from dovebeam.pipelines.collect import command, service
+from dovebeam.pipelines.export import command
+from dovebeam.pipelines.replay import command
+from dovebeam.pipelines.stream import command
 def run(line):
     pid = os.fork()
     if not pid:

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dovebeam.pipelines.dry_run import show_dry
+from dovebeam.pipelines.export.options import ExportOptions
 from dovebeam.pipelines.ledger.ledger import ExporterAccount, Ledger, MetricAccount
 from dovebeam.pipelines.ledger.text import show_ledger
-from dovebeam.pipelines.options.export import ExportOptions
+from dovebeam.pipelines.replay.dry_run import show_dry
 from dovebeam.pipelines.terminal.tables import Table, fitted, number, text_of
 from dovebeam.transforms.dry_run import ExportSum
 from support.commands import dovebeam

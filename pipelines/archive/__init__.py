@@ -1,0 +1,1 @@
+"""The job `archive`: events from files into Avro files by the hour, from which replays are made."""

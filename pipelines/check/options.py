@@ -1,0 +1,153 @@
+"""The options of `dovebeam check`, read and checked; light, since `--help` must answer at once."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from dovebeam.pipelines.export.options import INPUT_FORMATS, InputFormat
+from dovebeam.pipelines.options.arguments import add_config_argument, checked, read_count
+from dovebeam.pipelines.options.errors import UsageError
+from dovebeam.pipelines.options.pipes import check_pipes
+
+__all__ = ["CheckOptions", "add_arguments", "parse_check"]
+
+
+_EVENT_SUFFIXES: Final = (".json", ".jsonl", ".tab", ".log", ".avro", ".gz", ".zst")
+_MAX_PATH_CHARS: Final = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class CheckOptions:
+    """What `dovebeam check` is asked to do.
+
+    Attributes:
+        config: configuration files, in their order.
+        here: whether the job that they are for runs on this machine.
+        format: how the answer is written.
+        input: patterns of local files of events to try the metrics on.
+        input_format: what these are, "auto" to tell by content.
+        event: single events, as JSON lines or as tab-text.
+        metric: block names of the metrics to show of these; empty for all.
+        explain: whether to show how often each comparison held.
+        max_events: how many events of the input are read at most, None for all.
+        names: what files of the input are called, by their paths, if not by these.
+        strict: whether something of a later Dovecot is an error.
+    """
+
+    config: tuple[str, ...]
+    here: bool = True
+    format: Literal["text", "json"] = "text"
+    input: tuple[str, ...] = ()
+    input_format: InputFormat = "auto"
+    event: tuple[str, ...] = ()
+    metric: tuple[str, ...] = ()
+    explain: bool = False
+    max_events: int | None = None
+    names: tuple[tuple[str, str], ...] = ()
+    strict: bool = False
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options."""
+    add = parser.add_argument
+    formats = [name for name in INPUT_FORMATS if name != "rejects"]
+    add_config_argument(parser)
+    add(
+        "--for",
+        dest="place",
+        choices=("here", "elsewhere"),
+        default="here",
+        help="where the job runs: this machine (default), or others, such as Dataflow's",
+    )
+    add("--format", choices=("text", "json"), default="text", help="text for people (default), or one JSON object")
+    add(
+        "--input",
+        metavar="PATTERN",
+        action="append",
+        default=[],
+        help="local files of events to try the metrics on, - for standard input; may be given again",
+    )
+    add("--input_format", choices=formats, default="auto", help="format of the input (default: told by its content)")
+    add("--event", metavar="LINE", action="append", default=[], help="an event as JSON or tab-text: who matches, why")
+    add("--metric", metavar="NAME", action="append", default=[], help="try only this metric; may be given again")
+    add("--explain", action="store_true", help="with --input: how often each comparison of a filter held")
+    add("--max_events", metavar="N", type=checked(read_count), help="read no more events than that from the input")
+    add("--debug", action="store_true", help=argparse.SUPPRESS)
+
+
+def _refuse_unknown(parser: argparse.ArgumentParser, unknown: Sequence[str]) -> None:
+    """Refuses what belongs to no option; a file without one was meant for `--config` or `--input`.
+
+    Raises:
+        UsageError: it is a file, or may be one.
+        SystemExit: it is an option that does not exist.
+    """
+    if not unknown:
+        return
+    first = unknown[0]
+    if first.startswith("-"):
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    ours, other = "--config", "--input"
+    if not first.endswith(".conf") and first.endswith(_EVENT_SUFFIXES):
+        ours, other = other, ours
+    kinds = {"--config": "a configuration", "--input": "a file of events"}
+    raise UsageError(
+        f"{first!r} belongs to no option; {kinds[ours]} is given as {ours} {first}, {kinds[other]} as {other} {first}"
+    )
+
+
+def _check_event(line: str) -> None:
+    """Refuses a file in place of an event.
+
+    Raises:
+        UsageError: it is one.
+    """
+    path = line.removeprefix("@")
+    if len(line) <= _MAX_PATH_CHARS and "\0" not in line and (line.startswith("@") or os.path.exists(path)):
+        raise UsageError(
+            f"--event takes an event itself, as a line of JSON or tab-text, and {line} is a file: write --input {path}"
+        )
+
+
+def parse_check(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> CheckOptions:
+    """The options in `arguments`, by a parser that has those of `add_arguments`.
+
+    Raises:
+        UsageError: options that contradict each other, or an empty value.
+        SystemExit: argparse itself found an error, or printed the help.
+    """
+    known, unknown = parser.parse_known_args(arguments)
+    _refuse_unknown(parser, unknown)
+    if not known.config:
+        raise UsageError("--config is missing; name Dovecot's configuration, as in --config /etc/dovecot/dovecot.conf")
+    for name in ("config", "input", "event", "metric"):
+        if not all(getattr(known, name)):
+            raise UsageError(f"--{name} is empty; give it a value or leave it out")
+    for line in known.event:
+        _check_event(line)
+    if not known.input:
+        for name in ("explain", "max_events"):
+            if getattr(known, name):
+                raise UsageError(f"--{name} is about files of events; add --input FILE (--event explains by itself)")
+    read = [*(("--config", path) for path in known.config), *(("--input", path) for path in known.input)]
+    problem = check_pipes(read, [])
+    if problem:
+        raise UsageError(problem)
+    if known.metric and not known.input and not known.event:
+        raise UsageError("--metric is about events; add --input FILE or --event LINE")
+    return CheckOptions(
+        tuple(known.config),
+        known.place == "here",
+        known.format,
+        tuple(known.input),
+        known.input_format,
+        tuple(known.event),
+        tuple(known.metric),
+        known.explain,
+        known.max_events,
+        strict=known.strict,
+    )

@@ -1,0 +1,182 @@
+"""What `dovebeam check` tells people: problems on standard error as every command does, the rest as tables."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from dovebeam.pipelines.check.findings import Findings
+from dovebeam.pipelines.check.options import CheckOptions
+from dovebeam.pipelines.check.sample import MetricCount, Sample, Trial, Verdict
+from dovebeam.pipelines.terminal.logs import say
+from dovebeam.pipelines.terminal.tables import Table, number, printable, show_tables
+from dovebeam.transforms.config import SETTINGS, Config, Exporter, Metric
+from dovebeam.transforms.filters import Finding, value_text
+from dovebeam.transforms.formats import INCLUDE_PARTS
+
+__all__ = ["set_here", "show_text", "target_of"]
+
+_SHOWN_AS_COLUMNS: Final = frozenset(
+    f"event_exporter_{name}"
+    for name in ("name", "driver", "format", "time_format", "file_path", "unix_path", "http_post_url", "log_target")
+)
+_MAX_WARNINGS: Final = 5
+_PASSED_OVER: Final = "an event without a name, which is passed over since every filter asks for a name"
+
+
+def show_text(findings: Findings, sample: Sample | None, options: CheckOptions) -> None:
+    """Shows everything that was found."""
+    for problem in findings.warnings:
+        say(f"warning: {problem}")
+    for problem in findings.errors:
+        say(f"error: {problem}")
+    count = _counted(len(findings.warnings), "warning")
+    if findings.errors:
+        say(f"{_counted(len(findings.errors), 'error')}, {count}; the configuration cannot be used")
+        return
+    if sample is None:
+        config = findings.config
+        show_tables([_exports(findings), _settings(config)])
+        sys.stdout.write(f"\nthe configuration can be used ({count})\n")
+    else:
+        show_tables(list(_sample_tables(sample, options)))
+        _show_trials(sample.trials)
+    sys.stdout.flush()
+
+
+def target_of(findings: Findings, exporter: str) -> str:
+    """Where an exporter's events go, without any secret; nothing if errors leave in doubt what is a secret."""
+    if findings.errors:
+        return ""
+    driver = findings.drivers.get(exporter)
+    return driver.endpoint if driver is not None else ""
+
+
+def set_here(exporter: Exporter) -> Iterator[tuple[str, str, str]]:
+    """Every setting that somebody set and that is not seen elsewhere: name, value without secrets, and place."""
+    settings = exporter.settings
+    for name in settings:
+        if settings.is_explicit(name) and name not in _SHOWN_AS_COLUMNS:
+            yield name.removeprefix("event_exporter_"), settings.shown(name), str(settings.place(name))
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count or 'no'} {what}{'' if count == 1 else 's'}"
+
+
+def _exports(findings: Findings) -> Table:
+    """What goes where."""
+    config = findings.config
+    rows = [
+        (
+            metric.name,
+            metric.exporter or "-",
+            *((exporter.driver, exporter.format, exporter.time_format) if exporter else ("", "", "")),
+            _parts(metric) if exporter else "counted by Dovecot alone, not exported",
+            target_of(findings, metric.exporter),
+        )
+        for metric in config.metrics
+        for exporter in [config.exporters.get(metric.exporter)]
+    ]
+    heads = ("metric", "exporter", "driver", "format", "times", "what goes out", "target")
+    return Table(heads, frozenset(), rows)
+
+
+def _parts(metric: Metric) -> str:
+    include = metric.exporter_include
+    parts = "everything" if include == INCLUDE_PARTS else " ".join(include) or "nothing"
+    return (
+        parts if not metric.fields or "fields" not in include else f"{parts}, {_counted(len(metric.fields), 'field')}"
+    )
+
+
+def _settings(config: Config) -> Table:
+    """What the configuration says beyond driver, format and target; extensions are marked."""
+    used = {metric.exporter for metric in config.metrics}
+    rows = [
+        (name, setting, printable(value), "dovebeam" if _is_extension(setting) else "Dovecot", place)
+        for name, exporter in config.exporters.items()
+        if name in used
+        for setting, value, place in set_here(exporter)
+    ]
+    return Table(("exporter", "setting", "value", "known to", "set in"), frozenset(), rows)
+
+
+def _is_extension(setting: str) -> bool:
+    row = SETTINGS.get(f"event_exporter_{setting}") or SETTINGS.get(setting)
+    return row is not None and row.extension
+
+
+def _sample_tables(sample: Sample, options: CheckOptions) -> Iterator[Table]:
+    if not options.input:
+        return
+    accounts = [("read", number(sample.read))]
+    accounts += [(text, number(n)) for text, n in (("no events", sample.rejected), ("unnamed", sample.unnamed)) if n]
+    yield Table(("events", ""), frozenset({1}), accounts)
+    rows = [(count.metric.name, count.metric.exporter or "-", number(count.matched)) for count in sample.metrics]
+    yield Table(("metric", "exporter", "matched"), frozenset({2}), rows)
+    if options.explain:
+        for count in sample.metrics:
+            yield _profile(count)
+    notes = [*_bad_lines(sample), *_filter_warnings(sample.metrics), *_type_notes(sample.metrics)]
+    yield Table(("note",), frozenset(), notes)
+
+
+def _profile(count: MetricCount) -> Table:
+    rows = [] if count.profile is None else [
+        (
+            printable(str(each.comparison)),
+            number(each.true),
+            number(each.false),
+            number(count.profile.events - each.true - each.false),
+            printable("; ".join(each.misses)),
+        )
+        for each in count.profile.counts
+    ]  # fmt: skip
+    heads = (f"{count.metric.name}: comparison", "true", "false", "not reached", "false on, for example")
+    return Table(heads, frozenset({1, 2, 3}), rows)
+
+
+def _bad_lines(sample: Sample) -> Iterator[tuple[str]]:
+    for reject in sample.bad:
+        yield (printable(f"{reject.source_uri}, byte {reject.source_offset}: {reject.error_message}"),)
+
+
+def _filter_warnings(counts: Iterable[MetricCount]) -> Iterator[tuple[str]]:
+    for count in counts:
+        for warning in count.warnings[:_MAX_WARNINGS]:
+            yield (printable(f"metric {count.metric.name}: {warning.text}"),)
+
+
+def _type_notes(counts: Iterable[MetricCount]) -> Iterator[tuple[str]]:
+    for count in counts:
+        for each in () if count.profile is None else count.profile.counts:
+            for note in each.notes:
+                yield (printable(f"metric {count.metric.name}: {each.comparison}, {note}"),)
+
+
+def _show_trials(trials: Iterable[Trial]) -> None:
+    for trial in trials:
+        sys.stdout.write(f"\n{printable(trial.event.name or 'an event without a name')}\n")
+        if trial.passed_over:
+            sys.stdout.write(f"  {_PASSED_OVER}\n")
+        for verdict in trial.verdicts:
+            sys.stdout.write("".join(f"  {line}\n" for line in _verdict_lines(verdict)))
+
+
+def _verdict_lines(verdict: Verdict) -> Iterator[str]:
+    metric, explanation, payload = verdict
+    yield f"metric {metric.name}: {'matches' if explanation.matched else 'does not match'}"
+    for finding in explanation.findings:
+        yield f"  {finding.outcome:13}  {printable(str(finding.comparison))}  ({_found(finding)})"
+        if finding.warning is not None:
+            yield f"                 {printable(finding.warning.text)}"
+        if finding.note:
+            yield f"                 {printable(finding.note)}"
+    if explanation.matched and metric.exporter:
+        yield f"  {metric.exporter} gets: {printable(payload.decode('utf-8', 'replace').expandtabs(1))}"
+
+
+def _found(finding: Finding) -> str:
+    return printable(f"the event has {value_text(finding.found)}")

@@ -1,1 +1,0 @@
-"""What `dovebeam check` finds and says of a configuration."""

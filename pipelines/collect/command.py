@@ -1,0 +1,48 @@
+"""The command `dovebeam collect`: Dovecot's own drivers connect to it, and what they send goes into a spool.
+
+Between Dovecot, which keeps unsent events in memory only, and a job, which may be stopped for an hour, somebody must
+take the events and keep them. This process does nothing else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from collections.abc import Sequence
+
+from dovebeam.pipelines.collect.options import CollectOptions, add_arguments, parse_collect
+from dovebeam.pipelines.terminal.exit_codes import ExitCode
+from dovebeam.pipelines.terminal.guard import guarded
+from dovebeam.pipelines.terminal.logs import say
+from dovebeam.pipelines.terminal.signals import exit_code_of
+
+__all__ = ["DESCRIPTION", "main"]
+
+DESCRIPTION = "Take events from Dovecot's unix and http-post drivers and keep them in files for a streaming job."
+_EPILOG = (
+    "Ctrl-C, SIGTERM, SIGHUP or SIGQUIT takes what was sent by then and ends with code 0. "
+    "Exit codes: 0 done, 1 failed or something was lost, 2 usage."
+)
+
+
+def main(argv: Sequence[str], prog: str = "dovebeam collect") -> int:
+    """Collects until a signal comes; returns the exit code."""
+    parser = argparse.ArgumentParser(prog=prog, description=DESCRIPTION, epilog=_EPILOG, allow_abbrev=False)
+    add_arguments(parser)
+    return guarded(argv, lambda: _run(parse_collect(parser, argv)))
+
+
+def _run(options: CollectOptions) -> int:
+    from dovebeam.pipelines.collect.service import serve  # noqa: PLC0415  not for --help
+
+    where = ", ".join(map(str, options.listen))
+    try:
+        counts = asyncio.run(serve(options, lambda: say(f"collecting from {where} into {options.spool}")))
+    except ImportError as error:
+        say(f"http addresses need a package that is not installed ({error}); install dovebeam[collect]")
+        return ExitCode.FAILED
+    except KeyboardInterrupt as interrupt:
+        say("ended at once; what was answered is in the spool")
+        return exit_code_of(interrupt)
+    say(str(counts))
+    return ExitCode.FAILED if counts.lost else ExitCode.DONE

@@ -1,0 +1,150 @@
+"""The sockets that a collector listens on: bound by itself, or handed over by systemd.
+
+A socket that systemd holds (a `.socket` unit) outlives the collector: while it is restarted, Dovecot's connections and
+what they send wait in the kernel.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import socket
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from dovebeam.pipelines.collect.options import Address
+from dovebeam.pipelines.collect.socket_places import SocketPlace
+from dovebeam.transforms.drivers.system_errors import delivery_error
+from dovebeam.transforms.errors import DeliveryError
+
+__all__ = ["Bound", "bind", "listen"]
+
+_BACKLOG: Final = 128
+_FIRST_FD: Final = 3  # of those that systemd hands over, see sd_listen_fds(3)
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A socket that has an address.
+
+    Attributes:
+        socket: without blocking.
+        address: what it is bound to.
+        is_lent: whether somebody else keeps it open; such a socket listens already.
+        place: the path of a unix socket of our own.
+    """
+
+    socket: socket.socket
+    address: Address
+    is_lent: bool = False
+    place: SocketPlace | None = None
+
+    def withdraw(self) -> None:
+        """Lets nobody else come; the socket stays open for those who wait."""
+        if self.place is not None:
+            self.place.withdraw()
+
+    def close(self) -> None:
+        """Gives the address up."""
+        self.withdraw()
+        self.socket.close()
+
+
+def bind(address: Address, socket_mode: int) -> list[Bound]:
+    """Sockets for an address: those that systemd lent for it, else one, or for a name one for each of its addresses.
+
+    Args:
+        address: where.
+        socket_mode: permission bits of a unix socket.
+
+    Raises:
+        DeliveryError: it is in use, or cannot be had.
+    """
+    with _explained(address):
+        lent = [Bound(each, address, is_lent=True) for each in _lent_sockets() if _is_at(each, address)]
+        if lent:
+            return lent
+        if address.path:
+            return [_bind_unix(address, socket_mode)]
+        found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        with contextlib.ExitStack() as bound:
+            sockets = [bound.enter_context(_bind_tcp(family, where)) for family, _, _, _, where in dict.fromkeys(found)]
+            bound.pop_all()
+        return [Bound(each, address) for each in sockets]
+
+
+def listen(bound: Sequence[Bound]) -> None:
+    """Listens to all addresses, and then lets unix sockets be seen: whoever finds one is heard everywhere.
+
+    Raises:
+        DeliveryError: one of them is in use.
+    """
+    for each in bound:
+        with _explained(each.address):
+            if not each.is_lent:
+                each.socket.listen(_BACKLOG)
+    for each in bound:
+        with _explained(each.address):
+            if each.place is not None:
+                each.place.show()
+
+
+@contextlib.contextmanager
+def _explained(address: Address) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            message = f"another program listens to {address} (stop it, or choose another port)"
+            raise DeliveryError(message, str(address)) from error
+        raise delivery_error("bind", str(address), error) from error
+
+
+def _bind_unix(address: Address, mode: int) -> Bound:
+    place = SocketPlace(address.path)
+    bound = socket.socket(socket.AF_UNIX)
+    try:
+        place.bind(bound, mode)
+    except BaseException:
+        bound.close()
+        place.withdraw()
+        raise
+    bound.setblocking(False)
+    return Bound(bound, address, place=place)
+
+
+def _bind_tcp(family: int, where: object) -> socket.socket:
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        bound.bind(where)  # type: ignore[arg-type]  # what getaddrinfo gave for this family
+    except BaseException:
+        bound.close()
+        raise
+    bound.setblocking(False)
+    return bound
+
+
+def _lent_sockets() -> list[socket.socket]:
+    """Those that systemd handed to this process; each call gives the same descriptors."""
+    if os.environ.get("LISTEN_PID") != str(os.getpid()):
+        return []
+    count = os.environ.get("LISTEN_FDS", "")
+    lent = []
+    for fd in range(_FIRST_FD, _FIRST_FD + int(count) if count.isdecimal() else _FIRST_FD):
+        os.set_inheritable(fd, False)
+        each = socket.socket(fileno=os.dup(fd))
+        each.setblocking(False)
+        lent.append(each)
+    return lent
+
+
+def _is_at(lent: socket.socket, address: Address) -> bool:
+    name = lent.getsockname()
+    if lent.family == socket.AF_UNIX:
+        return bool(address.path and name == address.path)
+    return not address.path and (name[0], name[1]) == (address.host, address.port)

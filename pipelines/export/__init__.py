@@ -1,0 +1,1 @@
+"""The job `export`: events from files through a configuration to its exporters."""

@@ -1,1 +1,0 @@
-"""What a job writes beside its targets, rejects above all, looked at before it starts: nothing precious is lost."""

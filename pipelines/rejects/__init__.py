@@ -1,0 +1,1 @@
+"""Where the rejects of a job go: a file, an object of a store, or the account alone."""

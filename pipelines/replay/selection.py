@@ -1,0 +1,148 @@
+"""What a replay reads: the files of an archive that may hold events of its time, and no others.
+
+An input that is a directory, or the URL of a folder with a slash at its end, is an archive: its manifests say what is
+in its files. A pattern may match files of archives, too, whose manifests then say the same of them. Nothing is skipped
+that may hold a wanted event, and nothing is begun with files that have another size than they had.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, NamedTuple
+
+from dovebeam.pipelines.replay.archive_listing import list_archive, manifests_of
+from dovebeam.transforms.archives import ArchiveFile, archive_files, archive_of, is_wanted
+from dovebeam.transforms.reading import match_files
+from dovebeam.transforms.shards.layout import MANIFEST_SUFFIX
+from dovebeam.transforms.shards.manifest import Manifest
+from dovebeam.transforms.sources import Expected, SourceError, distinct_files, found_file, is_local
+from dovebeam.transforms.time_range import TimeRange
+
+__all__ = ["Selection", "select_input"]
+
+_AVRO: Final = ".avro"
+
+
+class Selection(NamedTuple):
+    """Files to read, and how many there are.
+
+    Attributes:
+        files: those that may hold events of the range, absolute.
+        found: how many files the inputs have.
+        expected: what manifests say of them, by what they are called in a job; the others are in no manifest.
+        counted: how many events manifests count in all of them; None if one of them is in no manifest.
+    """
+
+    files: tuple[str, ...]
+    found: int
+    expected: Mapping[str, Expected]
+    counted: int | None
+
+
+class _Archived(NamedTuple):
+    """A file of the input.
+
+    Attributes:
+        uri: its absolute name.
+        known: what is known of it.
+        size: in bytes; None if it is missing.
+        expected: what its manifest says; None if it is in none.
+    """
+
+    uri: str
+    known: ArchiveFile
+    size: int | None
+    expected: Expected | None
+
+
+def select_input(inputs: Sequence[str], time_range: TimeRange) -> Selection:
+    """The files of `inputs` that a replay of `time_range` has to read.
+
+    Raises:
+        SourceError: a pattern matches nothing, or a manifest; a manifest cannot be read, files that it names are gone
+            or have another size, or a run that wrote into the range was not finished.
+    """
+    wanted: dict[str, _Archived] = {}
+    found = 0
+    for each in inputs:
+        files = _files_of_archive(each, time_range) if _is_archive(each) else _files_of_pattern(each)
+        found += len(files)
+        wanted.update((file.uri, file) for file in files if is_wanted(file.known, time_range))
+    _check_sizes(wanted.values())
+    _, again = distinct_files(filter(is_local, sorted(wanted)))  # which are read once
+    for name, _kept in again:
+        del wanted[name]
+    expected = {found_file(file.uri, 0).uri: file.expected for file in wanted.values() if file.expected is not None}
+    counted = sum(each.events for each in expected.values()) if len(expected) == len(wanted) else None
+    return Selection(tuple(wanted), found, expected, counted)
+
+
+def _is_archive(path: str) -> bool:
+    return path.endswith("/") if "://" in path else os.path.isdir(path)
+
+
+def _files_of_pattern(pattern: str) -> list[_Archived]:
+    files = match_files([pattern])
+    manifest = next((file.uri for file in files if file.uri.endswith(MANIFEST_SUFFIX)), None)
+    if manifest is not None:
+        message = "is the manifest of an archive and holds no events; name the directory of the archive instead"
+        raise SourceError(message, manifest)
+    known: dict[str, tuple[ArchiveFile, Expected]] = {}
+    for root in {root for file in files if (root := archive_of(file.uri)) is not None}:
+        known.update(_known_files(root))
+    unknown = ((file, known.get(file.uri, (ArchiveFile(file.uri), None))) for file in files)
+    return [_Archived(file.uri, about, file.size, expected) for file, (about, expected) in unknown]
+
+
+def _known_files(root: str) -> dict[str, tuple[ArchiveFile, Expected]]:
+    """What the manifests of an archive say of its files, by their absolute names."""
+    manifests = manifests_of(root)
+    expected = _expected(manifests)
+    return {f"{root}/{file.name}": (file, expected[file.name]) for file in archive_files(expected, manifests)}
+
+
+def _files_of_archive(root: str, time_range: TimeRange) -> list[_Archived]:
+    root = root.rstrip("/") if "://" in root else os.path.abspath(root)
+    sizes = list_archive(root)
+    manifests = manifests_of(root, sizes)
+    expected = _expected(manifests)
+    files = archive_files((name for name in {*sizes, *expected} if name.endswith(_AVRO)), manifests)
+    if not files and not manifests:
+        raise SourceError("is no archive: there are neither Avro files nor manifests in it", root)
+    for manifest in manifests:
+        _check_finished(root, manifest, time_range)
+    return [_Archived(f"{root}/{file.name}", file, sizes.get(file.name), expected.get(file.name)) for file in files]
+
+
+def _check_finished(root: str, manifest: Manifest, time_range: TimeRange) -> None:
+    """Finds out that a run may yet write files that are wanted."""
+    if manifest.state == "done":
+        return
+    files = archive_files((file.name for file in manifest.files), [manifest])
+    if wanted := [file.name for file in files if is_wanted(file, time_range)]:
+        raise SourceError(
+            f"run {manifest.run_id!r} has not finished writing {len(wanted)} files of that time; wait for it, or run "
+            "the same `dovebeam archive` again",
+            root,
+        )
+
+
+def _check_sizes(files: Iterable[_Archived]) -> None:
+    """Finds out, before anything is sent, that files are missing or were cut off, and names all of them."""
+    differing = []
+    for file in files:
+        if file.expected is not None and file.size != file.expected.bytes:
+            found = "is missing" if file.size is None else f"has {file.size} bytes, not {file.expected.bytes}"
+            differing.append(f"\n  {file.uri}: {found}")
+    if differing:
+        raise SourceError(
+            f"{len(differing)} files of the archive are not as its manifests say; nothing was sent. Restore them from "
+            f"a backup, or archive their events again:{''.join(differing)}"
+        )
+
+
+def _expected(manifests: Iterable[Manifest]) -> dict[str, Expected]:
+    """What manifests say of their files, by their names in the archive."""
+    files = (file for manifest in manifests for file in manifest.files)
+    return {file.name: Expected(file.bytes, file.sha256, file.events) for file in files}

@@ -1,0 +1,123 @@
+"""The account of a stream: its counters at any moment, and the ledger that is made of them, however the stream ends."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final
+
+from dovebeam.pipelines.jobs.files import replace_file
+from dovebeam.pipelines.ledger.closing import account_as_json, close_job, close_unfinished, report_failure
+from dovebeam.pipelines.ledger.ledger import Ledger, make_ledger
+from dovebeam.pipelines.running.local import InterruptedJobError
+from dovebeam.pipelines.stream.options import StreamOptions
+from dovebeam.pipelines.stream.queues import StreamQueues
+from dovebeam.pipelines.terminal.logs import say
+from dovebeam.transforms.config import Config
+from dovebeam.transforms.drivers import Driver
+from dovebeam.transforms.errors import DovebeamError
+from dovebeam.transforms.tally import TALLY
+
+__all__ = ["Acknowledged", "Counters", "StreamAccount"]
+
+_LEFT: Final = "What was acknowledged is not delivered again; what was in hand comes again at the next start"
+_QUEUED: Final = ", and what waits in the queues of exporters is delivered then"
+
+Counters = dict[str, int]
+
+
+class Acknowledged:
+    """Counters of the bundles that were acknowledged; known at any moment, also while the stream's pipeline hangs."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._ended: Counters = {}
+
+    def end(self, counted: Iterable[tuple[str, int]] | None = None) -> Counters:
+        """A segment has ended; returns the counters of all so far.
+
+        Args:
+            counted: its counters; None if it failed, and only what it acknowledged before counts.
+        """
+        with self._lock:
+            tallied = TALLY.take().items()  # the same numbers, but Beam's are those that every ledger is made of
+            self._ended = _sum(self._ended, tallied if counted is None else counted)
+            return dict(self._ended)
+
+    def so_far(self) -> Counters:
+        """The counters of all segments that have ended, and of what the running one has acknowledged."""
+        with self._lock:
+            return _sum(self._ended, TALLY.kept().items())
+
+
+class StreamAccount:
+    """See the module.
+
+    Args:
+        options: of the stream.
+        config: its configuration.
+        drivers: of its exporters, by name.
+        queues: of its exporters.
+    """
+
+    def __init__(
+        self, options: StreamOptions, config: Config, drivers: Mapping[str, Driver], queues: StreamQueues
+    ) -> None:
+        self._options, self._config, self._queues = options, config, queues
+        self._targets = {name: driver.endpoint for name, driver in drivers.items()}
+        self._known: Callable[[], Iterable[tuple[str, int]]] | None = None
+
+    def begin(self, known: Callable[[], Iterable[tuple[str, int]]]) -> None:
+        """The stream begins to read; `known` gives its counters at any moment, one name perhaps several times."""
+        self._known = known
+
+    def with_queues(self, counters: Iterable[tuple[str, int]]) -> list[tuple[str, int]]:
+        """What bundles counted, and what became of the queues that they filled.
+
+        Raises:
+            DeliveryError: a queue cannot be read.
+        """
+        return [*counters, *self._queues.counters().items()]
+
+    def update(self, counters: Counters) -> None:
+        """Writes the ledger of a stream that goes on, which is not complete.
+
+        Raises:
+            DeliveryError: it cannot be written, or a queue cannot be read.
+        """
+        if self._options.ledger is not None:
+            ledger = dataclasses.replace(self._ledger(self.with_queues(counters.items())), complete=False)
+            replace_file(self._options.ledger, account_as_json(ledger.as_dict()))
+
+    def close(self, counters: Iterable[tuple[str, int]]) -> int:
+        """Shows and writes the ledger of a stream that was drained; returns its exit code."""
+        return close_job(self._ledger(counters), self._options)
+
+    def close_failed(self, error: Exception) -> int:
+        """Says why a stream ended, and brings its ledger up to date; returns its exit code.
+
+        Raises:
+            Exception: `error`, if the stream has not begun; another one may own the ledger.
+        """
+        if self._known is None:
+            raise error
+        left = f"{_LEFT}{_QUEUED if self._queues.root else ''}."
+        code = report_failure(error, self._config, debug=self._options.debug, left=left)
+        try:
+            ledger = self._ledger(self.with_queues(self._known()))
+        except DovebeamError as unread:
+            say(f"warning: the ledger is not up to date: {unread}")
+        else:
+            close_unfinished(ledger, self._options, show=isinstance(error, InterruptedJobError))
+        return code
+
+    def _ledger(self, counters: Iterable[tuple[str, int]]) -> Ledger:
+        return make_ledger(counters, self._config, self._targets)
+
+
+def _sum(counters: Counters, more: Iterable[tuple[str, int]]) -> Counters:
+    sums = dict(counters)
+    for name, value in more:
+        sums[name] = sums.get(name, 0) + value
+    return sums

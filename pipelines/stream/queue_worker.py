@@ -1,0 +1,198 @@
+"""Delivers what is in the queue of one exporter, in a thread of its own, so that no other exporter waits for it."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple
+
+from dovebeam.pipelines.rejects.sink import ACCOUNTED, REASON, Reasons, RejectsFile
+from dovebeam.transforms import progress
+from dovebeam.transforms.delivering import Delivery, Sent, refused_reject
+from dovebeam.transforms.drivers import Driver
+from dovebeam.transforms.drivers.backoff import Backoff
+from dovebeam.transforms.progress import StoppedError
+from dovebeam.transforms.queues import Queue, SegmentName
+from dovebeam.transforms.reject import Reject
+
+__all__ = ["QueueWorker", "WorkerState"]
+
+_LOOK_SECS: Final = 0.05
+_UNIT_BYTES: Final = 1024 * 1024
+"""What is delivered between two flushes, and so what comes again after a failure: at least one segment."""
+
+_BACKOFF: Final = Backoff(1.0, 60.0, jitter=False)
+
+
+class WorkerState(NamedTuple):
+    """How far an exporter has come.
+
+    Attributes:
+        counters: what became of payloads since the start, by the names of the ledger's counters.
+        waiting: number of payloads that are in the queue.
+        waiting_bytes: about what they take on the disk.
+    """
+
+    counters: dict[str, int]
+    waiting: int
+    waiting_bytes: int
+
+
+class QueueWorker(threading.Thread):
+    """See the module.
+
+    A segment is removed when each of its payloads was delivered, or is in the rejects on the disk. After a failure the
+    segments in hand are delivered again, after a pause of 1, 2, 4 ... 60 seconds, for as long as the stream runs.
+
+    Args:
+        exporter: its name.
+        driver: delivers.
+        queue: of the exporter.
+        rejects: path of the file of rejects.
+        check: raises a `DeliveryError` while nothing can be delivered.
+        report: is given what failed, and after how many seconds it is tried again.
+
+    Attributes:
+        moved_at: when something was delivered last, by the monotonic clock, or when there was nothing to deliver.
+        failures: how often in a row it failed.
+    """
+
+    def __init__(
+        self,
+        exporter: str,
+        driver: Driver,
+        queue: Queue,
+        rejects: str,
+        *,
+        check: Callable[[], None],
+        report: Callable[[str, Exception, float], None],
+    ) -> None:
+        super().__init__(name=f"dovebeam-queue-{exporter}", daemon=True)
+        self._exporter, self._driver, self._queue = exporter, driver, queue
+        self._rejects, self._check, self._report = rejects, check, report
+        self._next: deque[SegmentName] = deque()
+        self._counters: dict[str, int] = {}
+        self._reasons = Reasons()
+        self._lock = threading.Lock()
+        self._ended = threading.Event()
+        self._awake = threading.Event()
+        self._delivery: Delivery | None = None
+        self._rejects_file: RejectsFile | None = None
+        self.moved_at = time.monotonic()
+        self.failures = 0
+
+    def run(self) -> None:
+        """The thread."""
+        try:
+            while not self._ended.is_set():
+                self._awake.clear()
+                pause = self._work()
+                if pause:
+                    self._awake.wait(pause)
+        except StoppedError:
+            pass
+        finally:
+            self._disconnect()
+
+    def hurry(self) -> None:
+        """Ends the pause that it makes, if it makes one."""
+        self._awake.set()
+
+    def end(self) -> None:
+        """Asks it to end after the segments in hand."""
+        self._ended.set()
+        self._awake.set()
+
+    def state(self) -> WorkerState:
+        """Counters and queue of one moment.
+
+        Raises:
+            DeliveryError: the queue cannot be read.
+        """
+        with self._lock:
+            names = self._queue.names()
+            counters = dict(self._counters)
+        return WorkerState(counters, sum(name.events for name in names), sum(name.disk_bytes for name in names))
+
+    def _work(self) -> float:
+        """Delivers what is next; how long to pause then."""
+        try:
+            names = self._take()
+            if names:
+                self._deliver(names)
+        except StoppedError:
+            raise
+        except Exception as error:  # whatever it is: other exporters go on, and this one must not stop unheard
+            self._next.clear()
+            self._disconnect()
+            self.failures += 1
+            pause = _BACKOFF.secs(self.failures)
+            self._report(self._exporter, error, pause)
+            return pause
+        self.failures = 0
+        self.moved_at = time.monotonic()
+        return 0 if names else _LOOK_SECS
+
+    def _take(self) -> list[SegmentName]:
+        if not self._next:
+            self._next.extend(self._queue.names())
+        names: list[SegmentName] = []
+        size = 0
+        while self._next and size < _UNIT_BYTES:
+            names.append(self._next.popleft())
+            size += names[-1].size
+        return names
+
+    def _deliver(self, names: Sequence[SegmentName]) -> None:
+        delivery = self._connected()
+        batches = (batch for name in names for batch in self._queue.read(name))
+        results = [self._send(delivery) for batch in batches if delivery.add(batch)]
+        results.append(self._send(delivery))
+        delivery.flush()
+        refused = [each for sent in results for each in sent.refused]
+        rejects = [refused_reject(self._exporter, each.batch, each.index, each.failure) for each in refused]
+        if rejects:
+            self._rejects_file = self._rejects_file or RejectsFile(self._rejects)
+            self._rejects_file.append(rejects)
+        delivered = sum(sent.delivered for sent in results)
+        with self._lock:
+            self._queue.remove(names)
+            self._count("delivered", delivered)
+            self._count("delivered_bytes", sum(sent.delivered_bytes for sent in results))
+            self._count_rejects(rejects)
+        progress.advance(delivered=delivered, rejected=len(rejects), waiting=-delivered - len(rejects))
+
+    def _send(self, delivery: Delivery) -> Sent:
+        sent = delivery.send()
+        self.moved_at = time.monotonic()
+        progress.obey()  # ends here if the stream is to stop at once
+        return sent
+
+    def _connected(self) -> Delivery:
+        self._check()
+        if self._delivery is None:
+            self._delivery = Delivery(self._driver, self._exporter)
+        return self._delivery
+
+    def _disconnect(self) -> None:
+        """What a failed connection still holds is of no use: it comes again."""
+        delivery, self._delivery = self._delivery, None
+        if delivery is not None:
+            with contextlib.suppress(Exception):
+                delivery.close()
+
+    def _count(self, name: str, count: int) -> None:
+        self._add(f"{name}/{self._exporter}", count)
+
+    def _count_rejects(self, rejects: Sequence[Reject]) -> None:
+        self._count("rejected", len(rejects))
+        self._add(ACCOUNTED, len(rejects))
+        for reject in rejects:
+            self._add(f"{REASON}/{self._reasons.of(reject)}", 1)
+
+    def _add(self, name: str, count: int) -> None:
+        if count:
+            self._counters[name] = self._counters.get(name, 0) + count

@@ -1,0 +1,182 @@
+"""What a stream reads, as its job sees it: checked at launch, made into a step, closed in the end."""
+
+from __future__ import annotations
+
+import glob
+import os
+import uuid
+from types import TracebackType
+from typing import Final, Protocol, Self
+
+import apache_beam as beam
+
+from dovebeam.pipelines.stream.options import StreamOptions
+from dovebeam.pipelines.terminal.logs import say
+from dovebeam.transforms.pubsub import (
+    SubscribeRequest,
+    check_pullable,
+    check_subscription,
+    check_topic,
+    close_session,
+    create_subscription,
+    delete_subscription,
+)
+from dovebeam.transforms.sources import SourceError
+from dovebeam.transforms.streaming import PullFromPubSub, ReadFromFollowedFiles, Segment
+from dovebeam.transforms.tailing import FollowRequest, FollowSettings, StateStore, includes, make_target
+from dovebeam.transforms.tailing import close_session as close_follow_session
+
+__all__ = ["FollowSource", "StreamSource", "SubscriptionSource", "TopicSource", "make_source"]
+
+
+class StreamSource(Protocol):
+    """A context manager for as long as the job runs."""
+
+    def check_apart(self, what: str, path: str) -> None:
+        """Refuses an output that would be read again.
+
+        Args:
+            what: the output, for the message.
+            path: where it writes; absolute.
+
+        Raises:
+            SourceError: it would be.
+        """
+        ...  # pragma: no cover
+
+    def blocks(self, segment: Segment) -> beam.PTransform:
+        """The first step of a pipeline that processes this segment."""
+        ...  # pragma: no cover
+
+    def __enter__(self) -> Self: ...  # pragma: no cover
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...  # pragma: no cover
+
+
+class FollowSource:
+    """Files of this machine.
+
+    Args:
+        options: of the stream.
+
+    Raises:
+        SourceError: a file that can never be followed.
+    """
+
+    def __init__(self, options: StreamOptions) -> None:
+        settings = FollowSettings(options.input_format, options.max_line_bytes)
+        targets = tuple(make_target(text) for text in options.follow)
+        self._request: Final = FollowRequest(uuid.uuid4().hex, os.path.abspath(options.state), targets, settings)
+
+    def check_apart(self, what: str, path: str) -> None:
+        """See `StreamSource`."""
+        for target in self._request.targets:
+            if includes(target, path):
+                raise SourceError(f"{what} writes {path}, which would be read again; put it elsewhere", target.path)
+
+    def blocks(self, segment: Segment) -> beam.PTransform:
+        """See `StreamSource`."""
+        return ReadFromFollowedFiles(self._request, segment)
+
+    def __enter__(self) -> Self:
+        with StateStore(self._request.directory):  # an error at once, if another stream uses it
+            pass
+        say(f"following {', '.join(target.path for target in self._request.targets)}")
+        for path in self._absent():
+            say(f"warning: {path} is not there yet; it is followed when it appears")
+        return self
+
+    def _absent(self) -> list[str]:
+        """What may be misspelt, since nothing has such a name."""
+        paths = [target.path for target in self._request.targets]
+        return [path for path in paths if not os.path.exists(path) and not glob.glob(path)]
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            close_follow_session(self._request.directory)
+
+
+class SubscriptionSource:
+    """A Pub/Sub subscription.
+
+    Args:
+        subscription: its full name.
+
+    Raises:
+        SourceError: that is none.
+    """
+
+    def __init__(self, subscription: str) -> None:
+        self._request = SubscribeRequest(check_subscription(subscription))
+
+    def check_apart(self, what: str, path: str) -> None:
+        """See `StreamSource`; no file is read."""
+
+    def blocks(self, segment: Segment) -> beam.PTransform:
+        """See `StreamSource`."""
+        return PullFromPubSub(self._request, segment)
+
+    def __enter__(self) -> Self:
+        check_pullable(self._request.subscription)
+        say(f"reading {self._request.subscription}")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        close_session(self._request)
+
+
+class TopicSource(SubscriptionSource):
+    """A Pub/Sub topic, by a subscription that lasts as long as the job.
+
+    It is removed when the job was drained. After a failure it stays for a day, since it holds what was published.
+
+    Args:
+        topic: its full name.
+
+    Raises:
+        SourceError: that is none.
+    """
+
+    def __init__(self, topic: str) -> None:
+        self._topic = check_topic(topic)
+
+    def __enter__(self) -> Self:
+        subscription = create_subscription(self._topic)
+        self._request = SubscribeRequest(subscription)
+        say(
+            f"reading what is published to {self._topic} from now on; if this job is killed, go on with "
+            f"--input_subscription {subscription}, which is kept for a day"
+        )
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        subscription = self._request.subscription
+        close_session(self._request)
+        if error is not None:
+            say(f"{subscription} holds what was not delivered; go on with --input_subscription {subscription}")
+            return
+        try:
+            delete_subscription(subscription)
+        except SourceError as failed:
+            say(f"warning: {failed}; {subscription} is left, and is removed by the service after a day")
+
+
+def make_source(options: StreamOptions) -> StreamSource:
+    """What the options name.
+
+    Raises:
+        SourceError: it can never be read.
+    """
+    if options.input_subscription:
+        return SubscriptionSource(options.input_subscription)
+    if options.input_topic:
+        return TopicSource(options.input_topic)
+    return FollowSource(options)

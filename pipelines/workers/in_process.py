@@ -1,0 +1,37 @@
+"""Beam's in-process runner, as dovebeam wants it.
+
+Beam's own name for it, DirectRunner, would first look for the Prism runner and try to download it. Asking for several
+processes gives worker processes of ours (`pipelines.workers.worker`), which end with their launcher whatever ends it.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+
+from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
+from apache_beam.portability.api import beam_provision_api_pb2
+from apache_beam.runners.portability.fn_api_runner import fn_runner
+from apache_beam.runners.portability.portable_runner import JobServiceHandle
+from apache_beam.transforms.environments import SubprocessSDKEnvironment
+
+__all__ = ["make_in_process_runner"]
+
+
+def make_in_process_runner(options: PipelineOptions, *, debug: bool = False) -> fn_runner.FnApiRunner:
+    """A runner for one pipeline with these options; changes `direct_running_mode` in them if it is several processes.
+
+    Args:
+        options: Beam's, of which `direct_num_workers` and `direct_running_mode` are honoured.
+        debug: whether worker processes log everything.
+    """
+    encoded = JobServiceHandle.encode_pipeline_options(options.get_all_options())
+    provision = fn_runner.ExtendedProvisionInfo(beam_provision_api_pb2.ProvisionInfo(pipeline_options=encoded))
+    direct = options.view_as(DirectOptions)
+    environment = None
+    if direct.direct_running_mode == "multi_processing":
+        direct.direct_running_mode = ""  # else the runner replaces our command by its own
+        # The shell that Beam starts it with must not stay between the worker and its launcher.
+        command = f"exec {shlex.quote(sys.executable)} -m dovebeam.pipelines.workers.worker" + " --debug" * debug
+        environment = SubprocessSDKEnvironment.from_command_string(command)
+    return fn_runner.FnApiRunner(default_environment=environment, provision_info=provision)
