@@ -13,9 +13,10 @@ import socket
 import stat
 from collections.abc import Iterator
 
-from dovebeam.pipelines.collect.locks import take_lock
 from dovebeam.pipelines.collect.options import MAX_SOCKET_PATH_BYTES
+from dovebeam.transforms.drivers.system_errors import delivery_error
 from dovebeam.transforms.errors import DeliveryError
+from dovebeam.transforms.local_files import take_lock
 
 __all__ = ["SocketPlace"]
 
@@ -36,7 +37,10 @@ class SocketPlace:
         folder, name = os.path.split(path)
         self._new = os.path.join(folder, f".{name}.new")
         self._lock_path = os.path.join(folder, f".{name}.lock")
-        self._lock: int | None = take_lock(self._lock_path)
+        try:
+            self._lock: int | None = take_lock(self._lock_path)
+        except OSError as error:
+            raise delivery_error("open", self._lock_path, error) from error
         if self._lock is None:
             raise _in_use(path)
         self._mine: os.stat_result | None = None

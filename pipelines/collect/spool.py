@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Self
 
-from dovebeam.pipelines.collect.locks import take_lock
 from dovebeam.pipelines.collect.options import Fsync
 from dovebeam.transforms.drivers.system_errors import delivery_error
 from dovebeam.transforms.errors import DeliveryError
+from dovebeam.transforms.local_files import make_private_directory, sync_directory, take_lock, write_all
 
 __all__ = ["SUFFIX", "TORN", "Spool", "SpoolSettings"]
 
@@ -35,7 +35,6 @@ _NAME: Final = re.compile(r"[0-9]{8}T[0-9]{6}\.[0-9]{6}Z\Z")
 _FORM: Final = "%Y%m%dT%H%M%S.%fZ"
 _CREATE: Final = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
 _TORN: Final = os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
-_DIRECTORY_MODE: Final = 0o700
 _MICROSECOND: Final = dt.timedelta(microseconds=1)
 _SYNC_SECS: Final = 1.0
 _DELETE_SECS: Final = 10.0
@@ -93,7 +92,7 @@ class Spool:
         if self._fd < 0 or self._is_full():
             self._begin_file()
         try:
-            _write_all(self._fd, data)
+            write_all(self._fd, data)
             if self._settings.fsync == "always":
                 os.fdatasync(self._fd)
         except OSError as error:
@@ -110,11 +109,10 @@ class Spool:
         """
         path = os.path.join(self._directory, TORN, dt.datetime.now(dt.UTC).strftime("%Y%m%d"))
         try:
-            with contextlib.suppress(FileExistsError):
-                os.mkdir(os.path.dirname(path), _DIRECTORY_MODE)
+            make_private_directory(os.path.dirname(path))
             fd = os.open(path, _TORN, self._settings.file_mode)
             try:
-                _write_all(fd, b"".join(pieces))
+                write_all(fd, b"".join(pieces))
                 os.fdatasync(fd)
             finally:
                 os.close(fd)
@@ -164,7 +162,7 @@ class Spool:
             self._fd = os.open(self._path, _CREATE, self._settings.file_mode)
             self._last, self._size, self._begun = self._current, 0, time.monotonic()
             if self._settings.fsync != "none":
-                _sync_directory(self._directory)
+                sync_directory(self._directory)
         except OSError as error:
             raise delivery_error("open", self._path, error) from error
 
@@ -212,26 +210,15 @@ def _is_ours(name: str) -> bool:
 def _locked(directory: str) -> int:
     """The lock file's descriptor, which is the lock."""
     try:
-        with contextlib.suppress(FileExistsError):
-            os.mkdir(directory, _DIRECTORY_MODE)
+        make_private_directory(directory)
     except OSError as error:
         raise delivery_error("mkdir", directory, error) from error
-    fd = take_lock(os.path.join(directory, _LOCK))
+    path = os.path.join(directory, _LOCK)
+    try:
+        fd = take_lock(path)
+    except OSError as error:
+        raise delivery_error("open", path, error) from error
     if fd is None:
         message = f"another collector writes to {directory} (stop it, or give this one another --spool)"
         raise DeliveryError(message, directory)
     return fd
-
-
-def _write_all(fd: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(fd, view) :]
-
-
-def _sync_directory(directory: str) -> None:
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

@@ -10,13 +10,12 @@ import stat
 from typing import Final
 
 from dovebeam.pipelines.options.errors import UsageError
-from dovebeam.transforms import temporary
+from dovebeam.transforms import local_files
 from dovebeam.transforms.drivers.system_errors import delivery_error
 
 __all__ = ["check_appendable", "check_replaceable", "claim", "head_of", "replace_file"]
 
 _APPEND: Final = os.O_APPEND | os.O_CREAT | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
-_CLAIM: Final = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 _PRIVATE: Final = 0o600
 _READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
 _HEAD_BYTES: Final = 200
@@ -43,7 +42,7 @@ def claim(path: str) -> None:
         DeliveryError: it cannot be made.
     """
     try:
-        os.close(os.open(path, _CLAIM, _PRIVATE))
+        os.close(local_files.open_new(path, _PRIVATE))
     except FileExistsError:
         raise
     except OSError as error:
@@ -76,7 +75,7 @@ def check_replaceable(path: str) -> None:
         if os.path.isdir(path):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         trial = _temporary(path)
-        os.close(os.open(trial, _CLAIM, _PRIVATE))
+        os.close(local_files.open_new(trial, _PRIVATE))
         os.unlink(trial)
     except OSError as error:
         raise delivery_error("open", path, error) from error
@@ -92,7 +91,7 @@ def replace_file(path: str, content: bytes) -> None:
         DeliveryError: it cannot be written; what was there is as before.
     """
     try:
-        temporary.replace_file(path, content, _mode_of(path), is_exact=True)
+        local_files.replace_file(path, content, _mode_of(path), is_exact=True)
     except OSError as error:
         raise delivery_error("write", path, error) from error
 

@@ -17,13 +17,13 @@ from typing import Any, Final, Protocol, TypeVar
 from dovebeam.pipelines.options.errors import UsageError
 from dovebeam.pipelines.options.pipes import STDIN, descriptor_of
 from dovebeam.pipelines.terminal.logs import say
+from dovebeam.transforms.local_files import open_new
 from dovebeam.transforms.sources import SourceError, is_local
 from dovebeam.transforms.temporary import TemporaryFolder
 
 __all__ = ["check_no_pipes", "readable_input", "tell_terminal"]
 
 _COPIED_BYTES: Final = 1024 * 1024
-_NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class InputOptions(Protocol):
@@ -144,7 +144,7 @@ def _copy(pattern: str, name: str, path: str) -> None:
     except OSError as error:
         raise SourceError(f"cannot be opened: {error.strerror}", name) from error
     try:
-        target = os.open(path, _NEW, 0o600)
+        target = open_new(path, 0o600)
     except OSError as error:
         os.close(source)
         raise _full(error, name, path) from error

@@ -8,7 +8,6 @@ stream of one exporter delivers in its bundles, where nobody waits for anybody.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import threading
 import time
@@ -26,13 +25,13 @@ from dovebeam.transforms.config import Config
 from dovebeam.transforms.drivers import Driver
 from dovebeam.transforms.drivers.system_errors import delivery_error
 from dovebeam.transforms.errors import DeliveryError
+from dovebeam.transforms.local_files import take_lock
 from dovebeam.transforms.queues import Queue, SegmentName, make_directory
 
 __all__ = ["StreamQueues", "queues_of"]
 
 _QUEUES: Final = "queues"
 _LOCK: Final = ".lock"  # no exporter's directory begins with a dot
-_LOCKED: Final = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 _LOOK_SECS: Final = 0.1
 _HANG_SECS: Final = 10.0
 """At the end of a stream, how long an exporter may deliver nothing before it is left behind."""
@@ -216,15 +215,14 @@ class StreamQueues:
         make_directory(self.root)
         path = os.path.join(self.root, _LOCK)
         try:
-            fd = os.open(path, _LOCKED, 0o600)
+            fd = take_lock(path)
         except OSError as error:
             raise delivery_error("open", path, error) from error
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            yield
-        except BlockingIOError:
+        if fd is None:
             message = f"another dovebeam stream uses {self.root}; give each its own --state"
-            raise DeliveryError(message, self.root) from None
+            raise DeliveryError(message, self.root)
+        try:
+            yield
         finally:
             os.close(fd)
 

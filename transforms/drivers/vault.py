@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import Final, Self
 
+from dovebeam.transforms.local_files import open_new
 from dovebeam.transforms.temporary import TemporaryFolder, remove_folder
 
 __all__ = ["ENVIRONMENT", "Loan", "keep", "recall", "wipe"]
@@ -106,8 +107,7 @@ class Loan:
 
 
 def _write(path: str, text: str) -> None:
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    with open(fd, "wb") as file:
+    with open(open_new(path, 0o600), "wb") as file:
         file.write(text.encode("utf-8", "surrogateescape"))
 
 

@@ -16,14 +16,14 @@ from typing import Final
 
 from dovebeam.transforms.drivers.files.names import encode_value, short_name
 from dovebeam.transforms.drivers.system_errors import delivery_error
+from dovebeam.transforms.local_files import make_private_directory
 from dovebeam.transforms.outcome import PayloadBatch
 from dovebeam.transforms.queues.segments import SegmentName, decode_segment
 
-__all__ = ["Queue", "make_directory", "sync_directory"]
+__all__ = ["Queue", "make_directory"]
 
 _FULL: Final = "full"
 _UNFINISHED: Final = "."
-_DIRECTORY_MODE: Final = 0o700
 _READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 _MARK: Final = os.O_CREAT | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -125,18 +125,6 @@ def make_directory(path: str) -> None:
         DeliveryError: it cannot be made.
     """
     try:
-        os.mkdir(path, _DIRECTORY_MODE)
-        sync_directory(os.path.dirname(path))
-    except FileExistsError:
-        return
+        make_private_directory(path)
     except OSError as error:
         raise delivery_error("mkdir", path, error) from error
-
-
-def sync_directory(path: str) -> None:
-    """Makes the names in a directory last over a power failure."""
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

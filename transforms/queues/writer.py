@@ -10,14 +10,14 @@ from collections.abc import Iterable
 from typing import Final
 
 from dovebeam.transforms.drivers.system_errors import delivery_error
+from dovebeam.transforms.local_files import sync_directory, write_new
 from dovebeam.transforms.outcome import PayloadBatch
-from dovebeam.transforms.queues.queue import Queue, sync_directory
+from dovebeam.transforms.queues.queue import Queue
 from dovebeam.transforms.queues.segments import SegmentName, encode_segment
 
 __all__ = ["QueueWriter"]
 
 _SEGMENT_BYTES: Final = 4 * 1024 * 1024
-_WRITE: Final = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 _PRIVATE: Final = 0o600
 
 
@@ -93,7 +93,7 @@ class _Inlet:
         name = SegmentName(self._last, sum(map(len, batches)), len(content))
         path = os.path.join(self.queue.directory, f".{name.number:020}.{secrets.token_hex(4)}")
         try:
-            _write_durably(path, content)
+            write_new(path, content, _PRIVATE)
         except OSError as error:
             _remove(path)
             raise delivery_error("write", path, error) from error
@@ -121,13 +121,6 @@ class _Inlet:
         for path, _ in self._written:
             _remove(path)
         self._written = []
-
-
-def _write_durably(path: str, content: bytes) -> None:
-    with open(os.open(path, _WRITE, _PRIVATE), "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _remove(path: str) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import io
 import os
 from collections.abc import Iterator
@@ -17,18 +16,15 @@ from typing import BinaryIO, Final, cast
 from dovebeam.transforms.drivers.files.folders import entered
 from dovebeam.transforms.drivers.system_errors import delivery_error
 from dovebeam.transforms.errors import DeliveryError
-from dovebeam.transforms.temporary import replace_file
+from dovebeam.transforms.local_files import NO_LOCKS, open_new, replace_file, sync_directory, take_lock
 
 __all__ = ["LocalStore", "cut_off_note"]
 
-_CREATE: Final = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _LIST: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_LOCK: Final = os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
 _PRIVATE_DIRECTORY: Final = 0o700
 _PRIVATE: Final = 0o600
 _NO_LINKS: Final = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
-_NO_LOCKS: Final = frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS})
 
 
 class LocalStore:
@@ -49,7 +45,7 @@ class LocalStore:
         """See `Store`."""
         mode = _PRIVATE if is_part else self._mode
         with self._entered("open", name, _PRIVATE_DIRECTORY) as (folder, last):
-            raw = io.FileIO(os.open(last, _CREATE, mode, dir_fd=folder), "w")
+            raw = io.FileIO(open_new(last, mode, folder), "w")
         kind = _PartFile if is_part and not lasting else _SyncedFile
         return cast(BinaryIO, kind(raw, os.path.join(self._base, name)))
 
@@ -90,7 +86,7 @@ class LocalStore:
                 os.rename(source_name, target_name, src_dir_fd=source, dst_dir_fd=target)
             else:
                 _rename_to_new(source, source_name, target, target_name)
-            _sync(target)
+            sync_directory(target)
 
     def write(self, name: str, content: bytes) -> None:
         """See `Store`."""
@@ -106,24 +102,27 @@ class LocalStore:
     @contextlib.contextmanager
     def alone(self, name: str) -> Iterator[None]:
         """See `Store`; a lock ends with the process that has it."""
-        with self._entered("open", name, _PRIVATE_DIRECTORY) as (folder, last):
-            fd = os.open(last, _LOCK, _PRIVATE, dir_fd=folder)
+        fd = self._locked(name)
         try:
-            self._lock(fd, name)
             yield
         finally:
-            os.close(fd)
+            if fd is not None:
+                os.close(fd)
 
-    def _lock(self, fd: int, name: str) -> None:
-        path = os.path.join(self._base, name)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+    def _locked(self, name: str) -> int | None:
+        """The descriptor that holds a lock; None on a file system that has no locks."""
+        with self._entered("open", name, _PRIVATE_DIRECTORY) as (folder, last):
+            try:
+                fd = take_lock(last, folder)
+            except OSError as error:
+                if error.errno in NO_LOCKS:
+                    return None
+                raise
+        if fd is None:
+            path = os.path.join(self._base, name)
             message = f"{path} is locked: the same run is going on elsewhere; run the job again when it is alone"
-            raise DeliveryError(message, path) from error
-        except OSError as error:
-            if error.errno not in _NO_LOCKS:
-                raise delivery_error("lock", path, error) from error
+            raise DeliveryError(message, path)
+        return fd
 
     def delete_tree(self, directory: str) -> None:
         """See `Store`; the directory above goes, too, when nobody else has anything in it."""
@@ -216,12 +215,3 @@ def _empty(folder: int, name: str) -> None:
                 os.unlink(each, dir_fd=inner)
     finally:
         os.close(inner)
-
-
-def _sync(folder: int) -> None:
-    """Makes names in a directory last; `folder` may have been opened only to enter it."""
-    fd = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=folder)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

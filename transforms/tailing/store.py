@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import os
 from types import TracebackType
 from typing import Final, Self
 
+from dovebeam.transforms.local_files import make_private_directory, replace_file, take_lock
 from dovebeam.transforms.sources import SourceError
 
 __all__ = ["STATE_NAME", "StateStore"]
@@ -16,8 +15,6 @@ STATE_NAME: Final = "follow.json"
 _LOCK: Final = "lock"
 _MAX_STATE_BYTES: Final = 64 * 1024 * 1024
 _READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
-_WRITE: Final = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-_LOCKED: Final = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class StateStore:
@@ -36,18 +33,13 @@ class StateStore:
     def __init__(self, directory: str) -> None:
         self.path: Final = os.path.join(directory, STATE_NAME)
         self._directory = directory
-        self._lock = -1
         try:
-            with contextlib.suppress(FileExistsError):
-                os.mkdir(directory, 0o700)
-            self._lock = os.open(os.path.join(directory, _LOCK), _LOCKED, 0o600)
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self.close()
-            raise SourceError("another dovebeam stream uses this state; give each its own --state", directory) from None
+            make_private_directory(directory)
+            self._lock = take_lock(os.path.join(directory, _LOCK))
         except OSError as error:
-            self.close()
             raise self._error("cannot hold the state", error) from error
+        if self._lock is None:
+            raise SourceError("another dovebeam stream uses this state; give each its own --state", directory)
 
     def load(self) -> bytes:
         """The state that was saved last; empty if there is none, as before the first start.
@@ -77,30 +69,16 @@ class StateStore:
         Raises:
             SourceError: it cannot be written; the one before is as it was.
         """
-        temporary = f"{self.path}.new"
         try:
-            fd = os.open(temporary, _WRITE, 0o600)
-            with open(fd, "wb") as file:
-                file.write(state)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, self.path)
-            self._sync_directory()
+            replace_file(self.path, state, 0o600)
         except OSError as error:
             raise self._error("the state cannot be written", error) from error
 
     def close(self) -> None:
         """Gives the directory free; a second call does nothing."""
-        lock, self._lock = self._lock, -1
-        if lock >= 0:
+        lock, self._lock = self._lock, None
+        if lock is not None:
             os.close(lock)
-
-    def _sync_directory(self) -> None:
-        fd = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
 
     def _error(self, what: str, error: OSError) -> SourceError:
         return SourceError(

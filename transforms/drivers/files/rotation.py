@@ -12,10 +12,10 @@ import re
 from typing import Final
 
 from dovebeam.transforms.drivers.files.names import insert_mark, split_suffix
+from dovebeam.transforms.local_files import open_new
 
 __all__ = ["move_full_file"]
 
-_CLAIM: Final = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NUMBER: Final = re.compile(r"[0-9]{1,15}")
 
 
@@ -38,7 +38,7 @@ def move_full_file(folder: int, name: str, mode: int) -> int:
         number += 1
         target = insert_mark(name, f"~{number}")
         try:
-            os.close(os.open(target, _CLAIM, mode, dir_fd=folder))
+            os.close(open_new(target, mode, folder))
         except FileExistsError:
             continue  # another process was quicker
         try:
