@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import requests
 from apache_beam.io.filesystem import BeamIOError
+from apache_beam.io.filesystems import FileSystems
 from google.cloud.storage.exceptions import InvalidResponse
 
 from dovebeam.transforms.store_errors import store_error_text
@@ -17,6 +18,13 @@ def answered(status: int, body: bytes) -> InvalidResponse:
     return InvalidResponse(response, "Request failed with status code", status)
 
 
+def unknown(url: str) -> Exception:
+    """What Beam says of a URL whose file system it does not have."""
+    with pytest.raises(ValueError, match="filesystem") as caught:
+        FileSystems.get_filesystem(url)
+    return caught.value
+
+
 MISSING = "w@p.example does not have storage.objects.create access"
 
 
@@ -26,6 +34,11 @@ MISSING = "w@p.example does not have storage.objects.create access"
         (OSError(28, "No space left on device"), "No space left on device"),
         (ValueError("x"), "ValueError: x"),
         (BeamIOError("Match failed", {"gs://a/b": ValueError("x")}), "ValueError: x"),
+        (unknown("file:///tmp/a b"), "it is a URL of a file of this machine; write its path, /tmp/a b"),
+        (
+            unknown("ftp://h/a"),
+            "nothing here can read or write ftp:// (correct the URL, or install what Apache Beam needs for it)",
+        ),
         (BeamIOError("Rename failed", {("gs://a/b", "gs://a/c"): 403}), "403 Forbidden"),
         (BeamIOError("Rename failed", {("gs://a/b", "gs://a/c"): 799}), "799 is what the store answered"),
         (answered(403, b'{"error": {"code": 403, "message": "%s"}}' % MISSING.encode()), f"403 Forbidden: {MISSING}"),

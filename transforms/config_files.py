@@ -14,10 +14,11 @@ import stat
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from dovebeam.transforms.config.files import LOCAL_FILES, MAX_FILE_BYTES, is_url, text_of
+from dovebeam.transforms.config.files import LOCAL_FILES, MAX_FILE_BYTES, text_of
 from dovebeam.transforms.config.loading import Reading
 from dovebeam.transforms.config.loading import load_config as load_with
 from dovebeam.transforms.config.loading import read_config as read_with
+from dovebeam.transforms.local_files import is_url
 
 if TYPE_CHECKING:
     from dovebeam.transforms.config import Config
@@ -117,13 +118,15 @@ def _asked(path: str, question: Any) -> Any:
     Raises:
         OSError: they do not answer.
     """
-    from apache_beam.io.filesystems import FileSystems  # noqa: PLC0415  only for URLs: Beam takes seconds to load
+    # Only for URLs: Beam takes seconds to load.
+    from apache_beam.io.filesystems import FileSystems  # noqa: PLC0415
+
+    from dovebeam.transforms.store_errors import store_error_text  # noqa: PLC0415
 
     try:
         return question(FileSystems)
     except Exception as error:
-        text = " ".join(str(error).split())[:1000]
-        raise OSError(errno.EIO, f"{type(error).__name__}: {text}", path) from error
+        raise OSError(errno.EIO, " ".join(store_error_text(error).split()), path) from error
 
 
 def _read(systems: Any, path: str, limit: int) -> bytes:

@@ -20,8 +20,10 @@ from typing import Final
 __all__ = [
     "NO_LOCKS",
     "abandoned",
+    "file_url_path",
     "is_at",
     "is_ours",
+    "is_url",
     "make_private_directory",
     "open_new",
     "replace_file",
@@ -43,7 +45,25 @@ _TOKEN_BYTES: Final = 8
 _MAX_NAME_CHARS: Final = 100
 _MAX_TRIES: Final = 100
 
+_URL: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+
 _swept: Final[set[tuple[int, int, str]]] = set()
+
+
+def is_url(place: str) -> bool:
+    r"""Whether a place is a URL, such as `gs://BUCKET/OBJECT`, and not a path of this machine.
+
+    A URL begins with a scheme and `://` (RFC 3986, and so do Beam's file systems find them). All else is a path: `-`, a
+    relative one, `C:\x`, and one in which `://` stands later. `file:///x` is a URL, though no store has it.
+    """
+    return _URL.match(place) is not None
+
+
+def file_url_path(place: str) -> str:
+    """The path that a `file://` URL of this machine means; empty for anything else."""
+    found = _URL.match(place)
+    path = place[found.end() :].removeprefix("localhost") if found and found[1].lower() == "file" else ""
+    return path if path.startswith("/") else ""
 
 
 def open_new(name: str, mode: int, folder: int | None = None) -> int:

@@ -1,15 +1,18 @@
 """What one of Beam's file systems says when it cannot do something, for the texts of our own errors."""
 
 import http.client
+import re
 from typing import Final
 
 from apache_beam.io.filesystem import BeamIOError
 
+from dovebeam.transforms.local_files import file_url_path
 from dovebeam.transforms.sources.streams import error_text
 
 __all__ = ["store_error_text"]
 
 _LONGEST_CHARS: Final = 500
+_UNKNOWN: Final = re.compile(r"Unable to get filesystem .* Path specified: (([^:]+)://.*)", re.DOTALL)
 
 
 def store_error_text(error: Exception) -> str:
@@ -24,7 +27,18 @@ def store_error_text(error: Exception) -> str:
         if not isinstance(inner, Exception):
             break
         error = inner
-    return (_answered(error) or error_text(error))[:_LONGEST_CHARS]
+    return (_answered(error) or _unknown(error) or error_text(error))[:_LONGEST_CHARS]
+
+
+def _unknown(error: Exception) -> str:
+    """What to do about a URL for which Beam has no file system here; empty for another error."""
+    found = _UNKNOWN.match(str(error)) if isinstance(error, ValueError) else None
+    if found is None:
+        return ""
+    path = file_url_path(found[1])
+    if path:
+        return f"it is a URL of a file of this machine; write its path, {path}"
+    return f"nothing here can read or write {found[2]}:// (correct the URL, or install what Apache Beam needs for it)"
 
 
 def _answered(error: Exception) -> str:

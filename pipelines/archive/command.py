@@ -20,6 +20,7 @@ from dovebeam.pipelines.options.errors import UsageError
 from dovebeam.pipelines.options.pipes import STDOUT, check_pipes
 from dovebeam.pipelines.terminal.guard import guarded
 from dovebeam.pipelines.terminal.standard_streams import stdout_kept_free
+from dovebeam.transforms.local_files import is_url
 
 if TYPE_CHECKING:
     import apache_beam as beam
@@ -160,7 +161,7 @@ def build_archive(pipeline: beam.Pipeline, options: ArchiveOptions) -> None:
         names=dict(options.names),
     )
     archive = WriteToArchive(
-        options.output if _is_url(options.output) else os.path.abspath(options.output),
+        options.output if is_url(options.output) else os.path.abspath(options.output),
         run_id=_run_id(options),
         time_range=TimeRange(options.start_time, options.end_time),
         codec=options.codec,  # type: ignore[arg-type]  # argparse checked it
@@ -175,7 +176,7 @@ def _check_far(options: ArchiveOptions) -> None:
     from dovebeam.pipelines.jobs.readable_input import check_no_pipes  # noqa: PLC0415
 
     check_no_pipes(options)
-    if options.rejects is not None and not _is_url(options.rejects):
+    if options.rejects is not None and not is_url(options.rejects):
         raise UsageError("--rejects names a file of this machine, but the job runs elsewhere; give it as gs://...")
     if options.ledger is not None and not options.wait:
         raise UsageError("--ledger needs the end of the job, which runs elsewhere; add --wait")
@@ -189,7 +190,7 @@ def _check_far(options: ArchiveOptions) -> None:
 def _check_outputs(options: ArchiveOptions) -> None:
     from dovebeam.pipelines.jobs.outputs import check_outputs  # noqa: PLC0415
 
-    if not _is_url(options.output) and not os.path.isdir(options.output):
+    if not is_url(options.output) and not os.path.isdir(options.output):
         raise UsageError(f"--output: {options.output} is no directory; create it, or correct the path")
     check_outputs(options, {})
 
@@ -207,7 +208,7 @@ def _run_id(options: ArchiveOptions) -> str:
     from dovebeam.transforms.sources import SourceError  # noqa: PLC0415
 
     files = match_files(options.input)
-    root = (options.output if _is_url(options.output) else os.path.abspath(options.output)).rstrip("/")
+    root = (options.output if is_url(options.output) else os.path.abspath(options.output)).rstrip("/")
     for file in files:
         if file.uri.startswith(f"{root}/"):
             message = "is in the archive of --output already, and would be in it twice; name another --output"
@@ -215,7 +216,3 @@ def _run_id(options: ArchiveOptions) -> str:
     if options.run_id:
         return options.run_id
     return run_id_of_files([options.input_format, options.codec, options.start_time, options.end_time], files)
-
-
-def _is_url(text: str) -> bool:
-    return "://" in text

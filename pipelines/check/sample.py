@@ -19,9 +19,10 @@ from dovebeam.transforms.decoding import decode_block
 from dovebeam.transforms.errors import DecodeError, UnknownNameError
 from dovebeam.transforms.event import Event
 from dovebeam.transforms.filters import Explanation, FilterWarning, Profile, accepts_unnamed, explain
+from dovebeam.transforms.local_files import is_url
 from dovebeam.transforms.plan import metric_formatter
 from dovebeam.transforms.reject import Reject
-from dovebeam.transforms.sources import distinct_files, is_local, read_local_blocks
+from dovebeam.transforms.sources import distinct_files, read_local_blocks
 from dovebeam.transforms.sources.nuls import TORN
 
 __all__ = ["MetricCount", "Sample", "Trial", "Verdict", "take_sample"]
@@ -130,7 +131,7 @@ def _paths(patterns: Sequence[str]) -> Iterator[str]:
 
 
 def _matching(pattern: str) -> list[str]:
-    if not is_local(pattern):
+    if is_url(pattern):
         raise UsageError(f"--input {pattern} is not on this machine; check reads local files only, copy some here")
     matched = sorted(glob.glob(pattern, recursive=True))
     found = [path for path in matched if path == pattern or not os.path.isdir(path)]

@@ -21,6 +21,7 @@ from dovebeam.pipelines.terminal.exit_codes import ExitCode
 from dovebeam.pipelines.terminal.guard import guarded
 from dovebeam.pipelines.terminal.logs import say
 from dovebeam.pipelines.terminal.standard_streams import stdout_kept_free
+from dovebeam.transforms.local_files import is_url
 
 if TYPE_CHECKING:
     from apache_beam.options.pipeline_options import PipelineOptions
@@ -166,7 +167,7 @@ def _check_far(options: ExportOptions) -> None:
         raise UsageError("--preview writes files of this machine; leave --runner out to run the preview here")
     if options.rejects is not None and options.rejects.startswith("projects/"):
         raise UsageError("--rejects of a job that ends is an object, as gs://...; a topic is for `dovebeam stream`")
-    if options.rejects is not None and "://" not in options.rejects:
+    if options.rejects is not None and not is_url(options.rejects):
         raise UsageError("--rejects names a file of this machine, but the job runs elsewhere; give it as gs://...")
     if options.ledger is not None and not options.wait:
         raise UsageError("--ledger needs the end of the job, which runs elsewhere; add --wait")

@@ -8,6 +8,7 @@ from dovebeam.transforms.config import Config, Exporter, SourcePlace
 from dovebeam.transforms.drivers import Driver, FileDriver
 from dovebeam.transforms.drivers.files.clashes import shard_clashes
 from dovebeam.transforms.errors import ConfigProblem
+from dovebeam.transforms.local_files import is_url
 
 __all__ = ["file_problems", "file_warnings"]
 
@@ -44,7 +45,7 @@ def file_warnings(config: Config, drivers: Mapping[str, Driver], *, here: bool) 
             "will fail (name a gs:// path if they have not)"
         )
         for name, driver in drivers.items()
-        if isinstance(driver, FileDriver) and driver.file_writing == "shards" and "://" not in driver.base
+        if isinstance(driver, FileDriver) and driver.file_writing == "shards" and not is_url(driver.base)
     ]
 
 

@@ -13,9 +13,10 @@ from typing import Protocol
 from dovebeam.pipelines.jobs.files import check_replaceable
 from dovebeam.pipelines.options.errors import UsageError
 from dovebeam.pipelines.options.pipes import STDOUT
-from dovebeam.pipelines.rejects.sink import check_rejects_path, is_local
+from dovebeam.pipelines.rejects.sink import check_rejects_path
 from dovebeam.transforms.drivers import Driver, FileDriver
 from dovebeam.transforms.drivers.files.names import compressed_name
+from dovebeam.transforms.local_files import is_url
 from dovebeam.transforms.reading import match_files
 
 __all__ = ["OutputOptions", "check_outputs"]
@@ -71,7 +72,7 @@ def _appended_files(drivers: Mapping[str, Driver]) -> Iterator[tuple[str, str]]:
 
 def _check_apart(options: OutputOptions, targets: Mapping[str, str]) -> None:
     rejects, ledger = (
-        os.path.realpath(path) if path not in (None, STDOUT) and is_local(path) else None
+        os.path.realpath(path) if path not in (None, STDOUT) and not is_url(path) else None
         for path in (options.rejects, options.ledger)
     )
     if rejects is not None and rejects == ledger:
@@ -82,7 +83,7 @@ def _check_apart(options: OutputOptions, targets: Mapping[str, str]) -> None:
 
 
 def _check_unread(options: OutputOptions, targets: Mapping[str, str]) -> None:
-    patterns = [pattern for pattern in options.input if is_local(pattern)]
+    patterns = [pattern for pattern in options.input if not is_url(pattern)]
     for file in match_files(patterns) if patterns and targets else ():
         name = targets.get(os.path.realpath(file.location))
         if name is not None:

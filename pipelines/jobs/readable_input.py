@@ -17,8 +17,8 @@ from typing import Any, Final, Protocol, TypeVar
 from dovebeam.pipelines.options.errors import UsageError
 from dovebeam.pipelines.options.pipes import STDIN, descriptor_of
 from dovebeam.pipelines.terminal.logs import say
-from dovebeam.transforms.local_files import open_new
-from dovebeam.transforms.sources import SourceError, is_local
+from dovebeam.transforms.local_files import is_url, open_new
+from dovebeam.transforms.sources import SourceError
 from dovebeam.transforms.temporary import TemporaryFolder
 
 __all__ = ["check_no_pipes", "readable_input", "tell_terminal"]
@@ -99,7 +99,7 @@ def _is_pipe(pattern: str) -> bool:
     if descriptor is not None:
         return not _behind(pattern) and not stat.S_ISDIR(_status(descriptor, pattern).st_mode)
     try:
-        return is_local(pattern) and stat.S_ISFIFO(os.stat(pattern).st_mode)
+        return not is_url(pattern) and stat.S_ISFIFO(os.stat(pattern).st_mode)
     except OSError:
         return False
 

@@ -11,8 +11,9 @@ from typing import Final
 from dovebeam.pipelines.export.options import ExportOptions
 from dovebeam.pipelines.jobs.scope import whole_of
 from dovebeam.transforms.config import Config, Exporter
+from dovebeam.transforms.local_files import is_url
 from dovebeam.transforms.reading import match_files
-from dovebeam.transforms.sources import FoundFile, is_local
+from dovebeam.transforms.sources import FoundFile
 
 __all__ = ["run_id_of", "run_id_of_files", "run_id_of_input"]
 
@@ -30,7 +31,7 @@ def run_id_of(options: ExportOptions, config: Config) -> str:
         return options.run_id
     config = whole_of(config)
     decisive = {
-        "input": [pattern if "://" in pattern else os.path.abspath(pattern) for pattern in options.input],
+        "input": [pattern if is_url(pattern) else os.path.abspath(pattern) for pattern in options.input],
         "input_format": options.input_format,
         "max_line_bytes": options.max_line_bytes,
         "range": [options.start_time, options.end_time],
@@ -73,7 +74,7 @@ def _writes_shards(config: Config) -> bool:
 
 
 def _changed(uri: str) -> int:
-    return os.stat(uri).st_mtime_ns if is_local(uri) else 0
+    return 0 if is_url(uri) else os.stat(uri).st_mtime_ns
 
 
 def _hash(decisive: object) -> str:

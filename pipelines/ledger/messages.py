@@ -8,6 +8,7 @@ from typing import Final
 
 from dovebeam.pipelines.ledger.ledger import Ledger
 from dovebeam.pipelines.terminal.tables import printable
+from dovebeam.transforms.local_files import is_url
 
 __all__ = ["damage_text", "rejects_text", "unmatching_metrics_text"]
 
@@ -53,7 +54,7 @@ def unmatching_metrics_text(ledger: Ledger, config: Sequence[str], inputs: Seque
     more = f" and {len(names) - _SHOWN_METRICS:,} more" if len(names) > _SHOWN_METRICS else ""
     options = [*(f"--config={path}" for path in config), *(f"--input={pattern}" for pattern in inputs)]
     metrics = [f"--metric={name}" for name in names[:_SHOWN_METRICS]] if not more else []
-    local = len(inputs) <= _SHOWN_INPUTS and not any("://" in pattern for pattern in inputs)
+    local = len(inputs) <= _SHOWN_INPUTS and not any(map(is_url, inputs))
     command = (
         shlex.join(["dovebeam", "check", *options, "--explain", *metrics]) if local else "dovebeam check --explain"
     )

@@ -6,7 +6,8 @@ import apache_beam as beam
 from apache_beam.transforms.error_handling import ErrorHandler
 
 from dovebeam.pipelines.rejects.object import MergeRejectParts, WriteRejectParts, parts_folder
-from dovebeam.pipelines.rejects.sink import CountRejects, WriteRejects, is_local
+from dovebeam.pipelines.rejects.sink import CountRejects, WriteRejects
+from dovebeam.transforms.local_files import is_url
 
 __all__ = ["FusedErrorHandler", "reject_handler"]
 
@@ -60,7 +61,7 @@ def reject_handler(path: str | None) -> ErrorHandler:
     """
     if path is None:
         return FusedErrorHandler("Rejects", CountRejects())
-    if is_local(path):
+    if not is_url(path):
         return FusedErrorHandler("Rejects", WriteRejects(path))
     folder = parts_folder(path)
     return FusedErrorHandler("Rejects", _CountedParts(folder), MergeRejectParts(path, folder))

@@ -14,8 +14,10 @@ from dovebeam.transforms import counting
 from dovebeam.transforms.drivers import Connection, FileDriver
 from dovebeam.transforms.drivers.system_errors import delivery_error
 from dovebeam.transforms.errors import DeliveryError
+from dovebeam.transforms.local_files import is_url
 from dovebeam.transforms.reading import match_files
 from dovebeam.transforms.reject import Reject, reject_to_json
+from dovebeam.transforms.store_errors import store_error_text
 
 __all__ = [
     "ACCOUNTED",
@@ -26,7 +28,6 @@ __all__ = [
     "RejectsFile",
     "WriteRejects",
     "check_rejects_path",
-    "is_local",
 ]
 
 ACCOUNTED: Final = "rejects_accounted"
@@ -80,11 +81,11 @@ def check_rejects_path(path: str, inputs: Sequence[str] = ()) -> None:
         inputs: the patterns of what is read.
 
     Raises:
-        DeliveryError: the local file cannot be appended to, or the object exists.
+        DeliveryError: the local file cannot be appended to, the object exists, or its store does not say.
         UsageError: the local file is one of those that are read, or holds something else than rejects.
         SourceError: a pattern matches nothing.
     """
-    if is_local(path):
+    if not is_url(path):
         existed = os.path.lexists(path)
         check_appendable(path)
         if _is_read(path, inputs):
@@ -94,20 +95,22 @@ def check_rejects_path(path: str, inputs: Sequence[str] = ()) -> None:
         head = head_of(path)
         if head and not head.startswith(_FIRST_MEMBER):
             raise UsageError(f"--rejects {path} exists and holds no rejects; name another file for them")
-    elif FileSystems.exists(path):
+    elif _exists(path):
         raise DeliveryError(f"{path} exists; name another object for the rejects, or delete this one", path)
+
+
+def _exists(path: str) -> bool:
+    try:
+        return bool(FileSystems.exists(path))
+    except Exception as error:  # each file system has its own exceptions
+        raise DeliveryError(f"--rejects {path}: {store_error_text(error)}", path) from error
 
 
 def _is_read(path: str, inputs: Sequence[str]) -> bool:
     """Whether a file is read, under whatever name."""
-    local = [pattern for pattern in inputs if is_local(pattern)]
+    local = [pattern for pattern in inputs if not is_url(pattern)]
     made = os.stat(path)
     return any(os.path.samestat(made, os.stat(file.location)) for file in (match_files(local) if local else ()))
-
-
-def is_local(path: str) -> bool:
-    """Whether a path is one of this machine, not a URL."""
-    return FileSystems.get_scheme(path) is None
 
 
 @beam.typehints.with_input_types(Reject)

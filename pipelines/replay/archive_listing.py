@@ -10,6 +10,7 @@ from typing import Final
 
 from apache_beam.io.filesystems import FileSystems
 
+from dovebeam.transforms.local_files import is_url
 from dovebeam.transforms.shards.layout import MANIFEST_SUFFIX
 from dovebeam.transforms.shards.manifest import Manifest, ManifestError, manifest_from_json
 from dovebeam.transforms.sources import SourceError
@@ -25,7 +26,7 @@ def list_archive(root: str) -> dict[str, int]:
     Raises:
         SourceError: it cannot be listed.
     """
-    return _remote_files(root, "**") if "://" in root else dict(_local_files(root))
+    return _remote_files(root, "**") if is_url(root) else dict(_local_files(root))
 
 
 def manifests_of(root: str, names: Collection[str] | None = None) -> list[Manifest]:
@@ -39,12 +40,12 @@ def manifests_of(root: str, names: Collection[str] | None = None) -> list[Manife
         SourceError: one cannot be read, or is none.
     """
     if names is None:
-        names = _remote_files(root, f"*{MANIFEST_SUFFIX}") if "://" in root else _local_manifests(root)
+        names = _remote_files(root, f"*{MANIFEST_SUFFIX}") if is_url(root) else _local_manifests(root)
     return [_manifest(f"{root}/{name}") for name in sorted(names) if name.endswith(MANIFEST_SUFFIX)]
 
 
 def _manifest(path: str) -> Manifest:
-    data = _read_remote(path) if "://" in path else _read_local(path)
+    data = _read_remote(path) if is_url(path) else _read_local(path)
     try:
         return manifest_from_json(data, path)
     except ManifestError as error:

@@ -28,6 +28,7 @@ from dovebeam.pipelines.terminal.logs import say
 from dovebeam.pipelines.terminal.tables import Table, number, show_tables
 from dovebeam.transforms.config import Config
 from dovebeam.transforms.dry_run import CountExports, ExportSum
+from dovebeam.transforms.local_files import is_url
 from dovebeam.transforms.temporary import TemporaryFolder
 from dovebeam.transforms.time_range import TimeRange
 from dovebeam.transforms.uploads import Upload
@@ -100,7 +101,7 @@ def _place(beam_options: PipelineOptions) -> Iterator[str]:
             yield os.path.join(folder, _RESULT)
         return
     folder = beam_options.view_as(GoogleCloudOptions).temp_location or ""
-    if "://" not in folder:
+    if not is_url(folder):
         raise UsageError("--dry_run elsewhere needs a place for its result; add --temp_location gs://BUCKET/FOLDER")
     path = f"{folder.rstrip('/')}/dovebeam-dry-run-{uuid.uuid4().hex}.json"
     try:

@@ -13,10 +13,11 @@ from typing import Final, NamedTuple
 
 from dovebeam.pipelines.replay.archive_listing import list_archive, manifests_of
 from dovebeam.transforms.archives import ArchiveFile, archive_files, archive_of, is_wanted
+from dovebeam.transforms.local_files import is_url
 from dovebeam.transforms.reading import match_files
 from dovebeam.transforms.shards.layout import MANIFEST_SUFFIX
 from dovebeam.transforms.shards.manifest import Manifest
-from dovebeam.transforms.sources import Expected, SourceError, distinct_files, found_file, is_local
+from dovebeam.transforms.sources import Expected, SourceError, distinct_files, found_file
 from dovebeam.transforms.time_range import TimeRange
 
 __all__ = ["Selection", "select_input"]
@@ -70,7 +71,7 @@ def select_input(inputs: Sequence[str], time_range: TimeRange) -> Selection:
         found += len(files)
         wanted.update((file.uri, file) for file in files if is_wanted(file.known, time_range))
     _check_sizes(wanted.values())
-    _, again = distinct_files(filter(is_local, sorted(wanted)))  # which are read once
+    _, again = distinct_files(path for path in sorted(wanted) if not is_url(path))  # which are read once
     for name, _kept in again:
         del wanted[name]
     expected = {found_file(file.uri, 0).uri: file.expected for file in wanted.values() if file.expected is not None}
@@ -79,7 +80,7 @@ def select_input(inputs: Sequence[str], time_range: TimeRange) -> Selection:
 
 
 def _is_archive(path: str) -> bool:
-    return path.endswith("/") if "://" in path else os.path.isdir(path)
+    return path.endswith("/") if is_url(path) else os.path.isdir(path)
 
 
 def _files_of_pattern(pattern: str) -> list[_Archived]:
@@ -103,7 +104,7 @@ def _known_files(root: str) -> dict[str, tuple[ArchiveFile, Expected]]:
 
 
 def _files_of_archive(root: str, time_range: TimeRange) -> list[_Archived]:
-    root = root.rstrip("/") if "://" in root else os.path.abspath(root)
+    root = root.rstrip("/") if is_url(root) else os.path.abspath(root)
     sizes = list_archive(root)
     manifests = manifests_of(root, sizes)
     expected = _expected(manifests)

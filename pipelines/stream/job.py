@@ -16,7 +16,7 @@ from dovebeam.pipelines.ledger.closing import counters_of, counters_so_far
 from dovebeam.pipelines.options.beam import is_in_process
 from dovebeam.pipelines.options.errors import UsageError
 from dovebeam.pipelines.rejects.handler import reject_handler
-from dovebeam.pipelines.rejects.sink import check_rejects_path, is_local
+from dovebeam.pipelines.rejects.sink import check_rejects_path
 from dovebeam.pipelines.running.engine_job import cancelled_on_error, wait_until_drained
 from dovebeam.pipelines.running.failures import explain_failure
 from dovebeam.pipelines.running.local import run_to_end
@@ -36,6 +36,7 @@ from dovebeam.transforms.config import Config
 from dovebeam.transforms.drivers import Driver, FileDriver
 from dovebeam.transforms.drivers.files.names import insert_mark
 from dovebeam.transforms.export import ExportEvents
+from dovebeam.transforms.local_files import is_url
 from dovebeam.transforms.progress import Board, Totals
 from dovebeam.transforms.shards.panes import time_mark
 from dovebeam.transforms.streaming import ENDLESS, Segment
@@ -193,7 +194,7 @@ def _check_workers(beam_options: PipelineOptions) -> None:
 
 def _check_outputs(options: StreamOptions, source: StreamSource, drivers: Mapping[str, Driver]) -> None:
     """Refuses outputs that cannot be written, or that the stream would read again."""
-    if not is_local(options.rejects):
+    if is_url(options.rejects):
         raise UsageError(
             "--rejects of a stream names a file of this machine; an object would only be written at its end"
         )
@@ -203,7 +204,7 @@ def _check_outputs(options: StreamOptions, source: StreamSource, drivers: Mappin
         check_replaceable(options.ledger)
         written["--ledger"] = options.ledger
     for name, driver in drivers.items():
-        if isinstance(driver, FileDriver) and "://" not in driver.base:
+        if isinstance(driver, FileDriver) and not is_url(driver.base):
             written[f"event_exporter {name}"] = _written_path(driver)
     for what, path in written.items():
         source.check_apart(what, os.path.abspath(path))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dovebeam.transforms.sources import SourceError, SourceFile, absolute_pattern, check_readable, is_local
+from dovebeam.transforms.sources import SourceError, SourceFile, absolute_pattern, check_readable
 
 
 @pytest.mark.parametrize(
@@ -26,13 +26,6 @@ def test_patterns_become_absolute(pattern: str, expected: str, tmp_path: Path, m
     """Paths depend no more on the current folder; URLs stay."""
     monkeypatch.chdir(tmp_path)
     assert absolute_pattern(pattern) == expected.format(cwd=tmp_path)
-
-
-def test_local_and_remote() -> None:
-    """Only what has a scheme and two slashes is remote."""
-    assert [is_local(p) for p in ("/a", "a", "C:/a", "a:b", "gs://a/b", "s3://a", "hdfs://a")] == [True] * 4 + [
-        False
-    ] * 3
 
 
 def test_what_is_no_readable_file_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,6 @@ from typing import cast
 from dovebeam.transforms.config.blocks import Assigned, Context
 from dovebeam.transforms.config.conversion import SettingValue, convert
 from dovebeam.transforms.config.disclosure import MASK, shown_key_path
-from dovebeam.transforms.config.files import is_url
 from dovebeam.transforms.config.includes import beside
 from dovebeam.transforms.config.levels import Expander, active_parents, layers_of, lookup, merged_blocks
 from dovebeam.transforms.config.model import DriverName, Exporter, SettingEntry, Settings, SourcePlace
@@ -24,6 +23,7 @@ from dovebeam.transforms.config.urls import http_url_error, is_url_reference, se
 from dovebeam.transforms.config.values import Value
 from dovebeam.transforms.config.variables import VariableError, VariableSyntaxError, expand, has_variables
 from dovebeam.transforms.formats import FORMAT_NAMES, FormatName, TimeFormat
+from dovebeam.transforms.local_files import is_url
 
 __all__ = ["EntryBuilder", "build_exporters", "check_targets", "source_place"]
 
@@ -244,7 +244,7 @@ def check_targets(entries: EntryBuilder, exporter: Exporter, contexts: list[Cont
     elif not target:
         message = f"event_exporter {exporter.name}: driver {exporter.driver} needs {short}"
         report.error(place, message, suggestion=f"write: {short} = /PATH")
-    elif not target.startswith("/") and "://" not in target:
+    elif not target.startswith("/") and not is_url(target):
         message = f"event_exporter {exporter.name}: {short} is relative; Dovecot takes it from its run directory"
         report.warning(place, message)
     return True

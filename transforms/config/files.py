@@ -13,7 +13,7 @@ import os
 import stat
 from typing import Final, Protocol
 
-__all__ = ["LOCAL_FILES", "MAX_FILE_BYTES", "ConfigFiles", "LocalFiles", "TooLargeError", "is_url", "text_of"]
+__all__ = ["LOCAL_FILES", "MAX_FILE_BYTES", "ConfigFiles", "LocalFiles", "TooLargeError", "text_of"]
 
 MAX_FILE_BYTES: Final = 64 * 1024 * 1024
 """The most that is read of a file of a configuration."""
@@ -86,11 +86,6 @@ class LocalFiles:
 
 
 LOCAL_FILES: Final = LocalFiles()
-
-
-def is_url(path: str) -> bool:
-    """Whether a path is no path of this machine."""
-    return "://" in path
 
 
 def text_of(path: str, data: bytes, limit: int) -> str:

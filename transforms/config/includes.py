@@ -13,6 +13,7 @@ from itertools import pairwise
 from typing import Final
 
 from dovebeam.transforms.config.files import ConfigFiles, TooLargeError
+from dovebeam.transforms.local_files import is_url
 
 __all__ = [
     "MAX_PATTERN_ALTERNATIVES",
@@ -29,7 +30,7 @@ _MAGIC = re.compile(r"[*?\[]")
 def beside(path: str, name: str) -> str:
     """`name` as the file `path` means it: relative names belong to the directory of `path`, URLs to nobody."""
     folder = path.rpartition("/")[0]
-    if name.startswith("/") or "://" in name or "/" not in path:
+    if name.startswith("/") or is_url(name) or "/" not in path:
         return name
     return f"{folder}/{name}"
 

@@ -10,6 +10,7 @@ import msgspec
 from apache_beam.io.filesystem import CompressionTypes, FileMetadata
 from apache_beam.io.filesystems import FileSystems
 
+from dovebeam.transforms.local_files import is_url
 from dovebeam.transforms.sources import (
     DamagedError,
     Expected,
@@ -20,7 +21,6 @@ from dovebeam.transforms.sources import (
     check_readable,
     distinct_files,
     found_file,
-    is_local,
 )
 from dovebeam.transforms.store_errors import store_error_text
 
@@ -53,12 +53,12 @@ def match_files(
     unmatched = []
     unreadable: list[SourceError] = []
     for pattern in _distinct_patterns(patterns, tell=tell):
-        files = _match(pattern, None if is_local(pattern) else limit)
+        files = _match(pattern, limit if is_url(pattern) else None)
         if not files:
             unmatched.append(pattern)
         for file in files:
             try:
-                if is_local(file.path):
+                if not is_url(file.path):
                     check_readable(file.path)
                 sizes[file.path] = file.size_in_bytes or 0
             except SourceError as error:
@@ -73,7 +73,7 @@ def match_files(
             f"no file matches {', '.join(unmatched)}; check the spelling ('*' stops at a slash, '**' does not) and "
             "whether this machine may see the files"
         )
-    _, again = distinct_files(filter(is_local, sorted(sizes)))
+    _, again = distinct_files(path for path in sorted(sizes) if not is_url(path))
     for path, kept in again:
         del sizes[path]
         if tell:
@@ -106,7 +106,7 @@ def _match(pattern: str, limit: int | None) -> list[FileMetadata]:
 
 def _is_folder(file: FileMetadata) -> bool:
     """Whether it is one of the empty objects that stand for folders in object stores."""
-    return file.path.endswith("/") and not is_local(file.path)
+    return file.path.endswith("/") and is_url(file.path)
 
 
 def open_file(uri: str, location: str = "") -> FileStream:

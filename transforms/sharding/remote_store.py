@@ -8,6 +8,7 @@ from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
 from dovebeam.transforms.errors import DeliveryError
+from dovebeam.transforms.local_files import is_url
 from dovebeam.transforms.shards.local_store import LocalStore
 from dovebeam.transforms.shards.store import Store
 from dovebeam.transforms.store_errors import store_error_text
@@ -20,9 +21,7 @@ _BINARY = "application/octet-stream"
 
 def make_store(base: str, mode: int, directory_mode: int) -> Store:
     """The store of a base: a directory of this machine, or the URL of a folder in an object store."""
-    if FileSystems.get_scheme(base) is None:
-        return LocalStore(base, mode, directory_mode)
-    return RemoteStore(base)
+    return RemoteStore(base) if is_url(base) else LocalStore(base, mode, directory_mode)
 
 
 class RemoteStore:

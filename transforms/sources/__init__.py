@@ -19,7 +19,6 @@ from dovebeam.transforms.sources.files import (
     check_readable,
     distinct_files,
     found_file,
-    is_local,
 )
 from dovebeam.transforms.sources.formats import INPUT_FORMATS, Format, InputFormat, detect_format, format_advice
 from dovebeam.transforms.sources.lines import LineReader, read_lines, reader_from
@@ -62,7 +61,6 @@ __all__ = [
     "format_advice",
     "found_file",
     "inspect",
-    "is_local",
     "message_at",
     "message_of",
     "message_place",

@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import stat
 from collections.abc import Iterable
 from typing import Final
 
 import msgspec
 
+from dovebeam.transforms.local_files import is_url
 from dovebeam.transforms.sources.compression import Compression
 from dovebeam.transforms.sources.errors import SourceError
 from dovebeam.transforms.sources.expected import Expected
 from dovebeam.transforms.sources.formats import Format
 
-__all__ = ["FoundFile", "SourceFile", "absolute_pattern", "check_readable", "distinct_files", "found_file", "is_local"]
+__all__ = ["FoundFile", "SourceFile", "absolute_pattern", "check_readable", "distinct_files", "found_file"]
 
 # As the layers above name and write them.
 _ARCHIVE_PREFIX: Final = "archive-"
 _MANIFEST_SUFFIX: Final = ".manifest.json"
 _MANIFEST_START_BYTES: Final = 1_024
-_SCHEME: Final = re.compile(r"[a-zA-Z][-a-zA-Z0-9+.]*://")
 
 
 class FoundFile(msgspec.Struct, frozen=True):
@@ -79,17 +78,12 @@ class SourceFile(msgspec.Struct, frozen=True):
         return os.fsdecode(self.path) or self.uri
 
 
-def is_local(pattern: str) -> bool:
-    """Whether a pattern is a path and no URL."""
-    return not _SCHEME.match(pattern)
-
-
 def absolute_pattern(pattern: str) -> str:
     """The pattern without what depends on the folder that one is in; Beam's globs need that, and so do workers.
 
     A path with `..` in it is left as it is otherwise, for it may lead through a symbolic link.
     """
-    if not is_local(pattern):
+    if is_url(pattern):
         return pattern
     path = os.path.join(os.getcwd(), pattern)
     return path if ".." in path.split(os.sep) else os.path.normpath(path) + os.sep * path.endswith(os.sep)

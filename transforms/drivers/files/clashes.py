@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dovebeam.transforms.drivers.base import Driver
 from dovebeam.transforms.drivers.file import FileDriver
 from dovebeam.transforms.errors import DriverSettingError
+from dovebeam.transforms.local_files import is_url
 
 __all__ = ["shard_clashes"]
 
@@ -30,5 +31,5 @@ def shard_clashes(drivers: Mapping[str, Driver]) -> dict[str, DriverSettingError
 
 
 def _names(driver: FileDriver) -> tuple[str, str]:
-    base = driver.base if "://" in driver.base else os.path.abspath(driver.base)
+    base = driver.base if is_url(driver.base) else os.path.abspath(driver.base)
     return base, driver.file_path_template or driver.default_path

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Final
 from dovebeam.transforms.drivers.files.names import COMPRESSION_SUFFIXES
 from dovebeam.transforms.drivers.files.path_template import TemplateError, parse_template
 from dovebeam.transforms.errors import DriverSettingError
+from dovebeam.transforms.local_files import file_url_path, is_url
 
 if TYPE_CHECKING:
     from dovebeam.transforms.drivers.file import FileDriver
 
 __all__ = ["check_file_settings"]
 
-_URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
-_IN_BUCKET: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/]+")
+_IN_BUCKET: Final = re.compile(r"[^:]+://[^/]+")
 _OF_PROCESS: Final = re.compile(r"/dev/(?:stdin|stdout|stderr|fd/[0-9]+|tty)\Z|/proc/(?:self|[0-9]+)/fd/")
 _MODE: Final = re.compile(r"0?[0-7]{3}\Z")
 _WRITABLE_BY_OWNER: Final = 0o200
@@ -51,13 +51,16 @@ def _check_target(driver: FileDriver) -> None:
             f"{driver.file_path!r} belongs to each process and is not a file that all can append to; name a file or a "
             "named pipe, use driver = log for standard error, or --preview - to see what would be written",
         )
-    if driver.file_writing == "append" and _URL.match(driver.file_path):
+    path = file_url_path(driver.file_path)
+    if path:
+        raise _wrong("file_path", f"{driver.file_path!r} is a URL of a file of this machine; write its path, {path}")
+    if driver.file_writing == "append" and is_url(driver.file_path):
         raise _wrong(
             "file_path",
             f"{driver.file_path!r} is in an object store, where nothing can be appended; "
             "add file_writing = shards, or name a local file",
         )
-    if _URL.match(driver.file_path) and not _IN_BUCKET.match(driver.base):
+    if is_url(driver.file_path) and not _IN_BUCKET.match(driver.base):
         message = f"{driver.file_path!r} names no place in a bucket; write it as gs://BUCKET/FOLDER/NAME.json"
         raise _wrong("file_path", message)
     if driver.file_writing == "shards" and not _is_unicode(f"{driver.file_path}{driver.file_path_template}"):
