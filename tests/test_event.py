@@ -18,6 +18,20 @@ def test_absent_parts() -> None:
     assert (event.categories, event.fields, event.duration, event.source, event.get("x")) == ([], {}, 0, None, None)
 
 
+@given(events())
+def test_time(event: Event) -> None:
+    """The end time, or else the start time; of an event from an export it is the same."""
+    assert event.time == (event.start_time if event.end_time is None else event.end_time)
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "time"), [(None, None, None), (5, None, 5), (None, 7, 7), (5, 7, 7), (5, 0, 0)]
+)
+def test_times(start: int | None, end: int | None, time: int | None) -> None:
+    """An end at 1970 is an end, too."""
+    assert make_event(start_time=start, end_time=end).time == time
+
+
 def test_unnamed_is_not_the_empty_name() -> None:
     """The name '' is a name."""
     assert make_event("").name == ""

@@ -66,6 +66,14 @@ class Event(msgspec.Struct, frozen=True, eq=False, gc=False, omit_defaults=True,
         return time_usec(self.raw_end_time)
 
     @property
+    def time(self) -> int | None:
+        """The event's time: its end time, or else its start time; microseconds since 1970, None if it has neither.
+
+        It decides about time ranges, windows of event time, and the time in a path.
+        """
+        return time_usec(self.raw_start_time if self.raw_end_time is UNSET else self.raw_end_time)
+
+    @property
     def categories(self) -> list[str]:
         """All categories, ancestors included, in the order of the export; empty if there are or were exported none."""
         return [] if self.raw_categories is UNSET else self.raw_categories

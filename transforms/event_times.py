@@ -16,7 +16,7 @@ _LAST_USEC: Final = GlobalWindow().max_timestamp().micros
 
 
 class AssignEventTimes(beam.PTransform):
-    """Gives each event the timestamp of its `end_time`, or else of its `start_time`.
+    """Gives each event the timestamp of its `time`: its end time, or else its start time.
 
     An event without times keeps the one that it has: its message's publish time, if it comes from Pub/Sub. Put a
     `WindowInto` behind it. What is later than the watermark is late, as in all of Beam; the exporters' own files never
@@ -32,7 +32,7 @@ class AssignEventTimes(beam.PTransform):
 @beam.typehints.with_output_types(Event)
 class _AssignFn(beam.DoFn):
     def process(self, event: Any) -> Iterable[Any]:
-        usec = event.start_time if event.end_time is None else event.end_time
+        usec = event.time
         if usec is None:
             yield event
         else:

@@ -16,10 +16,8 @@ class TimeRange(NamedTuple):
     end: int | None = None
 
     def holds(self, event: Event) -> bool:
-        """Whether the event's end time, or else its start time, is in the range; an event without times is not."""
-        time = event.end_time
-        if time is None:
-            time = event.start_time
+        """Whether the event's time is in the range; an event without times is not."""
+        time = event.time
         if time is None:
             return False
         return (self.start is None or time >= self.start) and (self.end is None or time < self.end)

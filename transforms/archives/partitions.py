@@ -21,8 +21,8 @@ _UNDATED: Final = re.compile(rf"/{_NO_TIME}/")
 
 
 def hour_of(event: Event) -> dt.datetime | None:
-    """The hour (UTC) of the event's end time, or else of its start time; None for an event without times."""
-    usec = event.start_time if event.end_time is None else event.end_time
+    """The hour (UTC) of the event's time; None for an event without times."""
+    usec = event.time
     if usec is None:
         return None
     try:

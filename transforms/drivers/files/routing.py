@@ -142,14 +142,12 @@ def _filled(component: Component, time: dt.datetime | None) -> _Name:
 
 
 def event_secs(event: Event) -> int:
-    """The time that decides about an event's path: its end, or else its start; seconds since 1970.
+    """The event's time, which decides about its path; seconds since 1970.
 
     Raises:
         RoutingError: it has none, or one that no calendar has.
     """
-    usec = event.end_time
-    if usec is None:
-        usec = event.start_time
+    usec = event.time
     if usec is None:
         raise RoutingError("the path needs a time, and the event has neither an end_time nor a start_time")
     seconds = usec // _USEC
