@@ -1,8 +1,11 @@
 """The exceptions: texts that say where and what, and pickling."""
 
+import difflib
 import pickle
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dovebeam.transforms.errors import (
     ConfigError,
@@ -59,3 +62,14 @@ def test_long_and_hostile_lines_stay_readable() -> None:
 def test_closest_name(name: str, near: str) -> None:
     """A suggestion is made only for a near miss, and never takes long."""
     assert closest_name(name, ["driver", "format"]) == near
+
+
+@given(
+    st.text("abcd_", min_size=1, max_size=12), st.lists(st.text("abcd_", min_size=1, max_size=12)), st.floats(0.5, 1)
+)
+def test_likeness_of_the_closest_name(name: str, known: list[str], likeness: float) -> None:
+    """A known name is its own suggestion; any suggestion is known and as like as was asked for."""
+    assert closest_name(name, [*known, name], likeness) == name
+    near = closest_name(name, known, likeness)
+    assert near in {"", *known}
+    assert not near or difflib.SequenceMatcher(None, near, name).ratio() >= likeness

@@ -196,9 +196,15 @@ class DriverSettingError(DeliveryError):
         return f"{where}{self.setting}: {self.message}"
 
 
-def closest_name(name: str, known: Iterable[str]) -> str:
-    """The entry of `known` that `name` was probably meant to be, or an empty string."""
-    near = difflib.get_close_matches(name[:100], list(known), n=1, cutoff=0.75)
+def closest_name(name: str, known: Iterable[str], likeness: float = 0.75) -> str:
+    """The entry of `known` that `name` was probably meant to be, or an empty string.
+
+    Args:
+        name: what was written.
+        known: the names that there are.
+        likeness: the least ratio (see `difflib`) of what both have in common; more of it where other names may be real.
+    """
+    near = difflib.get_close_matches(name[:100], list(known), n=1, cutoff=likeness)
     return near[0] if near else ""
 
 

@@ -6,7 +6,6 @@ that is like no other is left alone, since every passdb and userdb can add field
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -182,8 +181,7 @@ def _near_field(name: str, names: Iterable[str]) -> str:
     same = special or plain.get(_plain(name), "")
     if same or len(name) < _MIN_FIELD_CHARS:
         return same
-    near = closest_name(name, plain.values())
-    return near if difflib.SequenceMatcher(None, name, near).ratio() >= _FIELD_LIKENESS else ""
+    return closest_name(name, plain.values(), _FIELD_LIKENESS)
 
 
 def _near_pattern(pattern: str, names: Iterable[str]) -> str:

@@ -30,10 +30,16 @@ OURS = {*SETTINGS, *BLOCKS, *PLAIN_BLOCKS}
         ("d" * 1000, ""),
         ("bas", "base"),
         ("bs", ""),
+        ("fromat", "format"),
+        ("formats", "format"),
+        ("fornat", "format"),
+        ("form", ""),
+        ("tme_fromat", ""),
+        ("driver_of", ""),
     ],
 )
 def test_near_miss(name: str, expected: str) -> None:
-    """One or two edits, less for short names."""
+    """One edit, or in long names what leaves nine tenths alike."""
     assert near_miss(name, ("driver", "format", "time_format", "base")) == expected
 
 

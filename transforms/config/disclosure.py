@@ -14,6 +14,7 @@ from typing import Final
 from dovebeam.transforms.config.foreign import CONNECTION_BLOCKS
 from dovebeam.transforms.config.hints import near_miss
 from dovebeam.transforms.config.settings import BLOCKS, PLAIN_BLOCKS, SETTINGS
+from dovebeam.transforms.errors import closest_name
 
 __all__ = [
     "FREE_TEXTS",
@@ -118,7 +119,7 @@ def start_of(source: str) -> str:
 
 def is_guarded_name(name: str) -> bool:
     """Whether this is the name, perhaps misspelt, of a setting that may hold a secret."""
-    return name in _GUARDED or bool(near_miss(name, _GUARDED))
+    return name in _GUARDED or bool(closest_name(name.lower().replace("-", "_"), _GUARDED))
 
 
 def mask_urls(text: str) -> str:
