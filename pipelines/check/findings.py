@@ -27,12 +27,14 @@ class Findings:
         drivers: by exporter, of those that some metric uses.
         errors: why the configuration cannot be used; all of them.
         warnings: what is probably not meant.
+        dovecot_error: of these the one with which Dovecot would stop first, in its words; may be empty.
     """
 
     config: Config
     drivers: dict[str, Driver]
     errors: tuple[ConfigProblem, ...]
     warnings: tuple[ConfigProblem, ...]
+    dovecot_error: str = ""
 
 
 def examine(paths: Sequence[str], *, here: bool, strict: bool = False) -> Findings:
@@ -51,7 +53,8 @@ def examine(paths: Sequence[str], *, here: bool, strict: bool = False) -> Findin
     config = _usable(reading) if errors else reading.config
     found = examine_drivers(config, here=here)
     warnings = [*config.warnings, *found.missing, *found.warnings, *([] if errors else advice(config, paths[0]))]
-    return Findings(config, found.drivers, (*errors, *_elsewhere(found.errors, errors)), tuple(warnings))
+    problems = (*errors, *_elsewhere(found.errors, errors))
+    return Findings(config, found.drivers, problems, tuple(warnings), reading.report.dovecot_error())
 
 
 def with_name_advice(findings: Findings, seen: SeenNames) -> Findings:

@@ -160,6 +160,36 @@ def test_secrets_are_hidden(tmp_path: Path) -> None:
         assert SECRET not in ran.out + ran.err
 
 
+def test_what_dovecot_says_is_in_the_json(tmp_path: Path) -> None:
+    """Each problem has Dovecot's own text, and the whole the one at which Dovecot stops: not the first of the file."""
+    config = write_config(
+        tmp_path,
+        exporter("x", "drop", "xml"),
+        metric("m", "event=e", "x"),
+        exporter("y", "drop", "json", "formatt = json"),
+        exporter("z", "file", "json"),
+        metric("n", "event=e", "z"),
+    )
+    answer = as_json(config)
+    said = [problem["dovecot"] for problem in answer["errors"]]
+    unknown = next(text for text in said if "formatt" in text)
+    assert unknown.startswith(f"Error in configuration file {config} line ")
+    assert "Unknown exporter format 'xml'" in "".join(said)
+    assert answer["dovecot_error"] == unknown
+    assert "" in said  # no target: Dovecot does not notice
+
+
+def test_a_file_that_dovecot_may_have_elsewhere_is_none_of_its_errors(tmp_path: Path) -> None:
+    """For a job on other machines nothing is said of what Dovecot finds there."""
+    settings = ["http_post_url = https://127.0.0.1:9/", f"ssl_client_ca_file = {tmp_path}/none.pem"]
+    config = one(tmp_path, "http-post", *settings)
+    here, elsewhere = as_json(config), as_json(config, "--for", "elsewhere")
+    assert "none.pem) failed" in here["dovecot_error"]
+    assert here["dovecot_error"] == here["errors"][0]["dovecot"]
+    assert elsewhere["dovecot_error"] == ""
+    assert [each["dovecot"] for each in elsewhere["warnings"] if "none.pem" in each["message"]] == [""]
+
+
 @pytest.mark.parametrize(
     ("blocks", "words"),
     [

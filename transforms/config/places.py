@@ -2,7 +2,8 @@
 
 A configuration is read to its end whatever is wrong in it, so that an operator repairs it in one round. Dovecot stops
 at the first problem; which one that is depends on the step in which Dovecot would notice it, and `Stage` keeps that
-order.
+order. Each finding has Dovecot's own text, as recordings of Dovecot 2.4 show it; `dovebeam check --format json` shows
+both, so that what a log of Dovecot says leads to the place and the repair.
 """
 
 from __future__ import annotations
@@ -151,8 +152,8 @@ class Report:
 
     def missing(self, place: Place, message: str, *, dovecot: str = "", stage: Stage = Stage.PARSE) -> None:
         """Note a file that is not on this machine."""
-        if self.elsewhere:
-            self.warning(place, f"{message} (on this machine)", dovecot=dovecot, stage=stage)
+        if self.elsewhere:  # where Dovecot runs, it may be there
+            self.warning(place, f"{message} (on this machine)")
         else:
             self.error(place, message, dovecot=dovecot, stage=stage)
 
@@ -165,6 +166,11 @@ class Report:
         """Errors and warnings that Dovecot would notice, in the order in which it would."""
         noticed = [f for f in self.errors + self.warnings if f.problem.dovecot]
         return iter(sorted(noticed, key=lambda f: (f.stage, f.number)))
+
+    def dovecot_error(self) -> str:
+        """Of all that was found, with what Dovecot would stop first, in its words; empty if with nothing of it."""
+        stopping = (f for f in self.in_dovecot_order() if f.stage <= Stage.STATS_START)
+        return next((f.problem.dovecot for f in stopping), "")
 
     def problems(self, *, fatal: bool) -> tuple[ConfigProblem, ...]:
         """Errors, or warnings, in the order of the files; the last one may say how many were left out."""
