@@ -15,6 +15,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
+from dovebeam.pipelines.export.command import main as run_export
 from dovebeam.pipelines.terminal.exit_codes import ExitCode
 from dovebeam.pipelines.terminal.guard import guarded
 from dovebeam.pipelines.terminal.logs import say
@@ -74,18 +75,16 @@ def _prepare(directory: Path) -> bool:
 
 
 def _run(directory: Path, *, fresh: bool) -> int:
-    from dovebeam.pipelines.cli import main as dovebeam  # noqa: PLC0415  it imports this module
-
     config, events = str(directory / _CONFIG), str(directory / _EVENTS)
-    arguments = ["export", "--config", config, "--input", events, "--ledger", str(directory / "ledger.json")]
+    arguments = ["--config", config, "--input", events, "--ledger", str(directory / "ledger.json")]
     _tell(
         f"{'Wrote' if fresh else 'Kept'} {config}, a dovecot.conf with four exporters, beside 3,000 events of a real",
         f"Dovecot in {events}. Now running:",
         "",
-        f"  $ {shlex.join(['dovebeam', *arguments])}",
+        f"  $ {shlex.join(['dovebeam', 'export', *arguments])}",
         "",
     )
-    code = dovebeam(arguments)
+    code = run_export(arguments, "dovebeam export")
     if code != ExitCode.DONE:
         return code
     _tell("", f"{_OUTPUT}/ has what Dovecot itself would have written:")

@@ -71,19 +71,20 @@ ALLOWED = {
     "pubsub": {"errors", "drivers", "sources"},
 }
 
-# The folders of pipelines/ and those they may import, apart from themselves; none imports the commands beside them.
+# The folders of pipelines/ and those they may import, apart from themselves; a replay is an export, and a check reads
+# the same kinds of input.
 PIPELINES = {
     "options": set(),
     "terminal": {"options"},
-    "rejects": {"options", "jobs"},
-    "jobs": {"terminal", "options", "rejects", "export"},
-    "workers": {"terminal", "options", "running"},
+    "jobs": {"terminal", "options"},
+    "rejects": {"jobs"},
+    "workers": {"terminal", "options"},
     "running": {"terminal", "options", "workers"},
     "ledger": {"terminal", "options", "jobs", "running"},
-    "export": {"terminal", "options", "jobs", "rejects", "running", "ledger"},
+    "export": {"terminal", "options", "jobs", "rejects", "workers", "running", "ledger"},
     "replay": {"terminal", "options", "jobs", "running", "ledger", "export"},
     "archive": {"terminal", "options", "jobs", "rejects", "running", "ledger"},
-    "stream": {"terminal", "options", "jobs", "rejects", "workers", "running", "ledger", "export"},
+    "stream": {"terminal", "options", "jobs", "rejects", "workers", "running", "ledger"},
     "check": {"terminal", "options", "jobs", "export"},
     "collect": {"terminal", "options"},
 }

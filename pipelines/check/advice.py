@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import Final
 
-from dovebeam.pipelines.check.filter_advice import filter_advice
-from dovebeam.transforms.config import DRIVER_NAMES, Config, Exporter, SourcePlace
+from dovebeam.pipelines.terminal.tables import printable
+from dovebeam.transforms.config import DRIVER_NAMES, Config, Exporter, Metric, SourcePlace
 from dovebeam.transforms.errors import ConfigProblem
+from dovebeam.transforms.filters import Contradiction, NeverTrue
+from dovebeam.transforms.filters.facts import read_otherwise
 
 __all__ = ["advice"]
 
+_MAX_FOR_A_METRIC: Final = 5
+_MAX_SHOWN: Final = 300
 _PREFIX: Final = "event_exporter_"
 _NO_EXPORTER: Final = "no metric names an exporter, so nothing will be exported"
 
@@ -24,7 +29,7 @@ def advice(config: Config, path: str) -> list[ConfigProblem]:
     """
     if not any(metric.exporter for metric in config.metrics):
         return [ConfigProblem(path, 0, 0, "", _NO_EXPORTER)]
-    return [*filter_advice(config), *_unused(config), *_of_other_drivers(config)]
+    return [*_filter_advice(config), *_unused(config), *_of_other_drivers(config)]
 
 
 def _unused(config: Config) -> Iterator[ConfigProblem]:
@@ -54,3 +59,53 @@ def _driver_of(setting: str) -> str:
     if rest == setting:
         return ""
     return next((driver for driver in DRIVER_NAMES if rest.startswith(f"{driver.replace('-', '_')}_")), "")
+
+
+def _filter_advice(config: Config) -> Iterator[ConfigProblem]:
+    """The warnings, in the order of the metrics."""
+    for metric in config.metrics:
+        for message in dict.fromkeys(_messages(metric)):
+            yield metric.place.problem(printable(f"metric {metric.name}: {message}"))
+
+
+def _messages(metric: Metric) -> Iterator[str]:
+    verdict = metric.filter.verdict
+    consequence = "" if verdict.can_match else "; the metric matches nothing"
+    if not verdict.can_fail:
+        consequence = "; the metric matches every event"
+    for never in verdict.never_true[:_MAX_FOR_A_METRIC]:
+        yield _never_true(never) + consequence
+    for contradiction in verdict.contradictions[:_MAX_FOR_A_METRIC]:
+        yield _contradiction(contradiction) + consequence
+    readings = ((comparison, read_otherwise(comparison)) for comparison in metric.filter.comparisons)
+    for comparison, reading in islice((pair for pair in readings if pair[1]), _MAX_FOR_A_METRIC):
+        yield f"{_shortened(str(comparison))}: {_shortened(reading)}"
+    if metric.filter.mixed:
+        meaning = _shortened(metric.filter.explicit)
+        yield f"AND and OR bind alike, from the left: this filter means {meaning}; write the parentheses you mean"
+    for field in metric.fields:
+        if "*" in field or "?" in field:
+            yield (
+                f"fields has {field}, which is the name of a field here, not a pattern, and no event has such a field; "
+                "name the fields, or leave out the setting to export all of them"
+            )
+
+
+def _never_true(never: NeverTrue) -> str:
+    if never.reason.startswith("exports hold"):
+        return f"{never.comparison} is true of no exported event, since {never.reason}"
+    return f"{_shortened(str(never.comparison))} is never true: {_shortened(never.reason)}"
+
+
+def _contradiction(found: Contradiction) -> str:
+    one, other = _shortened(str(found.first)), _shortened(str(found.second))
+    if one == other:
+        return f"{one} and its opposite are joined, and are never true together"
+    has = "an event has one name" if found.first.key == "event" else f"an event has one {found.first.key}"
+    if found.always:
+        return f"NOT {one} OR NOT {other} is always true, since {has}; to exclude both write AND instead of OR"
+    return f"{one} and {other} are never true together, since {has}; for either of them write OR instead of AND"
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _MAX_SHOWN else f"{text[: _MAX_SHOWN - 3]}..."

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from dovebeam.pipelines.export.options import INPUT_FORMATS, InputFormat
-from dovebeam.pipelines.options.arguments import add_config_argument, checked, read_count
+from dovebeam.pipelines.options.arguments import add_config_argument, check_pipes, checked, read_count
 from dovebeam.pipelines.options.errors import UsageError
-from dovebeam.pipelines.options.pipes import check_pipes
 
 __all__ = ["CheckOptions", "add_arguments", "parse_check"]
 

@@ -7,14 +7,10 @@ take the events and keep them. This process does nothing else.
 from __future__ import annotations
 
 import argparse
-import asyncio
 from collections.abc import Sequence
 
 from dovebeam.pipelines.collect.options import CollectOptions, add_arguments, parse_collect
-from dovebeam.pipelines.terminal.exit_codes import ExitCode
 from dovebeam.pipelines.terminal.guard import guarded
-from dovebeam.pipelines.terminal.logs import say
-from dovebeam.pipelines.terminal.signals import exit_code_of
 
 __all__ = ["DESCRIPTION", "main"]
 
@@ -33,16 +29,6 @@ def main(argv: Sequence[str], prog: str = "dovebeam collect") -> int:
 
 
 def _run(options: CollectOptions) -> int:
-    from dovebeam.pipelines.collect.service import serve  # noqa: PLC0415  not for --help
+    from dovebeam.pipelines.collect.service import collect  # noqa: PLC0415  not for --help
 
-    where = ", ".join(map(str, options.listen))
-    try:
-        counts = asyncio.run(serve(options, lambda: say(f"collecting from {where} into {options.spool}")))
-    except ImportError as error:
-        say(f"http addresses need a package that is not installed ({error}); install dovebeam[collect]")
-        return ExitCode.FAILED
-    except KeyboardInterrupt as interrupt:
-        say("ended at once; what was answered is in the spool")
-        return exit_code_of(interrupt)
-    say(str(counts))
-    return ExitCode.FAILED if counts.lost else ExitCode.DONE
+    return collect(options)

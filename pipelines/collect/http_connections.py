@@ -16,7 +16,7 @@ from typing import Any, Final
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from dovebeam.pipelines.collect.slots import Slot
+from dovebeam.pipelines.collect.listeners import Slot
 
 __all__ = ["HttpConnection", "RequestBorders"]
 

@@ -1,7 +1,8 @@
 """Dovecot's `http-post` driver as a peer: each request is a line, and 204 says that it is in the spool.
 
 Dovecot forgets an event for whatever else it is answered, except 503 with `Retry-After` if it is told to make several
-attempts. Who sends is known before anything of a body is read, and what is compressed must be whole to its end.
+attempts. Who sends is known before anything of a body is read. What is compressed must be whole to its end, and is
+never decompressed to more than a limit.
 """
 
 from __future__ import annotations
@@ -10,22 +11,84 @@ import asyncio
 import base64
 import binascii
 import hmac
+import io
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, cast
 
 from aiohttp import hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from dovebeam.pipelines.collect.counts import Counts
-from dovebeam.pipelines.collect.http_bodies import ENCODINGS, BrokenBodyError, unpacked
 from dovebeam.pipelines.collect.http_connections import HttpConnection
-from dovebeam.pipelines.collect.slots import Slot
-from dovebeam.pipelines.collect.writer import RETRY_SECS, SpoolWriter
-from dovebeam.transforms.errors import DeliveryError
+from dovebeam.pipelines.collect.listeners import Slot
+from dovebeam.pipelines.collect.writer import RETRY_SECS, Counts, SpoolWriter
+from dovebeam.transforms.errors import DeliveryError, DovebeamError
+from dovebeam.transforms.sources import FileStream, decompress
 
-__all__ = ["HttpPosts", "HttpSettings"]
+__all__ = ["ENCODINGS", "BrokenBodyError", "HttpPosts", "HttpSettings", "unpacked"]
 
+ENCODINGS: Final = frozenset({"", "identity", "gzip", "x-gzip", "deflate"})
+"""The values of Content-Encoding that can be undone."""
+
+_STEP_BYTES: Final = 4096  # so that thousands of tiny gzip members cost no more than their bytes
 _RETRY_AFTER: Final = str(int(10 * RETRY_SECS))
+
+
+class BrokenBodyError(DovebeamError):
+    """A body that is not whole, or not what its header says."""
+
+
+def unpacked(body: bytes, encoding: str, limit: int) -> bytes:
+    """The content of a body; of more than `limit` bytes only the first ones, and some more. Not for an event loop.
+
+    Args:
+        body: as it was sent.
+        encoding: one of `ENCODINGS`.
+        limit: so many bytes are enough.
+
+    Raises:
+        BrokenBodyError: it is cut off, damaged, or something follows its end.
+    """
+    if encoding in {"", "identity"}:
+        return body
+    return _inflated(body, limit) if encoding == "deflate" else _gunzipped(body, limit)
+
+
+def _gunzipped(body: bytes, limit: int) -> bytes:
+    if not body:
+        raise BrokenBodyError("the gzip data is cut off")
+    stream = decompress(_Steps(body), "gzip")
+    try:
+        content = stream.read(limit)
+        if len(content) < limit:
+            stream.read(1)  # raises what ended the content too early
+    except DovebeamError as error:
+        raise BrokenBodyError("the gzip data is damaged or cut off") from error
+    return content
+
+
+class _Steps(FileStream):
+    """A stream of small pieces."""
+
+    def __init__(self, body: bytes) -> None:
+        super().__init__(io.BytesIO(body), "")
+
+    def read(self, size: int, /) -> bytes:
+        """Not more than a step at a time."""
+        return super().read(min(size, _STEP_BYTES))
+
+
+def _inflated(body: bytes, limit: int) -> bytes:
+    """Of zlib's format, as the standard has it, or without its header, as some send it."""
+    for window_bits in (zlib.MAX_WBITS, -zlib.MAX_WBITS):
+        unpacker = zlib.decompressobj(window_bits)
+        try:
+            content = unpacker.decompress(body, limit)
+        except zlib.error:
+            continue
+        if len(content) >= limit or (unpacker.eof and not unpacker.unused_data):
+            return content
+    raise BrokenBodyError("the deflate data is damaged or cut off")
 
 
 class HttpSettings:

@@ -8,21 +8,39 @@ import ssl
 from collections.abc import Callable
 from typing import Final
 
-from dovebeam.pipelines.collect.counts import Counts
 from dovebeam.pipelines.collect.listeners import Listener, Peers
 from dovebeam.pipelines.collect.options import Address, CollectOptions
 from dovebeam.pipelines.collect.sockets import Bound, bind, listen
 from dovebeam.pipelines.collect.spool import Spool, SpoolSettings
 from dovebeam.pipelines.collect.unix_lines import UnixLines
-from dovebeam.pipelines.collect.writer import SpoolWriter
+from dovebeam.pipelines.collect.writer import Counts, SpoolWriter
+from dovebeam.pipelines.terminal.exit_codes import ExitCode, exit_code_of, heeded
 from dovebeam.pipelines.terminal.logs import say
-from dovebeam.pipelines.terminal.signals import heeded
 from dovebeam.transforms.drivers.secrets import Secret
 from dovebeam.transforms.errors import DeliveryError
 
-__all__ = ["serve"]
+__all__ = ["collect", "serve"]
 
 _STOP_SECS: Final = 10.0
+
+
+def collect(options: CollectOptions) -> int:
+    """Collects until a signal ends it, says what was done, and returns the exit code.
+
+    Raises:
+        DeliveryError: see `serve`.
+    """
+    where = ", ".join(map(str, options.listen))
+    try:
+        counts = asyncio.run(serve(options, lambda: say(f"collecting from {where} into {options.spool}")))
+    except ImportError as error:
+        say(f"http addresses need a package that is not installed ({error}); install dovebeam[collect]")
+        return ExitCode.FAILED
+    except KeyboardInterrupt as interrupt:
+        say("ended at once; what was answered is in the spool")
+        return exit_code_of(interrupt)
+    say(str(counts))
+    return ExitCode.FAILED if counts.lost else ExitCode.DONE
 
 
 async def serve(options: CollectOptions, ready: Callable[[], None] = lambda: None) -> Counts:

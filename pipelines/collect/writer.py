@@ -13,13 +13,13 @@ import itertools
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, TypeVar
 
-from dovebeam.pipelines.collect.counts import Counts
 from dovebeam.pipelines.collect.spool import Spool
 from dovebeam.pipelines.terminal.logs import say
 
-__all__ = ["QUEUE_BYTES", "RETRY_SECS", "SpoolWriter"]
+__all__ = ["QUEUE_BYTES", "RETRY_SECS", "Counts", "SpoolWriter"]
 
 RETRY_SECS: Final = 1.0
 """How long to wait after a failed write; http clients are told ten times that."""
@@ -30,6 +30,35 @@ QUEUE_BYTES: Final = 64 * 1024 * 1024
 _TICK_SECS: Final = 0.25
 _WRITE_BYTES: Final = 128 * 1024
 _T = TypeVar("_T")
+
+
+@dataclass(slots=True)
+class Counts:
+    """Numbers since the start.
+
+    Attributes:
+        lines: that are in the spool, whole.
+        bytes: of those, with their ends.
+        torn: pieces without an end, or lines too long, kept aside.
+        refused: http requests that were not answered with 204; their sender knows.
+        lost: bytes that came from a unix socket and could not be written before the end.
+    """
+
+    lines: int = 0
+    bytes: int = 0
+    torn: int = 0
+    refused: int = 0
+    lost: int = 0
+
+    def __str__(self) -> str:
+        parts = [f"{self.lines:,} lines ({self.bytes:,} bytes) are in the spool"]
+        if self.torn:
+            parts.append(f"{self.torn:,} torn or overlong ones aside")
+        if self.refused:
+            parts.append(f"{self.refused:,} requests were refused")
+        if self.lost:
+            parts.append(f"{self.lost:,} bytes could not be written and are LOST")
+        return ", ".join(parts)
 
 
 class _Taken(NamedTuple):

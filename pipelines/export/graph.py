@@ -8,7 +8,7 @@ import apache_beam as beam
 from dovebeam.pipelines.export.options import ExportOptions
 from dovebeam.pipelines.jobs.run_id import run_id_of_input
 from dovebeam.pipelines.options.beam import workers_of
-from dovebeam.pipelines.rejects.handler import reject_handler
+from dovebeam.pipelines.rejects.sink import reject_handler
 from dovebeam.transforms.config import Config
 from dovebeam.transforms.drivers import Driver
 from dovebeam.transforms.export import ExportEvents
@@ -45,7 +45,7 @@ def build_export(
         time_range=TimeRange(options.start_time, options.end_time),
         drivers=drivers,
         max_line_bytes=options.max_line_bytes,
-        run_id=run_id_of_input(options, config),
+        run_id=_run_id(options, config),
     )
     with reject_handler(options.rejects) as handler:
         blocks = read_blocks(pipeline, options)
@@ -84,7 +84,22 @@ def _build_resend(
         drivers=drivers,
         max_attempts=options.max_attempts,
         max_line_bytes=options.max_line_bytes,
-        run_id=run_id_of_input(options, config),
+        run_id=_run_id(options, config),
     )
     with reject_handler(options.rejects) as handler:
         _ = pipeline | "Read" >> read | "Resend" >> resend.with_error_handler(handler)
+
+
+def _run_id(options: ExportOptions, config: Config) -> str:
+    """The name that was given, or else a hash of what decides what is written.
+
+    Raises:
+        SourceError: a pattern matches nothing.
+    """
+    return options.run_id or run_id_of_input(
+        config,
+        options.input,
+        input_format=options.input_format,
+        max_line_bytes=options.max_line_bytes,
+        time_range=TimeRange(options.start_time, options.end_time),
+    )

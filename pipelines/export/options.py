@@ -11,13 +11,14 @@ from dovebeam.pipelines.options.arguments import (
     DEFAULT_MAX_LINE_BYTES,
     add_config_argument,
     add_job_arguments,
+    as_output,
+    check_pipes,
     checked,
     parse_arguments,
     read_count,
     values_of,
 )
 from dovebeam.pipelines.options.errors import UsageError
-from dovebeam.pipelines.options.pipes import as_output, check_pipes
 
 if TYPE_CHECKING:
     from dovebeam.transforms.sources import Expected
@@ -55,7 +56,6 @@ class ExportOptions:
         wait: whether to wait for a job that runs elsewhere.
         debug: whether errors show tracebacks, and the log everything.
         run_id: what the run is called, in names of files; empty for a name that the same command has each time.
-        only_exporter: of a replay, the exporters that get anything; empty for all.
         rate: of a replay, events a second at most, None for no limit.
         expected: of a replay, what manifests say of files of the input, by path or URL.
         counted: how many events they count in all of them; None if a file is in no manifest.
@@ -76,7 +76,6 @@ class ExportOptions:
     wait: bool = False
     debug: bool = False
     run_id: str = ""
-    only_exporter: tuple[str, ...] = ()
     rate: float | None = None
     expected: Mapping[str, Expected] = field(default_factory=dict)
     counted: int | None = None

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, Self
 
-from dovebeam.pipelines.jobs.files import claim, replace_file
+from dovebeam.pipelines.jobs.outputs import claim, replace_file
 from dovebeam.pipelines.terminal.standard_streams import write_to_stdout
 from dovebeam.transforms.config import Config
 from dovebeam.transforms.drivers import FileDriver

@@ -1,16 +1,41 @@
-"""The drivers of a job, and everything that is wrong with them that can be told before the job starts; without Beam."""
+"""The drivers of a job, and everything that is wrong with them that can be told before the job starts; without Beam.
+
+Also with their credentials: those that cannot be had here, and those that may not travel.
+"""
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Final
 
-from dovebeam.pipelines.jobs.credentials import credential_problems
-from dovebeam.pipelines.jobs.file_targets import file_problems, file_warnings
-from dovebeam.transforms.config import Config
-from dovebeam.transforms.drivers import Driver, make_driver
-from dovebeam.transforms.errors import ConfigProblem, DriverSettingError
+from dovebeam.pipelines.terminal.logs import say
+from dovebeam.transforms.config import Config, Exporter, SourcePlace
+from dovebeam.transforms.drivers import Driver, FileDriver, make_driver
+from dovebeam.transforms.drivers.files.clashes import shard_clashes
+from dovebeam.transforms.drivers.http.secret_url import SecretUrl
+from dovebeam.transforms.drivers.secrets import HOW_TO_REFER, Secret, secrets_in
+from dovebeam.transforms.errors import ConfigProblem, DeliveryError, DriverSettingError
+from dovebeam.transforms.local_files import is_url
 
-__all__ = ["JobDrivers", "examine_drivers"]
+__all__ = ["JobDrivers", "credential_problems", "examine_drivers", "make_drivers"]
+
+_PATH = "event_exporter_file_path"
+_SHARED: Final = ("http_client_", "ssl_")
+_INSTEAD: Final = {
+    "http_post_url": (
+        "user, password and query of the URL would travel with the job; write the whole URL as "
+        f"{HOW_TO_REFER}; or without them, and http_post_auth = basic with http_post_auth_user and "
+        "http_post_auth_password, or http_post_query, each by reference; a query that is no secret as "
+        "http_post_query = plain:TEXT"
+    ),
+    "http_client_proxy_url": (
+        "user and password of the proxy would travel with the job; write the URL without them, and "
+        f"http_client_proxy_username and http_client_proxy_password as {HOW_TO_REFER}"
+    ),
+}
+_REFER: Final = f"the value would travel with the job; write {HOW_TO_REFER} instead, or plain:TEXT if it is no secret"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +66,24 @@ def examine_drivers(config: Config, *, here: bool) -> JobDrivers:
     credentials = credential_problems(config, drivers, here=here)
     if not here:
         errors += credentials
-    errors += file_problems(config, drivers, here=here)
-    return JobDrivers(drivers, errors, credentials if here else [], file_warnings(config, drivers, here=here))
+    errors += _file_problems(config, drivers, here=here)
+    return JobDrivers(drivers, errors, credentials if here else [], _file_warnings(config, drivers, here=here))
+
+
+def make_drivers(config: Config, *, here: bool) -> dict[str, Driver] | None:
+    """The drivers of all exporters in use; None after telling of every one that cannot work.
+
+    Args:
+        config: whose exporters they are.
+        here: whether the job runs on this machine.
+    """
+    found = examine_drivers(config, here=here)
+    problems = found.errors + found.missing
+    for warning in found.warnings:
+        say(f"warning: {warning}")
+    for problem in problems:
+        say(f"error: {problem}")
+    return None if problems else found.drivers
 
 
 def _make(config: Config) -> tuple[dict[str, Driver], list[ConfigProblem]]:
@@ -57,3 +98,91 @@ def _make(config: Config) -> tuple[dict[str, Driver], list[ConfigProblem]]:
                 place = exporter.settings.place(problem.setting) if known else exporter.place
                 errors.append(place.problem(str(problem)))
     return drivers, errors
+
+
+def _file_problems(config: Config, drivers: Mapping[str, Driver], *, here: bool) -> list[ConfigProblem]:
+    """What is wrong with files as targets.
+
+    Args:
+        config: where the settings stand.
+        drivers: those of the job, by exporter.
+        here: whether it runs on this machine. Elsewhere, workers come and go, each with a disk of its own, so appending
+            to a file would leave parts of it anywhere.
+    """
+    found = [_place(config.exporters[name]).problem(str(error)) for name, error in shard_clashes(drivers).items()]
+    for name, driver in drivers.items():
+        if not here and isinstance(driver, FileDriver) and driver.file_writing == "append":
+            message = (
+                f"event_exporter {name}: {_PATH}: the job runs elsewhere, where each worker would append to a file of "
+                "its own machine; add file_writing = shards, best with a gs:// path"
+            )
+            found.append(_place(config.exporters[name]).problem(message))
+    return found
+
+
+def _file_warnings(config: Config, drivers: Mapping[str, Driver], *, here: bool) -> list[ConfigProblem]:
+    """What is only right if the operator has seen to it; arguments as for `_file_problems`."""
+    if here:
+        return []
+    return [
+        _place(config.exporters[name]).problem(
+            f"event_exporter {name}: the job runs elsewhere; all its workers must have {driver.base} mounted, or it "
+            "will fail (name a gs:// path if they have not)"
+        )
+        for name, driver in drivers.items()
+        if isinstance(driver, FileDriver) and driver.file_writing == "shards" and not is_url(driver.base)
+    ]
+
+
+def _place(exporter: Exporter) -> SourcePlace:
+    return exporter.settings.place(_PATH) if _PATH in exporter.settings else exporter.place
+
+
+def credential_problems(config: Config, drivers: Mapping[str, Driver], *, here: bool) -> list[ConfigProblem]:
+    """Everything that is wrong with the secrets of a job.
+
+    Args:
+        config: where the settings stand.
+        drivers: those of the job, by exporter.
+        here: whether it runs on this machine. Then references are looked up now, so that a missing variable is found
+            before anything is read. Elsewhere a secret that was written out is refused.
+    """
+    found = []
+    for name, driver in drivers.items():
+        exporter = config.exporters[name]
+        for problem in _missing(driver) if here else _written_out(driver):
+            known = problem.setting in exporter.settings
+            place = exporter.settings.place(problem.setting) if known else exporter.place
+            found.append(place.problem(str(problem.of(name))))
+    return found
+
+
+def _written_out(driver: Driver) -> Iterator[DriverSettingError]:
+    for name, setting, secrets in _fields_with_secrets(driver):
+        if any(secret.is_literal for secret in secrets):
+            yield DriverSettingError(setting, _INSTEAD.get(name, _REFER))
+
+
+def _missing(driver: Driver) -> Iterator[DriverSettingError]:
+    """References to this machine's environment and files that lead to nothing; Secret Manager is asked by workers.
+
+    A URL that is given by reference must be one, too.
+    """
+    for name, setting, secrets in _fields_with_secrets(driver):
+        value = getattr(driver, name)
+        whole = [value] if isinstance(value, SecretUrl) and value.whole.is_local else []
+        for secret in whole or secrets:
+            try:
+                if isinstance(secret, SecretUrl) or secret.is_local:
+                    secret.reveal(setting)
+            except DeliveryError as error:
+                yield DriverSettingError(setting, error.message.removeprefix(f"{setting}: "))
+
+
+def _fields_with_secrets(driver: Driver) -> Iterator[tuple[str, str, list[Secret]]]:
+    """Name, full name of the setting, and secrets of each field that has any."""
+    for field in dataclasses.fields(driver):  # type: ignore[arg-type]  # every driver is a dataclass
+        secrets = list(secrets_in(getattr(driver, field.name)))
+        if secrets:
+            prefix = "" if field.name.startswith(_SHARED) else "event_exporter_"
+            yield field.name, prefix + field.name, secrets

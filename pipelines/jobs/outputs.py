@@ -1,4 +1,4 @@
-"""What a job writes on this machine, looked at before it starts: nothing precious is written over or into.
+"""What a job writes on this machine: looked at before it starts, and written so that nothing precious is lost.
 
 One wrong word after `--ledger` would otherwise replace a configuration, and a production `dovecot.conf` that is tried
 on the events that Dovecot itself wrote would append them to themselves.
@@ -6,48 +6,58 @@ on the events that Dovecot itself wrote would append them to themselves.
 
 from __future__ import annotations
 
+import errno
 import os
-from collections.abc import Iterator, Mapping
-from typing import Protocol
+import re
+import secrets
+import stat
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
 
-from dovebeam.pipelines.jobs.files import check_replaceable
+from apache_beam.io.filesystems import FileSystems
+
+from dovebeam.pipelines.options.arguments import STDOUT
 from dovebeam.pipelines.options.errors import UsageError
-from dovebeam.pipelines.options.pipes import STDOUT
-from dovebeam.pipelines.rejects.sink import check_rejects_path
+from dovebeam.transforms import local_files
 from dovebeam.transforms.drivers import Driver, FileDriver
 from dovebeam.transforms.drivers.files.names import compressed_name
+from dovebeam.transforms.drivers.system_errors import delivery_error
+from dovebeam.transforms.errors import DeliveryError
 from dovebeam.transforms.local_files import is_url
 from dovebeam.transforms.reading import match_files
+from dovebeam.transforms.store_errors import store_error_text
 
-__all__ = ["OutputOptions", "check_outputs"]
+__all__ = [
+    "check_appendable",
+    "check_far_outputs",
+    "check_outputs",
+    "check_rejects_path",
+    "check_replaceable",
+    "claim",
+    "replace_file",
+]
+
+_APPEND: Final = os.O_APPEND | os.O_CREAT | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
+_PRIVATE: Final = 0o600
+_READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
+_HEAD_BYTES: Final = 200
+_LEDGER: Final = re.compile(rb'\{\s{0,20}(?:"dry_run":\s{0,20}true,\s{0,20})?"read":')
+
+_FIRST_MEMBER: Final = b'{"timestamp":'
+"""What every line of a file of rejects begins with."""
 
 
-class OutputOptions(Protocol):
-    """What must be known of a job's options."""
-
-    @property
-    def input(self) -> tuple[str, ...]:
-        """Patterns of what is read."""
-        ...  # pragma: no cover
-
-    @property
-    def rejects(self) -> str | None:
-        """Where rejects go."""
-        ...  # pragma: no cover
-
-    @property
-    def ledger(self) -> str | None:
-        """File for the ledger."""
-        ...  # pragma: no cover
-
-
-def check_outputs(options: OutputOptions, drivers: Mapping[str, Driver]) -> None:
+def check_outputs(
+    drivers: Mapping[str, Driver], *, read: Sequence[str], rejects: str | None, ledger: str | None
+) -> None:
     """Makes sure that the outputs of a job can be written, and are neither its input nor one another.
 
     Args:
-        options: of the job.
         drivers: of its exporters, by name. Those that run here and append to one file are looked at; two of them may
             share it, as in Dovecot.
+        read: patterns of its input.
+        rejects: where rejects go, None if they are only counted.
+        ledger: file for the ledger, None for none.
 
     Raises:
         UsageError: two outputs are one file, an output is read, or would replace something else.
@@ -55,12 +65,12 @@ def check_outputs(options: OutputOptions, drivers: Mapping[str, Driver]) -> None
         SourceError: a pattern matches nothing.
     """
     targets = dict(_appended_files(drivers))
-    _check_apart(options, targets)
-    if options.ledger not in (None, STDOUT):
-        check_replaceable(options.ledger)
-    if options.rejects is not None:
-        check_rejects_path(options.rejects, options.input)
-    _check_unread(options, targets)
+    _check_apart(rejects, ledger, targets)
+    if ledger is not None and ledger != STDOUT:
+        check_replaceable(ledger)
+    if rejects is not None:
+        check_rejects_path(rejects, read)
+    _check_unread(read, targets)
 
 
 def _appended_files(drivers: Mapping[str, Driver]) -> Iterator[tuple[str, str]]:
@@ -70,20 +80,19 @@ def _appended_files(drivers: Mapping[str, Driver]) -> Iterator[tuple[str, str]]:
             yield os.path.realpath(compressed_name(driver.file_path, driver.file_compression)), name
 
 
-def _check_apart(options: OutputOptions, targets: Mapping[str, str]) -> None:
-    rejects, ledger = (
-        os.path.realpath(path) if path not in (None, STDOUT) and not is_url(path) else None
-        for path in (options.rejects, options.ledger)
+def _check_apart(rejects: str | None, ledger: str | None, targets: Mapping[str, str]) -> None:
+    real_rejects, real_ledger = (
+        None if path is None or path == STDOUT or is_url(path) else os.path.realpath(path) for path in (rejects, ledger)
     )
-    if rejects is not None and rejects == ledger:
-        raise UsageError(f"--rejects and --ledger are both {options.ledger}; name two files")
-    for option, path in (("--rejects", rejects), ("--ledger", ledger)):
+    if real_rejects is not None and real_rejects == real_ledger:
+        raise UsageError(f"--rejects and --ledger are both {ledger}; name two files")
+    for option, path in (("--rejects", real_rejects), ("--ledger", real_ledger)):
         if path is not None and path in targets:
             raise UsageError(f"{option} {path} is the file of event_exporter {targets[path]}; name another file")
 
 
-def _check_unread(options: OutputOptions, targets: Mapping[str, str]) -> None:
-    patterns = [pattern for pattern in options.input if not is_url(pattern)]
+def _check_unread(read: Sequence[str], targets: Mapping[str, str]) -> None:
+    patterns = [pattern for pattern in read if not is_url(pattern)]
     for file in match_files(patterns) if patterns and targets else ():
         name = targets.get(os.path.realpath(file.location))
         if name is not None:
@@ -91,3 +100,153 @@ def _check_unread(options: OutputOptions, targets: Mapping[str, str]) -> None:
                 f"event_exporter {name} appends to {file.uri}, which --input reads, so its events would be in it "
                 "twice; move the file first, override file_path in another --config file, or use --preview"
             )
+
+
+def check_far_outputs(rejects: str | None, ledger: str | None, *, wait: bool) -> None:
+    """Refuses outputs that mean nothing for a job that runs elsewhere and ends.
+
+    Args:
+        rejects: where rejects go, None if they are only counted.
+        ledger: file for the ledger, None for none.
+        wait: whether the end of the job is waited for.
+
+    Raises:
+        UsageError: there is such an output, or rejects would be lost.
+    """
+    if rejects is not None and not is_url(rejects):
+        raise UsageError("--rejects names a file of this machine, but the job runs elsewhere; give it as gs://...")
+    if ledger is not None and not wait:
+        raise UsageError("--ledger needs the end of the job, which runs elsewhere; add --wait")
+    if rejects is None and not wait:
+        raise UsageError(
+            "a job that runs elsewhere and that nobody waits for needs a place for what it rejects; add --rejects "
+            "gs://BUCKET/OBJECT, or --wait"
+        )
+
+
+def check_rejects_path(path: str, inputs: Sequence[str] = ()) -> None:
+    """Finds out at launch what would fail at a job's end, or never come to one.
+
+    Args:
+        path: where rejects go.
+        inputs: the patterns of what is read.
+
+    Raises:
+        DeliveryError: the local file cannot be appended to, the object exists, or its store does not say.
+        UsageError: the local file is one of those that are read, or holds something else than rejects.
+        SourceError: a pattern matches nothing.
+    """
+    if not is_url(path):
+        existed = os.path.lexists(path)
+        check_appendable(path)
+        if _is_read(path, inputs):
+            if not existed:
+                os.unlink(path)  # made a moment ago, and empty
+            raise UsageError(f"--rejects {path} is one of the files that --input reads; name another file for them")
+        head = head_of(path)
+        if head and not head.startswith(_FIRST_MEMBER):
+            raise UsageError(f"--rejects {path} exists and holds no rejects; name another file for them")
+    elif _exists(path):
+        raise DeliveryError(f"{path} exists; name another object for the rejects, or delete this one", path)
+
+
+def _is_read(path: str, inputs: Sequence[str]) -> bool:
+    """Whether a file is read, under whatever name."""
+    local = [pattern for pattern in inputs if not is_url(pattern)]
+    made = os.stat(path)
+    return any(os.path.samestat(made, os.stat(file.location)) for file in (match_files(local) if local else ()))
+
+
+def _exists(path: str) -> bool:
+    try:
+        return bool(FileSystems.exists(path))
+    except Exception as error:  # each file system has its own exceptions
+        raise DeliveryError(f"--rejects {path}: {store_error_text(error)}", path) from error
+
+
+def check_appendable(path: str) -> None:
+    """Opens a file as the `file` driver will, and so makes it if there is none.
+
+    Raises:
+        DeliveryError: it cannot be appended to.
+    """
+    try:
+        os.close(os.open(path, _APPEND, _PRIVATE))
+    except OSError as error:
+        raise delivery_error("open", path, error) from error
+
+
+def claim(path: str) -> None:
+    """Makes an empty file.
+
+    Raises:
+        FileExistsError: there is something of that name.
+        DeliveryError: it cannot be made.
+    """
+    try:
+        os.close(local_files.open_new(path, _PRIVATE))
+    except FileExistsError:
+        raise
+    except OSError as error:
+        raise delivery_error("open", path, error) from error
+
+
+def head_of(path: str) -> bytes:
+    """The first bytes of a regular file; empty for one that is not there, not regular or not to be read."""
+    try:
+        with open(os.open(path, _READ), "rb") as file:
+            return file.read(_HEAD_BYTES) if stat.S_ISREG(os.fstat(file.fileno()).st_mode) else b""
+    except OSError:
+        return b""
+
+
+def check_replaceable(path: str) -> None:
+    """Makes sure that `replace_file` could write a ledger, and that nothing but an older one would be lost by that.
+
+    Raises:
+        UsageError: the path is a device or the like, or a file that holds something else.
+        DeliveryError: its directory does not exist or cannot be written, or the path is a directory.
+    """
+    head = head_of(path)
+    if head and not _LEDGER.match(head):
+        raise UsageError(f"--ledger {path} exists and is no ledger, so it is not replaced; name another file")
+    try:
+        kind = stat.S_IFMT(os.lstat(path).st_mode) if os.path.lexists(path) else stat.S_IFREG
+        if kind not in {stat.S_IFREG, stat.S_IFLNK, stat.S_IFDIR}:
+            raise UsageError(f"--ledger {path} is no regular file, and would be replaced by one; name another file")
+        if os.path.isdir(path):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        trial = _temporary(path)
+        os.close(local_files.open_new(trial, _PRIVATE))
+        os.unlink(trial)
+    except OSError as error:
+        raise delivery_error("open", path, error) from error
+
+
+def replace_file(path: str, content: bytes) -> None:
+    """Writes a file so that readers see the old one or the whole new one, also after a power failure.
+
+    A new file is for its owner alone (mode 0600), since reasons of rejects may quote events and targets name hosts. One
+    that is replaced hands its mode on, so whoever wants others to read it says so once, by `chmod`.
+
+    Raises:
+        DeliveryError: it cannot be written; what was there is as before.
+    """
+    try:
+        local_files.replace_file(path, content, _mode_of(path), is_exact=True)
+    except OSError as error:
+        raise delivery_error("write", path, error) from error
+
+
+def _mode_of(path: str) -> int:
+    """The permissions of a file that is to be replaced, if they are this user's to give."""
+    try:
+        found = os.stat(path, follow_symlinks=False)
+    except FileNotFoundError:
+        return _PRIVATE
+    return found.st_mode & 0o777 if stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid() else _PRIVATE
+
+
+def _temporary(path: str) -> str:
+    directory, name = os.path.split(path)
+    return os.path.join(directory, f".{name[:100]}.{secrets.token_hex(8)}")

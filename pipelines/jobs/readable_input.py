@@ -8,70 +8,62 @@ and the shell's `<(command)` are copied to a temporary file, which is removed at
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import os
 import stat
-from collections.abc import Iterable, Iterator
-from typing import Any, Final, Protocol, TypeVar
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final, NamedTuple
 
+from dovebeam.pipelines.options.arguments import STDIN, descriptor_of
 from dovebeam.pipelines.options.errors import UsageError
-from dovebeam.pipelines.options.pipes import STDIN, descriptor_of
 from dovebeam.pipelines.terminal.logs import say
 from dovebeam.transforms.local_files import is_url, open_new
 from dovebeam.transforms.sources import SourceError
 from dovebeam.transforms.temporary import TemporaryFolder
 
-__all__ = ["check_no_pipes", "readable_input", "tell_terminal"]
+__all__ = ["ReadableInput", "check_no_pipes", "readable_input", "tell_terminal"]
 
 _COPIED_BYTES: Final = 1024 * 1024
 
 
-class InputOptions(Protocol):
-    """What must be known of a command's options, a dataclass.
+class ReadableInput(NamedTuple):
+    """Input that can be read as often as a job likes.
 
     Attributes:
-        input: patterns of input files.
-        names: pairs of a path and what the file is called in rejects.
+        patterns: of its files.
+        names: pairs of a path and what the file is called in rejects and keys.
     """
 
-    @property
-    def input(self) -> tuple[str, ...]:
-        """Patterns of input files."""
-        ...  # pragma: no cover
-
-    @property
-    def names(self) -> tuple[tuple[str, str], ...]:
-        """Pairs of a path and what the file is called."""
-        ...  # pragma: no cover
-
-
-_Options = TypeVar("_Options", bound=InputOptions)
+    patterns: tuple[str, ...]
+    names: tuple[tuple[str, str], ...]
 
 
 @contextlib.contextmanager
-def readable_input(options: _Options) -> Iterator[_Options]:
-    """The options with files in place of what can be read only once; within the block they are there.
+def readable_input(patterns: Sequence[str], names: Sequence[tuple[str, str]] = ()) -> Iterator[ReadableInput]:
+    """Input with files in place of what can be read only once; within the block they are there.
+
+    Args:
+        patterns: of input files, as they were given.
+        names: what files among them are called already.
 
     Raises:
         UsageError: a descriptor that is not open.
         SourceError: it cannot be read, or copied.
     """
     with contextlib.ExitStack() as stack:
-        patterns: list[str] = []
-        names = list(options.names)
+        readable: list[str] = []
+        known = list(names)
         folder = ""
-        for pattern in options.input:
+        for pattern in patterns:
             if not _is_pipe(pattern):
-                patterns.append(_behind(pattern) or pattern)
+                readable.append(_behind(pattern) or pattern)
                 continue
             folder = folder or stack.enter_context(_folder())
-            copy = os.path.join(folder, str(len(names)))
+            copy = os.path.join(folder, str(len(known)))
             name = STDIN if descriptor_of(pattern) == 0 else os.path.abspath(pattern)
             _copy(pattern, name, copy)
-            patterns.append(copy)
-            names.append((copy, name))
-        changed: Any = options
-        yield dataclasses.replace(changed, input=tuple(patterns), names=tuple(names))
+            readable.append(copy)
+            known.append((copy, name))
+        yield ReadableInput(tuple(readable), tuple(known))
 
 
 def tell_terminal(paths: Iterable[str]) -> None:
@@ -82,13 +74,13 @@ def tell_terminal(paths: Iterable[str]) -> None:
             say(f"reading {path} from the terminal; end with Ctrl-D on a line of its own, or stop with Ctrl-C")
 
 
-def check_no_pipes(options: InputOptions) -> None:
+def check_no_pipes(patterns: Iterable[str]) -> None:
     """Refuses input that only this machine has, for a job that runs elsewhere.
 
     Raises:
         UsageError: there is such input.
     """
-    for pattern in options.input:
+    for pattern in patterns:
         if descriptor_of(pattern) is not None:
             raise UsageError(f"--input {pattern} is on this machine, but the job runs elsewhere; copy it to gs://...")
 

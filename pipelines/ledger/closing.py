@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import Any, Final
 
-from dovebeam.pipelines.jobs.files import replace_file
+from apache_beam.runners.runner import PipelineResult
+
+from dovebeam.pipelines.jobs.outputs import replace_file
 from dovebeam.pipelines.ledger.ledger import Ledger
-from dovebeam.pipelines.ledger.messages import damage_text, rejects_text
-from dovebeam.pipelines.ledger.text import show_ledger
+from dovebeam.pipelines.ledger.text import damage_text, rejects_text, show_ledger
+from dovebeam.pipelines.options.arguments import STDOUT
 from dovebeam.pipelines.options.errors import UsageError
-from dovebeam.pipelines.options.pipes import STDOUT
 from dovebeam.pipelines.running.failures import explain_failure
 from dovebeam.pipelines.running.local import InterruptedJobError
 from dovebeam.pipelines.terminal.exit_codes import ExitCode
@@ -23,12 +25,8 @@ from dovebeam.transforms.config import Config
 from dovebeam.transforms.errors import DeliveryError
 from dovebeam.transforms.progress import Board
 
-if TYPE_CHECKING:
-    from apache_beam.runners.runner import PipelineResult
-
 __all__ = [
     "UNNAMED_FILES",
-    "ClosingOptions",
     "account_as_json",
     "close_job",
     "close_started",
@@ -42,20 +40,6 @@ __all__ = [
 
 UNNAMED_FILES: Final = "Files that were not complete have no name yet and are not there; running again writes them."
 """What a job that was stopped says of files that get their names when they are complete."""
-
-
-class ClosingOptions(Protocol):
-    """What the end of a job must know of its options."""
-
-    @property
-    def ledger(self) -> str | None:
-        """File for the ledger as JSON, None for none."""
-        ...  # pragma: no cover
-
-    @property
-    def rejects(self) -> str | None:
-        """Where rejects went; None if they are in no output."""
-        ...  # pragma: no cover
 
 
 def counters_of(result: PipelineResult) -> Iterator[tuple[str, int]]:
@@ -76,10 +60,15 @@ def counters_so_far(board: Board) -> Iterator[tuple[str, int]]:
         yield (f"delivered/{exporter}" if slash and kind == counting.ARRIVING else name), value
 
 
-def close_job(ledger: Ledger, options: ClosingOptions) -> int:
+def close_job(ledger: Ledger, path: str | None, *, are_rejects_kept: bool) -> int:
     """Shows and writes the ledger, and says by the exit code whether it is that of a job that may count as done.
 
     It is shown first: a disk that is full then costs the file, but not the account.
+
+    Args:
+        ledger: of the job.
+        path: file for it as JSON, None for none.
+        are_rejects_kept: whether rejects went to an output. If they did not, a job with rejects is not done.
     """
     show_ledger(ledger)
     imbalances = ledger.imbalances()
@@ -87,10 +76,10 @@ def close_job(ledger: Ledger, options: ClosingOptions) -> int:
         say(f"lost count: {imbalance}; please report this, and do not rely on this run")
     if ledger.damaged:
         say(damage_text(ledger.damaged))
-    unkept = bool(ledger.rejected) and options.rejects is None
+    unkept = bool(ledger.rejected) and not are_rejects_kept
     if unkept:
         say(rejects_text(ledger))
-    written = options.ledger is None or write_account(options.ledger, ledger.as_dict())
+    written = path is None or write_account(path, ledger.as_dict())
     return ExitCode.DONE if written and not (unkept or imbalances or ledger.damaged) else ExitCode.FAILED
 
 
@@ -98,7 +87,9 @@ def close_started(
     launch: Callable[[Board], PipelineResult | None],
     account: Callable[[Iterable[tuple[str, int]]], Ledger],
     failed: Callable[[Exception], int],
-    options: ClosingOptions,
+    path: str | None,
+    *,
+    are_rejects_kept: bool,
 ) -> tuple[int, Ledger | None]:
     """Launches a job and closes it, however it ends.
 
@@ -106,7 +97,8 @@ def close_started(
         launch: runs the job to its end if it is waited for; tells the board what is done if that is known here.
         account: makes a ledger of counters.
         failed: says what went wrong, and returns the exit code for it.
-        options: where the ledger goes.
+        path: see `close_job`.
+        are_rejects_kept: see `close_job`.
 
     Returns:
         The exit code, and the ledger if the job came to its end.
@@ -122,27 +114,27 @@ def close_started(
     except Exception as error:
         code = failed(error)
         if board.has_begun:
-            close_unfinished(account(counters_so_far(board)), options, show=isinstance(error, InterruptedJobError))
+            close_unfinished(account(counters_so_far(board)), path, show=isinstance(error, InterruptedJobError))
         return code, None
     if result is None:
         return ExitCode.DONE, None
     ledger = account(counters_of(result))
-    return close_job(ledger, options), ledger
+    return close_job(ledger, path, are_rejects_kept=are_rejects_kept), ledger
 
 
-def close_unfinished(ledger: Ledger, options: ClosingOptions, *, show: bool) -> None:
+def close_unfinished(ledger: Ledger, path: str | None, *, show: bool) -> None:
     """Writes the ledger of a job that was stopped or failed: what certainly happened, as incomplete.
 
     Args:
         ledger: of the counters so far.
-        options: where it goes.
+        path: file for it as JSON, None for none.
         show: whether to print it, too. Of a failure its cause is all that should be seen.
     """
     ledger = dataclasses.replace(ledger, complete=False)
     if show:
         show_ledger(ledger)
-    if options.ledger is not None:
-        write_account(options.ledger, ledger.as_dict())
+    if path is not None:
+        write_account(path, ledger.as_dict())
 
 
 def account_as_json(account: Mapping[str, Any]) -> bytes:
@@ -185,8 +177,6 @@ def report_failure(error: Exception, config: Config, *, debug: bool, left: str =
         )
         return error.exit_code
     if debug:
-        import traceback  # noqa: PLC0415
-
         traceback.print_exception(error)
     say(explain_failure(error, config))
     return ExitCode.FAILED

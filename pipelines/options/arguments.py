@@ -14,17 +14,21 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from dovebeam.pipelines.options.errors import UsageError
-from dovebeam.pipelines.options.pipes import STDIN, as_output
 from dovebeam.pipelines.options.spellings import MixedSpellingsError, in_our_spelling, spellings_of
 from dovebeam.transforms.errors import closest_name
 
 __all__ = [
     "DEFAULT_MAX_LINE_BYTES",
+    "STDIN",
+    "STDOUT",
     "add_config_argument",
     "add_job_arguments",
     "add_max_line_bytes_argument",
+    "as_output",
     "check_named_run",
+    "check_pipes",
     "checked",
+    "descriptor_of",
     "parse_arguments",
     "parse_known",
     "read_count",
@@ -42,6 +46,13 @@ _UNIX = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,6})?")
 _COUNT = re.compile(r"[1-9][0-9]{0,8}")
 _SIZE = re.compile(r"([0-9]{1,12})([kmg]?)", re.IGNORECASE)
 _FACTORS: Final = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
+STDIN: Final = "/dev/stdin"
+"""What `-` stands for where something is read."""
+
+STDOUT: Final = "-"
+"""What stands for standard output where something is written."""
+
+_DESCRIPTOR: Final = re.compile(r"/(?:dev|proc/self)/fd/([0-9]{1,6})")
 
 
 def add_job_arguments(parser: argparse.ArgumentParser, input_formats: Sequence[str], about_formats: str) -> None:
@@ -276,3 +287,43 @@ def read_size(text: str) -> int:
     if size < 1:
         raise ValueError(f"{text!r} is no size; write a number of bytes, or such as 512K or 16M")
     return size
+
+
+def descriptor_of(path: str) -> int | None:
+    """The descriptor of this process that a path stands for; None for any other path."""
+    if path in {"-", STDIN}:
+        return 0
+    found = _DESCRIPTOR.fullmatch(path)
+    return int(found[1]) if found else None
+
+
+def as_output(path: str) -> str:
+    """A path of an output; `STDOUT` in all its spellings."""
+    return STDOUT if path in {"/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"} else path
+
+
+def check_pipes(
+    read: Sequence[tuple[str, str]], written: Sequence[tuple[str, str | None]], *, refused: Sequence[str] = ()
+) -> str:
+    """What is wrong with the use of standard input and output; empty if nothing is.
+
+    Args:
+        read: options and paths of what is read.
+        written: options and paths of what is written.
+        refused: options that cannot be standard output.
+    """
+    taken: dict[int, str] = {}
+    for option, path in read:
+        descriptor = descriptor_of(path)
+        if descriptor is not None:
+            if descriptor in taken:
+                name = "standard input" if descriptor == 0 else path
+                return f"{taken[descriptor]} and {option} both read {name}, which can be read once; name a file for one"
+            taken[descriptor] = option
+    out = [option for option, path in written if path == STDOUT]
+    for option in out:
+        if option in refused:
+            return f"{option} cannot be standard output; name a file"
+    if len(out) > 1:
+        return f"{out[0]} and {out[1]} would both be written to standard output; name a file for one of them"
+    return ""

@@ -1,4 +1,7 @@
-"""Where rejects go: into a file of JSON lines, or, if none is named, into the account alone."""
+"""The sink of rejects: a file of JSON lines, an object of a store, or, if none is named, the account alone.
+
+Rejects are consumed where they arise, and those of different steps never wait for each other.
+"""
 
 import os
 import re
@@ -6,28 +9,25 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import apache_beam as beam
-from apache_beam.io.filesystems import FileSystems
+from apache_beam.transforms.error_handling import ErrorHandler
 
-from dovebeam.pipelines.jobs.files import check_appendable, head_of
-from dovebeam.pipelines.options.errors import UsageError
+from dovebeam.pipelines.rejects.object import MergeRejectParts, WriteRejectParts, parts_folder
 from dovebeam.transforms import counting
 from dovebeam.transforms.drivers import Connection, FileDriver
 from dovebeam.transforms.drivers.system_errors import delivery_error
-from dovebeam.transforms.errors import DeliveryError
 from dovebeam.transforms.local_files import is_url
-from dovebeam.transforms.reading import match_files
 from dovebeam.transforms.reject import Reject, reject_to_json
-from dovebeam.transforms.store_errors import store_error_text
 
 __all__ = [
     "ACCOUNTED",
     "OTHER_REASONS",
     "REASON",
     "CountRejects",
+    "FusedErrorHandler",
     "Reasons",
     "RejectsFile",
     "WriteRejects",
-    "check_rejects_path",
+    "reject_handler",
 ]
 
 ACCOUNTED: Final = "rejects_accounted"
@@ -39,7 +39,6 @@ REASON: Final = "reject_reason"
 OTHER_REASONS: Final = "other reasons"
 
 _READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
-_FIRST_MEMBER: Final = b'{"timestamp":'
 _PLACE = re.compile(r" \(byte [0-9]+\)$")
 _MAX_REASONS: Final = 20  # of one worker: texts that quote data could be without number
 _MAX_REASON_CHARS: Final = 200
@@ -71,46 +70,6 @@ class CountRejects(beam.PTransform):
     def expand(self, rejects: Any) -> Any:
         """PCollection of Reject to the same."""
         return rejects | "Count reasons" >> beam.ParDo(_CountFn())
-
-
-def check_rejects_path(path: str, inputs: Sequence[str] = ()) -> None:
-    """Finds out at launch what would fail at a job's end, or never come to one.
-
-    Args:
-        path: where rejects go.
-        inputs: the patterns of what is read.
-
-    Raises:
-        DeliveryError: the local file cannot be appended to, the object exists, or its store does not say.
-        UsageError: the local file is one of those that are read, or holds something else than rejects.
-        SourceError: a pattern matches nothing.
-    """
-    if not is_url(path):
-        existed = os.path.lexists(path)
-        check_appendable(path)
-        if _is_read(path, inputs):
-            if not existed:
-                os.unlink(path)  # made a moment ago, and empty
-            raise UsageError(f"--rejects {path} is one of the files that --input reads; name another file for them")
-        head = head_of(path)
-        if head and not head.startswith(_FIRST_MEMBER):
-            raise UsageError(f"--rejects {path} exists and holds no rejects; name another file for them")
-    elif _exists(path):
-        raise DeliveryError(f"{path} exists; name another object for the rejects, or delete this one", path)
-
-
-def _exists(path: str) -> bool:
-    try:
-        return bool(FileSystems.exists(path))
-    except Exception as error:  # each file system has its own exceptions
-        raise DeliveryError(f"--rejects {path}: {store_error_text(error)}", path) from error
-
-
-def _is_read(path: str, inputs: Sequence[str]) -> bool:
-    """Whether a file is read, under whatever name."""
-    local = [pattern for pattern in inputs if not is_url(pattern)]
-    made = os.stat(path)
-    return any(os.path.samestat(made, os.stat(file.location)) for file in (match_files(local) if local else ()))
 
 
 @beam.typehints.with_input_types(Reject)
@@ -209,3 +168,58 @@ class _AppendFn(beam.DoFn):
         if self._connection is None:
             raise RuntimeError("rejects before setup")
         self._connection.send(lines)
+
+
+class FusedErrorHandler(ErrorHandler):
+    """Applies its consumer to the rejects of each step by themselves; Beam's own merges them first.
+
+    Beam's in-process runner materialises what it merges: with a target that refuses everything, all rejects of a job
+    would be in memory before the first is written. Unmerged, the consumer runs in the same stage as the step whose
+    rejects it takes, one batch after the other, and whatever was rejected when a job is stopped has been written.
+
+    Args:
+        name: the label of the steps that consume.
+        consumer: takes a PCollection of rejects; applied several times, so it must not claim a target for itself.
+        finish: takes a tuple of what the consumer made of the rejects of each step; None if there is nothing to do.
+    """
+
+    def __init__(self, name: str, consumer: beam.PTransform, finish: beam.PTransform | None = None) -> None:
+        super().__init__(consumer)
+        self._name = name
+        self._consumer = consumer
+        self._finish = finish
+        self._error_pcolls: list[Any] = []
+
+    def close(self) -> None:
+        """Applies the consumer."""
+        made = []
+        for number, rejects in enumerate(self._error_pcolls):
+            label = f"{self._name} {number}" if number else self._name
+            made.append(rejects | label >> self._consumer)
+        if made and self._finish is not None:
+            _ = tuple(made) | f"{self._name} together" >> self._finish
+        self._output = None
+        self._closed = True
+
+
+class _CountedParts(beam.PTransform):
+    def __init__(self, folder: str) -> None:
+        super().__init__()
+        self._folder = folder
+
+    def expand(self, rejects: Any) -> Any:
+        return rejects | CountRejects() | WriteRejectParts(self._folder)
+
+
+def reject_handler(path: str | None) -> ErrorHandler:
+    """What takes the rejects of a job: a context manager for as long as its steps are added.
+
+    Args:
+        path: where they go, a file of this machine or the URL of an object; None only counts them.
+    """
+    if path is None:
+        return FusedErrorHandler("Rejects", CountRejects())
+    if not is_url(path):
+        return FusedErrorHandler("Rejects", WriteRejects(path))
+    folder = parts_folder(path)
+    return FusedErrorHandler("Rejects", _CountedParts(folder), MergeRejectParts(path, folder))

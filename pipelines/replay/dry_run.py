@@ -18,8 +18,7 @@ from dovebeam.pipelines.export.graph import read_blocks
 from dovebeam.pipelines.export.options import ExportOptions
 from dovebeam.pipelines.ledger.closing import counters_of, write_account
 from dovebeam.pipelines.ledger.ledger import Ledger, make_ledger
-from dovebeam.pipelines.ledger.messages import damage_text
-from dovebeam.pipelines.ledger.text import event_table
+from dovebeam.pipelines.ledger.text import damage_text, event_table
 from dovebeam.pipelines.options.beam import runs_here
 from dovebeam.pipelines.options.errors import UsageError
 from dovebeam.pipelines.running.launch import launch_far, launch_here
@@ -59,13 +58,13 @@ def run_dry(options: ExportOptions, config: Config, beam_options: PipelineOption
 
         result = _launch(options, build, beam_options)
         sums = _read(path)
-    return show_dry(make_ledger(counters_of(result), config, {}, options.counted), sums, options)
+    return show_dry(make_ledger(counters_of(result), config, {}, options.counted), sums, options.ledger)
 
 
-def show_dry(ledger: Ledger, sums: Sequence[ExportSum], options: ExportOptions) -> int:
-    """Shows what a dry run found, writes it to `options.ledger`, and returns the exit code."""
+def show_dry(ledger: Ledger, sums: Sequence[ExportSum], path: str | None) -> int:
+    """Shows what a dry run found, writes it to the file at `path` if there is one, and returns the exit code."""
     show_tables(_tables(ledger, sums))
-    written = options.ledger is None or write_account(options.ledger, _as_dict(ledger, sums))
+    written = path is None or write_account(path, _as_dict(ledger, sums))
     if ledger.damaged:
         say(damage_text(ledger.damaged))
     miscounted = ledger.counted not in (None, ledger.read)
@@ -78,8 +77,8 @@ def show_dry(ledger: Ledger, sums: Sequence[ExportSum], options: ExportOptions) 
 
 def _launch(options: ExportOptions, build: Any, beam_options: PipelineOptions) -> PipelineResult:
     if runs_here(beam_options):
-        return launch_here(options, build, beam_options)
-    result = launch_far(options, build, beam_options)
+        return launch_here(build, beam_options, patterns=options.input, debug=options.debug)
+    result = launch_far(build, beam_options, wait=options.wait)
     if result is None:
         raise RuntimeError("a job that is waited for has a result")
     return result

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,11 +23,13 @@ class ReplayOptions:
 
     Attributes:
         export: the export that a replay is.
+        only_exporter: the exporters that get anything; empty for all.
         dry_run: whether only to count what would be sent.
         only_failed: path of the ledger of an earlier run, whose incomplete exporters are meant; None for all.
     """
 
     export: ExportOptions
+    only_exporter: tuple[str, ...] = ()
     dry_run: bool = False
     only_failed: str | None = None
 
@@ -69,9 +70,7 @@ def parse_replay(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> R
         )
     if known.dry_run and (export.preview is not None or export.rejects is not None):
         raise UsageError("--dry_run writes nothing; leave out --preview and --rejects")
-    return ReplayOptions(
-        dataclasses.replace(export, only_exporter=only), dry_run=known.dry_run, only_failed=known.only_failed
-    )
+    return ReplayOptions(export, only, dry_run=known.dry_run, only_failed=known.only_failed)
 
 
 def _rate(text: str) -> float:

@@ -7,22 +7,26 @@ that may hold a wanted event, and nothing is begun with files that have another 
 
 from __future__ import annotations
 
+import glob
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Final, NamedTuple
 
-from dovebeam.pipelines.replay.archive_listing import list_archive, manifests_of
+from apache_beam.io.filesystems import FileSystems
+
 from dovebeam.transforms.archives import ArchiveFile, archive_files, archive_of, is_wanted
 from dovebeam.transforms.local_files import is_url
 from dovebeam.transforms.reading import match_files
 from dovebeam.transforms.shards.layout import MANIFEST_SUFFIX
-from dovebeam.transforms.shards.manifest import Manifest
+from dovebeam.transforms.shards.manifest import Manifest, ManifestError, manifest_from_json
 from dovebeam.transforms.sources import Expected, SourceError, distinct_files, found_file
 from dovebeam.transforms.time_range import TimeRange
 
 __all__ = ["Selection", "select_input"]
 
 _AVRO: Final = ".avro"
+_MAX_MANIFEST_BYTES: Final = 256 * 1024 * 1024
 
 
 class Selection(NamedTuple):
@@ -98,15 +102,15 @@ def _files_of_pattern(pattern: str) -> list[_Archived]:
 
 def _known_files(root: str) -> dict[str, tuple[ArchiveFile, Expected]]:
     """What the manifests of an archive say of its files, by their absolute names."""
-    manifests = manifests_of(root)
+    manifests = _manifests_of(root)
     expected = _expected(manifests)
     return {f"{root}/{file.name}": (file, expected[file.name]) for file in archive_files(expected, manifests)}
 
 
 def _files_of_archive(root: str, time_range: TimeRange) -> list[_Archived]:
     root = root.rstrip("/") if is_url(root) else os.path.abspath(root)
-    sizes = list_archive(root)
-    manifests = manifests_of(root, sizes)
+    sizes = _list_archive(root)
+    manifests = _manifests_of(root, sizes)
     expected = _expected(manifests)
     files = archive_files((name for name in {*sizes, *expected} if name.endswith(_AVRO)), manifests)
     if not files and not manifests:
@@ -147,3 +151,74 @@ def _expected(manifests: Iterable[Manifest]) -> dict[str, Expected]:
     """What manifests say of their files, by their names in the archive."""
     files = (file for manifest in manifests for file in manifest.files)
     return {file.name: Expected(file.bytes, file.sha256, file.events) for file in files}
+
+
+def _list_archive(root: str) -> dict[str, int]:
+    """All files below a directory or the URL of a folder: their sizes in bytes by their names, relative to it.
+
+    Raises:
+        SourceError: it cannot be listed.
+    """
+    return _remote_files(root, "**") if is_url(root) else dict(_local_files(root))
+
+
+def _manifests_of(root: str, names: Collection[str] | None = None) -> list[Manifest]:
+    """The manifests of an archive, in the order of their names.
+
+    Args:
+        root: its directory, or the URL of its folder, without a slash at the end.
+        names: of all its files, if they are known.
+
+    Raises:
+        SourceError: one cannot be read, or is none.
+    """
+    if names is None:
+        names = _remote_files(root, f"*{MANIFEST_SUFFIX}") if is_url(root) else _local_manifests(root)
+    return [_manifest(f"{root}/{name}") for name in sorted(names) if name.endswith(MANIFEST_SUFFIX)]
+
+
+def _manifest(path: str) -> Manifest:
+    data = _read_remote(path) if is_url(path) else _read_local(path)
+    try:
+        return manifest_from_json(data, path)
+    except ManifestError as error:
+        raise SourceError(str(error), path) from error
+
+
+def _local_files(root: str) -> Iterator[tuple[str, int]]:
+    for folder, _, names in os.walk(root):
+        inner = os.path.relpath(folder, root)
+        for name in names:
+            try:
+                size = os.stat(os.path.join(folder, name)).st_size
+            except OSError:  # a link to nothing, or a temporary file of a job that runs
+                continue
+            yield (name if inner == "." else f"{inner}/{name}"), size
+
+
+def _local_manifests(root: str) -> list[str]:
+    return [os.path.basename(path) for path in glob.glob(f"{glob.escape(root)}/*{MANIFEST_SUFFIX}")]
+
+
+def _remote_files(root: str, pattern: str) -> dict[str, int]:
+    try:
+        found = FileSystems.match([f"{root}/{pattern}"])[0].metadata_list
+    except Exception as error:  # each file system has its own exceptions
+        raise SourceError(f"cannot be listed: {error}", root) from error
+    return {each.path.removeprefix(f"{root}/"): each.size_in_bytes or 0 for each in found}
+
+
+def _read_local(path: str) -> bytes:
+    try:
+        with Path(path).open("rb") as file:
+            return file.read(_MAX_MANIFEST_BYTES)
+    except OSError as error:
+        raise SourceError(f"cannot be read: {error.strerror}", path) from error
+
+
+def _read_remote(path: str) -> bytes:
+    try:
+        with FileSystems.open(path) as file:
+            return bytes(file.read(_MAX_MANIFEST_BYTES))
+    except Exception as error:  # each file system has its own exceptions
+        raise SourceError(f"cannot be read: {error}", path) from error

@@ -1,9 +1,15 @@
-"""Starts a built pipeline: here, with progress and waiting for its end, or elsewhere, where it goes on by itself."""
+"""Starts a built pipeline: here, with progress and waiting for its end, or elsewhere, where it goes on by itself.
+
+A job on an engine is waited for, and ended there when it ends here.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Protocol
+import contextlib
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions, SetupOptions
@@ -11,8 +17,6 @@ from apache_beam.runners.runner import PipelineResult, PipelineState
 
 from dovebeam.pipelines.options.beam import is_in_process
 from dovebeam.pipelines.options.errors import UsageError
-from dovebeam.pipelines.running.engine_job import cancelled_on_error
-from dovebeam.pipelines.running.input_size import input_size
 from dovebeam.pipelines.running.local import run_to_end
 from dovebeam.pipelines.terminal.logs import say
 from dovebeam.pipelines.terminal.progress_bar import make_display
@@ -21,51 +25,49 @@ from dovebeam.pipelines.workers.loopback import loopback_workers
 from dovebeam.pipelines.workers.watch import WatchedDisplay
 from dovebeam.transforms.errors import DovebeamError
 from dovebeam.transforms.progress import Board
+from dovebeam.transforms.reading import FoundFile, match_files
+from dovebeam.transforms.sources import detect_compression, detect_format
 
-__all__ = ["Build", "JobFailedError", "LaunchOptions", "launch_far", "launch_here"]
+__all__ = [
+    "Build",
+    "JobFailedError",
+    "cancelled_on_error",
+    "input_size",
+    "launch_far",
+    "launch_here",
+    "wait_until_drained",
+]
 
 Build = Callable[[beam.Pipeline], None]
+"""Adds the steps of a job to an empty pipeline."""
+
+_HEAD_BYTES: Final = 64
+_MAX_FILES: Final = 10_000  # so many are not opened only to know how large they are
+_LOOK_SECS: Final = 0.1
+_END_SECS: Final = 3.0  # for an engine that ends a drained job itself
+_CANCEL_SECS: Final = 10.0
 
 
 class JobFailedError(DovebeamError):
     """A job that a runner ended without an exception, but not as done."""
 
 
-class LaunchOptions(Protocol):
-    """What a launch must know of a job's options.
-
-    Attributes:
-        input: patterns of input files, for the progress bar.
-        wait: whether to wait for a job that runs elsewhere.
-        debug: whether worker processes log everything.
-    """
-
-    @property
-    def input(self) -> tuple[str, ...]:
-        """Patterns of input files."""
-        ...  # pragma: no cover
-
-    @property
-    def wait(self) -> bool:
-        """Whether to wait for the end elsewhere."""
-        ...  # pragma: no cover
-
-    @property
-    def debug(self) -> bool:
-        """Whether to log everything."""
-        ...  # pragma: no cover
-
-
 def launch_here(
-    options: LaunchOptions, build: Build, beam_options: PipelineOptions, board: Board | None = None
+    build: Build,
+    beam_options: PipelineOptions,
+    board: Board | None = None,
+    *,
+    patterns: Sequence[str] = (),
+    debug: bool = False,
 ) -> PipelineResult:
     """Runs a job on this machine to its end.
 
     Args:
-        options: of the job.
         build: adds the job's steps to a pipeline.
         beam_options: where it runs.
         board: is told what the workers do, and still knows it when the job was stopped or has failed.
+        patterns: of its input files, for the progress bar.
+        debug: whether worker processes log everything.
 
     Raises:
         InterruptedJobError: a signal stopped it.
@@ -74,27 +76,27 @@ def launch_here(
     """
     board = board or Board()
     if is_in_process(beam_options):
-        runner = make_in_process_runner(beam_options, debug=options.debug)
+        runner = make_in_process_runner(beam_options, debug=debug)
         pipeline = beam.Pipeline(runner=runner, options=beam_options)
         build(pipeline)
-        with board, make_display(lambda: input_size(options.input)) as display:
+        with board, make_display(lambda: input_size(patterns)) as display:
             return run_to_end(lambda: _finished(pipeline.run()), board, display)
     # The board comes first, since an engine's processes inherit the way to it.
-    with board, loopback_workers(beam_options, debug=options.debug):
+    with board, loopback_workers(beam_options, debug=debug):
         pipeline = _pipeline(beam_options)
         build(pipeline)
         result = pipeline.run()  # in this thread: Beam sets signal handlers when it starts an engine
-        with cancelled_on_error(result), make_display(lambda: input_size(options.input)) as display:
+        with cancelled_on_error(result), make_display(lambda: input_size(patterns)) as display:
             return run_to_end(lambda: _finished(result), board, WatchedDisplay(display, board))
 
 
-def launch_far(options: LaunchOptions, build: Build, beam_options: PipelineOptions) -> PipelineResult | None:
+def launch_far(build: Build, beam_options: PipelineOptions, *, wait: bool) -> PipelineResult | None:
     """Hands a job to another runner and says what it is called there; waits only if asked.
 
     Args:
-        options: of the job.
         build: adds the job's steps to a pipeline.
         beam_options: where it runs.
+        wait: whether to wait for its end.
 
     Returns:
         The result, if it was waited for.
@@ -103,7 +105,7 @@ def launch_far(options: LaunchOptions, build: Build, beam_options: PipelineOptio
         UsageError: to wait for a job that is only described, by `--template_location`; or what Beam asks for.
     """
     template = beam_options.view_as(GoogleCloudOptions).template_location
-    if template and options.wait:
+    if template and wait:
         raise UsageError("--template_location only describes the job, for somebody else to start; leave out --wait")
     setup = beam_options.view_as(SetupOptions)
     if setup.save_main_session is None:
@@ -115,7 +117,32 @@ def launch_far(options: LaunchOptions, build: Build, beam_options: PipelineOptio
         say(f"the job is described in {template}; who reads it starts it")
         return None
     say(f"job {_job_id(result) or '(the runner gives no id)'} is {str(result.state).lower()}")
-    return _finished(result) if options.wait else None
+    return _finished(result) if wait else None
+
+
+def input_size(patterns: Sequence[str]) -> int | None:
+    """Uncompressed bytes of all files, which is what workers count.
+
+    None if that cannot be had without reading them, because one is compressed, an Avro container or elsewhere.
+
+    Raises:
+        SourceError: a pattern matches nothing.
+    """
+    files = match_files(patterns)
+    if len(files) > _MAX_FILES or not all(_is_plain(file) for file in files):
+        return None
+    return sum(file.size for file in files)
+
+
+def _is_plain(file: FoundFile) -> bool:
+    if not os.path.isfile(file.location):
+        return False
+    try:
+        with open(file.location, "rb") as opened:
+            head = opened.read(_HEAD_BYTES)
+    except OSError:
+        return False
+    return detect_compression(head) == "none" and detect_format(head) != "avro"
 
 
 def _job_id(result: PipelineResult) -> str:
@@ -138,3 +165,78 @@ def _finished(result: PipelineResult) -> PipelineResult:
     if state is not None and state != PipelineState.DONE:
         raise JobFailedError(f"the job ended as {state}; the runner's log says why")
     return result
+
+
+@contextlib.contextmanager
+def cancelled_on_error(result: PipelineResult) -> Iterator[None]:
+    """If the block raises, the job is cancelled; its workers are gone, and an engine would start it again and again.
+
+    Args:
+        result: of the job.
+    """
+    try:
+        yield
+    except BaseException:
+        _cancel(result)
+        raise
+
+
+def wait_until_drained(result: PipelineResult, board: Board) -> bool:
+    """Waits for the end of a stream, and ends it when its source has said that all is done.
+
+    Flink keeps a job whose sources have nothing more to give, as long as it is to make checkpoints.
+
+    Args:
+        result: of the stream.
+        board: where its source says so.
+
+    Returns:
+        Whether the engine ended the stream itself; if not, it may have no counters.
+
+    Raises:
+        Exception: what made the stream fail.
+    """
+    wait = _Wait(result)
+    wait.start()
+    while not wait.ended.wait(_LOOK_SECS):
+        if board.is_drained() and not wait.ended.wait(_END_SECS):
+            _cancel(result)
+            return False
+    if wait.error is not None:
+        raise wait.error
+    return True
+
+
+class _Wait(threading.Thread):
+    """Waits for the end of a job, which cannot be given up.
+
+    Attributes:
+        ended: set at the end.
+        error: what was raised.
+    """
+
+    def __init__(self, result: PipelineResult) -> None:
+        super().__init__(name="dovebeam-wait", daemon=True)
+        self._result = result
+        self.ended: Final = threading.Event()
+        self.error: BaseException | None = None
+
+    def run(self) -> None:
+        try:
+            self._result.wait_until_finish()
+        except BaseException as error:
+            self.error = error
+        finally:
+            self.ended.set()
+
+
+def _cancel(result: PipelineResult) -> None:
+    """Cancels as far as the engine listens, in bounded time."""
+
+    def cancel() -> None:
+        with contextlib.suppress(Exception):  # it may be gone, or have ended by itself
+            result.cancel()
+
+    thread = threading.Thread(target=cancel, name="dovebeam-cancel", daemon=True)
+    thread.start()
+    thread.join(_CANCEL_SECS)

@@ -12,16 +12,16 @@ import contextlib
 import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Final, Generic, Protocol, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from dovebeam.pipelines.running.failures import is_stop
-from dovebeam.pipelines.terminal.exit_codes import ExitCode
+from dovebeam.pipelines.terminal.exit_codes import ExitCode, exit_code_of, signals_as_interrupts
 from dovebeam.pipelines.terminal.logs import say
-from dovebeam.pipelines.terminal.signals import exit_code_of, signals_as_interrupts
+from dovebeam.pipelines.terminal.progress_bar import Display
 from dovebeam.transforms.errors import DovebeamError
 from dovebeam.transforms.progress import Board, Totals
 
-__all__ = ["Display", "InterruptedJobError", "WorkerLostError", "run_to_end"]
+__all__ = ["InterruptedJobError", "WorkerLostError", "run_to_end"]
 
 _LOOK_SECS: Final = 0.1
 _OBEY_SECS: Final = 5.0
@@ -29,14 +29,6 @@ _END_SECS: Final = 2.0
 _LOST: Final = re.compile(r"Worker subprocess exited with return code (-?[0-9]{1,10})")
 """What a thread of Beam raises, unheard by anybody, when a worker process ended by itself."""
 _T = TypeVar("_T")
-
-
-class Display(Protocol):
-    """What shows progress."""
-
-    def show(self, totals: Totals) -> None:
-        """Called a few times a second."""
-        ...  # pragma: no cover
 
 
 class InterruptedJobError(Exception):

@@ -7,11 +7,10 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
-from dovebeam.pipelines.jobs.files import replace_file
+from dovebeam.pipelines.jobs.outputs import replace_file
 from dovebeam.pipelines.ledger.closing import account_as_json, close_job, close_unfinished, report_failure
 from dovebeam.pipelines.ledger.ledger import Ledger, make_ledger
 from dovebeam.pipelines.running.local import InterruptedJobError
-from dovebeam.pipelines.stream.options import StreamOptions
 from dovebeam.pipelines.stream.queues import StreamQueues
 from dovebeam.pipelines.terminal.logs import say
 from dovebeam.transforms.config import Config
@@ -55,16 +54,23 @@ class StreamAccount:
     """See the module.
 
     Args:
-        options: of the stream.
-        config: its configuration.
+        config: of the stream.
         drivers: of its exporters, by name.
         queues: of its exporters.
+        path: file for the ledger as JSON, None for none.
+        debug: whether errors show tracebacks.
     """
 
     def __init__(
-        self, options: StreamOptions, config: Config, drivers: Mapping[str, Driver], queues: StreamQueues
+        self,
+        config: Config,
+        drivers: Mapping[str, Driver],
+        queues: StreamQueues,
+        *,
+        path: str | None,
+        debug: bool,
     ) -> None:
-        self._options, self._config, self._queues = options, config, queues
+        self._config, self._queues, self._path, self._debug = config, queues, path, debug
         self._targets = {name: driver.endpoint for name, driver in drivers.items()}
         self._known: Callable[[], Iterable[tuple[str, int]]] | None = None
 
@@ -86,13 +92,13 @@ class StreamAccount:
         Raises:
             DeliveryError: it cannot be written, or a queue cannot be read.
         """
-        if self._options.ledger is not None:
+        if self._path is not None:
             ledger = dataclasses.replace(self._ledger(self.with_queues(counters.items())), complete=False)
-            replace_file(self._options.ledger, account_as_json(ledger.as_dict()))
+            replace_file(self._path, account_as_json(ledger.as_dict()))
 
     def close(self, counters: Iterable[tuple[str, int]]) -> int:
         """Shows and writes the ledger of a stream that was drained; returns its exit code."""
-        return close_job(self._ledger(counters), self._options)
+        return close_job(self._ledger(counters), self._path, are_rejects_kept=True)
 
     def close_failed(self, error: Exception) -> int:
         """Says why a stream ended, and brings its ledger up to date; returns its exit code.
@@ -103,13 +109,13 @@ class StreamAccount:
         if self._known is None:
             raise error
         left = f"{_LEFT}{_QUEUED if self._queues.root else ''}."
-        code = report_failure(error, self._config, debug=self._options.debug, left=left)
+        code = report_failure(error, self._config, debug=self._debug, left=left)
         try:
             ledger = self._ledger(self.with_queues(self._known()))
         except DovebeamError as unread:
             say(f"warning: the ledger is not up to date: {unread}")
         else:
-            close_unfinished(ledger, self._options, show=isinstance(error, InterruptedJobError))
+            close_unfinished(ledger, self._path, show=isinstance(error, InterruptedJobError))
         return code
 
     def _ledger(self, counters: Iterable[tuple[str, int]]) -> Ledger:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -12,8 +11,7 @@ from apache_beam.io.gcp.pubsub import PubsubMessage, WriteToPubSub
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 
 from dovebeam.pipelines.options.errors import UsageError
-from dovebeam.pipelines.rejects.handler import FusedErrorHandler
-from dovebeam.pipelines.rejects.sink import CountRejects
+from dovebeam.pipelines.rejects.sink import CountRejects, FusedErrorHandler
 from dovebeam.pipelines.running.launch import launch_far
 from dovebeam.pipelines.stream.options import DEFAULT_MAX_QUEUE_BYTES, StreamOptions
 from dovebeam.pipelines.terminal.exit_codes import ExitCode
@@ -28,15 +26,6 @@ __all__ = ["PublishRejects", "build_far_stream", "check_far_stream", "run_far"]
 
 _MAX_ATTRIBUTE_BYTES = 1024
 """Pub/Sub's limit for the value of an attribute."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Launch:
-    """What `launch_far` must know."""
-
-    debug: bool
-    input: tuple[str, ...] = ()
-    wait: bool = False
 
 
 def check_far_stream(options: StreamOptions) -> None:
@@ -80,7 +69,7 @@ def run_far(
     """
     beam_options.view_as(StandardOptions).streaming = True
     build = partial(build_far_stream, options=options, config=config, drivers=drivers)
-    launch_far(_Launch(options.debug), build, beam_options)
+    launch_far(build, beam_options, wait=False)
     return ExitCode.DONE
 
 

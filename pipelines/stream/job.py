@@ -1,4 +1,7 @@
-"""Runs a stream on this machine: its source, its graph, and how it ends."""
+"""The job `stream`: checked, run on this machine until it is drained or fails, or handed to an engine elsewhere.
+
+Ctrl-C or SIGTERM drains it: what was read is delivered, and the job ends with code 0. A second signal ends it at once.
+"""
 
 from __future__ import annotations
 
@@ -10,17 +13,18 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, StandardOptions
 from apache_beam.runners.runner import PipelineResult
 
-from dovebeam.pipelines.jobs.credentials import lent_to_workers
-from dovebeam.pipelines.jobs.files import check_replaceable
-from dovebeam.pipelines.ledger.closing import counters_of, counters_so_far
-from dovebeam.pipelines.options.beam import is_in_process
+from dovebeam.pipelines.jobs.configuration import load_for_job
+from dovebeam.pipelines.jobs.drivers import make_drivers
+from dovebeam.pipelines.jobs.outputs import check_rejects_path, check_replaceable
+from dovebeam.pipelines.ledger.closing import counters_of, counters_so_far, report_failure
+from dovebeam.pipelines.options.beam import is_flink, is_in_process, make_beam_options, runs_here, stream_arguments
 from dovebeam.pipelines.options.errors import UsageError
-from dovebeam.pipelines.rejects.handler import reject_handler
-from dovebeam.pipelines.rejects.sink import check_rejects_path
-from dovebeam.pipelines.running.engine_job import cancelled_on_error, wait_until_drained
+from dovebeam.pipelines.rejects.sink import reject_handler
 from dovebeam.pipelines.running.failures import explain_failure
+from dovebeam.pipelines.running.launch import cancelled_on_error, wait_until_drained
 from dovebeam.pipelines.running.local import run_to_end
 from dovebeam.pipelines.stream.account import Acknowledged, StreamAccount
+from dovebeam.pipelines.stream.far import check_far_stream, run_far
 from dovebeam.pipelines.stream.options import StreamOptions
 from dovebeam.pipelines.stream.queues import StreamQueues, queues_of
 from dovebeam.pipelines.stream.segments import run_segments
@@ -29,7 +33,7 @@ from dovebeam.pipelines.stream.sources import StreamSource, make_source
 from dovebeam.pipelines.terminal.exit_codes import ExitCode
 from dovebeam.pipelines.terminal.logs import say
 from dovebeam.pipelines.terminal.progress_bar import make_display
-from dovebeam.pipelines.workers.in_process import make_in_process_runner
+from dovebeam.pipelines.workers.in_process import lent_to_workers, make_in_process_runner
 from dovebeam.pipelines.workers.loopback import loopback_workers
 from dovebeam.pipelines.workers.watch import WatchedDisplay
 from dovebeam.transforms.config import Config
@@ -41,12 +45,57 @@ from dovebeam.transforms.progress import Board, Totals
 from dovebeam.transforms.shards.panes import time_mark
 from dovebeam.transforms.streaming import ENDLESS, Segment
 
-__all__ = ["run_here"]
+__all__ = ["run_stream"]
 
 _Counts = list[tuple[str, int]]
 
 
-def run_here(
+def run_stream(options: StreamOptions) -> int:
+    """Runs a stream until a signal ends it, and returns its exit code.
+
+    Raises:
+        UsageError: options that fit neither Beam nor each other.
+    """
+    if options.ledger and is_flink(options.beam):
+        raise UsageError(
+            "--ledger: Flink does not end a stream itself and has no counters of one that was ended; leave it out, "
+            "the last message has the account"
+        )
+    config = load_for_job(options.config, strict=options.strict)
+    if config is None:
+        return ExitCode.CONFIG
+    beam_options = make_beam_options(stream_arguments(options.beam))
+    here = runs_here(beam_options)
+    try:
+        if not here:
+            check_far_stream(options)
+        drivers = make_drivers(config, here=here)
+        if drivers is None or _shards_without_windows(config, drivers):
+            return ExitCode.CONFIG
+        run = _run_here if here else run_far
+        return run(options, config, drivers, beam_options)
+    except UsageError:
+        raise
+    except Exception as error:
+        return report_failure(error, config, debug=options.debug)
+
+
+def _shards_without_windows(config: Config, drivers: Mapping[str, Driver]) -> bool:
+    """Says of every exporter that writes shards and not window by window that its files would never be complete."""
+    found = False
+    for name, driver in drivers.items():
+        if isinstance(driver, FileDriver) and driver.file_writing == "shards" and not driver.rotate_interval_secs:
+            found = True
+            exporter = config.exporters[name]
+            say(
+                f"error: {exporter.settings.place('event_exporter_file_writing')}: event_exporter {name}: shards are "
+                "complete when a job ends, and a stream has no end; add file_rotate_interval, such as 1 h, for files "
+                "that are complete when that part of time is over"
+            )
+    return found
+
+
+def _run_here(
     options: StreamOptions, config: Config, drivers: Mapping[str, Driver], beam_options: PipelineOptions
 ) -> int:
     """Runs a stream until it was drained or has failed, and returns its exit code.
@@ -66,11 +115,16 @@ def run_here(
     _check_outputs(options, source, drivers)
     run = _run_in_process if is_in_process(beam_options) else _run_on_engine
     root = queues_of(options.state, drivers)
-    shards = StreamShards(drivers, stream_name(options), has_queues=bool(root))
-    queues = StreamQueues(root, options, config, shards.drivers, shards.checks)
+    name = options.run_id or stream_name(
+        options.follow, options.input_subscription, options.input_topic, rejects=options.rejects
+    )
+    shards = StreamShards(drivers, name, has_queues=bool(root))
+    queues = StreamQueues(
+        root, config, shards.drivers, shards.checks, rejects=options.rejects, max_bytes=options.max_queue_bytes
+    )
     if len(drivers) > 1 and not root:
         say("note: an exporter whose target hangs keeps events from the others; --state DIR gives each a queue on disk")
-    account = StreamAccount(options, config, drivers, queues)
+    account = StreamAccount(config, drivers, queues, path=options.ledger, debug=options.debug)
     try:
         with source, lent_to_workers(drivers, beam_options):
             counters = run(_Stream(options, config, shards, queues, source, account), beam_options)

@@ -12,13 +12,14 @@ from dovebeam.pipelines.options.arguments import (
     add_config_argument,
     add_max_line_bytes_argument,
     check_named_run,
+    check_pipes,
     checked,
+    descriptor_of,
     parse_known,
     read_size,
     values_of,
 )
 from dovebeam.pipelines.options.errors import UsageError
-from dovebeam.pipelines.options.pipes import check_pipes, descriptor_of
 
 __all__ = [
     "DEFAULT_MAX_QUEUE_BYTES",

@@ -16,9 +16,7 @@ from types import MappingProxyType
 from typing import Final
 
 from dovebeam.pipelines.running.failures import explain_failure
-from dovebeam.pipelines.stream.options import StreamOptions
-from dovebeam.pipelines.stream.queue_watch import QueueWatch
-from dovebeam.pipelines.stream.queue_worker import QueueWorker
+from dovebeam.pipelines.stream.queue_worker import QueueWatch, QueueWorker
 from dovebeam.pipelines.terminal.logs import say
 from dovebeam.transforms import progress
 from dovebeam.transforms.config import Config
@@ -63,19 +61,22 @@ class StreamQueues:
 
     Args:
         root: their directory, from `queues_of`; empty for none.
-        options: of the stream.
-        config: its configuration, for messages.
+        config: of the stream, for messages.
         drivers: of its exporters, by name.
         checks: by exporter, what raises a `DeliveryError` while nothing can be delivered.
+        rejects: path of the file of rejects.
+        max_bytes: of one queue, at which reading pauses.
     """
 
     def __init__(
         self,
         root: str,
-        options: StreamOptions,
         config: Config,
         drivers: Mapping[str, Driver],
         checks: Mapping[str, Callable[[], None]] = MappingProxyType({}),
+        *,
+        rejects: str,
+        max_bytes: int,
     ) -> None:
         self.root: Final = root
         self._config = config
@@ -85,13 +86,13 @@ class StreamQueues:
                 name,
                 drivers[name],
                 queue,
-                options.rejects,
+                rejects,
                 check=checks.get(name, _no_check),
                 report=self._failed,
             )
             for name, queue in self._queues.items()
         }
-        self._watch: Final = QueueWatch(self._queues, self._workers, options.max_queue_bytes)
+        self._watch: Final = QueueWatch(self._queues, self._workers, max_bytes)
         self._before: dict[str, int] = {}
 
     @contextlib.contextmanager

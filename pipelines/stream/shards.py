@@ -13,11 +13,10 @@ import json
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Final
 
-from dovebeam.pipelines.stream.options import StreamOptions
 from dovebeam.pipelines.terminal.logs import say
 from dovebeam.transforms.drivers import Driver, FileDriver
 from dovebeam.transforms.drivers.backoff import Backoff
@@ -205,16 +204,16 @@ def _go_on() -> None:
     """Ends nothing."""
 
 
-def stream_name(options: StreamOptions) -> str:
-    """The name that was given, or else a hash of what the stream reads and of where its rejects go."""
-    if options.run_id:
-        return options.run_id
-    decisive = [
-        sorted(os.path.abspath(path) for path in options.follow),
-        options.input_subscription,
-        options.input_topic,
-        os.path.abspath(options.rejects),
-    ]
+def stream_name(follow: Iterable[str], subscription: str | None, topic: str | None, *, rejects: str) -> str:
+    """A name that is the same after every start: a hash of what a stream reads and of where its rejects go.
+
+    Args:
+        follow: the files that it follows.
+        subscription: or the Pub/Sub subscription that it reads.
+        topic: or the topic.
+        rejects: the file of its rejects; two streams that share a source have two.
+    """
+    decisive = [sorted(os.path.abspath(path) for path in follow), subscription, topic, os.path.abspath(rejects)]
     text = json.dumps(decisive).encode("utf-8", "surrogateescape")
     return hashlib.sha256(text).hexdigest()[:_DIGITS]
 

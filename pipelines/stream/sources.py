@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import uuid
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Final, Protocol, Self
 
@@ -59,16 +60,17 @@ class FollowSource:
     """Files of this machine.
 
     Args:
-        options: of the stream.
+        paths: files, directories and patterns.
+        state: directory that remembers how far they were read.
+        settings: how their lines are read.
 
     Raises:
         SourceError: a file that can never be followed.
     """
 
-    def __init__(self, options: StreamOptions) -> None:
-        settings = FollowSettings(options.input_format, options.max_line_bytes)
-        targets = tuple(make_target(text) for text in options.follow)
-        self._request: Final = FollowRequest(uuid.uuid4().hex, os.path.abspath(options.state), targets, settings)
+    def __init__(self, paths: Sequence[str], state: str, settings: FollowSettings) -> None:
+        targets = tuple(map(make_target, paths))
+        self._request: Final = FollowRequest(uuid.uuid4().hex, os.path.abspath(state), targets, settings)
 
     def check_apart(self, what: str, path: str) -> None:
         """See `StreamSource`."""
@@ -179,4 +181,5 @@ def make_source(options: StreamOptions) -> StreamSource:
         return SubscriptionSource(options.input_subscription)
     if options.input_topic:
         return TopicSource(options.input_topic)
-    return FollowSource(options)
+    settings = FollowSettings(options.input_format, options.max_line_bytes)
+    return FollowSource(options.follow, options.state, settings)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 
 from dovebeam.pipelines.options.errors import UsageError
-from dovebeam.pipelines.terminal.exit_codes import ExitCode
+from dovebeam.pipelines.terminal.exit_codes import ExitCode, exit_code_of, signals_as_interrupts
 from dovebeam.pipelines.terminal.logs import configure, say
-from dovebeam.pipelines.terminal.signals import exit_code_of, signals_as_interrupts
 from dovebeam.pipelines.terminal.standard_streams import flush_output, output_that_never_raises, provide_streams
 from dovebeam.transforms.errors import DovebeamError
 
@@ -55,8 +55,6 @@ def _run(arguments: Sequence[str], run: Callable[[], int], *, debug: bool) -> in
 
 def _report_bug(error: Exception, *, debug: bool) -> int:
     if debug:
-        import traceback  # noqa: PLC0415
-
         traceback.print_exception(error)
     say(f"{type(error).__name__}: {error} (--debug shows where it comes from)")
     return ExitCode.FAILED

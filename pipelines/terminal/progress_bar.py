@@ -7,14 +7,22 @@ import sys
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 from dovebeam.transforms.progress import Totals
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-__all__ = ["ProgressBar", "Silence", "make_display"]
+__all__ = ["Display", "ProgressBar", "Silence", "make_display"]
+
+
+class Display(Protocol):
+    """What shows progress."""
+
+    def show(self, totals: Totals) -> None:
+        """Called a few times a second."""
+        ...  # pragma: no cover
 
 
 class Silence:

@@ -6,8 +6,10 @@ processes gives worker processes of ours (`pipelines.workers.worker`), which end
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 import sys
+from collections.abc import Iterator, Mapping
 
 from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
 from apache_beam.portability.api import beam_provision_api_pb2
@@ -15,7 +17,12 @@ from apache_beam.runners.portability.fn_api_runner import fn_runner
 from apache_beam.runners.portability.portable_runner import JobServiceHandle
 from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
-__all__ = ["make_in_process_runner"]
+from dovebeam.pipelines.options.beam import is_in_process
+from dovebeam.transforms.drivers import Driver
+from dovebeam.transforms.drivers.secrets import secrets_in
+from dovebeam.transforms.drivers.vault import Loan
+
+__all__ = ["lent_to_workers", "make_in_process_runner"]
 
 
 def make_in_process_runner(options: PipelineOptions, *, debug: bool = False) -> fn_runner.FnApiRunner:
@@ -35,3 +42,17 @@ def make_in_process_runner(options: PipelineOptions, *, debug: bool = False) -> 
         command = f"exec {shlex.quote(sys.executable)} -m dovebeam.pipelines.workers.worker" + " --debug" * debug
         environment = SubprocessSDKEnvironment.from_command_string(command)
     return fn_runner.FnApiRunner(default_environment=environment, provision_info=provision)
+
+
+@contextlib.contextmanager
+def lent_to_workers(drivers: Mapping[str, Driver], options: PipelineOptions) -> Iterator[None]:
+    """Lends the secrets that were written out to the worker processes that are started meanwhile on this machine.
+
+    Args:
+        drivers: of the job, by exporter.
+        options: Beam's, which say whether there are such processes.
+    """
+    alone = is_in_process(options) and options.view_as(DirectOptions).direct_running_mode != "multi_processing"
+    literals = [s.name for driver in drivers.values() for s in secrets_in(driver) if s.is_literal]
+    with Loan([] if alone else literals):
+        yield

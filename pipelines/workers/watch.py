@@ -10,7 +10,7 @@ import threading
 import time
 from typing import Final
 
-from dovebeam.pipelines.running.local import Display
+from dovebeam.pipelines.terminal.progress_bar import Display
 from dovebeam.transforms.errors import DovebeamError
 from dovebeam.transforms.progress import Board, Totals
 

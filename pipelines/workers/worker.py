@@ -17,7 +17,7 @@ import time
 from typing import Final
 
 from dovebeam.pipelines.terminal import logs
-from dovebeam.pipelines.terminal.signals import ENDING
+from dovebeam.pipelines.terminal.exit_codes import ENDING
 from dovebeam.transforms import progress
 from dovebeam.transforms.drivers import vault
 

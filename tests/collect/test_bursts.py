@@ -12,9 +12,8 @@ from pathlib import Path
 import pytest
 
 from dovebeam.pipelines.collect import writer as collector_writer
-from dovebeam.pipelines.collect.counts import Counts
 from dovebeam.pipelines.collect.spool import Spool, SpoolSettings
-from dovebeam.pipelines.collect.writer import SpoolWriter
+from dovebeam.pipelines.collect.writer import Counts, SpoolWriter
 from support.collector import run_collector, spooled
 from support.corpus import corpus_lines
 from support.file_jobs import small_disk

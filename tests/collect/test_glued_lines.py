@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dovebeam.pipelines.collect.glued_lines import separated
-from dovebeam.pipelines.collect.unix_lines import LineAssembler
+from dovebeam.pipelines.collect.unix_lines import LineAssembler, separated
 from support.corpus import corpus_lines
 
 JSON = b'{"event":"imap_command_finished","hostname":"h","categories":["imap"],"fields":{"user":"a{","n":1}}'

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from fuzzing import Target
 
-from dovebeam.pipelines.collect.http_bodies import ENCODINGS, BrokenBodyError, unpacked
 from dovebeam.pipelines.collect.http_connections import RequestBorders
+from dovebeam.pipelines.collect.http_posts import ENCODINGS, BrokenBodyError, unpacked
 from dovebeam.pipelines.collect.unix_lines import LineAssembler
 from support.corpus import corpus_lines
 

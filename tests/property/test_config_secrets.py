@@ -14,11 +14,9 @@ from pathlib import Path
 import pytest
 
 from dovebeam.pipelines.check import findings
-from dovebeam.pipelines.check.json_report import as_json
-from dovebeam.pipelines.check.options import CheckOptions
-from dovebeam.pipelines.check.text import show_text
-from dovebeam.pipelines.export.command import load, make_drivers
-from dovebeam.pipelines.export.options import ExportOptions
+from dovebeam.pipelines.check.report import as_json, show_text
+from dovebeam.pipelines.jobs.configuration import load_for_job
+from dovebeam.pipelines.jobs.drivers import make_drivers
 from dovebeam.transforms.config_files import read_config
 from dovebeam.transforms.errors import ConfigError
 from support.secret_places import Placed, place_secret
@@ -33,10 +31,10 @@ def outputs(paths: list[str], patch: pytest.MonkeyPatch, *, launched: bool) -> l
     patch.setattr(findings, "read_config", lambda _, **__: reading)  # once is enough
     found = findings.examine(paths, here=True)
     far = findings.examine(paths, here=False) if launched else found
-    show_text(found, None, CheckOptions(tuple(paths)))
+    show_text(found, None)
     error = ConfigError(reading.report.problems(fatal=True))
     if launched:
-        config = load(ExportOptions(config=tuple(paths), input=("-",)))
+        config = load_for_job(paths)
         if config is not None:
             make_drivers(config, here=True)
     return [as_json(found, None), as_json(far, None), *map(repr, (reading.config, reading.report, error)), str(error)]

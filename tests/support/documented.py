@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from dovebeam.pipelines.archive import command as archive
+from dovebeam.pipelines.archive.options import add_archive_arguments, parse_archive
 from dovebeam.pipelines.collect.options import add_arguments as add_collect_arguments
 from dovebeam.pipelines.collect.options import parse_collect
 from dovebeam.pipelines.export.options import add_arguments, parse_export
@@ -38,7 +38,7 @@ _PARSERS: Mapping[str, tuple[_Add, Callable[..., Any]]] = {
     "export": (add_arguments, parse_export),
     "stream": (add_stream_arguments, parse_stream),
     "replay": (add_replay_arguments, parse_replay),
-    "archive": (archive._add_arguments, archive._parse),
+    "archive": (add_archive_arguments, parse_archive),
     "collect": (add_collect_arguments, parse_collect),
 }
 

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from dovebeam.pipelines.export.options import ExportOptions, add_arguments, parse_export
-from dovebeam.pipelines.jobs.run_id import run_id_of, run_id_of_input
-from dovebeam.pipelines.jobs.scope import restrict
-from dovebeam.transforms.config import load_config
+from dovebeam.pipelines.jobs import run_id
+from dovebeam.pipelines.jobs.configuration import restrict
+from dovebeam.transforms.config import Config, load_config
 from dovebeam.transforms.shards.layout import check_run_id
+from dovebeam.transforms.time_range import TimeRange
 from support.commands import exporter, metric, write_config, write_events
 
 EVENT = b'{"event":"e"}'
@@ -31,6 +32,18 @@ def config(folder: Path, *settings: str, filter_: str = "event=e"):
     settings = settings or ("file_writing = shards",)
     block = exporter("x", "file", "json", f"file_path = {folder}/out/o.json", *settings)
     return load_config([write_config(folder, block, metric("m", filter_, "x"))])
+
+
+def run_id_of(asked: ExportOptions, config: Config, name=run_id.run_id_of) -> str:
+    """What an export is called, by its options."""
+    times = TimeRange(asked.start_time, asked.end_time)
+    lines = asked.max_line_bytes
+    return name(config, asked.input, input_format=asked.input_format, max_line_bytes=lines, time_range=times)
+
+
+def run_id_of_input(asked: ExportOptions, config: Config) -> str:
+    """The same, also by the files that are there."""
+    return run_id_of(asked, config, run_id.run_id_of_input)
 
 
 @pytest.fixture
@@ -85,11 +98,6 @@ def test_run_of_some_exporters(folder: Path) -> None:
     for part in (restrict(whole, ["a"]), restrict(restrict(whole, ["a", "b"]), ["b"])):
         assert run_id_of(options(folder), part) == run_id_of(options(folder), whole)
         assert run_id_of_input(options(folder), part) == run_id_of_input(options(folder), whole)
-
-
-def test_given_name(folder: Path) -> None:
-    """--run_id is the name."""
-    assert run_id_of_input(options(folder, "--run_id", "day-1"), config(folder)) == "day-1"
 
 
 def test_input_that_was_replaced(folder: Path) -> None:

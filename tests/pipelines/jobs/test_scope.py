@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from dovebeam.pipelines.jobs.scope import failed_exporters, restrict
+from dovebeam.pipelines.jobs.configuration import failed_exporters, restrict
 from dovebeam.pipelines.options.errors import UsageError
 from dovebeam.transforms.config import load_config
 from dovebeam.transforms.plan import make_plan

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -19,14 +18,6 @@ from dovebeam.transforms.progress import Board
 from support.commands import exporter, metric, write_config
 
 
-@dataclass(frozen=True)
-class Options:
-    """Where the account of a job goes."""
-
-    ledger: str | None = None
-    rejects: str | None = None
-
-
 def account(folder: Path, counters: dict[str, int], metrics: int = 2) -> Ledger:
     """A ledger of metrics `m0`, `m1` ... of one exporter."""
     blocks = [metric(f"m{index}", "event=x", "out") for index in range(metrics)]
@@ -38,7 +29,7 @@ MATCHED = {"read": 5, "matched": 2, "unmatched": 3, "matched/m0": 2, "formatted/
 
 def test_a_full_disk_costs_only_the_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The account is on the terminal although it cannot be written; the job counts as failed and says why."""
-    assert close_job(account(tmp_path, MATCHED), Options("/dev/full/ledger.json")) == 1
+    assert close_job(account(tmp_path, MATCHED), "/dev/full/ledger.json", are_rejects_kept=False) == 1
     out, err = capsys.readouterr()
     assert "unmatched" in out
     assert "the ledger was not written" in err
@@ -48,10 +39,10 @@ def test_a_full_disk_costs_only_the_file(tmp_path: Path, capsys: pytest.CaptureF
 def test_an_unfinished_job_has_an_account(tmp_path: Path) -> None:
     """What was in hand is in no number, which is no imbalance there; `complete` tells the two apart."""
     path = tmp_path / "ledger.json"
-    close_unfinished(account(tmp_path, MATCHED | {"delivered/out": 1}), Options(str(path)), show=False)
+    close_unfinished(account(tmp_path, MATCHED | {"delivered/out": 1}), str(path), show=False)
     written = json.loads(path.read_text())
     assert (written["complete"], written["delivered"], written["imbalances"]) == (False, 1, [])
-    assert close_job(account(tmp_path, MATCHED), Options(str(path))) == 0
+    assert close_job(account(tmp_path, MATCHED), str(path), are_rejects_kept=False) == 0
     assert json.loads(path.read_text())["complete"] is True
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from dovebeam.pipelines.export.options import ExportOptions
 from dovebeam.pipelines.ledger.closing import close_job
 from dovebeam.pipelines.ledger.ledger import Ledger, make_ledger
 from dovebeam.pipelines.ledger.text import ledger_text, show_ledger
@@ -169,7 +168,7 @@ def test_damaged_files(config: Config, tmp_path: Path, capsys: pytest.CaptureFix
     account = make_ledger(counters.items(), config, {})
     assert account.imbalances() == ()
     assert account.as_dict()["damaged"] == ["a\x1b.avro", "b.avro"]
-    assert close_job(account, ExportOptions(config=(), input=(), rejects=str(tmp_path / "rejects"))) == ExitCode.FAILED
+    assert close_job(account, None, are_rejects_kept=True) == ExitCode.FAILED
     said = capsys.readouterr().err
     assert "2 of the input files are damaged" in said
     assert "a\ufffd.avro" in said

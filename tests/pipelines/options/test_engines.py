@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dovebeam.pipelines.options.beam import make_beam_options
-from dovebeam.pipelines.options.engines import stream_arguments
+from dovebeam.pipelines.options.beam import make_beam_options, stream_arguments
 from dovebeam.pipelines.options.errors import UsageError
 
 FINISH = "--finish_bundle_before_checkpointing"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dovebeam.pipelines.jobs.files import check_appendable, check_replaceable, claim, replace_file
+from dovebeam.pipelines.jobs.outputs import check_appendable, check_replaceable, claim, replace_file
 from dovebeam.transforms.errors import DeliveryError
 
 

@@ -8,8 +8,7 @@ from typing import Any
 
 import apache_beam as beam
 
-from dovebeam.pipelines.rejects.handler import FusedErrorHandler, reject_handler
-from dovebeam.pipelines.rejects.sink import CountRejects, WriteRejects
+from dovebeam.pipelines.rejects.sink import CountRejects, FusedErrorHandler, WriteRejects, reject_handler
 from dovebeam.transforms.reject import Reject, make_reject
 from dovebeam.transforms.rejecting import RejectingTransform
 from support.gcs_emulator import PIPELINE_OPTIONS, gcs_emulator

@@ -9,8 +9,8 @@ from pathlib import Path
 import apache_beam as beam
 import pytest
 
-from dovebeam.pipelines.rejects.handler import reject_handler
-from dovebeam.pipelines.rejects.sink import CountRejects, WriteRejects, check_rejects_path
+from dovebeam.pipelines.jobs.outputs import check_rejects_path
+from dovebeam.pipelines.rejects.sink import CountRejects, WriteRejects, reject_handler
 from dovebeam.transforms.errors import DeliveryError
 from dovebeam.transforms.reject import Reject, make_reject, reject_from_json
 from support.gcs_emulator import PIPELINE_OPTIONS, gcs_emulator

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dovebeam.pipelines.running.input_size import input_size
+from dovebeam.pipelines.running.launch import input_size
 from dovebeam.transforms.sources import SourceError
 
 

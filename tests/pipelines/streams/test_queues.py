@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from dovebeam.pipelines.stream.options import StreamOptions
+from dovebeam.pipelines.stream.options import DEFAULT_MAX_QUEUE_BYTES
 from dovebeam.pipelines.stream.queues import StreamQueues
 from dovebeam.transforms.config import load_config
 from dovebeam.transforms.drivers import FileDriver
@@ -251,11 +251,13 @@ def test_damaged_segment(tmp_path: Path) -> None:
 def test_a_queue_that_cannot_be_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Its exporter tries again until it can; the other one delivers."""
     root = tmp_path / "queues"
-    options = StreamOptions((), (), str(tmp_path), str(tmp_path / "rejects.jsonl"))
+    rejects = str(tmp_path / "rejects.jsonl")
     targets = {name: tmp_path / f"{name}.out" for name in "ab"}
     drivers = {name: FileDriver(str(path)) for name, path in targets.items()}
     told: list[str] = []
-    queues = StreamQueues(str(root), options, load_config(write_config(tmp_path)), drivers)
+    queues = StreamQueues(
+        str(root), load_config(write_config(tmp_path)), drivers, rejects=rejects, max_bytes=DEFAULT_MAX_QUEUE_BYTES
+    )
     with Board(), queues.worked():
         queues.deliver()
         (root / "a").rmdir()

@@ -7,12 +7,10 @@ import os
 import signal
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from dovebeam.pipelines.stream import shards as stream_shards
-from dovebeam.pipelines.stream.options import StreamOptions
 from dovebeam.pipelines.stream.shards import StreamShards, stream_name
 from dovebeam.transforms.drivers import FileDriver
 from dovebeam.transforms.drivers.backoff import Backoff
@@ -180,19 +178,13 @@ def test_files_that_would_be_read_again(tmp_path: Path) -> None:
     assert "would be read again" in ran.err
 
 
-def options(folder: Path, **given: Any) -> StreamOptions:
-    """A stream's options."""
-    return StreamOptions(**{"config": (), "follow": (str(folder),), "state": "", "rejects": "r.jsonl", **given})
-
-
 def test_names_of_streams(tmp_path: Path) -> None:
     """The same after every start, from whatever directory, and another one for another input or place of rejects."""
     os.chdir(tmp_path)
-    name = stream_name(options(tmp_path))
-    assert name == stream_name(options(tmp_path, rejects=str(tmp_path / "r.jsonl"), config=("x",)))
-    assert name != stream_name(options(tmp_path, rejects="other.jsonl"))
-    assert name != stream_name(options(tmp_path / "x"))
-    assert stream_name(options(tmp_path, run_id="mine")) == "mine"
+    name = stream_name([str(tmp_path)], None, None, rejects="r.jsonl")
+    assert name == stream_name([str(tmp_path)], None, None, rejects=str(tmp_path / "r.jsonl"))
+    assert name != stream_name([str(tmp_path)], None, None, rejects="other.jsonl")
+    assert name != stream_name([str(tmp_path / "x")], None, None, rejects="r.jsonl")
 
 
 def test_files_that_cannot_be_made_end_the_stream(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

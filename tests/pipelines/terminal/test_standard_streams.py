@@ -92,13 +92,12 @@ _LINES = {
 _EACH = """
 import os, sys
 from dovebeam.pipelines import demo
-from dovebeam.pipelines.archive import command
-from dovebeam.pipelines.check import command, findings, text
+from dovebeam.pipelines.archive import job
+from dovebeam.pipelines.check import job
 from dovebeam.pipelines.cli import main
-from dovebeam.pipelines.collect import command, service
-from dovebeam.pipelines.export import command
-from dovebeam.pipelines.replay import command
-from dovebeam.pipelines.stream import command
+from dovebeam.pipelines.collect import service
+from dovebeam.pipelines.replay import job
+from dovebeam.pipelines.stream import job
 def run(line):
     pid = os.fork()
     if not pid:

@@ -12,7 +12,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dovebeam.pipelines.export.options import ExportOptions
 from dovebeam.pipelines.ledger.ledger import ExporterAccount, Ledger, MetricAccount
 from dovebeam.pipelines.ledger.text import show_ledger
 from dovebeam.pipelines.replay.dry_run import show_dry
@@ -90,7 +89,7 @@ def test_dry_run(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
     sums = [ExportSum("2026-11-22T08", "warehouse_of_all_events", METRIC, n, 9 * n) for n in (552_446, 123_456_789)]
     with terminal(columns) as screen:
         monkeypatch.setattr(sys, "stdout", screen.out)
-        show_dry(LEDGER, sums, ExportOptions((), ()))
+        show_dry(LEDGER, sums, None)
         monkeypatch.undo()
     for each in sums:
         assert number(each.events) in screen.text

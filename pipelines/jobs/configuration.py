@@ -1,4 +1,6 @@
-"""Which exporters a replay sends to: those named, or those that the ledger of an earlier run says were left behind.
+"""The configuration of a job: read, its problems told, and restricted to the exporters that the job is about.
+
+A replay sends to the exporters that were named, or to those that the ledger of an earlier run says were left behind.
 
 Metrics of the other exporters stay in the configuration without one, because Dovecot's rule whether unnamed events are
 looked at asks all metrics. The whole configuration is kept beside them, since a run is called after it: what a replay
@@ -9,15 +11,18 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from dovebeam.pipelines.jobs.readable_input import tell_terminal
 from dovebeam.pipelines.options.errors import UsageError
+from dovebeam.pipelines.terminal.logs import say
 from dovebeam.transforms.config import Config
-from dovebeam.transforms.errors import UnknownNameError
+from dovebeam.transforms.config_files import load_config
+from dovebeam.transforms.errors import ConfigError, UnknownNameError
 
-__all__ = ["PartOfConfig", "failed_exporters", "restrict", "whole_of"]
+__all__ = ["PartOfConfig", "failed_exporters", "load_for_job", "restrict", "whole_of"]
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +34,31 @@ class PartOfConfig(Config):
     """
 
     whole: Config
+
+
+def load_for_job(paths: Sequence[str], *, strict: bool = False, only_exporter: Collection[str] = ()) -> Config | None:
+    """The configuration of a job, with only the exporters that it is about; None after telling of every problem.
+
+    Args:
+        paths: its files, in their order.
+        strict: whether something of a later Dovecot is an error.
+        only_exporter: the exporters that get anything; empty for all.
+
+    Raises:
+        UsageError: an exporter that was asked for does not exist.
+    """
+    tell_terminal(paths)
+    try:
+        config = load_config(paths, strict=strict)
+    except ConfigError as error:
+        for problem in error.problems:
+            say(f"error: {problem}")
+        return None
+    for warning in config.warnings:
+        say(f"warning: {warning}")
+    if not any(metric.exporter for metric in config.metrics):
+        say("warning: no metric of the configuration names an exporter, so nothing will be exported")
+    return restrict(config, only_exporter) if only_exporter else config
 
 
 def whole_of(config: Config) -> Config:

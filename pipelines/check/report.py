@@ -1,21 +1,25 @@
-"""What `dovebeam check` tells people: problems on standard error as every command does, the rest as tables."""
+"""The report of `dovebeam check`, in which nothing is secret: tables for people, or one JSON object for programs.
+
+People see problems on standard error, as from every command.
+"""
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterable, Iterator
-from typing import Final
+from typing import Any, Final
 
 from dovebeam.pipelines.check.findings import Findings
-from dovebeam.pipelines.check.options import CheckOptions
 from dovebeam.pipelines.check.sample import MetricCount, Sample, Trial, Verdict
 from dovebeam.pipelines.terminal.logs import say
 from dovebeam.pipelines.terminal.tables import Table, number, printable, show_tables
 from dovebeam.transforms.config import SETTINGS, Config, Exporter, Metric
+from dovebeam.transforms.errors import ConfigProblem
 from dovebeam.transforms.filters import Finding, value_text
 from dovebeam.transforms.formats import INCLUDE_PARTS
 
-__all__ = ["set_here", "show_text", "target_of"]
+__all__ = ["as_json", "show_text"]
 
 _SHOWN_AS_COLUMNS: Final = frozenset(
     f"event_exporter_{name}"
@@ -25,8 +29,15 @@ _MAX_WARNINGS: Final = 5
 _PASSED_OVER: Final = "an event without a name, which is passed over since every filter asks for a name"
 
 
-def show_text(findings: Findings, sample: Sample | None, options: CheckOptions) -> None:
-    """Shows everything that was found."""
+def show_text(findings: Findings, sample: Sample | None, *, has_input: bool = False, explain: bool = False) -> None:
+    """Shows everything that was found.
+
+    Args:
+        findings: about the configuration.
+        sample: what became of events; None if none were tried.
+        has_input: whether some of these came from files.
+        explain: whether to show how often each comparison held.
+    """
     for problem in findings.warnings:
         say(f"warning: {problem}")
     for problem in findings.errors:
@@ -40,12 +51,12 @@ def show_text(findings: Findings, sample: Sample | None, options: CheckOptions) 
         show_tables([_exports(findings), _settings(config)])
         sys.stdout.write(f"\nthe configuration can be used ({count})\n")
     else:
-        show_tables(list(_sample_tables(sample, options)))
+        show_tables(list(_sample_tables(sample, explain=explain)) if has_input else [])
         _show_trials(sample.trials)
     sys.stdout.flush()
 
 
-def target_of(findings: Findings, exporter: str) -> str:
+def _target_of(findings: Findings, exporter: str) -> str:
     """Where an exporter's events go, without any secret; nothing if errors leave in doubt what is a secret."""
     if findings.errors:
         return ""
@@ -53,7 +64,7 @@ def target_of(findings: Findings, exporter: str) -> str:
     return driver.endpoint if driver is not None else ""
 
 
-def set_here(exporter: Exporter) -> Iterator[tuple[str, str, str]]:
+def _set_here(exporter: Exporter) -> Iterator[tuple[str, str, str]]:
     """Every setting that somebody set and that is not seen elsewhere: name, value without secrets, and place."""
     settings = exporter.settings
     for name in settings:
@@ -74,7 +85,7 @@ def _exports(findings: Findings) -> Table:
             metric.exporter or "-",
             *((exporter.driver, exporter.format, exporter.time_format) if exporter else ("", "", "")),
             _parts(metric) if exporter else "counted by Dovecot alone, not exported",
-            target_of(findings, metric.exporter),
+            _target_of(findings, metric.exporter),
         )
         for metric in config.metrics
         for exporter in [config.exporters.get(metric.exporter)]
@@ -98,7 +109,7 @@ def _settings(config: Config) -> Table:
         (name, setting, printable(value), "dovebeam" if _is_extension(setting) else "Dovecot", place)
         for name, exporter in config.exporters.items()
         if name in used
-        for setting, value, place in set_here(exporter)
+        for setting, value, place in _set_here(exporter)
     ]
     return Table(("exporter", "setting", "value", "known to", "set in"), frozenset(), rows)
 
@@ -108,15 +119,13 @@ def _is_extension(setting: str) -> bool:
     return row is not None and row.extension
 
 
-def _sample_tables(sample: Sample, options: CheckOptions) -> Iterator[Table]:
-    if not options.input:
-        return
+def _sample_tables(sample: Sample, *, explain: bool) -> Iterator[Table]:
     accounts = [("read", number(sample.read))]
     accounts += [(text, number(n)) for text, n in (("no events", sample.rejected), ("unnamed", sample.unnamed)) if n]
     yield Table(("events", ""), frozenset({1}), accounts)
     rows = [(count.metric.name, count.metric.exporter or "-", number(count.matched)) for count in sample.metrics]
     yield Table(("metric", "exporter", "matched"), frozenset({2}), rows)
-    if options.explain:
+    if explain:
         for count in sample.metrics:
             yield _profile(count)
     notes = [*_bad_lines(sample), *_filter_warnings(sample.metrics), *_type_notes(sample.metrics)]
@@ -180,3 +189,94 @@ def _verdict_lines(verdict: Verdict) -> Iterator[str]:
 
 def _found(finding: Finding) -> str:
     return printable(f"the event has {value_text(finding.found)}")
+
+
+def as_json(findings: Findings, sample: Sample | None) -> str:
+    """The findings, and what became of events if some were tried; indented, without a line's end."""
+    config = findings.config
+    answer: dict[str, Any] = {
+        "usable": not findings.errors,
+        "errors": [_problem_as_dict(each) for each in findings.errors],
+        "warnings": [_problem_as_dict(each) for each in findings.warnings],
+        "metrics": [
+            {"name": metric.name, "block": metric.block_name, "exporter": metric.exporter, "filter": str(metric.filter)}
+            for metric in config.metrics
+        ],
+        "exporters": [
+            {
+                "name": exporter.name,
+                "driver": exporter.driver,
+                "format": exporter.format,
+                "target": _target_of(findings, exporter.name),
+                "settings": {name: value for name, value, _ in _set_here(exporter)},
+            }
+            for exporter in config.exporters.values()
+        ],
+    }
+    if sample is not None:
+        answer["sample"] = _sample_as_dict(sample)
+    return json.dumps(answer, indent=2)
+
+
+def _problem_as_dict(problem: ConfigProblem) -> dict[str, str | int]:
+    return {
+        "path": problem.path,
+        "line": problem.line,
+        "column": problem.column,
+        "message": problem.message,
+        "suggestion": problem.suggestion,
+    }
+
+
+def _sample_as_dict(sample: Sample) -> dict[str, Any]:
+    return {
+        "read": sample.read,
+        "no_events": sample.rejected,
+        "unnamed": sample.unnamed,
+        "metrics": [_count_as_dict(each) for each in sample.metrics],
+        "events": [_trial_as_dict(each) for each in sample.trials],
+    }
+
+
+def _count_as_dict(count: MetricCount) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "name": count.metric.name,
+        "matched": count.matched,
+        "warnings": [warning.text for warning in count.warnings],
+    }
+    if count.profile is not None:
+        found["comparisons"] = [
+            {
+                "comparison": str(each.comparison),
+                "true": each.true,
+                "false": each.false,
+                "misses": list(each.misses),
+                **({"notes": list(each.notes)} if each.notes else {}),
+            }
+            for each in count.profile.counts
+        ]
+    return found
+
+
+def _trial_as_dict(trial: Trial) -> dict[str, Any]:
+    return {
+        "event": trial.event.name,
+        "passed_over": trial.passed_over,
+        "metrics": [
+            {
+                "name": metric.name,
+                "matches": explanation.matched,
+                "comparisons": [
+                    {
+                        "comparison": str(each.comparison),
+                        "outcome": each.outcome,
+                        "found": value_text(each.found),
+                        **({"note": each.note} if each.note else {}),
+                    }
+                    for each in explanation.findings
+                ],
+                "payload": payload.decode("utf-8", "replace"),
+            }
+            for metric, explanation, payload in trial.verdicts
+        ],
+    }
