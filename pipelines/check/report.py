@@ -198,6 +198,7 @@ def as_json(findings: Findings, sample: Sample | None) -> str:
         "usable": not findings.errors,
         "errors": [_problem_as_dict(each) for each in findings.errors],
         "warnings": [_problem_as_dict(each) for each in findings.warnings],
+        "dovecot_error": findings.dovecot_error,
         "metrics": [
             {"name": metric.name, "block": metric.block_name, "exporter": metric.exporter, "filter": str(metric.filter)}
             for metric in config.metrics
@@ -225,6 +226,7 @@ def _problem_as_dict(problem: ConfigProblem) -> dict[str, str | int]:
         "column": problem.column,
         "message": problem.message,
         "suggestion": problem.suggestion,
+        "dovecot": problem.dovecot,
     }
 
 
