@@ -67,7 +67,7 @@ class Event(msgspec.Struct, frozen=True, eq=False, gc=False, omit_defaults=True,
 
     @property
     def time(self) -> int | None:
-        """The event's time: its end time, or else its start time; microseconds since 1970, None if it has neither.
+        """End time, or else start time, microseconds since 1970; None if it has neither.
 
         It decides about time ranges, windows of event time, and the time in a path.
         """

@@ -123,17 +123,20 @@ class _PlanFn(beam.DoFn):
         self._plan = plan
         self._max_line_bytes = max_line_bytes
 
-    def _outcome(self, element: Any) -> tuple[Outcome, int]:
-        """What becomes of an element, and its bytes."""
-        if isinstance(element, Event):
-            return self._plan.export_events([element]), 0
-        counting.count_block(element)
-        return self._plan.export_block(element, self._max_line_bytes), len(element.data)
+    def _outcome(self, element: Any) -> Outcome:
+        """What becomes of an element, counted.
 
-    def _tell(self, outcome: Outcome, size: int) -> None:
-        """Before its events go on, so that a launcher never sees more delivered than read."""
+        It is told to the launcher before its events go on, which so never sees more delivered than read.
+        """
+        if isinstance(element, Event):
+            outcome, size = self._plan.export_events([element]), 0
+        else:
+            counting.count_block(element)
+            outcome, size = self._plan.export_block(element, self._max_line_bytes), len(element.data)
+        counting.count_outcome(outcome)
         rejected = len(outcome.rejects) + len(outcome.unrouted)
         progress.tell(read_bytes=size, events=outcome.read, rejected=rejected)
+        return outcome
 
 
 @beam.typehints.with_output_types(Any)
@@ -145,9 +148,7 @@ class _ExportFn(_PlanFn):
         self._tags = dict(tags)
 
     def process(self, element: Any) -> Iterable[Any]:
-        outcome, size = self._outcome(element)
-        counting.count_outcome(outcome)
-        self._tell(outcome, size)
+        outcome = self._outcome(element)
         yield from outcome.rejects
         yield from outcome.unrouted
         for exporter, batch in outcome.batches.items():
@@ -170,9 +171,7 @@ class _QueueFn(_PlanFn):
         self._writer.begin()
 
     def process(self, element: Any) -> Iterable[Any]:
-        outcome, size = self._outcome(element)
-        counting.count_outcome(outcome)
-        self._tell(outcome, size)
+        outcome = self._outcome(element)
         yield from outcome.rejects
         yield from outcome.unrouted
         for exporter, batch in outcome.batches.items():

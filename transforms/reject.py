@@ -6,15 +6,16 @@ ours; the others say where it came from and what happened.
 
 from __future__ import annotations
 
-import datetime as dt
 import hashlib
 import re
+import time
 from collections.abc import Iterable
 from typing import Final, Literal
 
 import msgspec
 
 from dovebeam.transforms.errors import DecodeError
+from dovebeam.transforms.values.timestamps import format_rfc3339
 
 __all__ = [
     "Reject",
@@ -236,4 +237,4 @@ def reject_from_json(line: bytes) -> Reject:
 
 
 def _now() -> str:
-    return dt.datetime.now(dt.UTC).isoformat(timespec="microseconds")[:26] + "Z"
+    return format_rfc3339(time.time_ns() // 1000)

@@ -87,10 +87,10 @@ class HttpConnection(web.RequestHandler):
     Args:
         server: answers its requests.
         slot: of this connection.
-        patience_secs: for the first head to come, a head that has begun to be complete, and an answer to be taken.
+        timeout_secs: for the first head to come, a head that has begun to be complete, and an answer to be taken.
     """
 
-    def __init__(self, server: web.Server, slot: Slot, patience_secs: float) -> None:
+    def __init__(self, server: web.Server, slot: Slot, timeout_secs: float) -> None:
         super().__init__(
             server,
             loop=asyncio.get_running_loop(),
@@ -101,10 +101,10 @@ class HttpConnection(web.RequestHandler):
             auto_decompress=False,  # it would be done in the event loop, before anybody has said who he is
         )
         self.slot = slot
-        self._patience_secs = patience_secs
+        self._timeout_secs = timeout_secs
         self._borders = RequestBorders()
         self._is_busy = False
-        self._patience: asyncio.TimerHandle | None = None
+        self._end_timer: asyncio.TimerHandle | None = None
         self._wait_impatiently()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -130,7 +130,7 @@ class HttpConnection(web.RequestHandler):
     async def finish_response(self, request: Any, resp: Any, start_time: Any) -> tuple[Any, bool]:
         """Called by the base class to send an answer."""
         try:
-            async with asyncio.timeout(self._patience_secs):
+            async with asyncio.timeout(self._timeout_secs):
                 return await super().finish_response(request, resp, start_time)
         except TimeoutError:  # who sends but does not read
             self._end()
@@ -150,8 +150,8 @@ class HttpConnection(web.RequestHandler):
 
     def _wait_impatiently(self) -> None:
         """From the first byte on; more of them give no more time."""
-        if self._patience is None:
-            self._patience = asyncio.get_running_loop().call_later(self._patience_secs, self._end)
+        if self._end_timer is None:
+            self._end_timer = asyncio.get_running_loop().call_later(self._timeout_secs, self._end)
 
     def _end(self) -> None:
         """At once: an orderly end would wait for the peer to read what was sent."""
@@ -161,9 +161,9 @@ class HttpConnection(web.RequestHandler):
             transport.abort()
 
     def _wait_patiently(self) -> None:
-        if self._patience is not None:
-            self._patience.cancel()
-            self._patience = None
+        if self._end_timer is not None:
+            self._end_timer.cancel()
+            self._end_timer = None
 
 
 def _is_about_us(record: logging.LogRecord) -> bool:

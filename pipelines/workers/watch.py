@@ -16,7 +16,7 @@ from dovebeam.transforms.progress import Board, Totals
 
 __all__ = ["WatchedDisplay", "WorkersGoneError"]
 
-_PATIENCE_SECS: Final = 15.0  # for an engine that notices by itself, or starts another worker
+_GRACE_SECS: Final = 15.0  # for an engine that notices by itself, or starts another worker
 
 
 class WorkersGoneError(DovebeamError):
@@ -36,7 +36,7 @@ class WatchedDisplay:
     Args:
         display: shows the progress.
         board: where every worker process has registered by counting.
-        patience_secs: how long none may be left.
+        grace_secs: how long none may be left.
         launcher_counts: whether this process counts as well, without being a worker: it delivers out of queues.
     """
 
@@ -44,14 +44,14 @@ class WatchedDisplay:
         self,
         display: Display,
         board: Board,
-        patience_secs: float = _PATIENCE_SECS,
+        grace_secs: float = _GRACE_SECS,
         *,
         launcher_counts: bool = False,
     ) -> None:
         self._display = display
         self._launcher = os.getpid() if launcher_counts else None
         self._board = board
-        self._patience_secs = patience_secs
+        self._grace_secs = grace_secs
         self._gone_since: float | None = None
 
     def show(self, totals: Totals) -> None:
@@ -68,7 +68,7 @@ class WatchedDisplay:
         now = time.monotonic()
         if self._gone_since is None:
             self._gone_since = now
-        elif now - self._gone_since > self._patience_secs:
+        elif now - self._gone_since > self._grace_secs:
             threading.excepthook = _ignore  # the threads that listen to the engine would complain of its end
             raise WorkersGoneError
 

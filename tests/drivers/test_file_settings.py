@@ -121,6 +121,14 @@ def test_batches(settings: dict[str, Any], events: int) -> None:
     assert FileDriver("/x", **settings).max_batch_events == events
 
 
+@pytest.mark.parametrize("writing", ["append", "shards"])
+@pytest.mark.parametrize("path", ["file:///var/x.json", "FILE://localhost/var/x.json"])
+def test_a_file_url_is_told_to_be_a_path(path: str, writing: str) -> None:
+    """No store has such URLs: as shards they would end in a directory called `file:`."""
+    with pytest.raises(DriverSettingError, match=r"write its path, /var/x\.json"):
+        FileDriver(path, file_writing=writing)
+
+
 @pytest.mark.parametrize("path", ["gs://bucket", "gs://", "gs:///folder/events.json"])
 def test_a_url_without_a_place_in_a_bucket(path: str) -> None:
     """Such a URL would otherwise become a local directory called `gs:`."""

@@ -19,6 +19,7 @@ import termios
 import time
 from typing import Final
 
+from dovebeam.transforms.drivers.backoff import Backoff
 from dovebeam.transforms.drivers.system_errors import delivery_error
 
 __all__ = ["AWAY", "PEER_GONE", "connect_unix", "pending_error", "send_all", "unread_bytes", "wait_until_read"]
@@ -31,8 +32,7 @@ AWAY: Final = PEER_GONE | {errno.ECONNREFUSED, errno.ENOENT, errno.EAGAIN}
 
 _WORTH_WAITING: Final = frozenset({errno.ECONNREFUSED, errno.EAGAIN})
 _CHUNK_BYTES: Final = 65536
-_SHORTEST_SECS: Final = 0.00005
-_LONGEST_SECS: Final = 0.02
+_LOOKING: Final = Backoff(0.00005, 0.02, jitter=False)
 
 
 def connect_unix(path: str, kind: socket.SocketKind, timeout_msec: int | None) -> socket.socket:
@@ -92,16 +92,16 @@ def wait_until_read(peer: socket.socket, timeout_msec: int | None) -> bool:
     Raises:
         OSError: the other end of a stream went away and had not read everything.
     """
-    patience = math.inf if timeout_msec is None else timeout_msec / 1000
-    give_up = time.monotonic() + patience
-    pause = _SHORTEST_SECS
+    timeout_secs = math.inf if timeout_msec is None else timeout_msec / 1000
+    give_up = time.monotonic() + timeout_secs
+    looks = 0
     unread = unread_bytes(peer)
     while unread:
-        time.sleep(pause)
-        pause = min(pause * 2, _LONGEST_SECS)
+        looks += 1
+        time.sleep(_LOOKING.secs(looks))
         before, unread = unread, unread_bytes(peer)
         if unread < before:
-            give_up = time.monotonic() + patience
+            give_up = time.monotonic() + timeout_secs
         elif time.monotonic() >= give_up:
             return False
     # The kernel sets this before it throws away what was not read, so whoever sees nothing unread sees it as well.

@@ -7,13 +7,14 @@ places (`identity.payload_key`) stays the same when a message is delivered again
 
 from __future__ import annotations
 
-import datetime as dt
 import hashlib
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from typing import Final
 
 import msgspec
+
+from dovebeam.transforms.values.timestamps import format_rfc3339
 
 __all__ = ["MAX_MESSAGE_BYTES", "MessageOrigin", "message_at", "message_place", "places_in"]
 
@@ -22,7 +23,6 @@ MAX_MESSAGE_BYTES: Final = 16 * 1024 * 1024
 
 _HASH_BYTES: Final = 8
 _SPARE_BITS: Final = 2  # so that the place of the last byte is a number of 63 bits, too
-_EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
 class MessageOrigin(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -46,9 +46,8 @@ class MessageOrigin(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     def described(self, subscription: str) -> list[tuple[str, str]]:
         """All attributes for a reject, named as in the Avro files of a Cloud Storage subscription."""
-        time = _EPOCH + dt.timedelta(microseconds=self.publish_time)
         about = [("subscription_name", subscription), ("message_id", self.message_id)]
-        about.append(("publish_time", time.isoformat(timespec="microseconds").replace("+00:00", "Z")))
+        about.append(("publish_time", format_rfc3339(self.publish_time)))
         if self.ordering_key:
             about.append(("ordering_key", self.ordering_key))
         return [*about, *self.attributes]

@@ -45,7 +45,7 @@ def test_a_job_without_workers_ends() -> None:
     shown = Shown()
     with Board() as board, start_worker() as worker:
         wait_until(lambda: board.workers() == [worker.pid], "the worker")
-        watched = WatchedDisplay(shown, board, patience_secs=0.5)
+        watched = WatchedDisplay(shown, board, grace_secs=0.5)
         assert run_to_end(lambda: time.sleep(0.8), board, watched) is None
         assert shown.totals.events == 7
         worker.kill()
@@ -63,7 +63,7 @@ def test_one_that_is_left_is_enough() -> None:
         worker.kill()
         worker.wait(60)
         assert set(board.workers()) == {worker.pid, os.getpid()}
-        run_to_end(lambda: time.sleep(0.5), board, WatchedDisplay(Shown(), board, patience_secs=0.1))
+        run_to_end(lambda: time.sleep(0.5), board, WatchedDisplay(Shown(), board, grace_secs=0.1))
 
 
 def test_a_launcher_that_counts_is_no_worker() -> None:
@@ -73,7 +73,7 @@ def test_a_launcher_that_counts_is_no_worker() -> None:
         progress.advance(delivered=1)
         worker.kill()
         worker.wait(60)
-        watched = WatchedDisplay(Shown(), board, patience_secs=0.1, launcher_counts=True)
+        watched = WatchedDisplay(Shown(), board, grace_secs=0.1, launcher_counts=True)
         with pytest.raises(WorkersGoneError):
             run_to_end(lambda: time.sleep(30), board, watched)
 
@@ -81,4 +81,4 @@ def test_a_launcher_that_counts_is_no_worker() -> None:
 def test_none_yet() -> None:
     """Before the first worker has come there is nothing to miss."""
     with Board() as board:
-        run_to_end(lambda: time.sleep(0.5), board, WatchedDisplay(Shown(), board, patience_secs=0.1))
+        run_to_end(lambda: time.sleep(0.5), board, WatchedDisplay(Shown(), board, grace_secs=0.1))

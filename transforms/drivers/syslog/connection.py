@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Final
 
 from dovebeam.transforms.drivers.backoff import RetryBudget
@@ -25,6 +25,7 @@ from dovebeam.transforms.drivers.syslog.tls_settings import TlsSettings
 from dovebeam.transforms.drivers.syslog.wires import Wire, open_local, open_udp
 from dovebeam.transforms.drivers.system_errors import delivery_error, error_number
 from dovebeam.transforms.errors import DeliveryError
+from dovebeam.transforms.values.timestamps import format_rfc3339
 
 __all__ = ["SyslogConnection", "SyslogSettings"]
 
@@ -94,7 +95,7 @@ class SyslogConnection(Connection):
         return failures
 
     def _messages(self, payloads: Iterable[bytes]) -> list[bytes]:
-        now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z").encode("ascii")
+        now = format_rfc3339(time.time_ns() // 1000).encode("ascii")
         head = b"<%d>1 %b%b" % (self._priority, now, self._tail)
         return [head + payload for payload in payloads]
 

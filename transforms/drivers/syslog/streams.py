@@ -63,18 +63,18 @@ class TcpWire(Wire):
         but answered with a reset, which the kernel keeps as the socket's error.
         """
         answer = bytearray()
-        patience = math.inf if self._timeout_msec is None else self._timeout_msec / 1000
+        timeout_secs = math.inf if self._timeout_msec is None else self._timeout_msec / 1000
         since, left = time.monotonic(), unread_bytes(self._socket)
         closed = False
         while not closed or left:
-            closed = closed or self._read_some(answer, min(patience, _LOOK_SECS))
+            closed = closed or self._read_some(answer, min(timeout_secs, _LOOK_SECS))
             error = pending_error(self._socket) if closed else None
             if error is not None:
                 raise error
             before, left = left, unread_bytes(self._socket)
             if left < before:
                 since = time.monotonic()
-            elif time.monotonic() - since > patience:
+            elif time.monotonic() - since > timeout_secs:
                 raise self._unconfirmed()
             if closed and left:
                 time.sleep(_ACKNOWLEDGED_SECS)
