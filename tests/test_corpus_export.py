@@ -14,7 +14,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from dovebeam.pipelines.workers.in_process import lent_to_workers
 from dovebeam.transforms import Config, ExportEvents, ReadFromFiles
 from dovebeam.transforms.codecs import AVRO_SCHEMA, decode_tab, event_to_avro
-from dovebeam.transforms.drivers import make_driver
+from dovebeam.transforms.config import make_driver
 from support.corpus import CORPUS, corpus_lines
 from support.corpus_targets import (
     EVENTS,

@@ -8,9 +8,9 @@ import apache_beam as beam
 from apache_beam.utils.windowed_value import WindowedValue
 
 from dovebeam.transforms import counting, progress
-from dovebeam.transforms.config import Exporter
+from dovebeam.transforms.config import Exporter, make_driver
 from dovebeam.transforms.delivering import Delivery, Refused, refused_reject
-from dovebeam.transforms.drivers import Driver, Failure, FileDriver, make_driver
+from dovebeam.transforms.drivers import Driver, Failure, FileDriver
 from dovebeam.transforms.outcome import PayloadBatch
 from dovebeam.transforms.reject import Reject
 from dovebeam.transforms.rejecting import RejectingTransform

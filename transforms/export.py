@@ -19,9 +19,9 @@ import apache_beam as beam
 
 from dovebeam.transforms import counting, progress
 from dovebeam.transforms.codecs import DEFAULT_MAX_LINE_BYTES
-from dovebeam.transforms.config import Config
+from dovebeam.transforms.config import Config, make_driver
 from dovebeam.transforms.deliver import WriteToExporter
-from dovebeam.transforms.drivers import Driver, FileDriver, Router, make_driver
+from dovebeam.transforms.drivers import Driver, FileDriver, Router
 from dovebeam.transforms.drivers.files.clashes import shard_clashes
 from dovebeam.transforms.drivers.files.routing import PathRouter
 from dovebeam.transforms.drivers.files.windows import WindowRouter

@@ -7,9 +7,9 @@ import apache_beam as beam
 
 from dovebeam.transforms import counting, progress
 from dovebeam.transforms.codecs import DEFAULT_MAX_LINE_BYTES
-from dovebeam.transforms.config import Config
+from dovebeam.transforms.config import Config, make_driver
 from dovebeam.transforms.deliver import WriteToExporter
-from dovebeam.transforms.drivers import Driver, make_driver
+from dovebeam.transforms.drivers import Driver
 from dovebeam.transforms.rejecting import REJECTED, RejectingTransform
 from dovebeam.transforms.resending import DEFAULT_MAX_ATTEMPTS, ResendPlan, Resent, make_resend_plan
 

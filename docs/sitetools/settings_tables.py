@@ -6,14 +6,18 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final
 
-from dovebeam.transforms.config import SETTINGS, Setting
-from dovebeam.transforms.config.effects import WITHOUT_EFFECT
-from dovebeam.transforms.config.types import Kind
+from dovebeam.transforms.config import DRIVER_NAMES, SETTINGS, Setting
+from dovebeam.transforms.drivers.kinds import Kind
 from sitetools.tables import code, table
 
 __all__ = ["GROUPS", "settings"]
 
 _EXPORTER: Final = "event_exporter_"
+
+
+def _of(driver: str) -> Callable[[Setting], bool]:
+    """The driver's own settings."""
+    return lambda row: row.name.startswith(_EXPORTER) and row.drivers == (driver,)
 
 
 def _begins(*starts: str) -> Callable[[Setting], bool]:
@@ -23,10 +27,7 @@ def _begins(*starts: str) -> Callable[[Setting], bool]:
 GROUPS: Final[Mapping[str, Callable[[Setting], bool]]] = MappingProxyType(
     {
         "exporter": lambda row: row.name.startswith(_EXPORTER) and not row.drivers,
-        "file": _begins("event_exporter_file_"),
-        "unix": _begins("event_exporter_unix_"),
-        "log": _begins("event_exporter_log_"),
-        "http_post": _begins("event_exporter_http_post_"),
+        **{name.replace("-", "_"): _of(name) for name in DRIVER_NAMES if any(map(_of(name), SETTINGS.values()))},
         "http_client": _begins("http_client_"),
         "tls": _begins("ssl_"),
         "metric": lambda row: row.name.startswith("metric_") and not row.name.startswith("metric_group_by_"),
@@ -84,6 +85,6 @@ def _meaning(row: Setting) -> str:
         text += " A secret, or a reference to one."
     if not row.expanded:
         text += " `%{...}` in it is not expanded."
-    if row.name in WITHOUT_EFFECT:
-        text += f" Has no effect in dovebeam: {WITHOUT_EFFECT[row.name]}."
+    if row.no_effect:
+        text += f" Has no effect in dovebeam: {row.no_effect}."
     return text

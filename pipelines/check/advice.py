@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Final
 
 from dovebeam.pipelines.terminal.tables import printable
-from dovebeam.transforms.config import DRIVER_NAMES, Config, Exporter, Metric, SourcePlace
+from dovebeam.transforms.config import SETTINGS, Config, Exporter, Metric, SourcePlace
 from dovebeam.transforms.errors import ConfigProblem
 from dovebeam.transforms.filters import Contradiction, NeverTrue
 from dovebeam.transforms.filters.facts import read_otherwise
@@ -44,21 +44,18 @@ def _of_other_drivers(config: Config) -> Iterator[ConfigProblem]:
     places: dict[tuple[str, SourcePlace], list[Exporter]] = {}
     for exporter in config.exporters.values():
         for name in exporter.settings:
-            if _driver_of(name) and exporter.settings.is_explicit(name):
+            if _drivers_of(name) and exporter.settings.is_explicit(name):
                 places.setdefault((name, exporter.settings.place(name)), []).append(exporter)
     for (name, place), exporters in places.items():
-        if all(exporter.driver != _driver_of(name) for exporter in exporters):
+        if all(exporter.driver not in _drivers_of(name) for exporter in exporters):
             short, first = name.removeprefix(_PREFIX), exporters[0]
             message = f"event_exporter {first.name}: {short} has no effect with driver = {first.driver}"
             yield place.problem(message)
 
 
-def _driver_of(setting: str) -> str:
-    """The driver that a setting is for, empty if it is not for one alone."""
-    rest = setting.removeprefix(_PREFIX)
-    if rest == setting:
-        return ""
-    return next((driver for driver in DRIVER_NAMES if rest.startswith(f"{driver.replace('-', '_')}_")), "")
+def _drivers_of(setting: str) -> tuple[str, ...]:
+    """The drivers that have a setting of their own; none for those of Dovecot's HTTP client and TLS, set for all."""
+    return SETTINGS[setting].drivers if setting.startswith(_PREFIX) else ()
 
 
 def _filter_advice(config: Config) -> Iterator[ConfigProblem]:

@@ -21,9 +21,9 @@ from dovebeam.transforms.formats import INCLUDE_PARTS
 
 __all__ = ["as_json", "show_text"]
 
+_TARGETS: Final = (*(name for name, row in SETTINGS.items() if row.required), "event_exporter_log_target")
 _SHOWN_AS_COLUMNS: Final = frozenset(
-    f"event_exporter_{name}"
-    for name in ("name", "driver", "format", "time_format", "file_path", "unix_path", "http_post_url", "log_target")
+    (*_TARGETS, *(f"event_exporter_{name}" for name in ("name", "driver", "format", "time_format")))
 )
 _MAX_WARNINGS: Final = 5
 _PASSED_OVER: Final = "an event without a name, which is passed over since every filter asks for a name"

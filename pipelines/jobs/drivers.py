@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from dovebeam.pipelines.terminal.logs import say
-from dovebeam.transforms.config import Config, Exporter, SourcePlace
-from dovebeam.transforms.drivers import Driver, FileDriver, make_driver
+from dovebeam.transforms.config import Config, Exporter, SourcePlace, make_driver
+from dovebeam.transforms.drivers import Driver, FileDriver
 from dovebeam.transforms.drivers.files.clashes import shard_clashes
 from dovebeam.transforms.drivers.http.secret_url import SecretUrl
 from dovebeam.transforms.drivers.secrets import HOW_TO_REFER, Secret, secrets_in

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 
 import pytest
 
 from dovebeam.transforms.config import SETTINGS
-from dovebeam.transforms.config.conversion import convert
-from dovebeam.transforms.config.effects import WITHOUT_EFFECT
 from dovebeam.transforms.drivers import HttpPostDriver
+from dovebeam.transforms.drivers.setting import declared
 from support.config_text import messages, reading, warnings
+
+WITHOUT_EFFECT = [name for name, row in SETTINGS.items() if row.no_effect]
 
 _EXPORTER = "event_exporter %s {\n driver = %s\n format = json\n http_post_url = http://h/\n file_path = /f\n %s\n}\n"
 _METRIC = "metric m%s {\n filter = event=a\n exporter = %s\n}\n"
@@ -56,20 +56,8 @@ def test_inherited_once(tmp_path: Path) -> None:
 
 def test_every_http_setting_has_an_effect_or_a_warning() -> None:
     """Nothing is accepted and then ignored: it is a field of the driver, warned of, refused, or not about POST."""
-    fields = {field.name.removesuffix("_msec") for field in dataclasses.fields(HttpPostDriver)}
-    refused = {"http_client_proxy_socket_path"}
+    filled = {row.name for row in declared(HttpPostDriver).values()}
     about_others = ("http_client_read_request_", "http_client_delete_request_")
-    for name in SETTINGS:
+    for name, row in SETTINGS.items():
         if name.startswith(("http_client_", "ssl_")) and not name.startswith(about_others):
-            assert (name in fields) + (name in WITHOUT_EFFECT) + (name in refused) == 1, name
-
-
-def test_defaults_of_the_driver_are_those_of_the_settings() -> None:
-    """A driver made by hand behaves as one of a configuration."""
-    for field in dataclasses.fields(HttpPostDriver):
-        name = field.name.removesuffix("_msec")
-        setting = SETTINGS.get(name) or SETTINGS.get(f"event_exporter_{name}")
-        if setting is None or field.name in {"http_post_url", "format", "http_client_request_absolute_timeout_msec"}:
-            continue
-        if isinstance(field.default, str | int | bool | None):
-            assert field.default == convert(setting, setting.default), name
+            assert (name in filled) + bool(row.no_effect) + bool(row.refused) == 1, name

@@ -69,14 +69,6 @@ def test_levels_of_a_time(tmp_path: Path, body: str, msec: int | None) -> None:
     exporter = accepted(tmp_path, body).exporters["x"]
     assert exporter.settings.is_explicit(TIMEOUT) is (msec is not None)
     assert exporter.settings.limit(TIMEOUT) == (msec or 0)
-    assert exporter.request_absolute_timeout_msec == (250 if msec is None else msec)
-
-
-@pytest.mark.parametrize(("text", "msec"), [("0", None), ("infinite", None), ("1s", 1000)])
-def test_no_absolute_timeout(tmp_path: Path, text: str, msec: int | None) -> None:
-    """0 and infinite, when somebody says so, mean no limit; only silence means the documented one."""
-    exporter = accepted(tmp_path, HTTP % f" {TIMEOUT} = {text}\n").exporters["x"]
-    assert exporter.request_absolute_timeout_msec == msec
 
 
 @pytest.mark.parametrize(

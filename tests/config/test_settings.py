@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from dovebeam.transforms.config import settings
-from dovebeam.transforms.config.conversion import convert
 from dovebeam.transforms.config.settings import BLOCKS, SETTINGS, Setting, settings_of
-from dovebeam.transforms.config.types import Kind, ValueTypeError
+from dovebeam.transforms.drivers.kinds import Kind, ValueTypeError
+from dovebeam.transforms.drivers.setting import convert
 from support.config_text import messages, reading
 
 DOVECOT_NAMES = (Path(__file__).parent / "dovecot_names.txt").read_text("utf-8").split()
@@ -43,7 +43,7 @@ def test_drivers_of_settings() -> None:
     """A setting of one driver says so, TLS belongs to the two that speak it, and the rest to all."""
     assert SETTINGS["event_exporter_file_rotate_size"].drivers == ("file",)
     assert SETTINGS["event_exporter_http_post_auth"].drivers == ("http-post",)
-    assert SETTINGS["ssl_client_ca_file"].drivers == ("http-post", "log")
+    assert SETTINGS["ssl_client_ca_file"].drivers == ("log", "http-post")
     assert SETTINGS["event_exporter_format"].drivers == SETTINGS["metric_filter"].drivers == ()
 
 

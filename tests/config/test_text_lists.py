@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from dovebeam.transforms.drivers import HttpPostDriver, make_driver
+from dovebeam.transforms.config import make_driver
+from dovebeam.transforms.drivers import HttpPostDriver
 from support.config_text import accepted, messages, reading
 
 _NAME = "event_exporter_http_post_headers"

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from dovebeam.transforms.config import load_config
-from dovebeam.transforms.drivers import FileDriver, make_driver
+from dovebeam.transforms.config import load_config, make_driver
+from dovebeam.transforms.drivers import FileDriver
 from dovebeam.transforms.errors import DriverSettingError
 from support.commands import HEAD, dovebeam, exporter, metric, write_config, write_events
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from dovebeam.transforms.config import make_driver
 from dovebeam.transforms.config.loading import Reading, read_config
-from dovebeam.transforms.drivers import HttpPostDriver, make_driver
+from dovebeam.transforms.drivers import HttpPostDriver
 from support.cases import case_file, case_names, expected
 from support.server_http import run_http_server
 

@@ -21,7 +21,7 @@ from dovebeam.pipelines.export.options import add_arguments, parse_export
 from dovebeam.pipelines.options.beam import make_beam_options
 from dovebeam.pipelines.replay.options import add_replay_arguments, parse_replay
 from dovebeam.pipelines.stream.options import add_stream_arguments, parse_stream
-from dovebeam.transforms.drivers import make_driver
+from dovebeam.transforms.config import make_driver
 from support.config_text import messages, reading
 
 __all__ = [

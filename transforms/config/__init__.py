@@ -1,9 +1,9 @@
 """Dovecot's configuration file: `load_config("dovecot.conf")` gives its exporters and metrics."""
 
+from dovebeam.transforms.config.exporter_driver import make_driver
 from dovebeam.transforms.config.loading import load_config
 from dovebeam.transforms.config.model import (
     Config,
-    DriverName,
     Exporter,
     GroupBy,
     Method,
@@ -18,7 +18,6 @@ __all__ = [
     "DRIVER_NAMES",
     "SETTINGS",
     "Config",
-    "DriverName",
     "Exporter",
     "GroupBy",
     "Method",
@@ -28,4 +27,5 @@ __all__ = [
     "Settings",
     "SourcePlace",
     "load_config",
+    "make_driver",
 ]

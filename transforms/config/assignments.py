@@ -7,7 +7,6 @@ key that completes with the block's name is stored in the enclosing block.
 from __future__ import annotations
 
 from dovebeam.transforms.config.blocks import Assigned, Context, ContextKind, Element, ListState, is_list, resolve_key
-from dovebeam.transforms.config.conversion import convert
 from dovebeam.transforms.config.disclosure import MASK, shown_header
 from dovebeam.transforms.config.groups import include_group
 from dovebeam.transforms.config.legacy import group_by_lines
@@ -23,11 +22,12 @@ from dovebeam.transforms.config.settings import (
 from dovebeam.transforms.config.state import MAX_VALUE_CHARS, ParserState, file_text
 from dovebeam.transforms.config.statements import Assignment, ValueKind
 from dovebeam.transforms.config.swallowed import note_brace, report_swallowed_setting, warn_about_swallowed_brace
-from dovebeam.transforms.config.types import Kind, ValueTypeError, parse_bool
 from dovebeam.transforms.config.unknown import is_ours, unknown_setting
 from dovebeam.transforms.config.values import ListSyntaxError, Value, reference_names, split_list, value_of
 from dovebeam.transforms.config.variables import VariableSyntaxError, has_variables, parse_expressions
 from dovebeam.transforms.config.wrong_values import report_wrong_value
+from dovebeam.transforms.drivers.kinds import Kind, ValueTypeError, parse_bool
+from dovebeam.transforms.drivers.setting import convert
 
 __all__ = ["assign"]
 

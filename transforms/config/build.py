@@ -10,18 +10,18 @@ from collections.abc import Mapping
 from typing import cast
 
 from dovebeam.transforms.config.blocks import Assigned, Context
-from dovebeam.transforms.config.conversion import SettingValue, convert
 from dovebeam.transforms.config.disclosure import MASK, shown_key_path
 from dovebeam.transforms.config.includes import beside
 from dovebeam.transforms.config.levels import Expander, active_parents, layers_of, lookup, merged_blocks
-from dovebeam.transforms.config.model import DriverName, Exporter, SettingEntry, Settings, SourcePlace
+from dovebeam.transforms.config.model import Exporter, SettingEntry, Settings, SourcePlace
 from dovebeam.transforms.config.places import Place, Report, Stage, at_line
 from dovebeam.transforms.config.settings import SETTINGS, Setting, settings_of
 from dovebeam.transforms.config.statements import ValueKind
-from dovebeam.transforms.config.types import Kind, ValueTypeError
-from dovebeam.transforms.config.urls import http_url_error, is_url_reference, sends_no_user
 from dovebeam.transforms.config.values import Value
 from dovebeam.transforms.config.variables import VariableError, VariableSyntaxError, expand, has_variables
+from dovebeam.transforms.drivers.kinds import Kind, ValueTypeError
+from dovebeam.transforms.drivers.setting import SettingValue, convert
+from dovebeam.transforms.drivers.urls import http_url_error, is_url_reference, sends_no_user
 from dovebeam.transforms.formats import FORMAT_NAMES, FormatName, TimeFormat
 from dovebeam.transforms.local_files import is_url
 
@@ -182,7 +182,7 @@ def build_exporters(root: Context, entries: EntryBuilder) -> dict[str, Exporter]
         settings = Settings(found)
         made[name] = Exporter(
             name=name,
-            driver=cast(DriverName, settings.text("event_exporter_driver")),
+            driver=settings.text("event_exporter_driver"),
             format=_known_format(settings.text("event_exporter_format")),
             time_format=cast(TimeFormat, settings.text("event_exporter_time_format")),
             settings=settings,
@@ -215,25 +215,23 @@ def check_targets(entries: EntryBuilder, exporter: Exporter, contexts: list[Cont
     """
     report, settings = entries.report, exporter.settings
     block = contexts[0].place
-    name = {
-        "file": "event_exporter_file_path",
-        "unix": "event_exporter_unix_path",
-        "http-post": "event_exporter_http_post_url",
-    }.get(exporter.driver)
-    if name is None:
+    needed = next(
+        (row for row in settings_of("event_exporter") if row.required and exporter.driver in row.drivers), None
+    )
+    if needed is None:
         return True
+    name, short = needed.name, needed.short_name
     layers = layers_of(contexts)
     found = lookup(layers, name)
     if entries.is_unknown(found[0]) if found else any(name in layer.told for layer in layers):
         return False
     place = found[0].value.place if found else block
     target = settings.text(name)
-    short = name.removeprefix("event_exporter_")
     if exporter.driver == "http-post":
         problem = None if is_url_reference(target) else http_url_error(target)
         if problem is not None:
             message = f"event_exporter {exporter.name}: no event could be sent: Invalid HTTP URL: {problem.message}"
-            suggestion = f"{problem.advice}; for example: {short} = https://HOST/PATH"
+            suggestion = f"{problem.advice}; for example: {short} = {needed.required}"
             if target.endswith("\n"):
                 suggestion = "a value read with '<' keeps the line end of its file; remove it from the file"
             report.error(place, message, suggestion=suggestion)
@@ -243,8 +241,8 @@ def check_targets(entries: EntryBuilder, exporter: Exporter, contexts: list[Cont
         _check_tls_files(report, exporter, contexts)
     elif not target:
         message = f"event_exporter {exporter.name}: driver {exporter.driver} needs {short}"
-        report.error(place, message, suggestion=f"write: {short} = /PATH")
-    elif not target.startswith("/") and not is_url(target):
+        report.error(place, message, suggestion=f"write: {short} = {needed.required}")
+    elif needed.required.startswith("/") and not target.startswith("/") and not is_url(target):
         message = f"event_exporter {exporter.name}: {short} is relative; Dovecot takes it from its run directory"
         report.warning(place, message)
     return True

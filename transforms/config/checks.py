@@ -10,7 +10,6 @@ from collections.abc import Iterable
 
 from dovebeam.transforms.config.blocks import Assigned, Context, ContextKind, name_of
 from dovebeam.transforms.config.checked_texts import filter_problem, format_problem
-from dovebeam.transforms.config.conversion import convert
 from dovebeam.transforms.config.disclosure import MASK, shown_name
 from dovebeam.transforms.config.hints import did_you_mean, near_miss
 from dovebeam.transforms.config.levels import Expander, active_parents, layers_of, lookup
@@ -18,10 +17,11 @@ from dovebeam.transforms.config.places import Stage
 from dovebeam.transforms.config.settings import SETTINGS
 from dovebeam.transforms.config.state import ParserState
 from dovebeam.transforms.config.statements import ValueKind
-from dovebeam.transforms.config.types import Kind, ValueTypeError
-from dovebeam.transforms.config.urls import http_url_error
 from dovebeam.transforms.config.values import Value
 from dovebeam.transforms.config.variables import has_variables
+from dovebeam.transforms.drivers.kinds import Kind, ValueTypeError
+from dovebeam.transforms.drivers.setting import convert
+from dovebeam.transforms.drivers.urls import http_url_error
 from dovebeam.transforms.errors import FilterSyntaxError
 from dovebeam.transforms.filters import parse_filter
 
@@ -136,7 +136,7 @@ class Checker:
     def _check_http_client(self, context: Context) -> None:
         for name, assigned in context.scalars.items():
             setting = SETTINGS.get(name)
-            if setting is None or not (setting.not_zero or name == "http_client_proxy_url"):
+            if setting is None or setting.extension or not (setting.not_zero or name == "http_client_proxy_url"):
                 continue
             if assigned.value.kind is ValueKind.FILE:
                 continue

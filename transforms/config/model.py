@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
-from dovebeam.transforms.config.conversion import SettingValue
 from dovebeam.transforms.config.disclosure import MASK, mask_urls, shown_header, shown_key_path, shown_url
 from dovebeam.transforms.config.settings import SETTINGS
-from dovebeam.transforms.config.types import Kind
+from dovebeam.transforms.drivers.kinds import Kind
+from dovebeam.transforms.drivers.setting import SettingValue
 from dovebeam.transforms.errors import ConfigProblem
 from dovebeam.transforms.filters import Filter
 from dovebeam.transforms.formats import FormatName, IncludePart, TimeFormat
 
 __all__ = [
-    "DOCUMENTED_ABSOLUTE_TIMEOUT_MSEC",
     "Config",
-    "DriverName",
     "Exporter",
     "GroupBy",
     "LeftOut",
@@ -29,13 +27,8 @@ __all__ = [
     "SourcePlace",
 ]
 
-DriverName = Literal["log", "file", "unix", "http-post", "drop"]
 MethodName = Literal["discrete", "exponential", "linear"]
 
-DOCUMENTED_ABSOLUTE_TIMEOUT_MSEC: Final = 250
-"""The limit that Dovecot documents for a request of http-post, and that its code, by mistake, doesn't apply."""
-
-_ABSOLUTE_TIMEOUT: Final = "http_client_request_absolute_timeout"
 _T = TypeVar("_T")
 
 
@@ -153,22 +146,11 @@ class Exporter:
     """
 
     name: str
-    driver: DriverName
+    driver: str
     format: FormatName
     time_format: TimeFormat
     settings: Settings
     place: SourcePlace
-
-    @property
-    def request_absolute_timeout_msec(self) -> int | None:
-        """Total time for a request of http-post, `None` for no limit.
-
-        What the configuration says; if it says nothing, the 250 milliseconds that Dovecot documents. Dovecot's own code
-        has no limit then; `settings.is_explicit("http_client_request_absolute_timeout")` tells the two cases apart.
-        """
-        if not self.settings.is_explicit(_ABSOLUTE_TIMEOUT):
-            return DOCUMENTED_ABSOLUTE_TIMEOUT_MSEC
-        return self.settings.limit(_ABSOLUTE_TIMEOUT) or None
 
 
 @dataclass(frozen=True, slots=True)

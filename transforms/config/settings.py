@@ -1,9 +1,9 @@
 """The table of settings: every setting of event export, one row each, Dovecot's own and dovebeam's extensions.
 
 Names, types, defaults and limits from Dovecot's configuration language, sections "Setting tables" and "HTTP and TLS
-settings". To add a setting, add a row to `exporter_rows` or `shared_rows`: reading, checking, inheritance, suggestions,
-`Exporter.settings` and the reference follow from it. A row whose full name starts with `event_exporter_` has the rest
-of its name as the short one inside an exporter.
+settings". The rows of drivers are what their fields declare (`drivers.setting`). Reading, checks, inheritance,
+suggestions, `Exporter.settings` and the reference follow from the table. A row whose full name starts with
+`event_exporter_` has the rest of its name as the short one inside an exporter.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from dovebeam.transforms.config.exporter_rows import DRIVER_NAMES, EXPORTER_ROWS
-from dovebeam.transforms.config.setting import Setting
-from dovebeam.transforms.config.shared_rows import METHOD_NAMES, SHARED_ROWS
+from dovebeam.transforms.config.exporter_settings import EXPORTER_SETTINGS
+from dovebeam.transforms.config.metric_settings import METHOD_NAMES, METRIC_SETTINGS
+from dovebeam.transforms.drivers import DRIVER_NAMES
+from dovebeam.transforms.drivers.setting import Setting
 
 __all__ = [
     "BLOCKS",
@@ -50,7 +51,7 @@ NAME_SETTINGS: Final[Mapping[str, str]] = MappingProxyType(
 )
 """The setting of each named block whose first value is the block's name."""
 
-_ROWS: Final = (*EXPORTER_ROWS, *SHARED_ROWS)
+_ROWS: Final = (*EXPORTER_SETTINGS, *METRIC_SETTINGS)
 
 SETTINGS: Final[Mapping[str, Setting]] = MappingProxyType({row.name: row for row in _ROWS})
 """Every setting of event export by its full name, in the order of the table."""

@@ -7,9 +7,9 @@ value, perhaps a secret, would be a part of a path or of a field's name.
 from __future__ import annotations
 
 from dovebeam.transforms.config.disclosure import FREE_TEXTS, looks_like_setting, shown_name, start_of
-from dovebeam.transforms.config.setting import Setting
 from dovebeam.transforms.config.state import Brace, ParserState
 from dovebeam.transforms.config.statements import Assignment, ValueKind
+from dovebeam.transforms.drivers.setting import Setting
 
 __all__ = ["note_brace", "report_swallowed_setting", "warn_about_swallowed_brace"]
 

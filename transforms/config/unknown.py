@@ -170,6 +170,7 @@ def _dovecot_hint(context: Context, key: str) -> str:
     start, end = f"{context.key}_", f"_{key}"
     names = [name for name, row in SETTINGS.items() if not row.extension] + list(BLOCKS)
     found = [n for n in names if n.startswith(start) and n.endswith(end) and len(n) > len(start) + len(end)]
+    found.sort(reverse=True)  # which is the order of Dovecot's own table, for all names of it that end alike
     if not found or not key:
         return ""
     return f" Did you mean {found[0]}?" if len(found) == 1 else f" Did you mean one of: {', '.join(found)}?"

@@ -6,11 +6,11 @@ import re
 
 from dovebeam.transforms.config.hints import did_you_mean, near_miss
 from dovebeam.transforms.config.places import at_line
-from dovebeam.transforms.config.setting import Setting
 from dovebeam.transforms.config.state import ParserState
 from dovebeam.transforms.config.statements import Assignment
-from dovebeam.transforms.config.types import Kind, ValueTypeError
 from dovebeam.transforms.config.values import Value
+from dovebeam.transforms.drivers.kinds import Kind, ValueTypeError
+from dovebeam.transforms.drivers.setting import Setting
 
 __all__ = ["ALONE", "COMMENTS", "OTHER_COMMENT", "meant_instead", "report_wrong_value"]
 

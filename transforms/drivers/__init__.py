@@ -6,15 +6,15 @@ A `Driver` is a value that travels to the workers; its `open()` gives the `Conne
 from dovebeam.transforms.drivers.base import Batch, Connection, Driver, Failure, Router, RoutingError
 from dovebeam.transforms.drivers.drop import DropDriver
 from dovebeam.transforms.drivers.file import FileDriver
-from dovebeam.transforms.drivers.from_exporter import make_driver
 from dovebeam.transforms.drivers.http_post import HttpPostDriver
 from dovebeam.transforms.drivers.log import LogDriver
-from dovebeam.transforms.drivers.registry import DRIVER_NAMES, DRIVERS, driver_class
+from dovebeam.transforms.drivers.registry import DRIVER_NAMES, DRIVER_SETTINGS, DRIVERS, driver_class
 from dovebeam.transforms.drivers.unix import UnixDriver
 
 __all__ = [
     "DRIVERS",
     "DRIVER_NAMES",
+    "DRIVER_SETTINGS",
     "Batch",
     "Connection",
     "Driver",
@@ -27,5 +27,4 @@ __all__ = [
     "RoutingError",
     "UnixDriver",
     "driver_class",
-    "make_driver",
 ]

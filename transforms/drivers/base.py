@@ -19,6 +19,9 @@ from dataclasses import dataclass, fields
 from types import TracebackType
 from typing import TYPE_CHECKING, ClassVar, Protocol, Self
 
+from dovebeam.transforms.drivers.kinds import Kind
+from dovebeam.transforms.drivers.secrets import Secret
+from dovebeam.transforms.drivers.setting import check_values, declared
 from dovebeam.transforms.errors import DovebeamError
 
 if TYPE_CHECKING:
@@ -83,9 +86,8 @@ class Failure:
 class Driver(ABC):
     """The description of a driver: its settings and nothing else.
 
-    Subclasses are frozen dataclasses. They pickle; their fields are named as Dovecot's settings without the
-    `event_exporter_` prefix, times with their unit. A field that may hold a secret has `repr=False`, which also keeps
-    it out of `display_items`.
+    Subclasses are frozen dataclasses. They pickle. A field that declares a setting (`setting`) is filled from the
+    configuration. A field that may hold a secret has `repr=False`, which also keeps it out of `display_items`.
 
     Attributes:
         name: what it is called in rejects and a runner's user interface; of Dovecot's drivers, the value of the setting
@@ -97,6 +99,19 @@ class Driver(ABC):
 
     name: ClassVar[str]
     max_string_length: ClassVar[int | None] = None
+
+    def __post_init__(self) -> None:
+        """Checks the values of the fields, and makes a `Secret` of each that is one.
+
+        A subclass with a `__post_init__` of its own calls this first, by the name of the class.
+
+        Raises:
+            DriverSettingError: a value that the declaration of its setting rules out.
+        """
+        check_values(self)
+        for name, row in declared(type(self)).items():
+            if row.secret and row.kind is Kind.STRING:
+                object.__setattr__(self, name, Secret.parse(row.name, getattr(self, name)))
 
     @property
     def max_batch_events(self) -> int:

@@ -15,10 +15,12 @@ from typing import ClassVar, Final, Literal, cast
 
 from dovebeam.transforms.drivers.base import Batch, Connection, Driver, Failure
 from dovebeam.transforms.drivers.files.append import AppendedFile, AppendSettings, shown_path
-from dovebeam.transforms.drivers.files.names import compressed_name
+from dovebeam.transforms.drivers.files.names import COMPRESSION_SUFFIXES, compressed_name
 from dovebeam.transforms.drivers.files.open_files import OpenFiles
 from dovebeam.transforms.drivers.files.routing import PathRouter
 from dovebeam.transforms.drivers.files.settings import check_file_settings
+from dovebeam.transforms.drivers.kinds import Kind
+from dovebeam.transforms.drivers.setting import setting
 from dovebeam.transforms.drivers.system_errors import check_path
 from dovebeam.transforms.errors import DeliveryError
 
@@ -31,21 +33,6 @@ _BATCH_EVENTS: Final = 10_000
 @dataclass(frozen=True, slots=True)
 class FileDriver(Driver):
     r"""Appends each payload and a newline to a file, or writes complete files of such lines.
-
-    Attributes:
-        file_path: `event_exporter_file_path`; relative to the worker's directory. With a template it is the directory
-            below which the files are.
-        file_writing: "append" as Dovecot does, or "shards": files that are complete and named when a job ends.
-        file_path_template: name of each event's file below the directory; empty for one file.
-        file_missing_field: what becomes of an event without a field of the template: "reject" or "fallback".
-        file_field_fallback: what stands in the name for a missing field.
-        file_rotate_size: bytes after which a file is full; 0 or None for no limit.
-        file_rotate_interval_msec: length of the windows of event time that have files of their own; 0 or None for none.
-        file_window_delay_msec: in a stream, how long after the end of its window a file is written, and how long what
-            comes later is collected for another one.
-        file_compression: "none", "gzip" or "zstd".
-        file_permissions: octal mode of new files, lessened by the umask.
-        file_max_open: how many files at most one connection holds open.
 
     Parallelism: any number of connections and processes may append to one file on one machine; what a batch has for a
     file is one `write` in append mode, and connections of dovebeam take turns by an advisory lock (`flock`), so lines
@@ -60,21 +47,62 @@ class FileDriver(Driver):
     batch had for other files, or for files that are full now, stays, and is there twice when the batch is sent again.
     """
 
-    file_path: str
-    file_writing: str = "append"
-    file_path_template: str = ""
-    file_missing_field: str = "reject"
-    file_field_fallback: str = "unknown"
-    file_rotate_size: int | None = 0
-    file_rotate_interval_msec: int | None = 0
-    file_window_delay_msec: int | None = 60_000
-    file_compression: str = "none"
-    file_permissions: str = "0600"
-    file_max_open: int = 100
+    file_path: str = setting(
+        Kind.STRING,
+        "",
+        "the file that events are written to; with `file_path_template`, the directory below which the files are",
+        dovecot=True,
+        required="/PATH",
+    )
+    file_writing: str = setting(
+        Kind.ENUM,
+        "append",
+        "`append` to files as Dovecot does, or write `shards`: complete files that are named when the job ends, on "
+        "this machine or on `gs://`",
+        ("append", "shards"),
+    )
+    file_path_template: str = setting(
+        Kind.STRING,
+        "",
+        "each event's file below the directory `file_path`, such as `%Y/%m/%d/{user}.json`",
+        expanded=False,
+    )
+    file_missing_field: str = setting(
+        Kind.ENUM,
+        "reject",
+        "what becomes of an event without a field that the template names: `reject` it, or use the `fallback`",
+        ("reject", "fallback"),
+    )
+    file_field_fallback: str = setting(Kind.STRING, "unknown", "the word that stands for a missing field in a path")
+    file_rotate_size: int | None = setting(
+        Kind.SIZE,
+        "0",
+        "size before compression at which a file is full and the next one begins; 0 is no limit, for shards 1 GiB",
+    )
+    file_rotate_interval_msec: int | None = setting(
+        Kind.TIME, "0", "length of the windows of event time that have a file each, such as `1 h`; 0 is none"
+    )
+    file_window_delay_msec: int | None = setting(
+        Kind.TIME,
+        "1 min",
+        "of shards in a stream: how long after the end of its window a file is written, and how long what comes later "
+        "is collected for another file",
+    )
+    file_compression: str = setting(
+        Kind.ENUM, "none", "how files are compressed; their names end in `.gz` or `.zst`", tuple(COMPRESSION_SUFFIXES)
+    )
+    file_permissions: str = setting(Kind.STRING, "0600", "octal mode of new files, lessened by the umask")
+    file_max_open: int = setting(
+        Kind.UINT,
+        "100",
+        "how many files a worker holds open; the one used longest ago is closed for the next",
+        not_zero="it must not be 0; one file has to be open to be written",
+    )
 
     name: ClassVar[str] = "file"
 
     def __post_init__(self) -> None:
+        Driver.__post_init__(self)  # super() does not work in a dataclass with slots
         check_path("event_exporter_file_path", self.file_path)
         check_file_settings(self)
 

@@ -7,19 +7,16 @@ data and no format string. Dovecot splits a long line into several; a record her
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from typing import ClassVar, Final
 
 from dovebeam.transforms.drivers.base import Batch, Connection, Driver, Failure
+from dovebeam.transforms.drivers.kinds import Kind
 from dovebeam.transforms.drivers.rate_limit import portions, shared_bucket
 from dovebeam.transforms.drivers.secrets import NOTHING, Secret
-from dovebeam.transforms.drivers.syslog import (
-    FACILITIES,
-    TlsSettings,
-    check_tls_settings,
-    parse_target,
-)
-from dovebeam.transforms.errors import DriverSettingError, UnknownNameError
+from dovebeam.transforms.drivers.setting import check_values, setting
+from dovebeam.transforms.drivers.syslog import FACILITIES, parse_target, target_advice
+from dovebeam.transforms.drivers.tls_settings import TlsSettings, check_python_tls
 
 __all__ = ["LOGGER_NAME", "LogDriver", "LoggerConnection"]
 
@@ -28,28 +25,8 @@ _MAX_STRING_BYTES: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class LogDriver(Driver):
-    """Writes each payload as one record of priority info.
-
-    Attributes:
-        log_target: where to, an extension. Empty: the logger `dovebeam.export`, which is the runner's log.
-            `syslog:/dev/log` or another socket: the local syslog. `syslog:HOST:PORT`: a syslog server by UDP,
-            `syslog+tcp:HOST:PORT` by TCP with counted octets, `syslog+tls:HOST:PORT` the same over TLS.
-        log_facility: syslog facility, an extension.
-        log_rate_limit: records a second of one worker process into one log, an extension; 0 for no limit.
-        log_write_timeout_msec: how long a syslog daemon may read nothing, an extension; None waits for ever.
-        log_retry_budget_msec: how long a batch waits for a syslog daemon that is away, an extension: from its first
-            failure, in pauses of up to a second. None waits for ever; UDP does not tell of one that is away.
-        ssl_client_ca_file: for syslog+tls as for http-post, like the following.
-        ssl_client_ca_dir: see there.
-        ssl_client_cert_file: see there.
-        ssl_client_key_file: see there.
-        ssl_client_key_password: see there; text, or a reference to it.
-        ssl_client_require_valid_cert: see there.
-        ssl_min_protocol: see there.
-        ssl_cipher_list: see there.
-        ssl_cipher_suites: must be empty for syslog+tls, Python's ssl module has no such setting.
-        ssl_curve_list: the same.
+class LogDriver(TlsSettings, Driver):
+    """Writes each payload as one record of priority info. The settings of TLS are for a target `syslog+tls`.
 
     Parallelism: unlimited; records of one connection keep their order, UDP aside.
 
@@ -63,35 +40,36 @@ class LogDriver(Driver):
     away or reads nothing raises `DeliveryError`.
     """
 
-    log_target: str = ""
-    log_facility: str = "mail"
-    log_rate_limit: int = 0
-    log_write_timeout_msec: int | None = 60_000
-    log_retry_budget_msec: int | None = 10_000
-    ssl_client_ca_file: str = ""
-    ssl_client_ca_dir: str = ""
-    ssl_client_cert_file: str = ""
-    ssl_client_key_file: str = ""
-    ssl_client_key_password: Secret = field(default=NOTHING, repr=False)
-    ssl_client_require_valid_cert: bool = True
-    ssl_min_protocol: str = "TLSv1.2"
-    ssl_cipher_list: str = ""
-    ssl_cipher_suites: str = ""
-    ssl_curve_list: str = ""
+    log_target: str = setting(
+        Kind.STRING,
+        "",
+        "where the lines go: empty for the log of the runner, `syslog:/dev/log` for a socket, `syslog:HOST:PORT`, "
+        "`syslog+tcp:HOST:PORT` or `syslog+tls:HOST:PORT` for a server",
+        guarded=True,
+        check=target_advice,
+    )
+    log_facility: str = setting(Kind.ENUM, "mail", "the facility of syslog records", tuple(FACILITIES))
+    log_rate_limit: int = setting(
+        Kind.UINT, "0", "most records a second that one worker process writes to one log; 0 is no limit"
+    )
+    log_write_timeout_msec: int | None = setting(
+        Kind.TIME, "60 s", "how long a syslog daemon may read nothing before the job fails"
+    )
+    log_retry_budget_msec: int | None = setting(
+        Kind.TIME, "10 s", "how long a batch waits for a syslog daemon that is away; 0 fails the job at once"
+    )
 
     name: ClassVar[str] = "log"
     max_string_length: ClassVar[int | None] = _MAX_STRING_BYTES
 
     def __post_init__(self) -> None:
-        if self.log_facility not in FACILITIES:
-            near = UnknownNameError("facility", self.log_facility, FACILITIES)
-            raise DriverSettingError("event_exporter_log_facility", str(near))
         over_tls = self.log_target and parse_target(self.log_target).way == "tls"
+        check_values(self, ignored="" if over_tls else "ssl_")
         # Set for all exporters, it says nothing about one without TLS, and should not travel with it.
         password = Secret.parse("ssl_client_key_password", self.ssl_client_key_password) if over_tls else NOTHING
         object.__setattr__(self, "ssl_client_key_password", password)
         if over_tls:
-            check_tls_settings(self._tls, self.ssl_cipher_suites, self.ssl_curve_list)
+            check_python_tls(self)
 
     @property
     def endpoint(self) -> str:

@@ -1,11 +1,9 @@
-"""The drivers by the names that `event_exporter_driver` gives them.
-
-To add a driver: one module, one line here, one test file that inherits the contract.
-"""
+"""The drivers by the names that `event_exporter_driver` gives them, and the settings that they declare."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
 
@@ -14,23 +12,36 @@ from dovebeam.transforms.drivers.drop import DropDriver
 from dovebeam.transforms.drivers.file import FileDriver
 from dovebeam.transforms.drivers.http_post import HttpPostDriver
 from dovebeam.transforms.drivers.log import LogDriver
+from dovebeam.transforms.drivers.setting import Setting, declared
 from dovebeam.transforms.drivers.unix import UnixDriver
 from dovebeam.transforms.errors import UnknownNameError
 
-__all__ = ["DRIVERS", "DRIVER_NAMES", "driver_class"]
+__all__ = ["DRIVERS", "DRIVER_NAMES", "DRIVER_SETTINGS", "driver_class"]
 
-DRIVERS: Final[Mapping[str, type[Driver]]] = MappingProxyType(
-    {
-        "drop": DropDriver,
-        "file": FileDriver,
-        "http-post": HttpPostDriver,
-        "log": LogDriver,
-        "unix": UnixDriver,
-    }
+_CLASSES: Final[tuple[type[Driver], ...]] = (
+    LogDriver,
+    FileDriver,
+    UnixDriver,
+    HttpPostDriver,
+    DropDriver,
 )
+
+DRIVERS: Final[Mapping[str, type[Driver]]] = MappingProxyType({each.name: each for each in _CLASSES})
 """Every driver's class; all of them import without their libraries, which are loaded where a connection opens."""
 
 DRIVER_NAMES: Final = tuple(DRIVERS)
+
+
+def _settings() -> tuple[Setting, ...]:
+    found: dict[str, Setting] = {}
+    for each in (row for driver in _CLASSES for row in declared(driver).values()):
+        shared = found.get(each.name)
+        found[each.name] = replace(each, drivers=(*shared.drivers, *each.drivers)) if shared else each
+    return tuple(found.values())
+
+
+DRIVER_SETTINGS: Final = _settings()
+"""The settings that fill the drivers' fields, each once, with the names of the drivers that have it."""
 
 
 def driver_class(name: str) -> type[Driver]:

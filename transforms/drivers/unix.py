@@ -15,7 +15,9 @@ from typing import ClassVar, Final
 
 from dovebeam.transforms.drivers.backoff import RetryBudget
 from dovebeam.transforms.drivers.base import Batch, Connection, Driver, Failure
+from dovebeam.transforms.drivers.kinds import Kind
 from dovebeam.transforms.drivers.local_sockets import AWAY, PEER_GONE, connect_unix, send_all, wait_until_read
+from dovebeam.transforms.drivers.setting import setting
 from dovebeam.transforms.drivers.system_errors import check_path, delivery_error, error_number
 from dovebeam.transforms.errors import DeliveryError
 
@@ -29,14 +31,6 @@ _CHUNK_BYTES: Final = 65536
 class UnixDriver(Driver):
     """Sends each payload and a newline to the listener of a stream socket.
 
-    Attributes:
-        unix_path: `event_exporter_unix_path`.
-        unix_connect_timeout_msec: `event_exporter_unix_connect_timeout`; None waits for ever.
-        unix_write_timeout_msec: how long the listener may read not a single byte, an extension; None waits for ever.
-        unix_retry_budget_msec: how long a batch is tried again while there is no listener, an extension: from the
-            batch's first failure, in pauses of up to a second. 0 leaves it at Dovecot's connect timeout; None goes on
-            for ever.
-
     Parallelism: any number of connections; each is one stream of its own, ordered in itself.
 
     Delivery: at least once. On Linux a batch counts as delivered when the listener has read its last byte; if the
@@ -46,14 +40,25 @@ class UnixDriver(Driver):
     `DeliveryError`.
     """
 
-    unix_path: str
-    unix_connect_timeout_msec: int | None = 250
-    unix_write_timeout_msec: int | None = 60_000
-    unix_retry_budget_msec: int | None = 0
+    unix_path: str = setting(
+        Kind.STRING, "", "path of the stream socket that lines are written to", dovecot=True, required="/PATH"
+    )
+    unix_connect_timeout_msec: int | None = setting(
+        Kind.TIME, "250 ms", "how long to try to connect while the socket refuses or is busy", dovecot=True
+    )
+    unix_write_timeout_msec: int | None = setting(
+        Kind.TIME, "60 s", "how long the listener may read nothing before the job fails"
+    )
+    unix_retry_budget_msec: int | None = setting(
+        Kind.TIME,
+        "0",
+        "how long a batch waits for a listener that is away, from its first failure; 0 fails the job at once",
+    )
 
     name: ClassVar[str] = "unix"
 
     def __post_init__(self) -> None:
+        Driver.__post_init__(self)  # super() does not work in a dataclass with slots
         check_path("event_exporter_unix_path", self.unix_path)
 
     @property

@@ -7,9 +7,8 @@ from typing import Any, Optional, Union
 import apache_beam as beam
 from apache_beam.transforms.error_handling import ErrorHandler
 
-from dovebeam.transforms.config import Config
+from dovebeam.transforms.config import Config, make_driver
 from dovebeam.transforms.config_files import load_config
-from dovebeam.transforms.drivers import make_driver
 from dovebeam.transforms.errors import DriverSettingError, UnknownNameError
 from dovebeam.transforms.export import ExportEvents as Export
 from dovebeam.transforms.reading import ReadFromFiles

@@ -7,16 +7,13 @@ only be a reference here.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import fields
 from typing import Any, Final
 
-from dovebeam.transforms.config import SETTINGS
-from dovebeam.transforms.config.conversion import convert
-from dovebeam.transforms.config.types import ValueTypeError
 from dovebeam.transforms.drivers import HttpPostDriver
-from dovebeam.transforms.drivers.http.auth_settings import setting_name
 from dovebeam.transforms.drivers.http.secret_url import SecretUrl
+from dovebeam.transforms.drivers.kinds import ValueTypeError
 from dovebeam.transforms.drivers.secrets import HOW_TO_REFER, secrets_in
+from dovebeam.transforms.drivers.setting import PREFIX, Setting, convert, declared
 from dovebeam.transforms.errors import DriverSettingError, UnknownNameError
 
 __all__ = ["DEFAULTS", "make_http_driver"]
@@ -27,12 +24,9 @@ DEFAULTS: Final[Mapping[str, str]] = {
 }
 """Dovecot gives up after one attempt of 250 ms, since its processes cannot wait; a pipeline can."""
 
-_PREFIX: Final = "event_exporter_"
 _OWN: Final = {"http_post_url": "url", "http_post_headers": "headers", "format": "format"}
-_FIELDS: Final[Mapping[str, str]] = {
-    setting_name(field.name).removesuffix("_msec").removeprefix(_PREFIX): field.name
-    for field in fields(HttpPostDriver)
-    if setting_name(field.name).removesuffix("_msec") in SETTINGS and field.name not in _OWN
+_FIELDS: Final[Mapping[str, tuple[str, Setting]]] = {
+    row.short_name: (field, row) for field, row in declared(HttpPostDriver).items() if field not in _OWN
 }
 
 
@@ -54,7 +48,7 @@ def make_http_driver(
     values: dict[str, Any] = {}
     for name, value in {**DEFAULTS, **settings}.items():
         try:
-            values.update(_setting(name.removeprefix(_PREFIX), value))
+            values.update(_setting(name.removeprefix(PREFIX), value))
         except (ValueError, UnknownNameError) as error:
             problems.append(str(error))
     if not problems:
@@ -74,10 +68,10 @@ def _setting(name: str, value: Any) -> Iterator[tuple[str, Any]]:
     """The field of the driver that a setting fills, and its value."""
     if name in _OWN:
         raise ValueError(f"{name} has a place of its own: write it as {_OWN[name]}, beside settings")
-    field = _FIELDS.get(name)
-    if field is None:
+    found = _FIELDS.get(name)
+    if found is None:
         raise UnknownNameError("setting", name, _FIELDS)
-    setting = SETTINGS.get(f"{_PREFIX}{name}") or SETTINGS[name]
+    field, setting = found
     try:
         yield field, convert(setting, _text(name, value))
     except ValueTypeError as error:
@@ -94,8 +88,8 @@ def _text(name: str, value: Any) -> str:
 
 
 def _told(error: DriverSettingError) -> str:
-    name = error.setting.removeprefix(_PREFIX)
-    return f"{_OWN.get(name, name)}: {error.message.replace(_PREFIX, '')}"
+    name = error.setting.removeprefix(PREFIX)
+    return f"{_OWN.get(name, name)}: {error.message.replace(PREFIX, '')}"
 
 
 def _written_secrets(driver: HttpPostDriver) -> Iterator[str]:
@@ -108,7 +102,7 @@ def _written_secrets(driver: HttpPostDriver) -> Iterator[str]:
     for name, secret in driver.header_secrets:
         if secret.is_literal:
             yield f"headers: {name}: {_refer()}"
-    for name, field in _FIELDS.items():
+    for name, (field, _) in _FIELDS.items():
         if any(secret.is_literal for secret in secrets_in(getattr(driver, field))):
             yield f"{name}: {_refer()}"
 

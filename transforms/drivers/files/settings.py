@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from dovebeam.transforms.drivers.files.names import COMPRESSION_SUFFIXES
 from dovebeam.transforms.drivers.files.path_template import TemplateError, parse_template
 from dovebeam.transforms.errors import DriverSettingError
 from dovebeam.transforms.local_files import file_url_path, is_url
@@ -19,11 +18,6 @@ _IN_BUCKET: Final = re.compile(r"[^:]+://[^/]+")
 _OF_PROCESS: Final = re.compile(r"/dev/(?:stdin|stdout|stderr|fd/[0-9]+|tty)\Z|/proc/(?:self|[0-9]+)/fd/")
 _MODE: Final = re.compile(r"0?[0-7]{3}\Z")
 _WRITABLE_BY_OWNER: Final = 0o200
-_CHOICES: Final = (
-    ("file_writing", ("append", "shards")),
-    ("file_missing_field", ("reject", "fallback")),
-    ("file_compression", tuple(COMPRESSION_SUFFIXES)),
-)
 
 
 def check_file_settings(driver: FileDriver) -> None:
@@ -32,16 +26,11 @@ def check_file_settings(driver: FileDriver) -> None:
     Raises:
         DriverSettingError: its text says what to write instead.
     """
-    for name, choices in _CHOICES:
-        if getattr(driver, name) not in choices:
-            raise _wrong(name, f"it is {getattr(driver, name)!r}; write one of: {', '.join(choices)}")
     _check_target(driver)
     _check_template(driver)
     _check_mode(driver.file_permissions)
     if (driver.file_rotate_interval_msec or 0) % 1000:
         raise _wrong("file_rotate_interval", "it has a fraction of a second; write whole seconds")
-    if driver.file_max_open < 1:
-        raise _wrong("file_max_open", "it must not be 0; one file has to be open to be written")
 
 
 def _check_target(driver: FileDriver) -> None:

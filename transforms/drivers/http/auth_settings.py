@@ -7,16 +7,19 @@ are `Secret`s in the driver's description, so that it can travel and be shown.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass
 from typing import Final
 
-from dovebeam.transforms.config.urls import http_query_error
 from dovebeam.transforms.drivers.http.header_names import header_name_problem
 from dovebeam.transforms.drivers.http.secret_url import SecretUrl
-from dovebeam.transforms.drivers.secrets import NOTHING, Scheme, Secret
+from dovebeam.transforms.drivers.kinds import Kind
+from dovebeam.transforms.drivers.secrets import Scheme, Secret
+from dovebeam.transforms.drivers.setting import declared, setting, setting_name
+from dovebeam.transforms.drivers.tls_settings import TlsSettings
+from dovebeam.transforms.drivers.urls import http_query_error
 from dovebeam.transforms.errors import DriverSettingError
 
-__all__ = ["AUTH_METHODS", "AuthSettings", "setting_name"]
+__all__ = ["AUTH_METHODS", "AuthSettings"]
 
 AUTH_METHODS: Final[Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
     "none": ((), ()),
@@ -30,60 +33,50 @@ AUTH_METHODS: Final[Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
 }
 """What `http_post_auth` can be, with the settings that each needs, and those that it takes."""
 
-_SECRETS: Final = (
-    "http_post_query",
-    "http_post_auth_user",
-    "http_post_auth_password",
-    "http_post_auth_token",
-    "http_post_oauth2_client_id",
-    "http_post_oauth2_client_secret",
-    "http_client_proxy_username",
-    "http_client_proxy_password",
-    "ssl_client_key_password",
-)
 _OF_METHODS: Final = tuple(dict.fromkeys(name for both in AUTH_METHODS.values() for names in both for name in names))
-_SHARED: Final = ("http_client_", "ssl_")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AuthSettings:
-    """The part of the `http-post` driver's settings that says who the sender is.
+@dataclass(frozen=True, slots=True)
+class AuthSettings(TlsSettings):
+    """The part of the `http-post` driver's settings that says where to, and who the sender is."""
 
-    Attributes:
-        http_post_query: the URL's query; a reference, if it holds a secret.
-        http_post_headers: further headers by name; their values are secrets.
-        http_post_auth: one of `AUTH_METHODS`.
-        http_post_auth_user: for basic.
-        http_post_auth_password: for basic.
-        http_post_auth_token: for bearer.
-        http_post_oauth2_token_url: where oauth2 gets tokens, by the client credentials grant (RFC 6749, section 4.4).
-        http_post_oauth2_client_id: for oauth2.
-        http_post_oauth2_client_secret: for oauth2.
-        http_post_oauth2_scope: for oauth2, if the server wants one.
-        http_post_oauth2_audience: for oauth2, if the server wants one.
-        http_post_google_audience: for google-id-token; empty: scheme and host of the target.
-        http_client_proxy_url: HTTP proxy; the environment's proxies are never used.
-        http_client_proxy_username: user name for the proxy.
-        http_client_proxy_password: password for the proxy.
-        ssl_client_key_password: password of the client certificate's key.
-    """
-
-    http_post_query: str | Secret = field(default=NOTHING, repr=False)
-    http_post_headers: Mapping[str, str | Secret] | tuple[tuple[str, str | Secret], ...] = field(default=(), repr=False)
-    http_post_auth: str = "none"
-    http_post_auth_user: str | Secret = field(default=NOTHING, repr=False)
-    http_post_auth_password: str | Secret = field(default=NOTHING, repr=False)
-    http_post_auth_token: str | Secret = field(default=NOTHING, repr=False)
-    http_post_oauth2_token_url: str | SecretUrl = field(default="", repr=False)
-    http_post_oauth2_client_id: str | Secret = field(default=NOTHING, repr=False)
-    http_post_oauth2_client_secret: str | Secret = field(default=NOTHING, repr=False)
-    http_post_oauth2_scope: str = ""
-    http_post_oauth2_audience: str = ""
-    http_post_google_audience: str = ""
-    http_client_proxy_url: str | SecretUrl = field(default="", repr=False)
-    http_client_proxy_username: str | Secret = field(default=NOTHING, repr=False)
-    http_client_proxy_password: str | Secret = field(default=NOTHING, repr=False)
-    ssl_client_key_password: str | Secret = field(default=NOTHING, repr=False)
+    http_post_url: str | SecretUrl = setting(
+        Kind.STRING,
+        "",
+        "the URL that events are posted to, `http://` or `https://`; `user:password@` in it is sent as Basic "
+        "authentication; as an extension of dovebeam a reference to it, such as `env:NAME`",
+        dovecot=True,
+        guarded=True,
+        shown=False,
+        required="https://HOST/PATH",
+    )
+    _: KW_ONLY
+    http_post_query: str | Secret = setting(
+        Kind.STRING, "", "the query of the URL, without the question mark", secret=True
+    )
+    http_post_headers: Mapping[str, str | Secret] | tuple[tuple[str, str | Secret], ...] = setting(
+        Kind.TEXT_LIST, "", "further headers of each request, with their values", secret=True
+    )
+    http_post_auth: str = setting(
+        Kind.ENUM, "none", "how a request says who sends it", tuple(AUTH_METHODS), guarded=True
+    )
+    http_post_auth_user: str | Secret = setting(Kind.STRING, "", "the user name for `basic`", secret=True)
+    http_post_auth_password: str | Secret = setting(Kind.STRING, "", "the password for `basic`", secret=True)
+    http_post_auth_token: str | Secret = setting(Kind.STRING, "", "the token for `bearer`", secret=True)
+    http_post_oauth2_token_url: str | SecretUrl = setting(
+        Kind.STRING, "", "where `oauth2` gets its tokens, by the client credentials grant", guarded=True, shown=False
+    )
+    http_post_oauth2_client_id: str | Secret = setting(Kind.STRING, "", "name of the client for `oauth2`", secret=True)
+    http_post_oauth2_client_secret: str | Secret = setting(
+        Kind.STRING, "", "secret of the client for `oauth2`", secret=True
+    )
+    http_post_oauth2_scope: str = setting(Kind.STRING, "", "scope that `oauth2` asks for, if the server wants one")
+    http_post_oauth2_audience: str = setting(
+        Kind.STRING, "", "audience that `oauth2` asks for, if the server wants one"
+    )
+    http_post_google_audience: str = setting(
+        Kind.STRING, "", "audience of `google-id-token`; empty for scheme and host of the URL"
+    )
 
     def seal(self) -> None:
         """Turns texts into secrets; for `__post_init__`.
@@ -91,16 +84,11 @@ class AuthSettings:
         Raises:
             DriverSettingError: the first thing that is wrong; its `others` are the rest.
         """
-        problems = [problem for name in (*_SECRETS, *_URLS) for problem in self._seal_field(name)]
+        problems = [problem for name in (*self._secrets(), *_URLS) for problem in self._seal_field(name)]
         problems += self._seal_headers()
         problems += self._wrong_auth() if not problems else []
         if problems:
             raise DriverSettingError(problems[0].setting, problems[0].message, others=problems[1:])
-
-    def secret(self, name: str) -> Secret:
-        """The secret of this field."""
-        value = getattr(self, name)
-        return value if isinstance(value, Secret) else NOTHING
 
     def secret_url(self, name: str) -> SecretUrl | None:
         """The URL of this field; None if it is not set."""
@@ -113,10 +101,13 @@ class AuthSettings:
         pairs = self.http_post_headers if isinstance(self.http_post_headers, tuple) else ()
         return tuple((name, value) for name, value in pairs if isinstance(value, Secret))
 
+    def _secrets(self) -> list[str]:
+        return [name for name, row in declared(type(self)).items() if row.secret and row.kind is Kind.STRING]
+
     def _seal_field(self, name: str) -> Iterator[DriverSettingError]:
         setting, value = setting_name(name), getattr(self, name)
         try:
-            if name in _SECRETS:
+            if name not in _URLS:
                 sealed: Secret | SecretUrl | str = Secret.parse(setting, value)
                 _refuse_control_characters(setting, sealed)
                 if name == "http_post_query":
@@ -155,8 +146,7 @@ class AuthSettings:
 
     def _wrong_auth(self) -> list[DriverSettingError]:
         if self.http_post_auth not in AUTH_METHODS:
-            message = f"write one of: {', '.join(AUTH_METHODS)}"
-            return [DriverSettingError(setting_name("http_post_auth"), message)]
+            return []  # which is told with all other words that are not choices
         needed, taken = AUTH_METHODS[self.http_post_auth]
         problems = [
             DriverSettingError(setting_name(name), f"http_post_auth = {self.http_post_auth} needs it; set it")
@@ -185,11 +175,6 @@ class AuthSettings:
 
 
 _URLS: Final = ("http_post_url", "http_client_proxy_url", "http_post_oauth2_token_url")
-
-
-def setting_name(field_name: str) -> str:
-    """The full name of the setting that fills a driver's field."""
-    return field_name if field_name.startswith(_SHARED) else f"event_exporter_{field_name}"
 
 
 def _header(name: str, value: str | Secret) -> Secret:

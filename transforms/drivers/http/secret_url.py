@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from dovebeam.transforms.config.urls import http_query_error
 from dovebeam.transforms.drivers.http.url import HttpUrl, parse_http_url
 from dovebeam.transforms.drivers.secrets import NOTHING, Secret, is_reference
+from dovebeam.transforms.drivers.urls import http_query_error
 from dovebeam.transforms.errors import DeliveryError, DriverSettingError
 
 __all__ = ["SecretUrl"]

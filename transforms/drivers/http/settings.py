@@ -6,7 +6,7 @@ import this one, which loads no libcurl.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from dovebeam.transforms.drivers.http.auth_settings import AuthSettings
@@ -15,31 +15,16 @@ from dovebeam.transforms.drivers.http.header_names import header_name_problem
 from dovebeam.transforms.drivers.http.secret_url import SecretUrl
 from dovebeam.transforms.drivers.http.statuses import DEFAULT_RETRY, DEFAULT_SUCCESS, StatusRules
 from dovebeam.transforms.drivers.http.url import HttpUrl
+from dovebeam.transforms.drivers.kinds import Kind
+from dovebeam.transforms.drivers.secrets import Secret
+from dovebeam.transforms.drivers.setting import check_values, setting, setting_name
 from dovebeam.transforms.errors import DriverSettingError, UnknownNameError
 
-__all__ = ["TLS_VERSIONS", "HttpPostSettings"]
-
-TLS_VERSIONS: Final = ("ANY", "TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3", "LATEST")
-"""What `ssl_min_protocol` can be."""
+__all__ = ["HttpPostSettings"]
 
 MAX_PARALLEL_CONNECTIONS: Final = 500
 """More would not be faster, and select(2) ends at descriptor 1023."""
 
-_NOT_ZERO: Final = (
-    "http_client_request_timeout_msec",
-    "http_client_request_max_attempts",
-    "http_client_max_parallel_connections",
-    "http_client_connect_backoff_time_msec",
-    "http_post_batch_max_events",
-    "http_post_batch_max_bytes",
-    "http_post_max_in_flight_events",
-    "http_post_max_in_flight_bytes",
-)
-_WORDS: Final = (
-    ("ssl_min_protocol", TLS_VERSIONS),
-    ("http_post_batch_format", BATCH_FORMATS),
-    ("http_post_compression", COMPRESSIONS),
-)
 _PRINTABLE: Final = ("http_client_user_agent", "http_post_content_type")
 
 
@@ -47,104 +32,174 @@ _PRINTABLE: Final = ("http_client_user_agent", "http_post_content_type")
 class HttpPostSettings(AuthSettings):
     """The settings of an `http-post` exporter.
 
-    Times are in milliseconds; None and, where Dovecot says so, 0 mean no limit of their own.
-
-    Attributes:
-        http_post_url: the target, or a reference to it; `user:password@` in it becomes Basic authentication.
-        format: the exporter's format; it decides the Content-Type.
-        http_client_request_absolute_timeout_msec: limit of one attempt from its start; Dovecot documents 250 ms.
-        http_client_request_timeout_msec: limit of one attempt if there is no shorter absolute one.
-        http_client_write_request_timeout_msec: if not 0, replaces the previous one.
-        http_client_connect_timeout_msec: limit of TCP and TLS set-up within an attempt; 0: none of its own.
-        http_client_request_max_attempts: 1 is no retry.
-        http_client_write_request_max_attempts: if not 0, replaces the previous one.
-        http_client_request_max_redirects: 0 refuses redirects; none leads to another host.
-        http_client_max_parallel_connections: connections, each with one request on its way.
-        http_client_max_idle_time_msec: when an idle connection is closed; 0: when the server closes it, 118 s at most.
-        http_client_proxy_ssl_tunnel: CONNECT through the proxy for https; libcurl knows no other way.
-        http_client_user_agent: User-Agent header; empty: none.
-        http_client_auto_redirect: False refuses redirects.
-        http_client_auto_retry: False is the same as one attempt.
-        http_client_max_auto_retry_delay_msec: longest Retry-After to obey; 0: as long as the request timeout.
-        http_client_dns_ttl_msec: how long addresses are kept.
-        http_client_connect_backoff_time_msec: the pause before the second attempt is random up to this, and up to
-            twice as much before each further one.
-        http_client_connect_backoff_max_time_msec: no pause is longer.
-        http_client_soft_connect_timeout_msec: when the host's next address is tried as well; 0: after 200 ms.
-        http_client_socket_send_buffer_size: bytes; 0: the system's.
-        http_client_socket_recv_buffer_size: bytes; 0: the system's.
-        ssl_client_ca_file: trusted CA certificates; without file and directory the system's.
-        ssl_client_ca_dir: directory of trusted CA certificates, prepared by `openssl rehash`.
-        ssl_client_cert_file: client certificate in PEM, with its chain.
-        ssl_client_key_file: its key.
-        ssl_client_require_valid_cert: whether chain and host name of the server are verified.
-        ssl_min_protocol: oldest TLS version, one of `TLS_VERSIONS`.
-        ssl_cipher_list: ciphers up to TLS 1.2; empty: the library's.
-        ssl_cipher_suites: ciphers of TLS 1.3; empty: the library's.
-        ssl_curve_list: elliptic curves; empty: the library's.
-        http_post_batch_max_events: most payloads of a request; 1, as Dovecot sends them, or more.
-        http_post_batch_max_bytes: most bytes of a request's body before compression; a longer payload is sent alone.
-        http_post_batch_max_time_msec: how long a payload waits for others while a bundle goes on.
-        http_post_batch_format: `lines`, each with its end, or `array`, of JSON; a request of 1 is only framed as array.
-        http_post_content_type: instead of the one that goes with format and framing.
-        http_post_compression: of bodies: none, gzip or zstd.
-        http_post_retry_budget_msec: time from the begin of a request's first attempt until that of its last; 0: none.
-        http_post_success_statuses: statuses that deliver.
-        http_post_retry_statuses: statuses after which a request is sent again.
-        http_post_reject_statuses: statuses that reject a request as a whole, without a search for the culprit.
-        http_post_idempotency_header: header for a key that is the same whenever the same payloads are sent together.
-        http_post_rate_limit: most requests a second of a worker process to the endpoint; 0: no limit.
-        http_post_adaptive_concurrency: whether refusals (429, 503) and time-outs reduce the requests on their way.
-        http_post_max_in_flight_events: most payloads that a worker holds for this driver.
-        http_post_max_in_flight_bytes: most bytes of them.
+    Times are in milliseconds; None and, where Dovecot says so, 0 mean no limit of their own. `format` is that of the
+    exporter; it decides the Content-Type.
     """
 
-    http_post_url: str | SecretUrl = field(repr=False)
     format: str = "json"
-    http_client_request_absolute_timeout_msec: int | None = 250
-    http_client_request_timeout_msec: int | None = 60_000
-    http_client_write_request_timeout_msec: int | None = 0
-    http_client_connect_timeout_msec: int | None = 0
-    http_client_request_max_attempts: int = 1
-    http_client_write_request_max_attempts: int = 0
-    http_client_request_max_redirects: int = 0
-    http_client_max_parallel_connections: int = 1
-    http_client_max_idle_time_msec: int | None = 0
-    http_client_proxy_ssl_tunnel: bool = True
-    http_client_user_agent: str = ""
-    http_client_auto_redirect: bool = True
-    http_client_auto_retry: bool = True
-    http_client_max_auto_retry_delay_msec: int | None = 0
-    http_client_dns_ttl_msec: int | None = 1_800_000
-    http_client_connect_backoff_time_msec: int | None = 100
-    http_client_connect_backoff_max_time_msec: int | None = 60_000
-    http_client_soft_connect_timeout_msec: int | None = 0
-    http_client_socket_send_buffer_size: int | None = 0
-    http_client_socket_recv_buffer_size: int | None = 0
-    ssl_client_ca_file: str = ""
-    ssl_client_ca_dir: str = ""
-    ssl_client_cert_file: str = ""
-    ssl_client_key_file: str = ""
-    ssl_client_require_valid_cert: bool = True
-    ssl_min_protocol: str = "TLSv1.2"
-    ssl_cipher_list: str = ""
-    ssl_cipher_suites: str = ""
-    ssl_curve_list: str = ""
-    http_post_batch_max_events: int = 1
-    http_post_batch_max_bytes: int | None = 1 << 20
-    http_post_batch_max_time_msec: int | None = 1000
-    http_post_batch_format: str = "lines"
-    http_post_content_type: str = ""
-    http_post_compression: str = "none"
-    http_post_retry_budget_msec: int | None = 0
-    http_post_success_statuses: str = DEFAULT_SUCCESS
-    http_post_retry_statuses: str = DEFAULT_RETRY
-    http_post_reject_statuses: str = ""
-    http_post_idempotency_header: str = ""
-    http_post_rate_limit: int = 0
-    http_post_adaptive_concurrency: bool = True
-    http_post_max_in_flight_events: int = 10_000
-    http_post_max_in_flight_bytes: int | None = 16 << 20
+    http_client_request_absolute_timeout_msec: int | None = setting(
+        Kind.TIME,
+        "0",
+        "limit of one attempt from its start. If nobody sets it, it is the 250 ms that Dovecot documents for event "
+        "export; a written 0 is no limit",
+        dovecot=True,
+        unset=250,
+    )
+    http_client_request_timeout_msec: int | None = setting(
+        Kind.TIME,
+        "1 min",
+        "limit of one attempt, if the absolute one is not shorter",
+        not_zero="http_client_request_timeout_msecs must not be 0",
+        dovecot=True,
+    )
+    http_client_write_request_timeout_msec: int | None = setting(
+        Kind.TIME,
+        "0",
+        "limit of one attempt of a request that writes, as POST does; 0 for `http_client_request_timeout`",
+        dovecot=True,
+    )
+    http_client_connect_timeout_msec: int | None = setting(
+        Kind.TIME,
+        "0",
+        "limit of setting up a connection, with TLS, within an attempt; 0 for none of its own",
+        dovecot=True,
+    )
+    http_client_request_max_attempts: int = setting(
+        Kind.UINT,
+        "1",
+        "how often a request is tried in all; 1 is no retry",
+        not_zero="request_max_attempts must not be 0",
+        dovecot=True,
+    )
+    http_client_write_request_max_attempts: int = setting(
+        Kind.UINT,
+        "0",
+        "how often a request that writes, as POST does, is tried; 0 for `http_client_request_max_attempts`",
+        dovecot=True,
+    )
+    http_client_request_max_redirects: int = setting(
+        Kind.UINT,
+        "0",
+        "how many redirects a request follows; 0 refuses them, and none leads to another host",
+        dovecot=True,
+    )
+    http_client_max_parallel_connections: int = setting(
+        Kind.UINT,
+        "1",
+        "connections to the target that each worker thread has; with more than 1, events have no order",
+        not_zero="http_client_max_parallel_connections must not be 0",
+        dovecot=True,
+    )
+    http_client_max_idle_time_msec: int | None = setting(
+        Kind.TIME,
+        "0",
+        "how long an idle connection is kept; 0 keeps it until the server closes it, 118 s at most",
+        dovecot=True,
+    )
+    http_client_proxy_url: str | SecretUrl = setting(
+        Kind.STRING,
+        "",
+        "URL of an HTTP proxy; proxies of the environment are never used",
+        dovecot=True,
+        guarded=True,
+        shown=False,
+    )
+    http_client_proxy_username: str | Secret = setting(
+        Kind.STRING, "", "user name for the proxy", secret=True, dovecot=True
+    )
+    http_client_proxy_password: str | Secret = setting(
+        Kind.STRING, "", "password for the proxy", secret=True, dovecot=True
+    )
+    http_client_proxy_ssl_tunnel: bool = setting(
+        Kind.BOOL,
+        "yes",
+        "whether https goes through the proxy by CONNECT; `no` is refused for an https URL with a proxy",
+        dovecot=True,
+    )
+    http_client_user_agent: str = setting(
+        Kind.STRING, "", "the User-Agent header; empty for no such header", dovecot=True
+    )
+    http_client_auto_redirect: bool = setting(
+        Kind.BOOL, "yes", "whether redirects are followed, as far as their number allows", dovecot=True
+    )
+    http_client_auto_retry: bool = setting(
+        Kind.BOOL, "yes", "whether requests are sent again, as far as the number of attempts allows", dovecot=True
+    )
+    http_client_max_auto_retry_delay_msec: int | None = setting(
+        Kind.TIME_SECS, "0", "the longest Retry-After that is waited for; 0 for the limit of an attempt", dovecot=True
+    )
+    http_client_dns_ttl_msec: int | None = setting(
+        Kind.TIME, "30 min", "how long the addresses of the host are kept", dovecot=True
+    )
+    http_client_connect_backoff_time_msec: int | None = setting(
+        Kind.TIME,
+        "100 ms",
+        "the pause before the second attempt is random up to this, and up to twice as much before each further one",
+        not_zero="http_client_connect_backoff_time_msecs must not be 0",
+        dovecot=True,
+    )
+    http_client_connect_backoff_max_time_msec: int | None = setting(
+        Kind.TIME, "1 min", "the longest pause between two attempts", dovecot=True
+    )
+    http_client_soft_connect_timeout_msec: int | None = setting(
+        Kind.TIME, "0", "when the next address of the host is tried beside the first; 0 for 200 ms", dovecot=True
+    )
+    http_client_socket_send_buffer_size: int | None = setting(
+        Kind.SIZE, "0", "size of a socket's send buffer; 0 for the system's", dovecot=True
+    )
+    http_client_socket_recv_buffer_size: int | None = setting(
+        Kind.SIZE, "0", "size of a socket's receive buffer; 0 for the system's", dovecot=True
+    )
+    http_post_batch_max_events: int = setting(
+        Kind.UINT, "1", "most events of one request; 1 is what Dovecot does", not_zero=True
+    )
+    http_post_batch_max_bytes: int | None = setting(
+        Kind.SIZE, "1M", "most bytes of a body before compression; a longer event is sent alone", not_zero=True
+    )
+    http_post_batch_max_time_msec: int | None = setting(
+        Kind.TIME, "1s", "how long an event waits for others while more are read"
+    )
+    http_post_batch_format: str = setting(
+        Kind.ENUM,
+        "lines",
+        "how a body holds several events: `lines` that each end in a newline, or one JSON `array`",
+        BATCH_FORMATS,
+    )
+    http_post_content_type: str = setting(
+        Kind.STRING, "", "the Content-Type of requests; empty for the one that goes with format and framing"
+    )
+    http_post_compression: str = setting(Kind.ENUM, "none", "how bodies are compressed", COMPRESSIONS)
+    http_post_retry_budget_msec: int | None = setting(
+        Kind.TIME,
+        "0",
+        "time from the begin of a request's first attempt to that of its last; 0 lets the number of attempts decide",
+    )
+    http_post_success_statuses: str = setting(
+        Kind.STRING, DEFAULT_SUCCESS, "statuses after which events count as delivered, numbers and ranges"
+    )
+    http_post_retry_statuses: str = setting(Kind.STRING, DEFAULT_RETRY, "statuses after which a request is sent again")
+    http_post_reject_statuses: str = setting(
+        Kind.STRING, "", "statuses that reject all events of a request, without a search for the culprit"
+    )
+    http_post_idempotency_header: str = setting(
+        Kind.STRING,
+        "",
+        "name of a header for a key that stays the same over retries and replays, such as `Idempotency-Key`",
+    )
+    http_post_rate_limit: int = setting(
+        Kind.UINT, "0", "most requests a second of one worker process to one endpoint; 0 is no limit"
+    )
+    http_post_adaptive_concurrency: bool = setting(
+        Kind.BOOL,
+        "yes",
+        "have fewer requests on their way after refusals (429, 503) and time-outs, and more again after successes",
+    )
+    http_post_max_in_flight_events: int = setting(
+        Kind.UINT, "10000", "most events that a worker holds for the target", not_zero=True
+    )
+    http_post_max_in_flight_bytes: int | None = setting(
+        Kind.SIZE, "16M", "most bytes of events that a worker holds for the target", not_zero=True
+    )
 
     def __post_init__(self) -> None:
         self.seal()
@@ -229,12 +284,7 @@ def _check(settings: HttpPostSettings) -> None:
     """
     if settings.format not in CONTENT_TYPES:
         raise UnknownNameError("format", settings.format, CONTENT_TYPES)
-    for attribute in _NOT_ZERO:
-        if getattr(settings, attribute) == 0:
-            raise _wrong(attribute, "it must not be 0; set it to 1 or more")
-    for attribute, words in _WORDS:
-        if getattr(settings, attribute) not in words:
-            raise _wrong(attribute, f"write one of: {', '.join(words)}")
+    check_values(settings)
     for attribute in _PRINTABLE:
         if not getattr(settings, attribute).isprintable():
             raise _wrong(attribute, "it has a control character; remove it")
@@ -280,7 +330,5 @@ def _check_retries(settings: HttpPostSettings) -> None:
         raise _wrong("http_post_retry_budget", message)
 
 
-def _wrong(attribute: str, message: str) -> DriverSettingError:
-    """The error about a field, by the full name of its setting."""
-    name = attribute.removesuffix("_msec")
-    return DriverSettingError(f"event_exporter_{name}" if name.startswith("http_post_") else name, message)
+def _wrong(field: str, message: str) -> DriverSettingError:
+    return DriverSettingError(setting_name(field), message)

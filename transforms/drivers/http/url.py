@@ -6,7 +6,7 @@ import base64
 from dataclasses import dataclass, field
 from typing import Final
 
-from dovebeam.transforms.config.urls import HttpUrlError, split_http_url
+from dovebeam.transforms.drivers.urls import HttpUrlError, split_http_url
 from dovebeam.transforms.errors import DriverSettingError
 
 __all__ = ["HttpUrl", "parse_http_url", "same_site"]

@@ -4,13 +4,11 @@
 because it brings the TLS library.
 """
 
-from dovebeam.transforms.drivers.syslog.target import FACILITIES, SyslogTarget, parse_target
-from dovebeam.transforms.drivers.syslog.tls_settings import TlsSettings, check_tls_settings
+from dovebeam.transforms.drivers.syslog.target import FACILITIES, SyslogTarget, parse_target, target_advice
 
 __all__ = [
     "FACILITIES",
     "SyslogTarget",
-    "TlsSettings",
-    "check_tls_settings",
     "parse_target",
+    "target_advice",
 ]

@@ -21,9 +21,9 @@ from dovebeam.transforms.drivers.rate_limit import portions, shared_bucket
 from dovebeam.transforms.drivers.syslog.streams import is_distrust, open_tcp, open_tls
 from dovebeam.transforms.drivers.syslog.target import FACILITIES, SyslogTarget
 from dovebeam.transforms.drivers.syslog.tls import RenewedContext
-from dovebeam.transforms.drivers.syslog.tls_settings import TlsSettings
 from dovebeam.transforms.drivers.syslog.wires import Wire, open_local, open_udp
 from dovebeam.transforms.drivers.system_errors import delivery_error, error_number
+from dovebeam.transforms.drivers.tls_settings import TlsSettings
 from dovebeam.transforms.errors import DeliveryError
 from dovebeam.transforms.values.timestamps import format_rfc3339
 

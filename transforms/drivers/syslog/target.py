@@ -10,7 +10,7 @@ from typing import Final, Literal
 
 from dovebeam.transforms.errors import DriverSettingError
 
-__all__ = ["FACILITIES", "SETTING", "SyslogTarget", "Way", "parse_target"]
+__all__ = ["FACILITIES", "SETTING", "SyslogTarget", "Way", "parse_target", "target_advice"]
 
 Way = Literal["local", "udp", "tcp", "tls"]
 
@@ -36,6 +36,10 @@ FACILITIES: Final[Mapping[str, int]] = MappingProxyType(
 """The facilities that syslog.conf(5) names, with their codes."""
 
 _SCHEMES: Final[Mapping[str, Way]] = MappingProxyType({"syslog": "udp", "syslog+tcp": "tcp", "syslog+tls": "tls"})
+_ADVICE: Final = (
+    "write nothing for the runner's log, syslog:/dev/log for a socket, or for a server syslog:HOST:PORT (UDP), "
+    "syslog+tcp:HOST:PORT or syslog+tls:HOST:PORT"
+)
 _ADDRESS: Final = re.compile(r"(?:\[([0-9A-Fa-f:.%A-Za-z]+)\]|([^/:\s\[\]]+)):([0-9]{1,5})\Z")
 
 
@@ -60,6 +64,18 @@ def parse_target(text: str) -> SyslogTarget:
     Raises:
         DriverSettingError: it is none of them.
     """
+    target = _target(text)
+    if target is None:
+        raise DriverSettingError(SETTING, f"{text!r} is no log target; {_ADVICE}")
+    return target
+
+
+def target_advice(text: str) -> str:
+    """What to write instead of a target that is none; an empty string for one, and for nothing: the runner's log."""
+    return "" if not text or _target(text) is not None else _ADVICE
+
+
+def _target(text: str) -> SyslogTarget | None:
     scheme, _, rest = text.partition(":")
     way = _SCHEMES.get(scheme)
     if way == "udp" and rest.startswith("/") and "\0" not in rest:
@@ -67,8 +83,4 @@ def parse_target(text: str) -> SyslogTarget:
     found = _ADDRESS.match(rest)
     if way is not None and found is not None and 0 < int(found[3]) < 65536:
         return SyslogTarget(way, host=found[1] or found[2], port=int(found[3]))
-    advice = (
-        "write nothing for the runner's log, syslog:/dev/log for a socket, or for a server syslog:HOST:PORT (UDP), "
-        "syslog+tcp:HOST:PORT or syslog+tls:HOST:PORT"
-    )
-    raise DriverSettingError(SETTING, f"{text!r} is no log target; {advice}")
+    return None

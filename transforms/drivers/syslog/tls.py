@@ -11,7 +11,7 @@ from typing import Final
 
 from dovebeam.transforms.drivers.file_identity import file_identities
 from dovebeam.transforms.drivers.secrets import Scheme
-from dovebeam.transforms.drivers.syslog.tls_settings import TlsSettings
+from dovebeam.transforms.drivers.tls_settings import TlsSettings
 from dovebeam.transforms.errors import DeliveryError
 
 __all__ = ["RenewedContext", "make_context"]
@@ -83,7 +83,7 @@ def _paths(settings: TlsSettings) -> tuple[str, ...]:
     if not any(trust):
         system = ssl.get_default_verify_paths()
         trust = (system.cafile or "", system.capath or "")
-    password = settings.ssl_client_key_password
+    password = settings.secret("ssl_client_key_password")
     secret = password.name if password.scheme is Scheme.FILE else ""
     paths = (*trust, settings.ssl_client_cert_file, settings.ssl_client_key_file, secret)
     return tuple(path for path in paths if path)
@@ -112,7 +112,7 @@ def _trust(context: ssl.SSLContext, settings: TlsSettings) -> None:
 
 def _present(context: ssl.SSLContext, settings: TlsSettings) -> None:
     # Never without a password: OpenSSL would ask for one on the terminal.
-    password = settings.ssl_client_key_password.reveal("ssl_client_key_password")
+    password = settings.secret("ssl_client_key_password").reveal("ssl_client_key_password")
     certificate, key = settings.ssl_client_cert_file, settings.ssl_client_key_file
     try:
         context.load_cert_chain(certificate, key, lambda: password)

@@ -15,8 +15,8 @@ import re
 from dataclasses import dataclass, field
 from typing import Final
 
-from dovebeam.transforms.config.url_authority import split_authority
-from dovebeam.transforms.config.url_text import PLAIN, HttpUrlError, bytes_of, component_end, refuse, shown
+from dovebeam.transforms.drivers.url_authority import split_authority
+from dovebeam.transforms.drivers.url_text import PLAIN, HttpUrlError, bytes_of, component_end, refuse, shown
 
 __all__ = [
     "HttpUrlError",

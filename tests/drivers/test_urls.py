@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from dovebeam.transforms.config.urls import HttpUrlError, http_query_error, http_url_error, split_http_url
+from dovebeam.transforms.drivers.urls import HttpUrlError, http_query_error, http_url_error, split_http_url
 from support.config_text import reading
 
 

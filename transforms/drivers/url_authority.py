@@ -7,7 +7,7 @@ import socket
 import string
 from typing import Final, NamedTuple
 
-from dovebeam.transforms.config.url_text import PLAIN, escaped, refuse
+from dovebeam.transforms.drivers.url_text import PLAIN, escaped, refuse
 
 __all__ = ["Authority", "split_authority"]
 

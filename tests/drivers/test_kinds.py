@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dovebeam.transforms.config.types import (
+from dovebeam.transforms.drivers.kinds import (
     UINT64_MAX,
     UINT_MAX,
     ValueTypeError,

@@ -1,0 +1,224 @@
+"""A setting, declared once: type, default, one sentence, choices, whether it is a secret, and whose it is.
+
+A field of a driver declares the setting that fills it:
+
+    fifo_path: str = setting(Kind.STRING, "", "path of the named pipe")
+
+The configuration reader with its checks and suggestions, the default of the field, `dovebeam check`, the settings of
+Beam YAML and the reference are derived from that. A setting that fills no field is a `Setting` of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from types import MappingProxyType
+from typing import Any, Final
+
+from dovebeam.transforms.drivers.kinds import (
+    Kind,
+    ValueTypeError,
+    parse_bool,
+    parse_enum,
+    parse_size,
+    parse_time_msec,
+    parse_time_sec,
+    parse_uint,
+    parse_uint64,
+)
+from dovebeam.transforms.errors import DriverSettingError
+
+__all__ = ["PREFIX", "Setting", "SettingValue", "check_values", "convert", "declared", "setting", "setting_name"]
+
+SettingValue = str | bool | int | tuple[tuple[str, str], ...] | None
+"""Booleans, numbers, milliseconds, bytes, text or pairs of texts; `None` is a time or size without limit."""
+
+PREFIX: Final = "event_exporter_"
+"""How the full names of an exporter's own settings begin; inside of its block, and in a driver, they have none."""
+
+_SHARED: Final = ("http_client_", "ssl_")
+_UNIT: Final = "_msec"
+_METADATA: Final = "setting"
+_NOT_ZERO: Final = "it must not be 0; set it to 1 or more"
+
+_declared: Final[dict[type[Any], Mapping[str, Setting]]] = {}
+_PARSERS: Final[Mapping[Kind, Callable[[str], bool | int | None]]] = {
+    Kind.BOOL: parse_bool,
+    Kind.UINT: parse_uint,
+    Kind.UINT64: parse_uint64,
+    Kind.TIME: parse_time_msec,
+    Kind.TIME_SECS: parse_time_sec,
+    Kind.SIZE: parse_size,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting.
+
+    Attributes:
+        name: the full name, the same in every block.
+        kind: the type of its values.
+        default: the value if nothing sets it, as it would be written.
+        text: what it is for, one sentence without its full stop; the reference of settings is made from it.
+        choices: the words of an enum, or of a list that knows only some.
+        block_only: honoured only in its own block, not as a default outside.
+        not_zero: what is said if the value is 0, for a setting of Dovecot in Dovecot's words; empty if 0 is fine.
+        secret: the value must never be shown.
+        guarded: it is not for secrets, but a URL, or a place where people write one by mistake.
+        expanded: whether `%{...}` in it is expanded at start.
+        extension: dovebeam has it, Dovecot refuses it.
+        check: says what is wrong with a value beyond its type; an empty string is fine.
+        required: a value as an example, if an exporter of its driver cannot work without this setting.
+        unset: the value of a driver's field if nobody sets it, where that is not the default as Dovecot has it.
+        no_effect: why it changes nothing in dovebeam; empty if it changes something.
+        refused: why dovebeam refuses any value of it; empty if it doesn't.
+        drivers: the drivers that it is for; none if it is for all, or not for exporters.
+    """
+
+    name: str
+    kind: Kind
+    default: str
+    text: str
+    choices: tuple[str, ...] = ()
+    block_only: bool = False
+    not_zero: str = ""
+    secret: bool = False
+    guarded: bool = False
+    expanded: bool = True
+    extension: bool = False
+    check: Callable[[str], str] | None = None
+    required: str = ""
+    unset: int | None = None
+    no_effect: str = ""
+    refused: str = ""
+    drivers: tuple[str, ...] = ()
+
+    @property
+    def is_public(self) -> bool:
+        """Whether its value is known to hold no secret, so that messages may repeat it, right or wrong."""
+        return not self.secret and not self.guarded
+
+    @property
+    def short_name(self) -> str:
+        """The name inside of an exporter's block."""
+        return self.name.removeprefix(PREFIX)
+
+
+def setting(
+    kind: Kind,
+    default: str,
+    text: str,
+    choices: tuple[str, ...] = (),
+    *,
+    dovecot: bool = False,
+    secret: bool = False,
+    guarded: bool = False,
+    shown: bool = True,
+    not_zero: bool | str = False,
+    expanded: bool = True,
+    check: Callable[[str], str] | None = None,
+    required: str = "",
+    unset: int | None = None,
+) -> Any:
+    """A field of a driver, filled by the setting of its name: `fifo_path` by `event_exporter_fifo_path`.
+
+    A time is in milliseconds and its field's name ends in `_msec`, which is not a part of the setting's name; a field
+    `http_client_...` or `ssl_...` is filled by Dovecot's setting of that very name.
+
+    Args:
+        kind: the type of the values.
+        default: the default, as it would be written in dovecot.conf.
+        text: what it is for, one sentence without its full stop.
+        choices: the words that it can be.
+        dovecot: whether it is Dovecot's; otherwise dovebeam has added it.
+        secret: the value must never be shown: it is text, or a reference to it, and the field holds a `Secret`.
+        guarded: messages of the configuration do not repeat the value.
+        shown: whether the field is a part of the driver's representation and display items; a secret never is.
+        not_zero: 0 is refused, True in words that fit all, or in Dovecot's words.
+        expanded: whether `%{...}` in it is expanded at start.
+        check: says what is wrong with a value beyond its type.
+        required: an example of a value, if the driver cannot work without one.
+        unset: the field's default, where it is not the setting's.
+
+    Raises:
+        ValueTypeError: the default is not of its type.
+    """
+    row = Setting(
+        name="",
+        kind=kind,
+        default=default,
+        text=text,
+        choices=choices,
+        not_zero=_NOT_ZERO if not_zero is True else not_zero or "",
+        secret=secret,
+        guarded=guarded,
+        expanded=expanded,
+        extension=not dovecot,
+        check=check,
+        required=required,
+        unset=unset,
+    )
+    value = convert(row, default) if unset is None else unset
+    return field(default=value, repr=shown and not secret, metadata={_METADATA: row})
+
+
+def setting_name(field_name: str) -> str:
+    """The full name of the setting that fills a driver's field."""
+    name = field_name.removesuffix(_UNIT)
+    return name if name.startswith(_SHARED) else f"{PREFIX}{name}"
+
+
+def declared(driver: type[Any]) -> Mapping[str, Setting]:
+    """The settings that a driver's class declares, by the fields that they fill."""
+    if driver not in _declared:
+        names = (str(getattr(driver, "name", "")),)
+        _declared[driver] = MappingProxyType(
+            {
+                each.name: replace(each.metadata[_METADATA], name=setting_name(each.name), drivers=names)
+                for each in fields(driver)
+                if _METADATA in each.metadata
+            }
+        )
+    return _declared[driver]
+
+
+def check_values(driver: Any, *, ignored: str = "") -> None:
+    """Refuses values of a driver's fields that their declarations rule out, whoever made it.
+
+    Args:
+        driver: its class is a dataclass.
+        ignored: how the names of settings begin that this driver does not use.
+
+    Raises:
+        DriverSettingError: the text says what to write instead.
+    """
+    for name, row in declared(type(driver)).items():
+        value = getattr(driver, name)
+        if ignored and row.name.startswith(ignored):
+            continue
+        if row.choices and value not in row.choices:
+            raise DriverSettingError(row.name, f"it is {value!r}; write one of: {', '.join(row.choices)}")
+        if row.not_zero and value == 0:
+            raise DriverSettingError(row.name, row.not_zero if row.extension else _NOT_ZERO)
+        advice = row.check(value) if row.check and isinstance(value, str) else ""
+        if advice:
+            raise DriverSettingError(row.name, f"it is {value!r}; {advice}" if row.is_public else advice)
+
+
+def convert(setting: Setting, text: str) -> SettingValue:
+    """The value that a text means for this setting.
+
+    Raises:
+        ValueTypeError: none.
+    """
+    if setting.kind is Kind.ENUM or (setting.kind is Kind.NAME and setting.choices):
+        return parse_enum(text, setting.choices)
+    if setting.kind is Kind.TEXT_LIST:
+        return ()
+    parse = _PARSERS.get(setting.kind)
+    value: SettingValue = parse(text) if parse else text
+    advice = setting.check(text) if setting.check else ""
+    if advice:
+        raise ValueTypeError(f"Invalid value: {text}", advice)
+    return value

@@ -1,0 +1,67 @@
+"""Dovecot's `ssl_client_*` settings, of drivers that speak TLS. Loads no TLS library."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from dovebeam.transforms.drivers.kinds import Kind
+from dovebeam.transforms.drivers.secrets import NOTHING, Secret
+from dovebeam.transforms.drivers.setting import setting
+from dovebeam.transforms.errors import DriverSettingError
+
+__all__ = ["TLS_VERSIONS", "TlsSettings", "check_python_tls"]
+
+TLS_VERSIONS: Final = ("ANY", "TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3", "LATEST")
+"""What `ssl_min_protocol` can be."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TlsSettings:
+    """What an exporter says about TLS; names and meanings as in Dovecot's section "HTTP and TLS settings"."""
+
+    ssl_client_ca_file: str = setting(
+        Kind.FILE,
+        "",
+        "file of trusted CA certificates; without it and `ssl_client_ca_dir` those of the system are trusted",
+        dovecot=True,
+    )
+    ssl_client_ca_dir: str = setting(
+        Kind.STRING, "", "directory of trusted CA certificates, prepared by `openssl rehash`", dovecot=True
+    )
+    ssl_client_cert_file: str = setting(Kind.FILE, "", "client certificate in PEM, with its chain", dovecot=True)
+    ssl_client_key_file: str = setting(Kind.FILE, "", "key of the client certificate", dovecot=True, guarded=True)
+    ssl_client_key_password: str | Secret = setting(Kind.STRING, "", "password of that key", secret=True, dovecot=True)
+    ssl_client_require_valid_cert: bool = setting(
+        Kind.BOOL, "yes", "whether certificate and host name of the server are verified", dovecot=True
+    )
+    ssl_min_protocol: str = setting(
+        Kind.STRING, "TLSv1.2", "oldest version of TLS that is spoken", TLS_VERSIONS, dovecot=True
+    )
+    ssl_cipher_list: str = setting(
+        Kind.STRING, "", "ciphers up to TLS 1.2; empty for those of the library", dovecot=True
+    )
+    ssl_cipher_suites: str = setting(
+        Kind.STRING, "", "ciphers of TLS 1.3; empty for those of the library", dovecot=True
+    )
+    ssl_curve_list: str = setting(Kind.STRING, "", "elliptic curves; empty for those of the library", dovecot=True)
+
+    def secret(self, name: str) -> Secret:
+        """The secret of this field."""
+        value = getattr(self, name)
+        return value if isinstance(value, Secret) else NOTHING
+
+
+def check_python_tls(settings: TlsSettings) -> None:
+    """Refuses at launch what could never work, and what Python's ssl module has no way to obey.
+
+    Raises:
+        DriverSettingError: naming the setting.
+    """
+    if bool(settings.ssl_client_cert_file) != bool(settings.ssl_client_key_file):
+        lacking = "ssl_client_key_file" if settings.ssl_client_cert_file else "ssl_client_cert_file"
+        raise DriverSettingError(lacking, "a client certificate needs its key and the other way round; set both")
+    for name in ("ssl_cipher_suites", "ssl_curve_list"):
+        if getattr(settings, name):
+            message = "it cannot be had over syslog+tls; set it to nothing inside of this event_exporter block"
+            raise DriverSettingError(name, message)
