@@ -8,7 +8,7 @@ import pytest
 
 from dovebeam.transforms.config import settings
 from dovebeam.transforms.config.settings import BLOCKS, SETTINGS, Setting, settings_of
-from dovebeam.transforms.drivers.kinds import Kind, ValueTypeError
+from dovebeam.transforms.drivers.kinds import Kind
 from dovebeam.transforms.drivers.setting import convert
 from support.config_text import messages, reading
 
@@ -98,11 +98,3 @@ def test_a_row_is_all_it_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     wrong = messages(reading(tmp_path, "event_exporter x {\n format = json\n batch_sise = 7\n batch_size = x\n}\n"))
     assert "did you mean 'batch_size'?" in wrong[0]
     assert "Invalid number x" in wrong[1]
-
-
-def test_conversion_of_texts() -> None:
-    """A string is what it is; a name that has choices is one of them."""
-    assert convert(SETTINGS["metric_description"], "x") == "x"
-    assert convert(SETTINGS["metric_group_by_method_method"], "linear") == "linear"
-    with pytest.raises(ValueTypeError, match="foo"):
-        convert(SETTINGS["metric_group_by_method_method"], "foo")

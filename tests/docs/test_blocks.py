@@ -54,6 +54,7 @@ def known_script(text: str) -> None:
 SPARED = [
     Spared("CONTRIBUTING.md", "-m pytest", known_test, "tests are what runs this"),
     Spared("CONTRIBUTING.md", ".ci/install-programs", known_script, "needs root; CI runs it"),
+    Spared("CONTRIBUTING.md", "+", nothing, "changes of modules; test_contributing makes them", "diff"),
     Spared("*", "gcloud ", understand_gcloud, "Google's cloud"),
     Spared("*", "terraform ", understand_terraform, "Google's cloud; tests/templates read what is applied"),
     Spared("*", "docker build", understand_docker, "Docker; tests/templates read the Dockerfile"),
