@@ -26,7 +26,7 @@ from dovebeam.transforms.drivers.kinds import (
     parse_uint,
     parse_uint64,
 )
-from dovebeam.transforms.errors import DriverSettingError
+from dovebeam.transforms.errors import DriverSettingError, closest_name
 
 __all__ = ["PREFIX", "Setting", "SettingValue", "check_values", "convert", "declared", "setting", "setting_name"]
 
@@ -198,7 +198,9 @@ def check_values(driver: Any, *, ignored: str = "") -> None:
         if ignored and row.name.startswith(ignored):
             continue
         if row.choices and value not in row.choices:
-            raise DriverSettingError(row.name, f"it is {value!r}; write one of: {', '.join(row.choices)}")
+            near = closest_name(str(value), row.choices)
+            hint = f"; did you mean {near!r}?" if near else ""
+            raise DriverSettingError(row.name, f"it is {value!r}; write one of: {', '.join(row.choices)}{hint}")
         if row.not_zero and value == 0:
             raise DriverSettingError(row.name, row.not_zero if row.extension else _NOT_ZERO)
         advice = row.check(value) if row.check and isinstance(value, str) else ""
