@@ -16,13 +16,13 @@ from dovebeam.transforms.drivers import Driver, FileDriver
 from dovebeam.transforms.drivers.files.clashes import shard_clashes
 from dovebeam.transforms.drivers.http.secret_url import SecretUrl
 from dovebeam.transforms.drivers.secrets import HOW_TO_REFER, Secret, secrets_in
+from dovebeam.transforms.drivers.setting import setting_name
 from dovebeam.transforms.errors import ConfigProblem, DeliveryError, DriverSettingError
 from dovebeam.transforms.local_files import is_url
 
 __all__ = ["JobDrivers", "credential_problems", "examine_drivers", "make_drivers"]
 
 _PATH = "event_exporter_file_path"
-_SHARED: Final = ("http_client_", "ssl_")
 _INSTEAD: Final = {
     "http_post_url": (
         "user, password and query of the URL would travel with the job; write the whole URL as "
@@ -184,5 +184,4 @@ def _fields_with_secrets(driver: Driver) -> Iterator[tuple[str, str, list[Secret
     for field in dataclasses.fields(driver):  # type: ignore[arg-type]  # every driver is a dataclass
         secrets = list(secrets_in(getattr(driver, field.name)))
         if secrets:
-            prefix = "" if field.name.startswith(_SHARED) else "event_exporter_"
-            yield field.name, prefix + field.name, secrets
+            yield field.name, setting_name(field.name), secrets
