@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 
 from dovebeam.transforms.drivers.base import Driver
-from dovebeam.transforms.drivers.file import FileDriver
+from dovebeam.transforms.drivers.files.settings import FileSettings
 from dovebeam.transforms.errors import DriverSettingError
 from dovebeam.transforms.local_files import is_url
 
@@ -22,7 +22,7 @@ def shard_clashes(drivers: Mapping[str, Driver]) -> dict[str, DriverSettingError
     seen: dict[tuple[str, str], str] = {}
     wrong = {}
     for name, driver in drivers.items():
-        if isinstance(driver, FileDriver) and driver.file_writing == "shards":
+        if isinstance(driver, FileSettings) and driver.file_writing == "shards":
             first = seen.setdefault(_names(driver), name)
             if first != name:
                 message = f"event_exporter {first} writes shards of the same names; choose another path"
@@ -30,6 +30,6 @@ def shard_clashes(drivers: Mapping[str, Driver]) -> dict[str, DriverSettingError
     return wrong
 
 
-def _names(driver: FileDriver) -> tuple[str, str]:
-    base = driver.base if is_url(driver.base) else os.path.abspath(driver.base)
-    return base, driver.file_path_template or driver.default_path
+def _names(settings: FileSettings) -> tuple[str, str]:
+    base = settings.base if is_url(settings.base) else os.path.abspath(settings.base)
+    return base, settings.file_path_template or settings.default_path
