@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from dovebeam.transforms.drivers import DRIVERS
+from support.import_graph import Import, import_circles, imports_in
+
 ROOT = Path(__file__).parents[1]
 # No Beam: the core, and what puts it together.
 CORE = ["errors", "values", "event", "filters", "formats", "codecs", "drivers", "config"]
@@ -144,6 +147,26 @@ def test_every_folder_of_pipelines_has_its_place() -> None:
     """A new folder is put into the picture before it is used; the samples are data."""
     folders = {path.parent.name for path in (ROOT / "pipelines").glob("*/__init__.py")}
     assert folders == {*PIPELINES, "samples"}
+
+
+@pytest.fixture(name="imports", scope="module")
+def _imports() -> list[Import]:
+    folders = {f"dovebeam.{name}": ROOT / name for name in ("transforms", "pipelines")}
+    return imports_in({**folders, "": ROOT / "templates"})
+
+
+def test_no_modules_import_each_other(imports: list[Import]) -> None:
+    """No module needs itself by way of others, also not inside a function or for type checkers."""
+    circles = import_circles(imports)
+    assert not circles, "import circles:\n\n" + "\n\n".join("\n".join(map(str, circle)) for circle in circles)
+
+
+def test_only_the_registry_imports_drivers(imports: list[Import]) -> None:
+    """The parts of a driver know its settings, and all others know drivers by what the package offers."""
+    drivers = {driver.__module__ for driver in DRIVERS.values()}
+    allowed = {"dovebeam.transforms.drivers", "dovebeam.transforms.drivers.registry"}
+    wrong = [each for each in imports if each.imported in drivers and each.importer not in allowed]
+    assert not wrong, "\n".join(map(str, wrong))
 
 
 @pytest.mark.alone
