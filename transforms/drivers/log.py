@@ -7,26 +7,21 @@ data and no format string. Dovecot splits a long line into several; a record her
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import ClassVar, Final
 
 from dovebeam.transforms.drivers.base import Batch, Connection, Driver, Failure
-from dovebeam.transforms.drivers.kinds import Kind
 from dovebeam.transforms.drivers.rate_limit import portions, shared_bucket
-from dovebeam.transforms.drivers.secrets import NOTHING, Secret
-from dovebeam.transforms.drivers.setting import check_values, setting
-from dovebeam.transforms.drivers.syslog import FACILITIES, parse_target, target_advice
-from dovebeam.transforms.drivers.tls_settings import TlsSettings, check_python_tls
+from dovebeam.transforms.drivers.syslog.settings import LOGGER_NAME, LogSettings
 
 __all__ = ["LOGGER_NAME", "LogDriver", "LoggerConnection"]
 
-LOGGER_NAME: Final = "dovebeam.export"
 _MAX_STRING_BYTES: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class LogDriver(TlsSettings, Driver):
-    """Writes each payload as one record of priority info. The settings of TLS are for a target `syslog+tls`.
+class LogDriver(LogSettings, Driver):
+    """Writes each payload as one record of priority info.
 
     Parallelism: unlimited; records of one connection keep their order, UDP aside.
 
@@ -40,41 +35,8 @@ class LogDriver(TlsSettings, Driver):
     away or reads nothing raises `DeliveryError`.
     """
 
-    log_target: str = setting(
-        Kind.STRING,
-        "",
-        "where the lines go: empty for the log of the runner, `syslog:/dev/log` for a socket, `syslog:HOST:PORT`, "
-        "`syslog+tcp:HOST:PORT` or `syslog+tls:HOST:PORT` for a server",
-        guarded=True,
-        check=target_advice,
-    )
-    log_facility: str = setting(Kind.ENUM, "mail", "the facility of syslog records", tuple(FACILITIES))
-    log_rate_limit: int = setting(
-        Kind.UINT, "0", "most records a second that one worker process writes to one log; 0 is no limit"
-    )
-    log_write_timeout_msec: int | None = setting(
-        Kind.TIME, "60 s", "how long a syslog daemon may read nothing before the job fails"
-    )
-    log_retry_budget_msec: int | None = setting(
-        Kind.TIME, "10 s", "how long a batch waits for a syslog daemon that is away; 0 fails the job at once"
-    )
-
     name: ClassVar[str] = "log"
     max_string_length: ClassVar[int | None] = _MAX_STRING_BYTES
-
-    def __post_init__(self) -> None:
-        over_tls = self.log_target and parse_target(self.log_target).way == "tls"
-        check_values(self, ignored="" if over_tls else "ssl_")
-        # Set for all exporters, it says nothing about one without TLS, and should not travel with it.
-        password = Secret.parse("ssl_client_key_password", self.ssl_client_key_password) if over_tls else NOTHING
-        object.__setattr__(self, "ssl_client_key_password", password)
-        if over_tls:
-            check_python_tls(self)
-
-    @property
-    def endpoint(self) -> str:
-        """The syslog's socket or address, or the logger's name."""
-        return self.log_target or LOGGER_NAME
 
     def display_items(self) -> dict[str, str | int | bool]:
         """Without the settings of TLS where there is none."""
@@ -89,22 +51,9 @@ class LogDriver(TlsSettings, Driver):
             return LoggerConnection(self.log_rate_limit)
         from dovebeam.transforms.drivers.syslog.connection import (  # noqa: PLC0415  brings the TLS library
             SyslogConnection,
-            SyslogSettings,
         )
 
-        settings = SyslogSettings(
-            parse_target(self.log_target),
-            self.log_facility,
-            self.log_write_timeout_msec,
-            self.log_retry_budget_msec,
-            self.log_rate_limit,
-            self._tls,
-        )
-        return SyslogConnection(settings)
-
-    @property
-    def _tls(self) -> TlsSettings:
-        return TlsSettings(**{each.name: getattr(self, each.name) for each in fields(TlsSettings)})
+        return SyslogConnection(self)
 
 
 class LoggerConnection(Connection):

@@ -11,47 +11,25 @@ import os
 import socket
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import Final
 
 from dovebeam.transforms.drivers.backoff import RetryBudget
 from dovebeam.transforms.drivers.base import Batch, Connection, Failure
 from dovebeam.transforms.drivers.local_sockets import AWAY
 from dovebeam.transforms.drivers.rate_limit import portions, shared_bucket
+from dovebeam.transforms.drivers.syslog.settings import LogSettings
 from dovebeam.transforms.drivers.syslog.streams import is_distrust, open_tcp, open_tls
-from dovebeam.transforms.drivers.syslog.target import FACILITIES, SyslogTarget
+from dovebeam.transforms.drivers.syslog.target import FACILITIES, parse_target
 from dovebeam.transforms.drivers.syslog.tls import RenewedContext
 from dovebeam.transforms.drivers.syslog.wires import Wire, open_local, open_udp
 from dovebeam.transforms.drivers.system_errors import delivery_error, error_number
-from dovebeam.transforms.drivers.tls_settings import TlsSettings
 from dovebeam.transforms.errors import DeliveryError
 from dovebeam.transforms.values.timestamps import format_rfc3339
 
-__all__ = ["SyslogConnection", "SyslogSettings"]
+__all__ = ["SyslogConnection"]
 
 _SEVERITY_INFO: Final = 6
 _APP_NAME: Final = "dovebeam"
-
-
-@dataclass(frozen=True, slots=True)
-class SyslogSettings:
-    """What a connection is made of.
-
-    Attributes:
-        target: where to.
-        facility: one of `FACILITIES`.
-        write_timeout_msec: how long the daemon may take nothing; None waits for ever.
-        retry_budget_msec: how long one batch waits for a daemon that is away; None waits for ever.
-        rate_limit: records a second of this process, 0 for no limit.
-        tls: for `syslog+tls`.
-    """
-
-    target: SyslogTarget
-    facility: str
-    write_timeout_msec: int | None = 60_000
-    retry_budget_msec: int | None = 10_000
-    rate_limit: int = 0
-    tls: TlsSettings = field(default_factory=TlsSettings)
 
 
 class SyslogConnection(Connection):
@@ -64,14 +42,16 @@ class SyslogConnection(Connection):
         DeliveryError: a file that TLS needs cannot be used.
     """
 
-    def __init__(self, settings: SyslogSettings) -> None:
+    def __init__(self, settings: LogSettings) -> None:
         super().__init__()
-        self._settings = settings
-        self._priority = FACILITIES[settings.facility] * 8 + _SEVERITY_INFO
+        self._target = parse_target(settings.log_target)
+        self._write_timeout_msec = settings.log_write_timeout_msec
+        self._retry_budget_msec = settings.log_retry_budget_msec
+        self._priority = FACILITIES[settings.log_facility] * 8 + _SEVERITY_INFO
         self._tail = f" {_host_name()} {_APP_NAME} {os.getpid()} - - ".encode("ascii")
-        rate = settings.rate_limit
-        self._bucket = shared_bucket(f"log:{settings.target}", rate) if rate else None
-        self._tls = RenewedContext(settings.tls) if settings.target.way == "tls" else None
+        rate = settings.log_rate_limit
+        self._bucket = shared_bucket(f"log:{self._target}", rate) if rate else None
+        self._tls = RenewedContext(settings) if self._target.way == "tls" else None
         self._wire: Wire | None = None
         self._unconfirmed: list[bytes] = []
         self._unconfirmed_bytes = 0
@@ -90,7 +70,7 @@ class SyslogConnection(Connection):
         failures = []
         for portion in portions(self._bucket, len(batch.payloads)):
             refused = self._until_done(self._messages(batch.payloads[index] for index in portion))
-            endpoint = str(self._settings.target)
+            endpoint = str(self._target)
             failures += [Failure(portion[index], why, endpoint=endpoint) for index, why in sorted(refused.items())]
         return failures
 
@@ -101,14 +81,14 @@ class SyslogConnection(Connection):
 
     def _until_done(self, messages: Sequence[bytes]) -> dict[int, str]:
         """Sends messages, or with none confirms all, and tries again while the daemon is away."""
-        budget = RetryBudget(self._settings.retry_budget_msec)
+        budget = RetryBudget(self._retry_budget_msec)
         while True:
             try:
                 return self._try(messages)
             except (DeliveryError, OSError) as error:
                 repeats = self._wire is None or self._wire.repeats
                 self._disconnect()
-                away = error_number(error) in AWAY and self._settings.target.way != "udp"
+                away = error_number(error) in AWAY and self._target.way != "udp"
                 if not (repeats and (away or is_distrust(error)) and budget.wait()):
                     self._forget()
                     raise self._told(error) from error
@@ -143,7 +123,7 @@ class SyslogConnection(Connection):
         return self._wire
 
     def _open(self) -> Wire:
-        target, timeout = self._settings.target, self._settings.write_timeout_msec
+        target, timeout = self._target, self._write_timeout_msec
         if self._tls is not None:
             return open_tls(target, timeout, self._tls.current())
         return {"local": open_local, "udp": open_udp, "tcp": open_tcp}[target.way](target, timeout)
@@ -151,7 +131,7 @@ class SyslogConnection(Connection):
     def _told(self, error: DeliveryError | OSError) -> DeliveryError:
         if isinstance(error, DeliveryError):
             return error
-        return delivery_error("send", str(self._settings.target), error)
+        return delivery_error("send", str(self._target), error)
 
     def _forget(self) -> None:
         self._unconfirmed = []
