@@ -9,7 +9,6 @@ compression and other modes are extensions; so is that a file that was moved awa
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import ClassVar, Final
 
 from dovebeam.transforms.drivers.base import Batch, Connection, Driver, Failure
@@ -25,7 +24,6 @@ __all__ = ["FileConnection", "FileDriver"]
 _BATCH_EVENTS: Final = 10_000
 
 
-@dataclass(frozen=True, slots=True)
 class FileDriver(FileSettings, Driver):
     r"""Appends each payload and a newline to a file, or writes complete files of such lines.
 
@@ -41,6 +39,8 @@ class FileDriver(FileSettings, Driver):
     torn line that a killed process left at the end of the file; the torn end of a compressed file is removed. What a
     batch had for other files, or for files that are full now, stays, and is there twice when the batch is sent again.
     """
+
+    __slots__ = ()  # no fields of its own, so the methods of the settings serve as they are
 
     name: ClassVar[str] = "file"
 

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from dovebeam.transforms.drivers.base import Driver
@@ -24,7 +23,6 @@ _ROUNDS: Final = 8
 """How many requests each connection gets of one batch, so that the last ones, when some are idle, weigh little."""
 
 
-@dataclass(frozen=True, slots=True)
 class HttpPostDriver(HttpPostSettings, Driver):
     """Posts payloads; by default each is the body of a request of its own, and a status from 200 to 299 is success.
 
@@ -42,6 +40,8 @@ class HttpPostDriver(HttpPostSettings, Driver):
     An answer that was lost on the way makes a retry, or a replay of the rejects, send a payload twice, with the same
     idempotency key. Files that TLS needs and cannot use raise `DeliveryError`.
     """
+
+    __slots__ = ()  # no fields of its own, so the methods of the settings serve as they are
 
     name: ClassVar[str] = "http-post"
 

@@ -7,7 +7,6 @@ data and no format string. Dovecot splits a long line into several; a record her
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from typing import ClassVar, Final
 
 from dovebeam.transforms.drivers.base import Batch, Connection, Driver, Failure
@@ -19,7 +18,6 @@ __all__ = ["LOGGER_NAME", "LogDriver", "LoggerConnection"]
 _MAX_STRING_BYTES: Final = 1000
 
 
-@dataclass(frozen=True, slots=True)
 class LogDriver(LogSettings, Driver):
     """Writes each payload as one record of priority info.
 
@@ -35,12 +33,14 @@ class LogDriver(LogSettings, Driver):
     away or reads nothing raises `DeliveryError`.
     """
 
+    __slots__ = ()  # no fields of its own, so the methods of the settings serve as they are
+
     name: ClassVar[str] = "log"
     max_string_length: ClassVar[int | None] = _MAX_STRING_BYTES
 
     def display_items(self) -> dict[str, str | int | bool]:
         """Without the settings of TLS where there is none."""
-        items = Driver.display_items(self)  # super() does not work in a dataclass with slots
+        items = super().display_items()
         if self.log_target.startswith("syslog+tls:"):
             return items
         return {name: value for name, value in items.items() if not name.startswith("ssl_")}
