@@ -1,6 +1,6 @@
 """The `http-post` driver: POST requests, one for each event or for batches of them.
 
-`http.settings` holds its settings and what follows from them; `http.connection`, which loads libcurl, does the work.
+`http.settings` holds its settings and what follows from them; `http.transfers`, which loads libcurl, does the work.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dovebeam.transforms.drivers.http.settings import HttpPostSettings
 from dovebeam.transforms.errors import DeliveryError
 
 if TYPE_CHECKING:
-    from dovebeam.transforms.drivers.http.connection import HttpPostConnection
+    from dovebeam.transforms.drivers.http.transfers import HttpPostConnection
 
 __all__ = ["HttpPostDriver"]
 
@@ -77,10 +77,9 @@ class HttpPostDriver(HttpPostSettings, Driver):
         """
         _check_files(self)
 
-        from dovebeam.transforms.drivers.http.access import Access  # noqa: PLC0415
-        from dovebeam.transforms.drivers.http.connection import HttpPostConnection  # noqa: PLC0415  loads libcurl
+        from dovebeam.transforms.drivers.http.transfers import HttpPostConnection  # noqa: PLC0415  loads libcurl
 
-        return HttpPostConnection(self, Access(self))
+        return HttpPostConnection(self)
 
 
 def _check_files(settings: HttpPostSettings) -> None:
