@@ -2,11 +2,14 @@
 
 import ast
 import inspect
+import re
 from pathlib import Path
 
 import pytest
 
 import dovebeam.transforms as public
+
+ROOT = Path(__file__).parents[1]
 
 
 def names_for_type_checkers() -> set[str]:
@@ -35,3 +38,11 @@ def test_a_miss() -> None:
     """An unknown name is an AttributeError, as for any module."""
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         _ = public.nonsense
+
+
+def test_the_reference_has_each_name_once() -> None:
+    """The page of the reference lists all public names and no others."""
+    page = (ROOT / "docs/reference/api.md").read_text()
+    comments = re.findall(r"<!-- reference: api (\S+) (.*) -->", page)
+    assert {module for module, _ in comments} == {"dovebeam.transforms"}
+    assert sorted(name for _, names in comments for name in names.split()) == public.__all__

@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from dovebeam.transforms.archive import WriteToArchive as WriteToArchive
     from dovebeam.transforms.codecs import decode_json as decode_json
     from dovebeam.transforms.codecs import decode_tab as decode_tab
     from dovebeam.transforms.codecs import encode_json as encode_json
@@ -15,28 +16,73 @@ if TYPE_CHECKING:
     from dovebeam.transforms.codecs import event_to_avro as event_to_avro
     from dovebeam.transforms.config import Config as Config
     from dovebeam.transforms.config import Exporter as Exporter
+    from dovebeam.transforms.config import GroupBy as GroupBy
+    from dovebeam.transforms.config import Method as Method
     from dovebeam.transforms.config import Metric as Metric
+    from dovebeam.transforms.config import Settings as Settings
+    from dovebeam.transforms.config import SourcePlace as SourcePlace
+    from dovebeam.transforms.config import make_driver as make_driver
+    from dovebeam.transforms.config.model import LeftOut as LeftOut
     from dovebeam.transforms.config_files import load_config as load_config
     from dovebeam.transforms.decode import DecodeEvents as DecodeEvents
     from dovebeam.transforms.deliver import WriteToExporter as WriteToExporter
+    from dovebeam.transforms.drivers import Batch as Batch
+    from dovebeam.transforms.drivers import Connection as Connection
+    from dovebeam.transforms.drivers import Driver as Driver
+    from dovebeam.transforms.drivers import DropDriver as DropDriver
+    from dovebeam.transforms.drivers import Failure as Failure
+    from dovebeam.transforms.drivers import FileDriver as FileDriver
+    from dovebeam.transforms.drivers import HttpPostDriver as HttpPostDriver
+    from dovebeam.transforms.drivers import LogDriver as LogDriver
+    from dovebeam.transforms.drivers import Router as Router
+    from dovebeam.transforms.drivers import RoutingError as RoutingError
+    from dovebeam.transforms.drivers import UnixDriver as UnixDriver
+
+    from dovebeam.transforms.dry_run import CountExports as CountExports
+    from dovebeam.transforms.dry_run import ExportSum as ExportSum
     from dovebeam.transforms.errors import ConfigError as ConfigError
+    from dovebeam.transforms.errors import ConfigProblem as ConfigProblem
     from dovebeam.transforms.errors import DecodeError as DecodeError
+    from dovebeam.transforms.errors import DeliveryError as DeliveryError
     from dovebeam.transforms.errors import DovebeamError as DovebeamError
+    from dovebeam.transforms.errors import DriverSettingError as DriverSettingError
     from dovebeam.transforms.errors import FilterSyntaxError as FilterSyntaxError
+    from dovebeam.transforms.errors import UnknownNameError as UnknownNameError
     from dovebeam.transforms.event import Event as Event
     from dovebeam.transforms.event import make_event as make_event
     from dovebeam.transforms.event_times import AssignEventTimes as AssignEventTimes
     from dovebeam.transforms.export import ExportEvents as ExportEvents
+    from dovebeam.transforms.filters import And as And
+    from dovebeam.transforms.filters import Comparison as Comparison
+    from dovebeam.transforms.filters import Contradiction as Contradiction
     from dovebeam.transforms.filters import Dispatcher as Dispatcher
+    from dovebeam.transforms.filters import Explanation as Explanation
     from dovebeam.transforms.filters import Filter as Filter
+    from dovebeam.transforms.filters import FilterWarning as FilterWarning
+    from dovebeam.transforms.filters import Finding as Finding
+    from dovebeam.transforms.filters import NeverTrue as NeverTrue
+    from dovebeam.transforms.filters import Not as Not
+    from dovebeam.transforms.filters import Or as Or
+    from dovebeam.transforms.filters import Verdict as Verdict
     from dovebeam.transforms.filters import explain as explain
     from dovebeam.transforms.filters import parse_filter as parse_filter
     from dovebeam.transforms.format import FormatEvents as FormatEvents
     from dovebeam.transforms.formats import Formatter as Formatter
     from dovebeam.transforms.formats import make_formatter as make_formatter
     from dovebeam.transforms.match import MatchMetric as MatchMetric
+    from dovebeam.transforms.outcome import PayloadBatch as PayloadBatch
+    from dovebeam.transforms.pubsub import PullLimits as PullLimits
+    from dovebeam.transforms.pubsub import SubscribeRequest as SubscribeRequest
+    from dovebeam.transforms.reading import ReadAllFromFiles as ReadAllFromFiles
     from dovebeam.transforms.reading import ReadFromFiles as ReadFromFiles
+    from dovebeam.transforms.reading import match_files as match_files
+    from dovebeam.transforms.reject import Attribute as Attribute
     from dovebeam.transforms.reject import Reject as Reject
+    from dovebeam.transforms.reject import reject_from_json as reject_from_json
+    from dovebeam.transforms.reject import reject_to_json as reject_to_json
+    from dovebeam.transforms.rejecting import RejectedError as RejectedError
+    from dovebeam.transforms.resend import ResendRejects as ResendRejects
+    from dovebeam.transforms.rows import AttributeRow as AttributeRow
     from dovebeam.transforms.rows import EventRow as EventRow
     from dovebeam.transforms.rows import EventsToRows as EventsToRows
     from dovebeam.transforms.rows import FieldRow as FieldRow
@@ -46,39 +92,78 @@ if TYPE_CHECKING:
     from dovebeam.transforms.rows import event_from_row as event_from_row
     from dovebeam.transforms.rows import event_to_row as event_to_row
     from dovebeam.transforms.rows import reject_to_row as reject_to_row
+    from dovebeam.transforms.sharding import WriteToShards as WriteToShards
+    from dovebeam.transforms.shards.manifest import Manifest as Manifest
+    from dovebeam.transforms.shards.manifest import ManifestError as ManifestError
+    from dovebeam.transforms.shards.manifest import ManifestFile as ManifestFile
+    from dovebeam.transforms.shards.manifest import manifest_from_json as manifest_from_json
+    from dovebeam.transforms.sources import Block as Block
+    from dovebeam.transforms.sources import Expected as Expected
+    from dovebeam.transforms.sources import FoundFile as FoundFile
+    from dovebeam.transforms.sources import MessageOrigin as MessageOrigin
+    from dovebeam.transforms.sources import SourceError as SourceError
+    from dovebeam.transforms.streaming import PullFromPubSub as PullFromPubSub
+    from dovebeam.transforms.streaming import ReadFromFollowedFiles as ReadFromFollowedFiles
+    from dovebeam.transforms.streaming import Segment as Segment
+    from dovebeam.transforms.streaming.native import ReadFromPubSub as ReadFromPubSub
+    from dovebeam.transforms.tailing import FollowRequest as FollowRequest
+    from dovebeam.transforms.tailing import FollowSettings as FollowSettings
+    from dovebeam.transforms.tailing import FollowTarget as FollowTarget
+    from dovebeam.transforms.throttle import ThrottleBlocks as ThrottleBlocks
+    from dovebeam.transforms.time_range import TimeRange as TimeRange
     from dovebeam.transforms.values import IPAddress as IPAddress
     from dovebeam.transforms.values import Timestamp as Timestamp
+    from dovebeam.transforms.values.catalogue import Catalogue as Catalogue
 
 _HOMES = {
-    "codecs": ("decode_json", "decode_tab", "encode_json", "encode_tab", "event_from_avro", "event_to_avro"),
-    "config": ("Config", "Exporter", "Metric"),
-    "config_files": ("load_config",),
-    "decode": ("DecodeEvents",),
-    "deliver": ("WriteToExporter",),
-    "errors": ("ConfigError", "DecodeError", "DovebeamError", "FilterSyntaxError"),
-    "event": ("Event", "make_event"),
-    "event_times": ("AssignEventTimes",),
-    "export": ("ExportEvents",),
-    "filters": ("Dispatcher", "Filter", "explain", "parse_filter"),
-    "format": ("FormatEvents",),
-    "formats": ("Formatter", "make_formatter"),
-    "match": ("MatchMetric",),
-    "reading": ("ReadFromFiles",),
-    "reject": ("Reject",),
-    "rows": (
-        "EventRow",
-        "EventsToRows",
-        "FieldRow",
-        "RejectRow",
-        "RejectsToRows",
-        "RowsToEvents",
-        "event_from_row",
-        "event_to_row",
-        "reject_to_row",
+    "archive": "WriteToArchive",
+    "codecs": "decode_json decode_tab encode_json encode_tab event_from_avro event_to_avro",
+    "config": "Config Exporter GroupBy Method Metric Settings SourcePlace make_driver",
+    "config.model": "LeftOut",
+    "config_files": "load_config",
+    "decode": "DecodeEvents",
+    "deliver": "WriteToExporter",
+    "drivers": (
+        "Batch Connection Driver DropDriver Failure FileDriver HttpPostDriver LogDriver Router RoutingError "
+        "UnixDriver"
     ),
-    "values": ("IPAddress", "Timestamp"),
+    "dry_run": "CountExports ExportSum",
+    "errors": (
+        "ConfigError ConfigProblem DecodeError DeliveryError DovebeamError DriverSettingError FilterSyntaxError "
+        "UnknownNameError"
+    ),
+    "event": "Event make_event",
+    "event_times": "AssignEventTimes",
+    "export": "ExportEvents",
+    "filters": (
+        "And Comparison Contradiction Dispatcher Explanation Filter FilterWarning Finding NeverTrue Not Or "
+        "Verdict explain parse_filter"
+    ),
+    "format": "FormatEvents",
+    "formats": "Formatter make_formatter",
+    "match": "MatchMetric",
+    "outcome": "PayloadBatch",
+    "pubsub": "PullLimits SubscribeRequest",
+    "reading": "ReadAllFromFiles ReadFromFiles match_files",
+    "reject": "Attribute Reject reject_from_json reject_to_json",
+    "rejecting": "RejectedError",
+    "resend": "ResendRejects",
+    "rows": (
+        "AttributeRow EventRow EventsToRows FieldRow RejectRow RejectsToRows RowsToEvents event_from_row "
+        "event_to_row reject_to_row"
+    ),
+    "sharding": "WriteToShards",
+    "shards.manifest": "Manifest ManifestError ManifestFile manifest_from_json",
+    "sources": "Block Expected FoundFile MessageOrigin SourceError",
+    "streaming": "PullFromPubSub ReadFromFollowedFiles Segment",
+    "streaming.native": "ReadFromPubSub",
+    "tailing": "FollowRequest FollowSettings FollowTarget",
+    "throttle": "ThrottleBlocks",
+    "time_range": "TimeRange",
+    "values": "IPAddress Timestamp",
+    "values.catalogue": "Catalogue",
 }
-_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
 
 __all__ = sorted(_HOME_OF)  # noqa: PLE0605  the table above is the list
 

@@ -15,11 +15,13 @@ from dovebeam.transforms.codecs import DEFAULT_MAX_LINE_BYTES, AvroCodec, encode
 from dovebeam.transforms.decoding import decode_block
 from dovebeam.transforms.errors import DecodeError
 from dovebeam.transforms.outcome import PayloadBatch
-from dovebeam.transforms.reject import decode_reject
+from dovebeam.transforms.reject import Reject, decode_reject
 from dovebeam.transforms.rejecting import REJECTED, RejectingTransform
-from dovebeam.transforms.sharding import WriteToShards
 from dovebeam.transforms.sharding.steps import ShardSettings
+from dovebeam.transforms.sharding.transform import WriteShardFiles
 from dovebeam.transforms.shards.layout import Layout, check_run_id
+from dovebeam.transforms.shards.manifest import Manifest
+from dovebeam.transforms.sources import Block
 from dovebeam.transforms.time_range import TimeRange
 
 __all__ = ["ARCHIVE", "WriteToArchive"]
@@ -63,14 +65,16 @@ class WriteToArchive(RejectingTransform):
         self._settings = ShardSettings(output, "", layout, framing, _FILE_BYTES, _MODE, _DIRECTORY_MODE)
         self._encode = _EncodeFn(time_range, max_line_bytes)
 
-    def expand(self, blocks: Any) -> Any:
-        """PCollection of Block to one `Manifest`."""
+    def expand(self, blocks: beam.PCollection[Block]) -> beam.PCollection[Manifest]:
+        """Blocks to one manifest."""
         encoded = blocks | "Encode" >> beam.ParDo(self._encode).with_outputs(REJECTED, main="payloads")
         self.route_rejects(encoded[REJECTED])
-        return encoded.payloads | "Write" >> WriteToShards(self._settings)
+        manifest: beam.PCollection[Manifest] = encoded.payloads | "Write" >> WriteShardFiles(self._settings)
+        return manifest
 
 
-@beam.typehints.with_output_types(Any)
+@beam.typehints.with_input_types(Block)
+@beam.typehints.with_output_types(PayloadBatch, **{REJECTED: Reject})
 class _EncodeFn(beam.DoFn):
     """The events of a block in Avro's encoding, with the hour of each."""
 

@@ -10,7 +10,7 @@ from dovebeam.transforms.codecs import DEFAULT_MAX_LINE_BYTES, decode_json_block
 from dovebeam.transforms.decoding import decode_block
 from dovebeam.transforms.errors import DecodeError, UnknownNameError
 from dovebeam.transforms.event import Event
-from dovebeam.transforms.reject import decode_reject
+from dovebeam.transforms.reject import Reject, decode_reject
 from dovebeam.transforms.rejecting import REJECTED, RejectingTransform
 from dovebeam.transforms.sources import Block, unpacked_payload
 
@@ -41,15 +41,21 @@ class DecodeEvents(RejectingTransform):
         self._input_format = input_format
         self._max_line_bytes = max_line_bytes
 
-    def expand(self, lines: Any) -> Any:
-        """PCollection of bytes, str or Block to PCollection of Event."""
+    def display_data(self) -> dict[str, Any]:
+        """What lines are taken for, for a runner's user interface."""
+        return {"input_format": self._input_format, "max_line_bytes": self._max_line_bytes}
+
+    def expand(self, lines: beam.PCollection[bytes | str | Block]) -> beam.PCollection[Event]:
+        """Lines, messages or blocks to events."""
         decode = beam.ParDo(_DecodeFn(self._input_format, self._max_line_bytes))
         outputs = lines | "Decode" >> decode.with_outputs(REJECTED, main="events")
         self.route_rejects(outputs[REJECTED])
-        return outputs["events"]
+        events: beam.PCollection[Event] = outputs["events"]
+        return events
 
 
-@beam.typehints.with_output_types(Event)
+@beam.typehints.with_input_types(bytes | str | Block)
+@beam.typehints.with_output_types(Event, **{REJECTED: Reject})
 class _DecodeFn(beam.DoFn):
     def __init__(self, input_format: str, max_line_bytes: int) -> None:
         self._format = input_format

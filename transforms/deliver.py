@@ -15,7 +15,6 @@ from dovebeam.transforms.outcome import PayloadBatch
 from dovebeam.transforms.reject import Reject
 from dovebeam.transforms.rejecting import RejectingTransform
 from dovebeam.transforms.sharding import WriteToShards
-from dovebeam.transforms.sharding.transform import shard_settings
 from dovebeam.transforms.shards.layout import check_run_id
 
 __all__ = ["DeliverFn", "WriteToExporter"]
@@ -52,10 +51,10 @@ class WriteToExporter(RejectingTransform):
         """The driver's settings that may be shown."""
         return dict(self._driver.display_items())
 
-    def expand(self, payloads: Any) -> None:
-        """PCollection of bytes to nothing."""
+    def expand(self, payloads: beam.PCollection[bytes | PayloadBatch]) -> None:
+        """Payloads, one by one or in batches, to nothing."""
         if isinstance(self._driver, FileDriver) and self._driver.file_writing == "shards":
-            _ = payloads | "Write" >> WriteToShards(shard_settings(self._driver, self._exporter, self._run_id))
+            _ = payloads | "Write" >> WriteToShards(self._driver, name=self._exporter, run_id=self._run_id)
             # Nothing is refused, but an error handler that gets no collection at all cannot be closed.
             nothing = beam.Create([], reshuffle=False).with_output_types(Reject)
             self.route_rejects(payloads.pipeline | "No rejects" >> nothing)
@@ -64,6 +63,7 @@ class WriteToExporter(RejectingTransform):
         self.route_rejects(rejects)
 
 
+@beam.typehints.with_input_types(bytes | PayloadBatch)
 @beam.typehints.with_output_types(Reject)
 class DeliverFn(beam.DoFn):
     """Collects payloads (bytes or batches of them) and sends them together, at the latest when the bundle ends.

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import apache_beam as beam
 
+import dovebeam.transforms.coders  # noqa: F401  registers them
 from dovebeam.transforms import progress
 from dovebeam.transforms.archives import HourRouter
 from dovebeam.transforms.codecs import DEFAULT_MAX_LINE_BYTES
@@ -17,6 +18,7 @@ from dovebeam.transforms.config import Config
 from dovebeam.transforms.counting import count_block, count_outcome
 from dovebeam.transforms.outcome import Outcome
 from dovebeam.transforms.plan import ExportPlan, make_plan
+from dovebeam.transforms.sources import Block
 from dovebeam.transforms.time_range import TimeRange
 
 __all__ = ["CountExports", "ExportSum"]
@@ -59,9 +61,9 @@ class CountExports(beam.PTransform):
         self._plan = make_plan(config, time_range, routers)
         self._max_line_bytes = max_line_bytes
 
-    def expand(self, blocks: Any) -> Any:
-        """PCollection of Block to one list of `ExportSum`, sorted; it is empty if nothing matched."""
-        return (
+    def expand(self, blocks: beam.PCollection[Block]) -> beam.PCollection[list[ExportSum]]:
+        """Blocks to one list of `ExportSum`, sorted; it is empty if nothing matched."""
+        sums: beam.PCollection[list[ExportSum]] = (
             blocks
             | "Match and format" >> beam.ParDo(_CountFn(self._plan, self._max_line_bytes))
             | "Add up" >> beam.CombinePerKey(_add_up)
@@ -69,6 +71,7 @@ class CountExports(beam.PTransform):
             | "All" >> beam.combiners.ToList()
             | "Sort" >> beam.Map(sorted)
         )
+        return sums
 
 
 def _add_up(sums: Iterable[tuple[int, int]]) -> tuple[int, int]:
@@ -79,6 +82,8 @@ def _add_up(sums: Iterable[tuple[int, int]]) -> tuple[int, int]:
     return events, size
 
 
+@beam.typehints.with_input_types(Block)
+@beam.typehints.with_output_types(tuple[tuple[str, str, str], tuple[int, int]])
 class _CountFn(beam.DoFn):
     def __init__(self, plan: ExportPlan, max_line_bytes: int) -> None:
         self._plan = plan

@@ -7,6 +7,7 @@ import apache_beam as beam
 from apache_beam.transforms.window import GlobalWindow, TimestampedValue
 from apache_beam.utils.timestamp import MIN_TIMESTAMP, Timestamp
 
+import dovebeam.transforms.coders  # noqa: F401  registers them
 from dovebeam.transforms.event import Event
 
 __all__ = ["AssignEventTimes"]
@@ -23,9 +24,10 @@ class AssignEventTimes(beam.PTransform):
     drop it.
     """
 
-    def expand(self, events: Any) -> Any:
-        """PCollection of Event to the same, with other timestamps."""
-        return events | "Assign" >> beam.ParDo(_AssignFn())
+    def expand(self, events: beam.PCollection[Event]) -> beam.PCollection[Event]:
+        """Events to the same, with other timestamps."""
+        timed: beam.PCollection[Event] = events | "Assign" >> beam.ParDo(_AssignFn())
+        return timed
 
 
 @beam.typehints.with_input_types(Event)

@@ -26,11 +26,12 @@ from dovebeam.transforms.drivers.files.clashes import shard_clashes
 from dovebeam.transforms.drivers.files.routing import PathRouter
 from dovebeam.transforms.drivers.files.windows import WindowRouter
 from dovebeam.transforms.event import Event
-from dovebeam.transforms.outcome import Outcome
+from dovebeam.transforms.outcome import Outcome, PayloadBatch
 from dovebeam.transforms.plan import ExportPlan, make_plan
 from dovebeam.transforms.queues import QueueWriter
 from dovebeam.transforms.reject import Reject
 from dovebeam.transforms.rejecting import REJECTED, RejectingTransform
+from dovebeam.transforms.sources import Block
 from dovebeam.transforms.time_range import TimeRange
 
 __all__ = ["ExportEvents"]
@@ -85,15 +86,16 @@ class ExportEvents(RejectingTransform):
         self._max_line_bytes = max_line_bytes
         self._queues = queues
 
-    def expand(self, source: Any) -> None:
-        """PCollection of Block or Event to nothing."""
+    def expand(self, source: beam.PCollection[Block | Event]) -> None:
+        """Blocks or events to nothing."""
         plan = make_plan(self._config, self._time_range, self._routers_for(source))
         if self._queues:
             queue = beam.ParDo(_QueueFn(plan, self._max_line_bytes, self._queues))
             self.route_rejects(source | "Match, format and queue" >> queue)
             return
         tags = {name: f"to_{index}" for index, name in enumerate(plan.exporters)}
-        export = beam.ParDo(_ExportFn(plan, tags, self._max_line_bytes))
+        batches = dict.fromkeys(tags.values(), PayloadBatch)
+        export = beam.ParDo(_ExportFn(plan, tags, self._max_line_bytes)).with_output_types(Reject, **batches)
         outputs = source | "Match and format" >> export.with_outputs(*tags.values(), main=REJECTED)
         self.route_rejects(outputs[REJECTED])
         for name, delivery in self._deliveries.items():
@@ -139,7 +141,8 @@ class _PlanFn(beam.DoFn):
         return outcome
 
 
-@beam.typehints.with_output_types(Any)
+@beam.typehints.with_input_types(Block | Event)
+@beam.typehints.with_output_types(Reject)
 class _ExportFn(_PlanFn):
     """Gives the payloads to the deliveries behind it."""
 
@@ -156,6 +159,7 @@ class _ExportFn(_PlanFn):
         progress.obey()
 
 
+@beam.typehints.with_input_types(Block | Event)
 @beam.typehints.with_output_types(Reject)
 class _QueueFn(_PlanFn):
     """Puts the payloads into the queues of their exporters; the bundle ends when all are on the disk."""

@@ -5,6 +5,7 @@ from typing import Any
 
 import apache_beam as beam
 
+import dovebeam.transforms.coders  # noqa: F401  registers them
 from dovebeam.transforms.config import Exporter, Metric
 from dovebeam.transforms.event import Event
 from dovebeam.transforms.formats import INCLUDE_PARTS, Formatter, make_formatter
@@ -46,9 +47,15 @@ class FormatEvents(beam.PTransform):
         """The transform that writes a metric's events for its exporter."""
         return cls(**metric_formatter(metric, exporter).settings)
 
-    def expand(self, events: Any) -> Any:
-        """PCollection of Event to PCollection of bytes."""
-        return events | "Format" >> beam.ParDo(_FormatFn(self._formatter))
+    def display_data(self) -> dict[str, Any]:
+        """What is written and how, for a runner's user interface."""
+        settings = {key: value for key, value in self._formatter.settings.items() if value not in (None, ())}
+        return {key: value if isinstance(value, str | int) else ", ".join(value) for key, value in settings.items()}
+
+    def expand(self, events: beam.PCollection[Event]) -> beam.PCollection[bytes]:
+        """Events to payloads."""
+        payloads: beam.PCollection[bytes] = events | "Format" >> beam.ParDo(_FormatFn(self._formatter))
+        return payloads
 
 
 @beam.typehints.with_input_types(Event)

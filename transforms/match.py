@@ -5,6 +5,7 @@ from typing import Any
 
 import apache_beam as beam
 
+import dovebeam.transforms.coders  # noqa: F401  registers them
 from dovebeam.transforms import counting
 from dovebeam.transforms.config import Metric
 from dovebeam.transforms.event import Event
@@ -38,9 +39,17 @@ class MatchMetric(beam.PTransform):
         """The name that a runner's user interface shows."""
         return f"MatchMetric({self._name})"
 
-    def expand(self, events: Any) -> Any:
-        """PCollection of Event to PCollection of Event."""
-        return events | "Match" >> beam.ParDo(_MatchFn(self._name, Dispatcher([self._filter], self._unnamed)))
+    def display_data(self) -> dict[str, Any]:
+        """The filter, for a runner's user interface."""
+        shown: dict[str, Any] = {"metric": self._name, "filter": self._filter.text}
+        return shown if self._unnamed is None else {**shown, "unnamed": self._unnamed}
+
+    def expand(self, events: beam.PCollection[Event]) -> beam.PCollection[Event]:
+        """Events to those that match."""
+        matched: beam.PCollection[Event] = events | "Match" >> beam.ParDo(
+            _MatchFn(self._name, Dispatcher([self._filter], self._unnamed))
+        )
+        return matched
 
 
 @beam.typehints.with_input_types(Event)

@@ -7,6 +7,7 @@ from typing import Any, Self
 import apache_beam as beam
 from apache_beam.transforms.error_handling import ErrorHandler
 
+import dovebeam.transforms.coders  # noqa: F401  registers them
 from dovebeam.transforms.errors import DovebeamError
 from dovebeam.transforms.reject import Reject
 
@@ -44,7 +45,7 @@ class RejectingTransform(beam.PTransform):
         transform._error_handler = error_handler
         return transform
 
-    def route_rejects(self, rejects: Any) -> None:
+    def route_rejects(self, rejects: "beam.PCollection[Reject]") -> None:
         """Sends rejects where they belong; for use in `expand`."""
         if self._error_handler is None:
             _ = rejects | "Fail on a reject" >> beam.ParDo(_FailFn())

@@ -10,8 +10,11 @@ from dovebeam.transforms.codecs import DEFAULT_MAX_LINE_BYTES
 from dovebeam.transforms.config import Config, make_driver
 from dovebeam.transforms.deliver import WriteToExporter
 from dovebeam.transforms.drivers import Driver
+from dovebeam.transforms.outcome import PayloadBatch
+from dovebeam.transforms.reject import Reject
 from dovebeam.transforms.rejecting import REJECTED, RejectingTransform
 from dovebeam.transforms.resending import DEFAULT_MAX_ATTEMPTS, ResendPlan, Resent, make_resend_plan
+from dovebeam.transforms.sources import Block
 
 __all__ = ["ResendRejects"]
 
@@ -52,10 +55,11 @@ class ResendRejects(RejectingTransform):
         self._plan = make_resend_plan(config, routers, max_attempts, max_line_bytes)
         self._deliveries = {name: WriteToExporter(driver, name=name, run_id=run_id) for name, driver in chosen.items()}
 
-    def expand(self, blocks: Any) -> None:
-        """PCollection of Block to nothing."""
+    def expand(self, blocks: beam.PCollection[Block]) -> None:
+        """Blocks to nothing."""
         tags = {name: f"to_{index}" for index, name in enumerate(self._plan.exporters)}
-        resend = beam.ParDo(_ResendFn(self._plan, tags))
+        batches = dict.fromkeys(tags.values(), PayloadBatch)
+        resend = beam.ParDo(_ResendFn(self._plan, tags)).with_output_types(Reject, **batches)
         outputs = blocks | "Sort out" >> resend.with_outputs(*tags.values(), main=REJECTED)
         self.route_rejects(outputs[REJECTED])
         for name, delivery in self._deliveries.items():
@@ -63,7 +67,8 @@ class ResendRejects(RejectingTransform):
             _ = payloads | f"Deliver to {name}" >> delivery.with_error_handler(self._error_handler)
 
 
-@beam.typehints.with_output_types(Any)
+@beam.typehints.with_input_types(Block)
+@beam.typehints.with_output_types(Reject)
 class _ResendFn(beam.DoFn):
     def __init__(self, plan: ResendPlan, tags: Mapping[str, str]) -> None:
         self._plan = plan

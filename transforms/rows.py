@@ -15,6 +15,8 @@ from typing import Any, Final, NamedTuple, Optional, overload
 import apache_beam as beam
 import numpy as np
 from apache_beam.coders import RowCoder, registry
+from apache_beam.typehints import typehints
+from apache_beam.typehints.schemas import named_fields_from_element_type
 from msgspec import UNSET
 
 from dovebeam.transforms.codecs import event_from_avro
@@ -168,9 +170,10 @@ def reject_to_row(reject: Reject) -> RejectRow:
 class EventsToRows(beam.PTransform):
     """Turns each event into an `EventRow`."""
 
-    def expand(self, events: Any) -> Any:
-        """PCollection of Event to PCollection of EventRow."""
-        return events | "To rows" >> beam.Map(event_to_row).with_output_types(EventRow)
+    def expand(self, events: beam.PCollection[Event]) -> beam.PCollection[EventRow]:
+        """Events to rows."""
+        rows: beam.PCollection[EventRow] = events | "To rows" >> beam.Map(event_to_row).with_output_types(EventRow)
+        return rows
 
 
 class RowsToEvents(RejectingTransform):
@@ -179,22 +182,29 @@ class RowsToEvents(RejectingTransform):
     Rejects: rows whose columns hold what is no event, as their text.
     """
 
-    def expand(self, rows: Any) -> Any:
-        """PCollection of rows to PCollection of Event."""
+    def expand(self, rows: beam.PCollection[Any]) -> beam.PCollection[Event]:
+        """Rows to events.
+
+        Raises:
+            TypeError: the elements are known to have none of the columns.
+        """
+        _check_columns(rows.element_type)
         outputs = rows | "From rows" >> beam.ParDo(_FromRowFn()).with_outputs(REJECTED, main="events")
         self.route_rejects(outputs[REJECTED])
-        return outputs["events"]
+        events: beam.PCollection[Event] = outputs["events"]
+        return events
 
 
 class RejectsToRows(beam.PTransform):
     """Turns each reject into a `RejectRow`; a consumer for Beam's `ErrorHandler`, too."""
 
-    def expand(self, rejects: Any) -> Any:
-        """PCollection of Reject to PCollection of RejectRow."""
-        return rejects | "To rows" >> beam.Map(reject_to_row).with_output_types(RejectRow)
+    def expand(self, rejects: beam.PCollection[Reject]) -> beam.PCollection[RejectRow]:
+        """Rejects to rows."""
+        rows: beam.PCollection[RejectRow] = rejects | "To rows" >> beam.Map(reject_to_row).with_output_types(RejectRow)
+        return rows
 
 
-@beam.typehints.with_output_types(Event)
+@beam.typehints.with_output_types(Event, **{REJECTED: Reject})
 class _FromRowFn(beam.DoFn):
     def process(self, row: Any) -> Iterable[Any]:
         try:
@@ -202,6 +212,24 @@ class _FromRowFn(beam.DoFn):
         except DecodeError as error:
             reject = decode_reject(repr(row).encode("utf-8", "surrogateescape"), error)
             yield beam.pvalue.TaggedOutput(REJECTED, reject)
+
+
+def _check_columns(element_type: Any) -> None:
+    kinds = element_type.union_types if isinstance(element_type, typehints.UnionConstraint) else [element_type]
+    if not any(map(_may_be_events, kinds)):
+        columns = ", ".join(EventRow._fields)
+        raise TypeError(f"RowsToEvents takes rows with columns of EventRow ({columns}), found {element_type}")
+
+
+def _may_be_events(element_type: Any) -> bool:
+    """Whether elements of this type may have a column of an event, as far as Beam knows."""
+    if element_type == typehints.Any:
+        return True
+    try:
+        columns = {name for name, _ in named_fields_from_element_type(element_type)}
+    except TypeError:  # it has no schema
+        return False
+    return not columns.isdisjoint(EventRow._fields)
 
 
 def _field_row(key: str, value: Value) -> FieldRow:

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import apache_beam as beam
 
+import dovebeam.transforms.coders  # noqa: F401  registers them
 from dovebeam.transforms import progress
 from dovebeam.transforms.drivers.rate_limit import shared_bucket
 from dovebeam.transforms.sources import DEFAULT_BLOCK_BYTES, Block
@@ -47,9 +48,10 @@ class ThrottleBlocks(beam.PTransform):
             raise ValueError(f"per_second is a number of events, more than 0; found {per_second}")
         self._per_second = per_second
 
-    def expand(self, blocks: Any) -> Any:
-        """PCollection of Block to the same."""
-        return blocks | "Wait" >> beam.ParDo(_WaitFn(self._per_second)).with_output_types(Block)
+    def expand(self, blocks: beam.PCollection[Block]) -> beam.PCollection[Block]:
+        """Blocks to the same, later."""
+        passed: beam.PCollection[Block] = blocks | "Wait" >> beam.ParDo(_WaitFn(self._per_second))
+        return passed
 
 
 @beam.typehints.with_input_types(Block)

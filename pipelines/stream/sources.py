@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import glob
 import os
-import uuid
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Final, Protocol, Self
@@ -24,7 +23,7 @@ from dovebeam.transforms.pubsub import (
 )
 from dovebeam.transforms.sources import SourceError
 from dovebeam.transforms.streaming import PullFromPubSub, ReadFromFollowedFiles, Segment
-from dovebeam.transforms.tailing import FollowRequest, FollowSettings, StateStore, includes, make_target
+from dovebeam.transforms.tailing import FollowRequest, FollowSettings, StateStore
 from dovebeam.transforms.tailing import close_session as close_follow_session
 
 __all__ = ["FollowSource", "StreamSource", "SubscriptionSource", "TopicSource", "make_source"]
@@ -69,14 +68,12 @@ class FollowSource:
     """
 
     def __init__(self, paths: Sequence[str], state: str, settings: FollowSettings) -> None:
-        targets = tuple(map(make_target, paths))
-        self._request: Final = FollowRequest(uuid.uuid4().hex, os.path.abspath(state), targets, settings)
+        self._request: Final = FollowRequest.of(paths, state, settings)
 
     def check_apart(self, what: str, path: str) -> None:
         """See `StreamSource`."""
-        for target in self._request.targets:
-            if includes(target, path):
-                raise SourceError(f"{what} writes {path}, which would be read again; put it elsewhere", target.path)
+        if target := self._request.target_of(path):
+            raise SourceError(f"{what} writes {path}, which would be read again; put it elsewhere", target.path)
 
     def blocks(self, segment: Segment) -> beam.PTransform:
         """See `StreamSource`."""

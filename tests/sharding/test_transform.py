@@ -134,8 +134,14 @@ def test_manifest_as_output(tmp_path: Path) -> None:
         assert found == [manifest(tmp_path, "x-r.manifest.json")]
 
     with pipeline() as (built, _):
-        made = built | beam.Create(batches(10)) | WriteToShards(shard_settings(driver(tmp_path), "x", "r"))
+        made = built | beam.Create(batches(10)) | WriteToShards(driver(tmp_path), name="x", run_id="r")
         assert_that(made, check)
+
+
+def test_only_a_driver_of_shards(tmp_path: Path) -> None:
+    """A driver that appends makes no shards; the error says what to set."""
+    with pytest.raises(DriverSettingError, match="makes no shards; set it to shards"):
+        WriteToShards(FileDriver(f"{tmp_path}/x"))
 
 
 def test_template_without_events(tmp_path: Path) -> None:

@@ -5,39 +5,100 @@ must be refused: mypy --strict reports one that is not needed any more, so a los
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Literal, assert_type
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, assert_type
 
 from apache_beam.pvalue import PCollection
 from apache_beam.runners.runner import PipelineResult
 
 from dovebeam.transforms import (
+    And,
     AssignEventTimes,
+    Attribute,
+    AttributeRow,
+    Batch,
+    Block,
+    Catalogue,
+    Comparison,
     Config,
     ConfigError,
+    ConfigProblem,
+    Connection,
+    Contradiction,
+    CountExports,
     DecodeError,
     DecodeEvents,
+    DeliveryError,
     Dispatcher,
     DovebeamError,
+    Driver,
+    DriverSettingError,
+    DropDriver,
     Event,
     EventRow,
     EventsToRows,
+    Expected,
+    Explanation,
     Exporter,
     ExportEvents,
+    ExportSum,
+    Failure,
     FieldRow,
+    FileDriver,
     Filter,
     FilterSyntaxError,
+    FilterWarning,
+    Finding,
+    FollowRequest,
+    FollowSettings,
+    FollowTarget,
     FormatEvents,
     Formatter,
+    FoundFile,
+    GroupBy,
+    HttpPostDriver,
     IPAddress,
+    LeftOut,
+    LogDriver,
+    Manifest,
+    ManifestError,
+    ManifestFile,
     MatchMetric,
+    MessageOrigin,
+    Method,
     Metric,
+    NeverTrue,
+    Not,
+    Or,
+    PayloadBatch,
+    PullFromPubSub,
+    PullLimits,
+    ReadAllFromFiles,
     ReadFromFiles,
+    ReadFromFollowedFiles,
+    ReadFromPubSub,
     Reject,
+    RejectedError,
     RejectRow,
     RejectsToRows,
+    ResendRejects,
+    Router,
+    RoutingError,
     RowsToEvents,
+    Segment,
+    Settings,
+    SourceError,
+    SourcePlace,
+    SubscribeRequest,
+    ThrottleBlocks,
+    TimeRange,
     Timestamp,
+    UnixDriver,
+    UnknownNameError,
+    Verdict,
+    WriteToArchive,
     WriteToExporter,
+    WriteToShards,
     decode_json,
     decode_tab,
     encode_json,
@@ -48,14 +109,16 @@ from dovebeam.transforms import (
     event_to_row,
     explain,
     load_config,
+    make_driver,
     make_event,
     make_formatter,
+    manifest_from_json,
+    match_files,
     parse_filter,
+    reject_from_json,
+    reject_to_json,
     reject_to_row,
 )
-from dovebeam.transforms.config import make_driver
-from dovebeam.transforms.drivers import Batch, Connection, Driver, Failure, HttpPostDriver
-from dovebeam.transforms.filters import Explanation, Finding
 from dovebeam.transforms.testing import (
     Answer,
     ExpectedReject,
@@ -95,6 +158,7 @@ def events(line: bytes) -> Event:
     make_event("a", fields={"x": 1.5})  # type: ignore[dict-item]
     make_event("a", start_time="now")  # type: ignore[arg-type]
     make_event("a", log_type="loud")  # type: ignore[arg-type]
+    assert_type(Catalogue({"peer_ip": "ip"}).is_candidate("peer_ip"), bool)
     assert_type(decode_json(line), Event)
     assert_type(decode_tab(line), Event)
     decode_json("text")  # type: ignore[arg-type]
@@ -122,7 +186,12 @@ def filters(event: Event) -> None:
     assert_type(explanation, Explanation)
     assert_type(explanation.matched, bool)
     assert_type(explanation.findings, tuple[Finding, ...])
+    assert_type(explanation.findings[0].comparison, Comparison)
+    assert_type(parsed.verdict, Verdict)
+    assert_type(parsed.warnings, tuple[FilterWarning, ...])
     assert_type(Dispatcher([parsed]).matching(event), Sequence[int])
+    parts: tuple[type, ...] = (And, Or, Not, Comparison, NeverTrue, Contradiction)
+    assert isinstance(parsed.root, parts)
 
 
 def formats(event: Event) -> None:
@@ -143,6 +212,11 @@ def configuration() -> Config:
     assert_type(config.metrics, tuple[Metric, ...])
     metric, exporter = config.metrics[0], config.exporters["a"]
     assert_type(metric.name, str)
+    assert_type(config.left_out, tuple[LeftOut, ...])
+    assert_type(metric.group_by, tuple[GroupBy, ...])
+    assert_type(metric.place, SourcePlace)
+    assert_type(exporter.settings, Settings)
+    assert_type(metric.group_by[0].methods, tuple[Method, ...])
     assert_type(metric.filter, Filter)
     assert_type(exporter.driver, str)
     assert_type(make_driver(exporter), Driver)
@@ -172,6 +246,93 @@ def transforms(config: Config, driver: Driver) -> None:
     ExportEvents(config, drivers={"a": "file"})  # type: ignore[dict-item]
 
 
+def sources() -> None:
+    """What blocks come from."""
+    request = FollowRequest.of(["events.json"], "state", FollowSettings("json", max_open=5))
+    assert_type(request.targets, tuple[FollowTarget, ...])
+    assert_type(ReadFromFollowedFiles(request, Segment(max_secs=5)), ReadFromFollowedFiles)
+    assert_type(PullFromPubSub(SubscribeRequest("projects/p/subscriptions/s", PullLimits())), PullFromPubSub)
+    assert_type(ReadFromPubSub(topic="projects/p/topics/t"), ReadFromPubSub)
+    assert_type(ReadAllFromFiles(input_format="json"), ReadAllFromFiles)
+    assert_type(ThrottleBlocks(100), ThrottleBlocks)
+    found = match_files(["events/*.json"])
+    assert_type(found, list[FoundFile])
+    ReadFromFiles("a", expected={found[0].uri: Expected(bytes=5, sha256="0", events=1)})
+    block = Block("events.json", 0, b"{}", "json")
+    assert_type(block.messages, tuple[MessageOrigin, ...])
+    ReadFromFollowedFiles(["events.json"])  # type: ignore[arg-type]
+    FollowRequest.of(["events.json"])  # type: ignore[call-arg]
+    PullFromPubSub("projects/p/subscriptions/s")  # type: ignore[arg-type]
+    ReadFromPubSub(topic=5)  # type: ignore[arg-type]
+    ThrottleBlocks("5")  # type: ignore[arg-type]
+
+
+def targets(config: Config) -> None:
+    """What blocks, events and payloads go to."""
+    files = FileDriver("/var/log/events", file_writing="shards")
+    assert_type(WriteToShards(files, name="a", run_id="x"), WriteToShards)
+    assert_type(WriteToArchive("/var/archive", run_id="x", time_range=TimeRange()), WriteToArchive)
+    assert_type(CountExports(config, time_range=TimeRange(0, 5)), CountExports)
+    assert_type(ResendRejects(config, drivers={"a": files}).with_error_handler(None), ResendRejects)
+    total = ExportSum("exporter", "metric", "2026-11-22T08Z", 1, 500)
+    assert_type(total.events, int)
+    assert_type(PayloadBatch([b"payload"]).source_uri, str)
+    manifest = manifest_from_json(b"{}", "events.manifest.json")
+    assert_type(manifest, Manifest)
+    assert_type(manifest.files, tuple[ManifestFile, ...])
+    drivers: list[Driver] = [files, DropDriver(), LogDriver(), UnixDriver("/run/events"), MyDriver()]
+    assert_type([driver.name for driver in drivers], list[str])
+    WriteToShards(DropDriver())  # type: ignore[arg-type]
+    WriteToArchive("/var/archive")  # type: ignore[call-arg]
+    CountExports("dovecot.conf")  # type: ignore[arg-type]
+    ResendRejects("dovecot.conf")  # type: ignore[arg-type]
+    TimeRange("yesterday")  # type: ignore[arg-type]
+
+
+class MyRouter:
+    """Routes events by their names."""
+
+    def route(self, event: Event) -> str:
+        """The file of an event."""
+        if event.name is None:
+            raise RoutingError("an event without a name has no file")
+        return event.name
+
+
+class MyConnection(Connection):
+    """Refuses everything."""
+
+    def deliver(self, batch: Batch) -> list[Failure]:
+        """Called with batches that are not empty."""
+        if not batch.payloads:
+            raise DeliveryError("nothing to deliver", "nowhere")
+        return [Failure(index, "refused", attempts=2, status=400) for index in range(len(batch))]
+
+    def release(self) -> None:
+        """Called once."""
+
+
+@dataclass(frozen=True)
+class MyDriver(Driver):
+    """A driver with a name of its own."""
+
+    token: str = field(default="env:TOKEN", repr=False)
+    name: ClassVar[str] = "mine"
+
+    @property
+    def endpoint(self) -> str:
+        """Where payloads go."""
+        return "nowhere"
+
+    def router(self) -> Router:
+        """What finds the files."""
+        return MyRouter()
+
+    def open(self) -> MyConnection:
+        """Opens nothing."""
+        return MyConnection()
+
+
 def pipeline(lines: PCollection[bytes]) -> None:
     """A pipeline of one's own."""
     found = lines | DecodeEvents() | MatchMetric("event=a")
@@ -187,17 +348,18 @@ def rows(event: Event, reject: Reject) -> None:
     assert_type(row.start_time_usec, int | None)
     assert_type(row.categories, Sequence[str] | None)
     assert_type(row.fields, Sequence[FieldRow] | None)
-    for field in row.fields or ():
-        assert_type(field.key, str)
-        assert_type(field.str, str | None)
-        assert_type(field.int, int | None)
-        assert_type(field.strlist, Sequence[str] | None)
+    for each in row.fields or ():
+        assert_type(each.key, str)
+        assert_type(each.str, str | None)
+        assert_type(each.int, int | None)
+        assert_type(each.strlist, Sequence[str] | None)
     assert_type(event_from_row(row), Event)
     bad = reject_to_row(reject)
     reject_to_row(event)  # type: ignore[arg-type]
     assert_type(bad, RejectRow)
     assert_type(bad.payloadBytes, bytes)
     assert_type(bad.httpStatus, int | None)
+    assert_type(bad.attributes, Sequence[AttributeRow])
 
 
 def rejects(reject: Reject) -> None:
@@ -207,6 +369,11 @@ def rejects(reject: Reject) -> None:
     assert_type(reject.stage, Literal["decode", "route", "deliver"])
     assert_type(reject.http_status, int | None)
     assert_type(reject.source_offset, int | None)
+    assert_type(reject.attributes, list[Attribute])
+    assert_type(reject_to_json(reject), bytes)
+    assert_type(reject_from_json(b"{}"), Reject)
+    reject_to_json(b"line")  # type: ignore[arg-type]
+    reject_from_json("line")  # type: ignore[arg-type]
 
 
 def errors() -> list[str]:
@@ -214,7 +381,14 @@ def errors() -> list[str]:
     try:
         configuration()
     except ConfigError as error:
+        assert_type(error.problems, tuple[ConfigProblem, ...])
         return [str(problem) for problem in error.problems]
+    except (SourceError, ManifestError, UnknownNameError) as error:
+        return [str(error)]
+    except DriverSettingError as error:
+        assert_type(error.setting, str)
+    except RejectedError as error:
+        assert_type(error.reject, Reject)
     except FilterSyntaxError as error:
         assert_type(error.offset, int)
         assert_type(error.hint, str)

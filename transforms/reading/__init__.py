@@ -9,8 +9,7 @@ does not. Counters in the namespace `dovebeam.reading`: `files`, `blocks` and `b
 """
 
 from dovebeam.transforms.reading.blocks import DEFAULT_SHARD_BYTES, ReadAllFromFiles, ReadFromFiles
-from dovebeam.transforms.reading.coding import BlockCoder
 from dovebeam.transforms.reading.matching import match_files
 from dovebeam.transforms.sources import FoundFile
 
-__all__ = ["DEFAULT_SHARD_BYTES", "BlockCoder", "FoundFile", "ReadAllFromFiles", "ReadFromFiles", "match_files"]
+__all__ = ["DEFAULT_SHARD_BYTES", "FoundFile", "ReadAllFromFiles", "ReadFromFiles", "match_files"]

@@ -4,8 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import apache_beam as beam
+from apache_beam.io.fileio import ReadableFile
+from apache_beam.io.filesystem import FileMetadata
 from apache_beam.transforms.util import ReshufflePerKey
 
+import dovebeam.transforms.coders  # noqa: F401  registers them
 from dovebeam.transforms.codecs.limits import DEFAULT_MAX_LINE_BYTES
 from dovebeam.transforms.reading.matching import MatchFn, match_files
 from dovebeam.transforms.reading.splitting import InspectFn, ReadFn, Settings
@@ -17,6 +20,7 @@ from dovebeam.transforms.sources import (
     InputFormat,
     SourceError,
     absolute_pattern,
+    printable_path,
 )
 
 __all__ = ["DEFAULT_SHARD_BYTES", "ReadAllFromFiles", "ReadFromFiles"]
@@ -79,8 +83,20 @@ class ReadFromFiles(beam.PTransform):
         self._names = dict(names or {})
         self._expected = dict(expected or {})
 
+    def display_data(self) -> dict[str, Any]:
+        """The patterns and the format, for a runner's user interface."""
+        return {"patterns": printable_path(", ".join(self._patterns)), **self._settings.display_items()}
+
     def expand(self, pbegin: beam.pvalue.PBegin) -> beam.PCollection[Block]:
-        """Adds the steps; see the class."""
+        """Adds the steps; see the class.
+
+        Raises:
+            TypeError: it was given to elements, not to a pipeline.
+        """
+        if not isinstance(pbegin, beam.pvalue.PBegin):
+            raise TypeError(
+                "ReadFromFiles begins a pipeline, found a PCollection; for patterns in one, ReadAllFromFiles"
+            )
         if self._check_patterns:
             match_files(self._patterns, limit=1)
         # One element holds all patterns: what they match together is sorted and freed of duplicates at one place.
@@ -116,7 +132,11 @@ class ReadAllFromFiles(beam.PTransform):
         super().__init__()
         self._settings = Settings(input_format, max_line_bytes, block_bytes, shard_bytes)
 
-    def expand(self, files: beam.PCollection[Any]) -> beam.PCollection[Block]:
+    def display_data(self) -> dict[str, Any]:
+        """The format, for a runner's user interface."""
+        return self._settings.display_items()
+
+    def expand(self, files: beam.PCollection[str | FileMetadata | ReadableFile]) -> beam.PCollection[Block]:
         """Adds the steps; see the class."""
         blocks: beam.PCollection[Block] = files | "Match" >> beam.ParDo(MatchFn()) | _ReadFound(self._settings)
         return blocks

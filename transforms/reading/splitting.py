@@ -53,6 +53,10 @@ class Settings(msgspec.Struct, frozen=True):
     block_bytes: int
     shard_bytes: int
 
+    def display_items(self) -> dict[str, str | int]:
+        """The settings for a runner's user interface, by their names."""
+        return {name: getattr(self, name) for name in self.__struct_fields__}
+
     def __post_init__(self) -> None:
         if self.input_format not in INPUT_FORMATS:
             raise UnknownNameError("input format", str(self.input_format), INPUT_FORMATS)

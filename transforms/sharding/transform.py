@@ -5,12 +5,16 @@ Clear --> payloads --> Parts --> pieces by path --> Plan --> Compose --> all fil
 Input without an end has no such moment; see `windowed`.
 """
 
+import uuid
 from typing import Any
 
 import apache_beam as beam
 from apache_beam.transforms.window import GlobalWindows
 
+import dovebeam.transforms.coders  # noqa: F401  registers them
 from dovebeam.transforms.drivers import FileDriver
+from dovebeam.transforms.errors import DriverSettingError
+from dovebeam.transforms.outcome import PayloadBatch
 from dovebeam.transforms.sharding.steps import (
     ACCOUNT,
     Account,
@@ -24,14 +28,15 @@ from dovebeam.transforms.sharding.steps import (
 from dovebeam.transforms.sharding.windowed import WriteToWindowShards
 from dovebeam.transforms.shards.framing import Framing, Lines
 from dovebeam.transforms.shards.layout import Layout, check_run_id
+from dovebeam.transforms.shards.manifest import Manifest
 
-__all__ = ["WriteToShards", "shard_settings"]
+__all__ = ["WriteShardFiles", "WriteToShards", "shard_settings"]
 
 _LINES = Lines()
 _BUCKETS = 8  # paths from fields may be many, and one worker alone would write all of them
 
 
-class WriteToShards(beam.PTransform):
+class WriteShardFiles(beam.PTransform):
     """Writes payloads (bytes, or batches of them) into files, each payload into exactly one.
 
     The files get their names when the job has read everything; a job that fails before leaves none. What each file
@@ -52,10 +57,10 @@ class WriteToShards(beam.PTransform):
 
     def default_label(self) -> str:
         """The name that a runner's user interface shows."""
-        return f"WriteToShards({self._settings.layout.exporter})"
+        return f"{type(self).__name__}({self._settings.layout.exporter})"
 
-    def expand(self, payloads: Any) -> Any:
-        """PCollection of bytes or PayloadBatch to one `Manifest`, or to one for each pane if the input has no end.
+    def expand(self, payloads: beam.PCollection[bytes | PayloadBatch]) -> beam.PCollection[Manifest]:
+        """Payloads, one by one or in batches, to one manifest, or to one for each pane if the input has no end.
 
         Raises:
             ValueError: the input has no end and the files no windows, so the job would never name one.
@@ -67,7 +72,8 @@ class WriteToShards(beam.PTransform):
                     "file_writing = shards names its files when all is read, and this input has no end; add "
                     "file_rotate_interval for files that are named when that part of time is over"
                 )
-            return payloads | "In windows" >> WriteToWindowShards(settings)
+            panes: beam.PCollection[Manifest] = payloads | "In windows" >> WriteToWindowShards(settings)
+            return panes
         if not payloads.windowing.is_default():
             payloads = payloads | "Whole run" >> beam.WindowInto(GlobalWindows())
         # What a failed run of the same name has left goes before anything is written, not when the disk is full of it.
@@ -82,12 +88,36 @@ class WriteToShards(beam.PTransform):
         files = plans.plans | "Spread" >> beam.Reshuffle() | "Compose" >> beam.ParDo(ComposeFn(settings))
         # The commit happens even if there is nothing, since files of an earlier run may have to go.
         nothing = payloads.pipeline | "Nothing" >> beam.Create([Account()], reshuffle=False)
-        return (
+        manifest: beam.PCollection[Manifest] = (
             (files, parts[ACCOUNT], plans[ACCOUNT], nothing)
             | "Files" >> beam.Flatten()
             | "All together" >> _ToOne()
             | "Commit" >> beam.ParDo(CommitFn(settings))
         )
+        return manifest
+
+
+class WriteToShards(WriteShardFiles):
+    """Writes payloads (bytes, or batches of them) into files that get their names when they are complete.
+
+    Args:
+        driver: where the files go and how; its `file_writing` is "shards".
+        name: of the exporter, for counters and the manifest.
+        run_id: what this run is called, which is a part of the names of the files; the same name for the same job lets
+            it replace its own files. Empty for a name that nobody else has.
+
+    Guarantee: exactly once. Output: a `Manifest` of the run, or one for each window of input without an end.
+
+    Raises:
+        DriverSettingError: the driver appends to its files, or `run_id` cannot be a part of their names.
+    """
+
+    def __init__(self, driver: FileDriver, *, name: str = "", run_id: str = "") -> None:
+        if driver.file_writing != "shards":
+            raise DriverSettingError(
+                "event_exporter_file_writing", "is append, which makes no shards; set it to shards"
+            )
+        super().__init__(shard_settings(driver, name or driver.name, run_id or uuid.uuid4().hex[:12]))
 
 
 class _ToOne(beam.PTransform):

@@ -6,8 +6,6 @@ Pieces carry the time of their window, and Beam says when it is over. What comes
 make further files; nothing is ever too late.
 """
 
-from __future__ import annotations
-
 import hashlib
 import time
 import uuid
@@ -56,8 +54,8 @@ class WriteToWindowShards(beam.PTransform):
         super().__init__()
         self._settings = settings
 
-    def expand(self, payloads: Any) -> Any:
-        """PCollection of PayloadBatch without an end to PCollection of Manifest."""
+    def expand(self, payloads: beam.PCollection[bytes | PayloadBatch]) -> beam.PCollection[Manifest]:
+        """Batches without an end to a manifest for each pane."""
         settings = self._settings
         if not payloads.windowing.is_default():
             payloads = payloads | "Any window" >> beam.WindowInto(GlobalWindows())
@@ -68,13 +66,14 @@ class WriteToWindowShards(beam.PTransform):
             accumulation_mode=AccumulationMode.DISCARDING,
             allowed_lateness=Duration(seconds=_LATENESS_SECS),
         )
-        return (
+        panes: beam.PCollection[Manifest] = (
             payloads
             | "Parts" >> beam.ParDo(_WindowPartsFn(settings))
             | "Windows" >> windows
             | "Panes" >> beam.GroupByKey()
             | "Write" >> beam.ParDo(_PaneFn(settings))
         )
+        return panes
 
 
 class _WindowPartsFn(beam.DoFn):

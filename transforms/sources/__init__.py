@@ -19,6 +19,7 @@ from dovebeam.transforms.sources.files import (
     check_readable,
     distinct_files,
     found_file,
+    printable_path,
 )
 from dovebeam.transforms.sources.formats import INPUT_FORMATS, Format, InputFormat, detect_format, format_advice
 from dovebeam.transforms.sources.lines import LineReader, read_lines, reader_from
@@ -65,6 +66,7 @@ __all__ = [
     "message_of",
     "message_place",
     "message_times",
+    "printable_path",
     "read_avro_blocks",
     "read_lines",
     "read_local_blocks",

@@ -16,7 +16,15 @@ from dovebeam.transforms.sources.errors import SourceError
 from dovebeam.transforms.sources.expected import Expected
 from dovebeam.transforms.sources.formats import Format
 
-__all__ = ["FoundFile", "SourceFile", "absolute_pattern", "check_readable", "distinct_files", "found_file"]
+__all__ = [
+    "FoundFile",
+    "SourceFile",
+    "absolute_pattern",
+    "check_readable",
+    "distinct_files",
+    "found_file",
+    "printable_path",
+]
 
 # As the layers above name and write them.
 _ARCHIVE_PREFIX: Final = "archive-"
@@ -78,6 +86,11 @@ class SourceFile(msgspec.Struct, frozen=True):
         return os.fsdecode(self.path) or self.uri
 
 
+def printable_path(path: str) -> str:
+    """The path as proper text, with a backslash escape for each byte that is not UTF-8."""
+    return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
 def absolute_pattern(pattern: str) -> str:
     """The pattern without what depends on the folder that one is in; Beam's globs need that, and so do workers.
 
@@ -91,7 +104,7 @@ def absolute_pattern(pattern: str) -> str:
 
 def found_file(location: str, size: int, name: str = "") -> FoundFile:
     """A file that is opened by `location` and called by that, too, or by `name`."""
-    uri = name or location.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    uri = name or printable_path(location)
     return FoundFile(uri, size) if uri == location else FoundFile(uri, size, os.fsencode(location))
 
 

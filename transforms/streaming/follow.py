@@ -2,9 +2,9 @@
 
 import time
 from collections.abc import Callable, Iterator
-from typing import Final
+from typing import Any, Final
 
-from dovebeam.transforms.sources import Block
+from dovebeam.transforms.sources import Block, printable_path
 from dovebeam.transforms.streaming.pieces import ENDLESS, Segment, first_filled
 from dovebeam.transforms.streaming.source import BlockSource, SourceFn
 from dovebeam.transforms.tailing import FollowRequest
@@ -42,6 +42,11 @@ class _FollowFn(SourceFn):
     def __init__(self, request: FollowRequest) -> None:
         super().__init__()
         self._request = request
+
+    def display_data(self) -> dict[str, Any]:
+        """The files that are followed, and where the state is."""
+        files = ", ".join(target.path for target in self._request.targets)
+        return {"files": printable_path(files), "state": printable_path(self._request.directory)}
 
     def begin(self, place: int, segment: Segment) -> None:  # noqa: ARG002  places are kept over segments
         self._session: FollowSession = follow_session_of(self._request)

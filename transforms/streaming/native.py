@@ -5,6 +5,7 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.io.gcp import pubsub
 
+import dovebeam.transforms.coders  # noqa: F401  registers them
 from dovebeam.transforms.pubsub import Pulled, blocks_of, check_subscription, check_topic
 from dovebeam.transforms.sources import Block, SourceError
 from dovebeam.transforms.sources.message_origin import MAX_MESSAGE_BYTES
@@ -36,8 +37,18 @@ class ReadFromPubSub(beam.PTransform):
         self._subscription = None if subscription is None else check_subscription(subscription)
         self._topic = None if topic is None else check_topic(topic)
 
+    def display_data(self) -> dict[str, Any]:
+        """What is read, for a runner's user interface."""
+        return {"subscription": self._subscription} if self._subscription else {"topic": self._topic}
+
     def expand(self, pbegin: beam.pvalue.PBegin) -> beam.PCollection[Block]:
-        """Adds the steps; see the class."""
+        """Adds the steps; see the class.
+
+        Raises:
+            TypeError: it was given to elements, not to a pipeline.
+        """
+        if not isinstance(pbegin, beam.pvalue.PBegin):
+            raise TypeError("ReadFromPubSub begins a pipeline, found a PCollection")
         read = pubsub.ReadFromPubSub(subscription=self._subscription, topic=self._topic, with_attributes=True)
         to_block = beam.Map(_block, self._subscription or self._topic).with_output_types(Block)
         blocks: beam.PCollection[Block] = pbegin | "Receive" >> read | "To blocks" >> to_block

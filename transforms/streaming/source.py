@@ -11,6 +11,7 @@ from apache_beam.metrics import Metrics
 from apache_beam.transforms.window import TimestampedValue
 from apache_beam.utils.timestamp import Timestamp
 
+import dovebeam.transforms.coders  # noqa: F401  registers them
 from dovebeam.transforms import progress
 from dovebeam.transforms.sources import Block
 from dovebeam.transforms.streaming.pieces import ENDLESS, LAST_PIECE, PieceNumbers, Segment
@@ -93,6 +94,10 @@ class BlockSource(beam.PTransform):
         super().__init__()
         self._source = source
         self._segment = segment
+
+    def display_data(self) -> dict[str, Any]:
+        """What is read, for a runner's user interface."""
+        return self._source.display_data()
 
     def expand(self, pbegin: beam.pvalue.PBegin) -> beam.PCollection[Block]:
         """Adds the steps; see the class."""

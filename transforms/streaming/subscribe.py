@@ -1,7 +1,7 @@
 """`PullFromPubSub`: messages of a Google Pub/Sub subscription as an unbounded source of blocks."""
 
 from collections.abc import Callable, Iterator
-from typing import Final
+from typing import Any, Final
 
 from dovebeam.transforms import progress
 from dovebeam.transforms.pubsub import Session as SubscriptionSession
@@ -40,6 +40,10 @@ class _PullFn(SourceFn):
     def __init__(self, request: SubscribeRequest) -> None:
         super().__init__()
         self._request = request
+
+    def display_data(self) -> dict[str, Any]:
+        """The subscription that is read."""
+        return {"subscription": self._request.subscription}
 
     def begin(self, place: int, segment: Segment) -> None:
         self._session: SubscriptionSession = subscription_session_of(self._request)

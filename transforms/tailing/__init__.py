@@ -7,15 +7,15 @@ snapshot whose lines were delivered.
 from dovebeam.transforms.tailing.follower import Follower, FollowSettings
 from dovebeam.transforms.tailing.session import FollowRequest, Session, close_session, session_of
 from dovebeam.transforms.tailing.store import StateStore
-from dovebeam.transforms.tailing.targets import Target, includes, make_target
+from dovebeam.transforms.tailing.targets import FollowTarget, includes, make_target
 
 __all__ = [
     "FollowRequest",
     "FollowSettings",
+    "FollowTarget",
     "Follower",
     "Session",
     "StateStore",
-    "Target",
     "close_session",
     "includes",
     "make_target",

@@ -18,7 +18,7 @@ from dovebeam.transforms.sources import Block, InputFormat
 from dovebeam.transforms.tailing.records import FileRecord, FollowState, encode_state
 from dovebeam.transforms.tailing.scanning import Scanner
 from dovebeam.transforms.tailing.tail import ReplacedError, Tail, UnreadableFormatError
-from dovebeam.transforms.tailing.targets import Target
+from dovebeam.transforms.tailing.targets import FollowTarget
 
 __all__ = ["FollowSettings", "Follower"]
 
@@ -56,7 +56,7 @@ class Follower:
         state: what was handed on before.
     """
 
-    def __init__(self, targets: Sequence[Target], settings: FollowSettings, state: FollowState) -> None:
+    def __init__(self, targets: Sequence[FollowTarget], settings: FollowSettings, state: FollowState) -> None:
         self._settings = settings
         self._scanner = Scanner(targets, state)
         self._tails: dict[tuple[int, int], Tail] = {}

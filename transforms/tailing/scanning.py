@@ -12,7 +12,7 @@ import msgspec
 
 from dovebeam.transforms.sources import SourceError
 from dovebeam.transforms.tailing.records import HEAD_BYTES, FileRecord, FollowState, head_hash
-from dovebeam.transforms.tailing.targets import Found, Target, find_files
+from dovebeam.transforms.tailing.targets import FollowTarget, Found, find_files
 
 __all__ = ["Scanner"]
 
@@ -37,7 +37,7 @@ class Scanner:
         begun_again: files whose content was found to be another at the last look.
     """
 
-    def __init__(self, targets: Sequence[Target], state: FollowState) -> None:
+    def __init__(self, targets: Sequence[FollowTarget], state: FollowState) -> None:
         self._targets = targets
         self.begun_again: set[tuple[int, int]] = set()
         self._sizes: dict[tuple[int, int], tuple[int, int]] = {}

@@ -7,8 +7,10 @@ to it was delivered. So nothing is passed over, and what may come again is what 
 
 from __future__ import annotations
 
+import os
 import threading
-from collections.abc import Callable, Iterator
+import uuid
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,11 +18,12 @@ from dovebeam.transforms.sources import Block, SourceError
 from dovebeam.transforms.tailing.follower import Follower, FollowSettings
 from dovebeam.transforms.tailing.records import decode_state
 from dovebeam.transforms.tailing.store import StateStore
-from dovebeam.transforms.tailing.targets import Target
+from dovebeam.transforms.tailing.targets import FollowTarget, includes, make_target
 
 __all__ = ["FollowRequest", "Session", "close_session", "session_of"]
 
 _MAX_SNAPSHOTS: Final = 1000
+_SETTINGS: Final = FollowSettings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +39,27 @@ class FollowRequest:
 
     stream: str
     directory: str
-    targets: tuple[Target, ...]
+    targets: tuple[FollowTarget, ...]
     settings: FollowSettings
+
+    @classmethod
+    def of(cls, files: Sequence[str], state: str, settings: FollowSettings = _SETTINGS) -> FollowRequest:
+        """The request of a stream that starts now.
+
+        Args:
+            files: paths of files and directories, and patterns; what does not exist yet is followed when it appears.
+            state: the directory in which the stream remembers how far it has come; created if it is missing.
+            settings: how files are followed.
+
+        Raises:
+            SourceError: one of the files can never be followed.
+        """
+        targets = tuple(make_target(file) for file in files)
+        return cls(uuid.uuid4().hex, os.path.abspath(state), targets, settings)
+
+    def target_of(self, path: str) -> FollowTarget | None:
+        """The first target by which a file of this absolute path would be read, if it were there."""
+        return next((target for target in self.targets if includes(target, path)), None)
 
 
 class Session:

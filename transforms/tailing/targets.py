@@ -17,7 +17,7 @@ from typing import Final, Literal
 
 from dovebeam.transforms.sources import SourceError
 
-__all__ = ["Found", "Target", "find_files", "includes", "make_target", "rotated_from"]
+__all__ = ["FollowTarget", "Found", "find_files", "includes", "make_target", "rotated_from"]
 
 _PASSED_OVER: Final = (".gz", ".zst", ".bz2", ".xz", ".lz4", ".lzma", ".Z", ".zip", ".br", ".new", ".tmp", ".swp")
 _BORDERS: Final = ".~_-"
@@ -25,7 +25,7 @@ _ROTATED: Final = re.compile(r"[.~_-](?:[0-9][0-9TZ:._-]{0,60}|old|bak|prev)")
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class FollowTarget:
     """What one `--follow` asks for.
 
     Attributes:
@@ -57,7 +57,7 @@ class Found:
         return self.status.st_dev, self.status.st_ino
 
 
-def make_target(text: str) -> Target:
+def make_target(text: str) -> FollowTarget:
     """The target that `text` names; a file may come later, its directory must be there.
 
     Raises:
@@ -65,21 +65,21 @@ def make_target(text: str) -> Target:
     """
     path = os.path.abspath(text)
     if os.path.isdir(path):
-        return Target(path, "directory")
+        return FollowTarget(path, "directory")
     if os.path.islink(path):
         raise SourceError("is a symbolic link, which could come to lead anywhere; name the file itself", path)
     if glob.has_magic(text) and not os.path.exists(path):
-        return Target(path, "pattern")
+        return FollowTarget(path, "pattern")
     if not os.path.isdir(os.path.dirname(path)):
         raise SourceError("its directory does not exist; create it or correct the path", path)
     if os.path.exists(path) and not os.path.isfile(path):
         raise SourceError("is no regular file, and only those can be read again from where a job stopped", path)
     if path.endswith(_PASSED_OVER):
         raise SourceError("is named as a compressed file; those do not grow, export it with `dovebeam export`", path)
-    return Target(path, "file")
+    return FollowTarget(path, "file")
 
 
-def includes(target: Target, path: str) -> bool:
+def includes(target: FollowTarget, path: str) -> bool:
     """Whether a file of this absolute path would be read if it were there."""
     directory, name = os.path.split(path)
     if name.startswith(".") or name.endswith(_PASSED_OVER):
@@ -93,7 +93,7 @@ def includes(target: Target, path: str) -> bool:
     )
 
 
-def find_files(target: Target, known: Collection[str]) -> tuple[list[Found], list[str]]:
+def find_files(target: FollowTarget, known: Collection[str]) -> tuple[list[Found], list[str]]:
     """The files that a target means now; of paths that were `known` also what they were rotated to.
 
     Returns:
@@ -133,7 +133,7 @@ def rotated_from(name: str, primaries: Collection[str]) -> str:
     return ""
 
 
-def _primaries(target: Target, known: Collection[str]) -> Iterator[str]:
+def _primaries(target: FollowTarget, known: Collection[str]) -> Iterator[str]:
     if target.kind == "file":
         yield target.path
     elif target.kind == "pattern":

@@ -87,6 +87,7 @@ class _RowBatch(PayloadBatch):
     rows: list[Any] = field(default_factory=list)
 
 
+@beam.typehints.with_input_types(Any)  # rows of any columns, unlike its base
 class _PostFn(DeliverFn):
     """Sends the payloads of rows in batches; what comes out are the errors."""
 

@@ -126,7 +126,7 @@ class FileSettings:
 
     @property
     def directory_mode(self) -> int:
-        """Mode bits of new directories: whoever may read or write the files may enter."""
+        """Mode bits of new directories; whoever may read or write the files may enter them."""
         return self.mode | (self.mode & 0o444) >> 2 | (self.mode & 0o222) >> 1
 
     def router(self) -> PathRouter | None:
