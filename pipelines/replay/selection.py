@@ -15,12 +15,13 @@ from typing import Final, NamedTuple
 
 from apache_beam.io.filesystems import FileSystems
 
+from dovebeam.pipelines.terminal.logs import say
 from dovebeam.transforms.archives import ArchiveFile, archive_files, archive_of, is_wanted
 from dovebeam.transforms.local_files import is_url
 from dovebeam.transforms.reading import match_files
 from dovebeam.transforms.shards.layout import MANIFEST_SUFFIX
 from dovebeam.transforms.shards.manifest import Manifest, ManifestError, manifest_from_json
-from dovebeam.transforms.sources import Expected, SourceError, distinct_files, found_file
+from dovebeam.transforms.sources import Expected, SourceError, absolute_pattern, distinct_files, found_file
 from dovebeam.transforms.time_range import TimeRange
 
 __all__ = ["Selection", "select_input"]
@@ -34,7 +35,7 @@ class Selection(NamedTuple):
 
     Attributes:
         files: those that may hold events of the range, absolute.
-        found: how many files the inputs have.
+        found: how many files the inputs have, each counted once.
         expected: what manifests say of them, by what they are called in a job; the others are in no manifest.
         counted: how many events manifests count in all of them; None if one of them is in no manifest.
     """
@@ -68,19 +69,30 @@ def select_input(inputs: Sequence[str], time_range: TimeRange) -> Selection:
         SourceError: a pattern matches nothing, or a manifest; a manifest cannot be read, files that it names are gone
             or have another size, or a run that wrote into the range was not finished.
     """
-    wanted: dict[str, _Archived] = {}
-    found = 0
-    for each in inputs:
-        files = _files_of_archive(each, time_range) if _is_archive(each) else _files_of_pattern(each)
-        found += len(files)
-        wanted.update((file.uri, file) for file in files if is_wanted(file.known, time_range))
+    files: dict[str, _Archived] = {}
+    for each in _distinct_inputs(inputs):
+        found = _files_of_archive(each, time_range) if _is_archive(each) else _files_of_pattern(each)
+        files.update((file.uri, file) for file in found)
+    wanted = {uri: file for uri, file in files.items() if is_wanted(file.known, time_range)}
     _check_sizes(wanted.values())
-    _, again = distinct_files(path for path in sorted(wanted) if not is_url(path))  # which are read once
-    for name, _kept in again:
+    _, again = distinct_files(path for path in sorted(wanted) if not is_url(path))
+    for name, kept in again:
+        say(f"{name} is the same file as {kept}, and is read once")
         del wanted[name]
     expected = {found_file(file.uri, 0).uri: file.expected for file in wanted.values() if file.expected is not None}
     counted = sum(each.events for each in expected.values()) if len(expected) == len(wanted) else None
-    return Selection(tuple(wanted), found, expected, counted)
+    return Selection(tuple(wanted), len(files) - len(again), expected, counted)
+
+
+def _distinct_inputs(inputs: Sequence[str]) -> list[str]:
+    """The inputs, each once; says which are spelt in several ways."""
+    spellings: dict[str, str] = {}
+    for given in inputs:
+        place = given if is_url(given) else absolute_pattern(given).rstrip(os.sep)
+        kept = spellings.setdefault(place, given)
+        if kept != given:
+            say(f"{given} is another spelling of {kept}, and is read once")
+    return list(spellings.values())
 
 
 def _is_archive(path: str) -> bool:

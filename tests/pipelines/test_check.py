@@ -239,6 +239,20 @@ def test_forms_of_input(tmp_path: Path, name: str) -> None:
     assert (sample["read"], sample["metrics"][0]["matched"]) == (4000, expected)
 
 
+def test_other_names_of_a_file(tmp_path: Path) -> None:
+    """A file that links and other spellings lead to is counted once, and each of these names is told."""
+    config = one(tmp_path, "drop")
+    path = write_events(tmp_path, [b'{"event":"a"}', b'{"event":"b"}'])
+    (tmp_path / "a-link").symlink_to(path.name)
+    os.link(path, tmp_path / "hard")
+    others = [tmp_path / "a-link", tmp_path / "hard", f"{tmp_path}/./{path.name}"]
+    inputs = [argument for each in (others[0], path, *others[1:]) for argument in ("--input", each)]
+    ran = check(config, *inputs, "--format", "json")
+    assert json.loads(ran.out)["sample"]["read"] == 2
+    told = [f"dovebeam: {other} is the same file as {path}, and is read once" for other in others]
+    assert [line for line in ran.err.splitlines() if "read once" in line] == told
+
+
 def test_explain_an_input(tmp_path: Path) -> None:
     """Each comparison is counted, and what it did not hold for is shown."""
     events = [

@@ -90,6 +90,26 @@ def test_a_minute_equals_the_export_of_exactly_those_events(tmp_path: Path, corp
     assert "2026-11-22T08Z" in dry.out
 
 
+@pytest.mark.parametrize("given", ["file", "archive"])
+def test_a_dry_run_counts_other_names_of_a_file_once(tmp_path: Path, given: str) -> None:
+    """A file that a link and another spelling lead to is counted once, and both of these names are told."""
+    archive = archive_of(tmp_path, hours(3))
+    (file,) = archive.glob("**/*.avro")
+    kept, link, linked = (file, tmp_path / "a-link.avro", tmp_path / "a-link.avro")
+    if given == "archive":
+        kept, link, linked = archive, tmp_path / "a-link", tmp_path / "a-link" / file.relative_to(archive)
+    link.symlink_to(kept)
+    spelt = f"{kept.parent}/./{kept.name}"
+    inputs = [argument for each in (link, kept, spelt) for argument in ("--input", each)]
+    ran = dovebeam("replay", "--config", to_file(tmp_path), *inputs, "--dry_run", "--ledger", tmp_path / "dry")
+    assert ran.code == 0, ran.err
+    assert json.loads((tmp_path / "dry").read_bytes())["read"] == 3
+    assert f"{linked} is the same file as {file}, and is read once" in ran.err
+    assert f"{spelt} is another spelling of {kept}, and is read once" in ran.err
+    assert "1 of 1 files may hold events of that time" in ran.err
+    assert "in no manifest" not in ran.err
+
+
 def test_twice_has_the_same_keys(tmp_path: Path, corpus_archive: Path) -> None:
     """A target that keeps idempotency keys sees each event once, though the replay ran twice."""
     kept: dict[str, bytes] = {}

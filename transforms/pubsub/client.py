@@ -1,8 +1,9 @@
 """The few calls to Pub/Sub that reading a subscription takes, each with a time limit of its own.
 
-Messages are pulled by single calls and not by Google's streaming pull. A call brings no more than was asked for, so
-that what is held is bounded whatever the server thinks of flow control, and a message belongs to somebody from the
-moment it arrives. Google's client for streams also passes each message through a thread pool of its own.
+Messages are pulled by single calls and not by Google's streaming pull. A call brings no more messages than were asked
+for, so that what is held is bounded also while a target hangs. Google's client for streams was tried: it gives leases
+up without a word, takes an acknowledgement that failed for done, and holds back messages that have the ordering key of
+one that is not acknowledged yet.
 """
 
 from __future__ import annotations

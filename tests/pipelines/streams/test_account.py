@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
-from dovebeam.pipelines.stream.account import Acknowledged
+from dovebeam.pipelines.stream.account import Acknowledged, StreamAccount
+from dovebeam.pipelines.stream.queues import StreamQueues
+from dovebeam.transforms import load_config
 from dovebeam.transforms.tally import TALLY
 from support.commands import dovebeam, exporter, metric, write_config
 from support.fault_server_control import fault_server
@@ -146,3 +148,17 @@ def test_counters_at_any_moment(*, segment_fails: bool) -> None:
     ended = {"read": 2} if segment_fails else {"read": 2, "files": 1}
     assert known.end(None if segment_fails else counted) == ended
     assert known.so_far() == ended
+
+
+def test_counters_of_several_steps(tmp_path: Path) -> None:
+    """What an engine tells of one counter step by step is added up in the ledger of a stream that it has ended."""
+    config = load_config(write_config(tmp_path, exporter("x", "drop"), metric("m", "event=*", "x")))
+    queues = StreamQueues("", config, {}, rejects="rejects", max_bytes=1)
+    path = tmp_path / "ledger.json"
+    account = StreamAccount(config, {}, queues, path=str(path), debug=False)
+    steps = [
+        (name, value) for value in (2, 3) for name in ("read", "matched", "matched/m", "formatted/x", "delivered/x")
+    ]
+    assert account.close(account.with_queues(steps)) == 0
+    ledger = json.loads(path.read_bytes())
+    assert (ledger["read"], ledger["matched"], ledger["delivered"]) == (5, 5, 5)

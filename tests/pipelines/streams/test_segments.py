@@ -71,17 +71,22 @@ def test_a_failed_segment_counts_what_was_acknowledged() -> None:
     assert len(reported) == 1
 
 
-def test_a_ledger_that_cannot_be_written_hides_no_failure(capsys: pytest.CaptureFixture[str]) -> None:
-    """The disk that is full for the target may be that of the ledger; the outage is told, and outlived, all the same."""
+@pytest.mark.parametrize("begun", [1, 2])
+def test_a_ledger_that_cannot_be_written_ends_no_stream(capsys: pytest.CaptureFixture[str], begun: int) -> None:
+    """Behind a segment that ended well or one that failed it is a warning; the account is whole with the next one."""
     reported: list[str] = []
+    accounts: list[Counters] = []
 
-    def account(_: Counters) -> None:
-        if stream.begun == 2:
+    def account(now: Counters) -> None:
+        if stream.begun == begun:
             raise DeliveryError("write(ledger.json) failed: No space left on device", "ledger.json")
+        accounts.append(dict(now))
 
     with Board() as board:
         stream = Stream(board)
         report = lambda error, _: reported.append(str(error))  # noqa: E731
         assert run_segments(stream.run, account, report, stream.delivered, Acknowledged()) == {"read": 3}
     assert [text.split(" (")[0] for text in reported] == ["the target's disk is full"]
-    assert "warning: the ledger is not up to date: write(ledger.json) failed" in capsys.readouterr().err
+    assert accounts == [{"read": each} for each in (1, 2, 3) if each != begun]
+    err = capsys.readouterr().err
+    assert err.count("warning: the ledger is not up to date: write(ledger.json) failed") == 1
