@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from dovebeam.transforms.drivers import Router as Router
     from dovebeam.transforms.drivers import RoutingError as RoutingError
     from dovebeam.transforms.drivers import UnixDriver as UnixDriver
-
     from dovebeam.transforms.dry_run import CountExports as CountExports
     from dovebeam.transforms.dry_run import ExportSum as ExportSum
     from dovebeam.transforms.errors import ConfigError as ConfigError
@@ -124,8 +123,7 @@ _HOMES = {
     "decode": "DecodeEvents",
     "deliver": "WriteToExporter",
     "drivers": (
-        "Batch Connection Driver DropDriver Failure FileDriver HttpPostDriver LogDriver Router RoutingError "
-        "UnixDriver"
+        "Batch Connection Driver DropDriver Failure FileDriver HttpPostDriver LogDriver Router RoutingError UnixDriver"
     ),
     "dry_run": "CountExports ExportSum",
     "errors": (

@@ -45,9 +45,10 @@ class WriteRejectParts(beam.PTransform):
         super().__init__()
         self._folder = folder
 
-    def expand(self, rejects: Any) -> Any:
-        """PCollection of Reject to the URLs of parts (str)."""
-        return rejects | "To parts" >> beam.ParDo(_PartFn(self._folder))
+    def expand(self, rejects: beam.PCollection[Reject]) -> beam.PCollection[str]:
+        """Rejects to the URLs of parts."""
+        parts: beam.PCollection[str] = rejects | "To parts" >> beam.ParDo(_PartFn(self._folder))
+        return parts
 
 
 class MergeRejectParts(beam.PTransform):

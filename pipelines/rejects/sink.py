@@ -59,17 +59,21 @@ class WriteRejects(beam.PTransform):
         super().__init__()
         self._path = path
 
-    def expand(self, rejects: Any) -> Any:
-        """PCollection of Reject to nothing."""
-        return rejects | CountRejects() | "Append" >> beam.ParDo(_AppendFn(os.path.abspath(self._path)))
+    def expand(self, rejects: beam.PCollection[Reject]) -> beam.PCollection[Reject]:
+        """Rejects to nothing."""
+        nothing: beam.PCollection[Reject] = (
+            rejects | CountRejects() | "Append" >> beam.ParDo(_AppendFn(os.path.abspath(self._path)))
+        )
+        return nothing
 
 
 class CountRejects(beam.PTransform):
     """Counts rejects by their reason and passes them on."""
 
-    def expand(self, rejects: Any) -> Any:
-        """PCollection of Reject to the same."""
-        return rejects | "Count reasons" >> beam.ParDo(_CountFn())
+    def expand(self, rejects: beam.PCollection[Reject]) -> beam.PCollection[Reject]:
+        """Rejects to the same."""
+        same: beam.PCollection[Reject] = rejects | "Count reasons" >> beam.ParDo(_CountFn())
+        return same
 
 
 @beam.typehints.with_input_types(Reject)
@@ -207,8 +211,9 @@ class _CountedParts(beam.PTransform):
         super().__init__()
         self._folder = folder
 
-    def expand(self, rejects: Any) -> Any:
-        return rejects | CountRejects() | WriteRejectParts(self._folder)
+    def expand(self, rejects: beam.PCollection[Reject]) -> beam.PCollection[str]:
+        parts: beam.PCollection[str] = rejects | CountRejects() | WriteRejectParts(self._folder)
+        return parts
 
 
 def reject_handler(path: str | None) -> ErrorHandler:

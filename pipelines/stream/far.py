@@ -90,6 +90,7 @@ def build_far_stream(
         _ = pipeline | "Read" >> source | "Export" >> export.with_error_handler(handler)
 
 
+@beam.typehints.with_input_types(Reject)
 class PublishRejects(beam.PTransform):
     """Publishes rejects to a topic, each as its JSON, with the attributes of Google's own dead-letter topics.
 
@@ -104,7 +105,7 @@ class PublishRejects(beam.PTransform):
         self._topic = topic
 
     def expand(self, rejects: Any) -> Any:
-        """PCollection of Reject to nothing."""
+        """Rejects to nothing."""
         messages = rejects | CountRejects() | "To messages" >> beam.Map(_message).with_output_types(PubsubMessage)
         return messages | "Publish" >> WriteToPubSub(self._topic, with_attributes=True)
 
