@@ -22,18 +22,18 @@ EXCUSED = {
         "SpoolDriver"
     ),
     "files of this machine and of object stores": (
-        "local_files is_url take_lock make_private_directory sync_directory write_all open_new TemporaryFolder Upload "
-        "store_error_text delivery_error"
+        "local_files is_url file_url_path take_lock make_private_directory sync_directory write_all open_new "
+        "TemporaryFolder Upload store_error_text delivery_error"
     ),
     "the names of an exporter's files": "shard_clashes encode_value short_name compressed_name insert_mark",
     "what an input is": (
-        "DEFAULT_BLOCK_BYTES block_bytes_for max_record_bytes distinct_files found_file read_local_blocks decode_block "
-        "TORN FileStream decompress detect_compression detect_format"
+        "DEFAULT_BLOCK_BYTES block_bytes_for max_record_bytes distinct_files found_file absolute_pattern read_local_blocks "
+        "decode_block TORN FileStream decompress detect_compression detect_format"
     ),
     "where a secret is": "Secret SecretUrl secrets_in HOW_TO_REFER",
     "what `check` says about a configuration": (
         "Reading read_config SETTINGS DRIVER_NAMES INCLUDE_PARTS LOG_TYPES event_names metric_formatter closest_name "
-        "value_text unescape Profile accepts_unnamed read_otherwise Budget may_share_a_text has_wildcard "
+        "setting_name value_text unescape Profile accepts_unnamed read_otherwise Budget may_share_a_text has_wildcard "
         "compile_wildcard"
     ),
 }

@@ -25,7 +25,7 @@ from dovebeam.pipelines.running.launch import launch_far, launch_here
 from dovebeam.pipelines.terminal.standard_streams import stdout_kept_free
 from dovebeam.transforms.archive import ARCHIVE, WriteToArchive
 from dovebeam.transforms.config import Config
-from dovebeam.transforms.local_files import is_url
+from dovebeam.transforms.local_files import file_url_path, is_url
 from dovebeam.transforms.progress import Board
 from dovebeam.transforms.reading import ReadFromFiles, match_files
 from dovebeam.transforms.sources import SourceError
@@ -96,6 +96,9 @@ def build_archive(pipeline: beam.Pipeline, options: ArchiveOptions) -> None:
 
 
 def _check_outputs(options: ArchiveOptions) -> None:
+    path = file_url_path(options.output)
+    if path:
+        raise UsageError(f"--output {options.output} is a URL of a file of this machine; write its path, {path}")
     if not is_url(options.output) and not os.path.isdir(options.output):
         raise UsageError(f"--output: {options.output} is no directory; create it, or correct the path")
     check_outputs({}, read=options.input, rejects=options.rejects, ledger=options.ledger)

@@ -204,9 +204,11 @@ def check_replaceable(path: str) -> None:
     """Makes sure that `replace_file` could write a ledger, and that nothing but an older one would be lost by that.
 
     Raises:
-        UsageError: the path is a device or the like, or a file that holds something else.
+        UsageError: the path is a URL, a device or the like, or a file that holds something else.
         DeliveryError: its directory does not exist or cannot be written, or the path is a directory.
     """
+    if is_url(path):
+        raise UsageError(f"--ledger {path} is a URL, and a ledger is a file of this machine; write a path")
     head = head_of(path)
     if head and not _LEDGER.match(head):
         raise UsageError(f"--ledger {path} exists and is no ledger, so it is not replaced; name another file")

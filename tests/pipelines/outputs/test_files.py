@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from dovebeam.pipelines.jobs.outputs import check_appendable, check_replaceable, claim, replace_file
+from dovebeam.pipelines.options.errors import UsageError
 from dovebeam.transforms.errors import DeliveryError
 
 
@@ -69,6 +70,13 @@ def test_replaceable_leaves_nothing_behind(tmp_path: Path) -> None:
     """The check writes no file that stays."""
     check_replaceable(str(tmp_path / "ledger.json"))
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("path", ["file:///tmp/l.json", "gs://bucket/l.json"])
+def test_a_ledger_is_no_url(path: str) -> None:
+    """It would become a file in a directory called `gs:`, if there is one."""
+    with pytest.raises(UsageError, match="a ledger is a file of this machine; write a path"):
+        check_replaceable(path)
 
 
 def test_claim(tmp_path: Path) -> None:
