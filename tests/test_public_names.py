@@ -32,7 +32,7 @@ EXCUSED = {
     ),
     "where a secret is": "Secret SecretUrl secrets_in HOW_TO_REFER",
     "what `check` says about a configuration": (
-        "Reading read_config SETTINGS DRIVER_NAMES INCLUDE_PARTS LOG_TYPES event_names metric_formatter closest_name "
+        "Reading read_config SETTINGS INCLUDE_PARTS LOG_TYPES event_names metric_formatter closest_name "
         "setting_name value_text unescape Profile accepts_unnamed read_otherwise Budget may_share_a_text has_wildcard "
         "compile_wildcard"
     ),
