@@ -35,7 +35,10 @@ nitpick_ignore = [
     ("py:class", "Paths"),  # a name for a union of types, which Sphinx does not look through
     ("py:class", "Script"),  # the same
     ("py:class", "dovebeam.transforms.filters.values.Value"),  # how a compiled filter keeps what it compares with
-    ("py:class", "dovebeam.transforms.drivers.secrets.Secret"),  # what a driver makes of a setting that is a string
+    (
+        "py:class",
+        "dovebeam.transforms.drivers.secrets.secret.Secret",
+    ),  # what a driver makes of a setting that is a string
     ("py:class", "PipelineResult"),  # Beam's, imported for type checkers only
 ]
 python_use_unqualified_type_names = True

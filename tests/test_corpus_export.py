@@ -11,7 +11,7 @@ import pytest
 import zstandard
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from dovebeam.pipelines.workers.in_process import lent_to_workers
+from dovebeam.pipelines.running.in_process import lent_to_workers
 from dovebeam.transforms import Config, ExportEvents, ReadFromFiles
 from dovebeam.transforms.codecs import AVRO_SCHEMA, decode_tab, event_to_avro
 from dovebeam.transforms.config import make_driver

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dovebeam.transforms.decoding import decode_block
+from dovebeam.transforms.plan.decoding import decode_block
 from dovebeam.transforms.sources import Block
 from dovebeam.transforms.sources.formats import Format
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from dovebeam.pipelines.export.options import DEFAULT_MAX_ATTEMPTS
-from dovebeam.transforms import resending
 from dovebeam.transforms.config.settings import SETTINGS
 from dovebeam.transforms.drivers import DRIVERS
-from dovebeam.transforms.reject import make_reject, reject_to_json
+from dovebeam.transforms.events.reject import make_reject, reject_to_json
+from dovebeam.transforms.plan import resend_plan
 
 ROOT = Path(__file__).parents[1]
 DELIVERY = (ROOT / "docs" / "delivery.md").read_text()
@@ -55,4 +55,4 @@ def test_members_of_a_record() -> None:
 def test_maximum() -> None:
     """The default is the same everywhere it is written."""
     assert f"`--max_attempts` times ({DEFAULT_MAX_ATTEMPTS})" in REJECTS
-    assert resending.DEFAULT_MAX_ATTEMPTS == DEFAULT_MAX_ATTEMPTS
+    assert resend_plan.DEFAULT_MAX_ATTEMPTS == DEFAULT_MAX_ATTEMPTS

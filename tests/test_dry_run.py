@@ -8,8 +8,8 @@ from apache_beam.testing.util import assert_that, equal_to
 from dovebeam.transforms.archives import HourRouter
 from dovebeam.transforms.codecs import decode_json
 from dovebeam.transforms.config import load_config
-from dovebeam.transforms.dry_run import CountExports, ExportSum
-from dovebeam.transforms.plan import make_plan
+from dovebeam.transforms.count_exports import CountExports, ExportSum
+from dovebeam.transforms.plan.export_plan import make_plan
 from dovebeam.transforms.sources import Block
 from dovebeam.transforms.time_range import TimeRange
 from support.commands import exporter, metric, write_config

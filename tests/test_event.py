@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 
 from dovebeam.transforms.codecs import decode_json
-from dovebeam.transforms.event import Event, ExportedEvent, make_event
-from dovebeam.transforms.values import IPAddress, Timestamp
+from dovebeam.transforms.events.event import Event, ExportedEvent, make_event
+from dovebeam.transforms.values.addresses import IPAddress
+from dovebeam.transforms.values.timestamps import Timestamp
 from support.strategies import events
 
 

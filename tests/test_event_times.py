@@ -17,8 +17,8 @@ from apache_beam.utils.timestamp import MIN_TIMESTAMP
 from dovebeam.pipelines.workers.loopback import loopback_workers
 from dovebeam.transforms import AssignEventTimes, DecodeEvents, Event, make_event
 from dovebeam.transforms.progress import Board
+from dovebeam.transforms.sources.follow import FollowRequest, FollowSettings, close_session, make_target
 from dovebeam.transforms.streaming import ReadFromFollowedFiles, Segment
-from dovebeam.transforms.tailing import FollowRequest, FollowSettings, close_session, make_target
 from support.engines import prism_server
 from support.programs import wait_until
 

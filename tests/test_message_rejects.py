@@ -12,13 +12,13 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.testing.util import assert_that, equal_to
 from apache_beam.transforms.error_handling import ErrorHandler
 
-from dovebeam.pipelines.workers.in_process import make_in_process_runner
+from dovebeam.pipelines.running.in_process import make_in_process_runner
 from dovebeam.transforms.config import load_config
 from dovebeam.transforms.drivers import Batch, Connection, Driver, Failure, FileDriver
-from dovebeam.transforms.export import ExportEvents
-from dovebeam.transforms.plan import make_plan
-from dovebeam.transforms.pubsub import Pulled, blocks_of
+from dovebeam.transforms.export_events import ExportEvents
+from dovebeam.transforms.plan.export_plan import make_plan
 from dovebeam.transforms.sources import message_place
+from dovebeam.transforms.sources.pubsub import Pulled, blocks_of
 from support.commands import exporter, metric, write_config
 
 SUBSCRIPTION = "projects/project/subscriptions/events"

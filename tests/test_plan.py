@@ -8,9 +8,9 @@ import pytest
 from dovebeam.transforms.codecs import decode_json
 from dovebeam.transforms.config import load_config
 from dovebeam.transforms.drivers import RoutingError
-from dovebeam.transforms.event import Event
+from dovebeam.transforms.events.event import Event
 from dovebeam.transforms.outcome import Outcome
-from dovebeam.transforms.plan import ExportPlan, make_plan
+from dovebeam.transforms.plan.export_plan import ExportPlan, make_plan
 from dovebeam.transforms.sources import Block
 from dovebeam.transforms.time_range import TimeRange
 from support.corpus import corpus_lines

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dovebeam.transforms.errors import DecodeError
-from dovebeam.transforms.reject import decode_reject, make_reject, reject_from_json, reject_to_json
+from dovebeam.transforms.events.reject import decode_reject, make_reject, reject_from_json, reject_to_json
 
 
 def test_members_are_those_of_dead_letter_tables() -> None:

@@ -32,7 +32,7 @@ from dovebeam.transforms import (
 )
 from dovebeam.transforms.codecs import AVRO_SCHEMA
 from dovebeam.transforms.errors import DecodeError
-from dovebeam.transforms.reject import make_reject, reject_to_json
+from dovebeam.transforms.events.reject import make_reject, reject_to_json
 from support.corpus import corpus_lines
 from support.pipelines import pipeline
 from support.strategies import events, utf8_texts

@@ -8,7 +8,7 @@ from apache_beam.testing.util import assert_that, equal_to
 
 from dovebeam.transforms.progress import Board, StoppedError
 from dovebeam.transforms.sources import Block
-from dovebeam.transforms.throttle import ThrottleBlocks, _WaitFn, block_bytes_for, events_in
+from dovebeam.transforms.throttle_blocks import ThrottleBlocks, _WaitFn, block_bytes_for, events_in
 from support.pipelines import pipeline
 
 

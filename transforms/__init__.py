@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dovebeam.transforms.archive import WriteToArchive as WriteToArchive
+    from dovebeam.transforms.assign_event_times import AssignEventTimes as AssignEventTimes
     from dovebeam.transforms.codecs import decode_json as decode_json
     from dovebeam.transforms.codecs import decode_tab as decode_tab
     from dovebeam.transforms.codecs import encode_json as encode_json
@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from dovebeam.transforms.config import make_driver as make_driver
     from dovebeam.transforms.config.model import LeftOut as LeftOut
     from dovebeam.transforms.config_files import load_config as load_config
-    from dovebeam.transforms.decode import DecodeEvents as DecodeEvents
-    from dovebeam.transforms.deliver import WriteToExporter as WriteToExporter
+    from dovebeam.transforms.count_exports import CountExports as CountExports
+    from dovebeam.transforms.count_exports import ExportSum as ExportSum
+    from dovebeam.transforms.decode_events import DecodeEvents as DecodeEvents
     from dovebeam.transforms.drivers import Batch as Batch
     from dovebeam.transforms.drivers import Connection as Connection
     from dovebeam.transforms.drivers import Driver as Driver
@@ -37,8 +38,7 @@ if TYPE_CHECKING:
     from dovebeam.transforms.drivers import Router as Router
     from dovebeam.transforms.drivers import RoutingError as RoutingError
     from dovebeam.transforms.drivers import UnixDriver as UnixDriver
-    from dovebeam.transforms.dry_run import CountExports as CountExports
-    from dovebeam.transforms.dry_run import ExportSum as ExportSum
+    from dovebeam.transforms.error_handling import RejectedError as RejectedError
     from dovebeam.transforms.errors import ConfigError as ConfigError
     from dovebeam.transforms.errors import ConfigProblem as ConfigProblem
     from dovebeam.transforms.errors import DecodeError as DecodeError
@@ -47,10 +47,14 @@ if TYPE_CHECKING:
     from dovebeam.transforms.errors import DriverSettingError as DriverSettingError
     from dovebeam.transforms.errors import FilterSyntaxError as FilterSyntaxError
     from dovebeam.transforms.errors import UnknownNameError as UnknownNameError
-    from dovebeam.transforms.event import Event as Event
-    from dovebeam.transforms.event import make_event as make_event
-    from dovebeam.transforms.event_times import AssignEventTimes as AssignEventTimes
-    from dovebeam.transforms.export import ExportEvents as ExportEvents
+    from dovebeam.transforms.events.catalogue import Catalogue as Catalogue
+    from dovebeam.transforms.events.event import Event as Event
+    from dovebeam.transforms.events.event import make_event as make_event
+    from dovebeam.transforms.events.reject import Attribute as Attribute
+    from dovebeam.transforms.events.reject import Reject as Reject
+    from dovebeam.transforms.events.reject import reject_from_json as reject_from_json
+    from dovebeam.transforms.events.reject import reject_to_json as reject_to_json
+    from dovebeam.transforms.export_events import ExportEvents as ExportEvents
     from dovebeam.transforms.filters import And as And
     from dovebeam.transforms.filters import Comparison as Comparison
     from dovebeam.transforms.filters import Contradiction as Contradiction
@@ -65,22 +69,15 @@ if TYPE_CHECKING:
     from dovebeam.transforms.filters import Verdict as Verdict
     from dovebeam.transforms.filters import explain as explain
     from dovebeam.transforms.filters import parse_filter as parse_filter
-    from dovebeam.transforms.format import FormatEvents as FormatEvents
+    from dovebeam.transforms.format_events import FormatEvents as FormatEvents
     from dovebeam.transforms.formats import Formatter as Formatter
     from dovebeam.transforms.formats import make_formatter as make_formatter
-    from dovebeam.transforms.match import MatchMetric as MatchMetric
+    from dovebeam.transforms.match_metric import MatchMetric as MatchMetric
     from dovebeam.transforms.outcome import PayloadBatch as PayloadBatch
-    from dovebeam.transforms.pubsub import PullLimits as PullLimits
-    from dovebeam.transforms.pubsub import SubscribeRequest as SubscribeRequest
     from dovebeam.transforms.reading import ReadAllFromFiles as ReadAllFromFiles
     from dovebeam.transforms.reading import ReadFromFiles as ReadFromFiles
     from dovebeam.transforms.reading import match_files as match_files
-    from dovebeam.transforms.reject import Attribute as Attribute
-    from dovebeam.transforms.reject import Reject as Reject
-    from dovebeam.transforms.reject import reject_from_json as reject_from_json
-    from dovebeam.transforms.reject import reject_to_json as reject_to_json
-    from dovebeam.transforms.rejecting import RejectedError as RejectedError
-    from dovebeam.transforms.resend import ResendRejects as ResendRejects
+    from dovebeam.transforms.resend_rejects import ResendRejects as ResendRejects
     from dovebeam.transforms.rows import AttributeRow as AttributeRow
     from dovebeam.transforms.rows import EventRow as EventRow
     from dovebeam.transforms.rows import EventsToRows as EventsToRows
@@ -101,65 +98,161 @@ if TYPE_CHECKING:
     from dovebeam.transforms.sources import FoundFile as FoundFile
     from dovebeam.transforms.sources import MessageOrigin as MessageOrigin
     from dovebeam.transforms.sources import SourceError as SourceError
+    from dovebeam.transforms.sources.follow import FollowRequest as FollowRequest
+    from dovebeam.transforms.sources.follow import FollowSettings as FollowSettings
+    from dovebeam.transforms.sources.follow import FollowTarget as FollowTarget
+    from dovebeam.transforms.sources.pubsub import PullLimits as PullLimits
+    from dovebeam.transforms.sources.pubsub import SubscribeRequest as SubscribeRequest
     from dovebeam.transforms.streaming import PullFromPubSub as PullFromPubSub
     from dovebeam.transforms.streaming import ReadFromFollowedFiles as ReadFromFollowedFiles
     from dovebeam.transforms.streaming import Segment as Segment
     from dovebeam.transforms.streaming.native import ReadFromPubSub as ReadFromPubSub
-    from dovebeam.transforms.tailing import FollowRequest as FollowRequest
-    from dovebeam.transforms.tailing import FollowSettings as FollowSettings
-    from dovebeam.transforms.tailing import FollowTarget as FollowTarget
-    from dovebeam.transforms.throttle import ThrottleBlocks as ThrottleBlocks
+    from dovebeam.transforms.throttle_blocks import ThrottleBlocks as ThrottleBlocks
     from dovebeam.transforms.time_range import TimeRange as TimeRange
-    from dovebeam.transforms.values import IPAddress as IPAddress
-    from dovebeam.transforms.values import Timestamp as Timestamp
-    from dovebeam.transforms.values.catalogue import Catalogue as Catalogue
+    from dovebeam.transforms.values.addresses import IPAddress as IPAddress
+    from dovebeam.transforms.values.timestamps import Timestamp as Timestamp
+    from dovebeam.transforms.write_to_archive import WriteToArchive as WriteToArchive
+    from dovebeam.transforms.write_to_exporter import WriteToExporter as WriteToExporter
 
 _HOMES = {
-    "archive": "WriteToArchive",
-    "codecs": "decode_json decode_tab encode_json encode_tab event_from_avro event_to_avro",
-    "config": "Config Exporter GroupBy Method Metric Settings SourcePlace make_driver",
-    "config.model": "LeftOut",
-    "config_files": "load_config",
-    "decode": "DecodeEvents",
-    "deliver": "WriteToExporter",
+    "assign_event_times": ("AssignEventTimes",),
+    "codecs": (
+        "decode_json",
+        "decode_tab",
+        "encode_json",
+        "encode_tab",
+        "event_from_avro",
+        "event_to_avro",
+    ),
+    "config": (
+        "Config",
+        "Exporter",
+        "GroupBy",
+        "Method",
+        "Metric",
+        "Settings",
+        "SourcePlace",
+        "make_driver",
+    ),
+    "config.model": ("LeftOut",),
+    "config_files": ("load_config",),
+    "count_exports": (
+        "CountExports",
+        "ExportSum",
+    ),
+    "decode_events": ("DecodeEvents",),
     "drivers": (
-        "Batch Connection Driver DropDriver Failure FileDriver HttpPostDriver LogDriver Router RoutingError UnixDriver"
+        "Batch",
+        "Connection",
+        "Driver",
+        "DropDriver",
+        "Failure",
+        "FileDriver",
+        "HttpPostDriver",
+        "LogDriver",
+        "Router",
+        "RoutingError",
+        "UnixDriver",
     ),
-    "dry_run": "CountExports ExportSum",
+    "error_handling": ("RejectedError",),
     "errors": (
-        "ConfigError ConfigProblem DecodeError DeliveryError DovebeamError DriverSettingError FilterSyntaxError "
-        "UnknownNameError"
+        "ConfigError",
+        "ConfigProblem",
+        "DecodeError",
+        "DeliveryError",
+        "DovebeamError",
+        "DriverSettingError",
+        "FilterSyntaxError",
+        "UnknownNameError",
     ),
-    "event": "Event make_event",
-    "event_times": "AssignEventTimes",
-    "export": "ExportEvents",
+    "events.catalogue": ("Catalogue",),
+    "events.event": (
+        "Event",
+        "make_event",
+    ),
+    "events.reject": (
+        "Attribute",
+        "Reject",
+        "reject_from_json",
+        "reject_to_json",
+    ),
+    "export_events": ("ExportEvents",),
     "filters": (
-        "And Comparison Contradiction Dispatcher Explanation Filter FilterWarning Finding NeverTrue Not Or "
-        "Verdict explain parse_filter"
+        "And",
+        "Comparison",
+        "Contradiction",
+        "Dispatcher",
+        "Explanation",
+        "Filter",
+        "FilterWarning",
+        "Finding",
+        "NeverTrue",
+        "Not",
+        "Or",
+        "Verdict",
+        "explain",
+        "parse_filter",
     ),
-    "format": "FormatEvents",
-    "formats": "Formatter make_formatter",
-    "match": "MatchMetric",
-    "outcome": "PayloadBatch",
-    "pubsub": "PullLimits SubscribeRequest",
-    "reading": "ReadAllFromFiles ReadFromFiles match_files",
-    "reject": "Attribute Reject reject_from_json reject_to_json",
-    "rejecting": "RejectedError",
-    "resend": "ResendRejects",
+    "format_events": ("FormatEvents",),
+    "formats": (
+        "Formatter",
+        "make_formatter",
+    ),
+    "match_metric": ("MatchMetric",),
+    "outcome": ("PayloadBatch",),
+    "reading": (
+        "ReadAllFromFiles",
+        "ReadFromFiles",
+        "match_files",
+    ),
+    "resend_rejects": ("ResendRejects",),
     "rows": (
-        "AttributeRow EventRow EventsToRows FieldRow RejectRow RejectsToRows RowsToEvents event_from_row "
-        "event_to_row reject_to_row"
+        "AttributeRow",
+        "EventRow",
+        "EventsToRows",
+        "FieldRow",
+        "RejectRow",
+        "RejectsToRows",
+        "RowsToEvents",
+        "event_from_row",
+        "event_to_row",
+        "reject_to_row",
     ),
-    "sharding": "WriteToShards",
-    "shards.manifest": "Manifest ManifestError ManifestFile manifest_from_json",
-    "sources": "Block Expected FoundFile MessageOrigin SourceError",
-    "streaming": "PullFromPubSub ReadFromFollowedFiles Segment",
-    "streaming.native": "ReadFromPubSub",
-    "tailing": "FollowRequest FollowSettings FollowTarget",
-    "throttle": "ThrottleBlocks",
-    "time_range": "TimeRange",
-    "values": "IPAddress Timestamp",
-    "values.catalogue": "Catalogue",
+    "sharding": ("WriteToShards",),
+    "shards.manifest": (
+        "Manifest",
+        "ManifestError",
+        "ManifestFile",
+        "manifest_from_json",
+    ),
+    "sources": (
+        "Block",
+        "Expected",
+        "FoundFile",
+        "MessageOrigin",
+        "SourceError",
+    ),
+    "sources.follow": (
+        "FollowRequest",
+        "FollowSettings",
+        "FollowTarget",
+    ),
+    "sources.pubsub": (
+        "PullLimits",
+        "SubscribeRequest",
+    ),
+    "streaming": (
+        "PullFromPubSub",
+        "ReadFromFollowedFiles",
+        "Segment",
+    ),
+    "streaming.native": ("ReadFromPubSub",),
+    "throttle_blocks": ("ThrottleBlocks",),
+    "time_range": ("TimeRange",),
+    "values.addresses": ("IPAddress",),
+    "values.timestamps": ("Timestamp",),
+    "write_to_archive": ("WriteToArchive",),
+    "write_to_exporter": ("WriteToExporter",),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
 

@@ -13,11 +13,12 @@ from apache_beam.coders import Coder, registry
 from msgspec import UNSET
 from msgspec.msgpack import Ext
 
-from dovebeam.transforms.event import CompleteEvent, Event, ExportedEvent
+from dovebeam.transforms.events.event import CompleteEvent, Event, ExportedEvent
+from dovebeam.transforms.events.reject import Attribute, Reject
 from dovebeam.transforms.outcome import PayloadBatch
-from dovebeam.transforms.reject import Attribute, Reject
 from dovebeam.transforms.sources import Block, MessageOrigin
-from dovebeam.transforms.values import IPAddress, Timestamp
+from dovebeam.transforms.values.addresses import IPAddress
+from dovebeam.transforms.values.timestamps import Timestamp
 
 __all__ = ["BlockCoder", "EventCoder", "PayloadBatchCoder", "RejectCoder"]
 

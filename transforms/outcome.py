@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from dovebeam.transforms.reject import Reject
+from dovebeam.transforms.events.reject import Reject
 from dovebeam.transforms.sources import MessageOrigin
 
 __all__ = ["Outcome", "PayloadBatch"]

@@ -20,12 +20,13 @@ from apache_beam.typehints.schemas import named_fields_from_element_type
 from msgspec import UNSET
 
 from dovebeam.transforms.codecs import event_from_avro
+from dovebeam.transforms.error_handling import REJECTED, RejectingTransform
 from dovebeam.transforms.errors import DecodeError
-from dovebeam.transforms.event import Event
-from dovebeam.transforms.reject import Reject, decode_reject
-from dovebeam.transforms.rejecting import REJECTED, RejectingTransform
-from dovebeam.transforms.values import IPAddress, Timestamp
-from dovebeam.transforms.values.catalogue import Value
+from dovebeam.transforms.events.catalogue import Value
+from dovebeam.transforms.events.event import Event
+from dovebeam.transforms.events.reject import Reject, decode_reject
+from dovebeam.transforms.values.addresses import IPAddress
+from dovebeam.transforms.values.timestamps import Timestamp
 
 __all__ = [
     "EventRow",

@@ -21,7 +21,7 @@ __all__ = ["TemporaryFolder", "remove_folder"]
 
 _PREFIX: Final = "dovebeam-"
 _SUFFIX: Final = ".locked"  # version 0.1.0 had none, and no locks; what it left may be in use
-_FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_TEMPORARY_FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _MAX_TRIES: Final = 100
 
 
@@ -46,7 +46,7 @@ class TemporaryFolder:
         _sweep_folders(parent)
         for _ in range(_MAX_TRIES):
             self.path = tempfile.mkdtemp(_SUFFIX, f"{_PREFIX}{kind}-", parent)
-            self._fd = os.open(self.path, _FOLDER)
+            self._fd = os.open(self.path, _TEMPORARY_FOLDER)
             if is_ours(self._fd, self.path):
                 return
             os.close(self._fd)  # another process took it for one that was left behind

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from dovebeam.transforms.event import Event
+from dovebeam.transforms.events.event import Event
 
 __all__ = ["TimeRange"]
 

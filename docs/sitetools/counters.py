@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dovebeam.transforms.counting import COUNTERS
+from dovebeam.transforms.counters import COUNTERS
 from sitetools.tables import code, table
 
 __all__ = ["counters"]

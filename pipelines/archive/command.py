@@ -24,6 +24,6 @@ def main(argv: Sequence[str] | None = None, prog: str = "python -m dovebeam.pipe
 
 
 def _run(options: ArchiveOptions) -> int:
-    from dovebeam.pipelines.archive.job import run_archive  # noqa: PLC0415  loads Beam, which --help must not
+    from dovebeam.pipelines.archive.archive_job import run_archive  # noqa: PLC0415  loads Beam, which --help must not
 
     return run_archive(options)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 import sys
 
+from dovebeam.pipelines.check.check_job import as_json, show_text
 from dovebeam.pipelines.check.findings import examine, with_name_advice
 from dovebeam.pipelines.check.names import SeenNames
 from dovebeam.pipelines.check.options import CheckOptions
-from dovebeam.pipelines.check.report import as_json, show_text
 from dovebeam.pipelines.check.sample import take_sample
 from dovebeam.pipelines.jobs.readable_input import readable_input, tell_terminal
 from dovebeam.pipelines.terminal.exit_codes import ExitCode

@@ -16,7 +16,7 @@ from msgspec import UNSET
 from dovebeam.pipelines.terminal.tables import printable
 from dovebeam.transforms.config import Config, Metric
 from dovebeam.transforms.errors import ConfigProblem, closest_name
-from dovebeam.transforms.event import LOG_TYPES, Event
+from dovebeam.transforms.events.event import LOG_TYPES, Event
 from dovebeam.transforms.filters import Comparison, Filter, unescape
 from dovebeam.transforms.filters.globs import Budget, may_share_a_text
 from dovebeam.transforms.filters.text import has_wildcard

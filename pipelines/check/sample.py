@@ -15,13 +15,13 @@ from dovebeam.pipelines.options.errors import UsageError
 from dovebeam.pipelines.terminal.logs import say
 from dovebeam.transforms.codecs import decode_json, decode_tab
 from dovebeam.transforms.config import Config, Metric
-from dovebeam.transforms.decoding import decode_block
 from dovebeam.transforms.errors import DecodeError, UnknownNameError
-from dovebeam.transforms.event import Event
+from dovebeam.transforms.events.event import Event
+from dovebeam.transforms.events.reject import Reject
 from dovebeam.transforms.filters import Explanation, FilterWarning, Profile, accepts_unnamed, explain
 from dovebeam.transforms.local_files import is_url
-from dovebeam.transforms.plan import metric_formatter
-from dovebeam.transforms.reject import Reject
+from dovebeam.transforms.plan.decoding import decode_block
+from dovebeam.transforms.plan.export_plan import metric_formatter
 from dovebeam.transforms.sources import distinct_files, read_local_blocks
 from dovebeam.transforms.sources.nuls import TORN
 

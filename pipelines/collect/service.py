@@ -16,7 +16,7 @@ from dovebeam.pipelines.collect.unix_lines import UnixLines
 from dovebeam.pipelines.collect.writer import Counts, SpoolWriter
 from dovebeam.pipelines.terminal.exit_codes import ExitCode, exit_code_of, heeded
 from dovebeam.pipelines.terminal.logs import say
-from dovebeam.transforms.drivers.secrets import Secret
+from dovebeam.transforms.drivers.secrets.secret import Secret
 from dovebeam.transforms.errors import DeliveryError
 
 __all__ = ["collect", "serve"]

@@ -29,6 +29,6 @@ def main(argv: Sequence[str] | None = None, prog: str = "python -m dovebeam.pipe
 
 
 def _run(options: ExportOptions) -> int:
-    from dovebeam.pipelines.export.job import run_export  # noqa: PLC0415  loads Beam, which --help must not
+    from dovebeam.pipelines.export.export_job import run_export  # noqa: PLC0415  loads Beam, which --help must not
 
     return run_export(options)

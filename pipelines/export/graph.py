@@ -6,17 +6,17 @@ from typing import Any
 import apache_beam as beam
 
 from dovebeam.pipelines.export.options import ExportOptions
+from dovebeam.pipelines.jobs.reject_sink import reject_handler
 from dovebeam.pipelines.jobs.run_id import run_id_of_input
 from dovebeam.pipelines.options.beam import workers_of
-from dovebeam.pipelines.rejects.sink import reject_handler
 from dovebeam.transforms.config import Config
 from dovebeam.transforms.drivers import Driver
-from dovebeam.transforms.export import ExportEvents
+from dovebeam.transforms.export_events import ExportEvents
+from dovebeam.transforms.plan.resend_plan import max_record_bytes
 from dovebeam.transforms.reading import ReadFromFiles
-from dovebeam.transforms.resend import ResendRejects
-from dovebeam.transforms.resending import max_record_bytes
+from dovebeam.transforms.resend_rejects import ResendRejects
 from dovebeam.transforms.sources import DEFAULT_BLOCK_BYTES
-from dovebeam.transforms.throttle import ThrottleBlocks, block_bytes_for
+from dovebeam.transforms.throttle_blocks import ThrottleBlocks, block_bytes_for
 from dovebeam.transforms.time_range import TimeRange
 
 __all__ = ["build_export", "read_blocks"]

@@ -14,8 +14,8 @@ from dovebeam.pipelines.terminal.logs import say
 from dovebeam.transforms.config import Config, Exporter, SourcePlace, make_driver
 from dovebeam.transforms.drivers import Driver, FileDriver
 from dovebeam.transforms.drivers.files.clashes import shard_clashes
-from dovebeam.transforms.drivers.http.secret_url import SecretUrl
-from dovebeam.transforms.drivers.secrets import HOW_TO_REFER, Secret, secrets_in
+from dovebeam.transforms.drivers.secrets.secret import HOW_TO_REFER, Secret, secrets_in
+from dovebeam.transforms.drivers.secrets.secret_url import SecretUrl
 from dovebeam.transforms.drivers.setting import setting_name
 from dovebeam.transforms.errors import ConfigProblem, DeliveryError, DriverSettingError
 from dovebeam.transforms.local_files import is_url

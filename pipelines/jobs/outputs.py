@@ -20,7 +20,7 @@ from dovebeam.pipelines.options.arguments import STDOUT
 from dovebeam.pipelines.options.errors import UsageError
 from dovebeam.transforms import local_files
 from dovebeam.transforms.drivers import Driver, FileDriver
-from dovebeam.transforms.drivers.files.names import compressed_name
+from dovebeam.transforms.drivers.file.names import compressed_name
 from dovebeam.transforms.drivers.system_errors import delivery_error
 from dovebeam.transforms.errors import DeliveryError
 from dovebeam.transforms.local_files import is_url

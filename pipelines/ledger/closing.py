@@ -20,7 +20,7 @@ from dovebeam.pipelines.running.local import InterruptedJobError
 from dovebeam.pipelines.terminal.exit_codes import ExitCode
 from dovebeam.pipelines.terminal.logs import say
 from dovebeam.pipelines.terminal.standard_streams import write_to_stdout
-from dovebeam.transforms import counting
+from dovebeam.transforms import counters
 from dovebeam.transforms.config import Config
 from dovebeam.transforms.errors import DeliveryError
 from dovebeam.transforms.progress import Board
@@ -45,7 +45,7 @@ UNNAMED_FILES: Final = "Files that were not complete have no name yet and are no
 def counters_of(result: PipelineResult) -> Iterator[tuple[str, int]]:
     """Names and values of dovebeam's counters, one for each step that has it."""
     for counter in result.metrics().query()["counters"]:
-        if counter.key.metric.namespace == counting.NAMESPACE:
+        if counter.key.metric.namespace == counters.NAMESPACE:
             yield counter.key.metric.name, counter.result
 
 
@@ -57,7 +57,7 @@ def counters_so_far(board: Board) -> Iterator[tuple[str, int]]:
     """
     for name, value in board.counters().items():
         kind, slash, exporter = name.partition("/")
-        yield (f"delivered/{exporter}" if slash and kind == counting.ARRIVING else name), value
+        yield (f"delivered/{exporter}" if slash and kind == counters.ARRIVING else name), value
 
 
 def close_job(ledger: Ledger, path: str | None, *, are_rejects_kept: bool) -> int:

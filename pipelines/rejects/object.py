@@ -19,7 +19,7 @@ from apache_beam.utils.timestamp import MIN_TIMESTAMP
 from apache_beam.utils.windowed_value import WindowedValue
 
 from dovebeam.transforms.errors import DeliveryError
-from dovebeam.transforms.reject import Reject, reject_to_json
+from dovebeam.transforms.events.reject import Reject, reject_to_json
 from dovebeam.transforms.store_errors import store_error_text
 from dovebeam.transforms.uploads import Upload
 

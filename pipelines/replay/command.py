@@ -28,6 +28,6 @@ def main(argv: Sequence[str] | None = None, prog: str = "python -m dovebeam.pipe
 
 
 def _run(options: ReplayOptions) -> int:
-    from dovebeam.pipelines.replay.job import run_replay  # noqa: PLC0415  loads Beam, which --help must not
+    from dovebeam.pipelines.replay.replay_job import run_replay  # noqa: PLC0415  loads Beam, which --help must not
 
     return run_replay(options)

@@ -26,7 +26,7 @@ from dovebeam.pipelines.terminal.exit_codes import ExitCode
 from dovebeam.pipelines.terminal.logs import say
 from dovebeam.pipelines.terminal.tables import Table, number, show_tables
 from dovebeam.transforms.config import Config
-from dovebeam.transforms.dry_run import CountExports, ExportSum
+from dovebeam.transforms.count_exports import CountExports, ExportSum
 from dovebeam.transforms.local_files import is_url
 from dovebeam.transforms.temporary import TemporaryFolder
 from dovebeam.transforms.time_range import TimeRange

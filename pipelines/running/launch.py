@@ -17,10 +17,10 @@ from apache_beam.runners.runner import PipelineResult, PipelineState
 
 from dovebeam.pipelines.options.beam import is_in_process
 from dovebeam.pipelines.options.errors import UsageError
+from dovebeam.pipelines.running.in_process import make_in_process_runner
 from dovebeam.pipelines.running.local import run_to_end
 from dovebeam.pipelines.terminal.logs import say
 from dovebeam.pipelines.terminal.progress_bar import make_display
-from dovebeam.pipelines.workers.in_process import make_in_process_runner
 from dovebeam.pipelines.workers.loopback import loopback_workers
 from dovebeam.pipelines.workers.watch import WatchedDisplay
 from dovebeam.transforms.errors import DovebeamError

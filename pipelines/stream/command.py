@@ -30,6 +30,6 @@ def main(argv: Sequence[str] | None = None, prog: str = "python -m dovebeam.pipe
 
 
 def _run(options: StreamOptions) -> int:
-    from dovebeam.pipelines.stream.job import run_stream  # noqa: PLC0415  loads Beam, which --help must not
+    from dovebeam.pipelines.stream.stream_job import run_stream  # noqa: PLC0415  loads Beam, which --help must not
 
     return run_stream(options)

@@ -10,16 +10,16 @@ import apache_beam as beam
 from apache_beam.io.gcp.pubsub import PubsubMessage, WriteToPubSub
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 
+from dovebeam.pipelines.jobs.reject_sink import CountRejects, FusedErrorHandler
 from dovebeam.pipelines.options.errors import UsageError
-from dovebeam.pipelines.rejects.sink import CountRejects, FusedErrorHandler
 from dovebeam.pipelines.running.launch import launch_far
 from dovebeam.pipelines.stream.options import DEFAULT_MAX_QUEUE_BYTES, StreamOptions
 from dovebeam.pipelines.terminal.exit_codes import ExitCode
 from dovebeam.transforms.config import Config
 from dovebeam.transforms.drivers import Driver
-from dovebeam.transforms.export import ExportEvents
-from dovebeam.transforms.pubsub import check_topic
-from dovebeam.transforms.reject import Reject, reject_to_json
+from dovebeam.transforms.events.reject import Reject, reject_to_json
+from dovebeam.transforms.export_events import ExportEvents
+from dovebeam.transforms.sources.pubsub import check_topic
 from dovebeam.transforms.streaming.native import ReadFromPubSub
 
 __all__ = ["PublishRejects", "build_far_stream", "check_far_stream", "run_far"]

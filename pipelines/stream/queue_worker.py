@@ -12,16 +12,16 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from dovebeam.pipelines.rejects.sink import ACCOUNTED, REASON, Reasons, RejectsFile
+from dovebeam.pipelines.jobs.reject_sink import ACCOUNTED, REASON, Reasons, RejectsFile
 from dovebeam.pipelines.terminal.logs import say
 from dovebeam.transforms import progress
-from dovebeam.transforms.delivering import Delivery, Sent, refused_reject
 from dovebeam.transforms.drivers import Driver
 from dovebeam.transforms.drivers.backoff import Backoff
 from dovebeam.transforms.errors import DovebeamError
+from dovebeam.transforms.events.reject import Reject
+from dovebeam.transforms.plan.delivery import Delivery, Sent, refused_reject
 from dovebeam.transforms.progress import StoppedError
 from dovebeam.transforms.queues import Queue, SegmentName
-from dovebeam.transforms.reject import Reject
 
 __all__ = ["QueueWatch", "QueueWorker", "WorkerState"]
 

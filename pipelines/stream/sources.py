@@ -12,7 +12,10 @@ import apache_beam as beam
 
 from dovebeam.pipelines.stream.options import StreamOptions
 from dovebeam.pipelines.terminal.logs import say
-from dovebeam.transforms.pubsub import (
+from dovebeam.transforms.sources import SourceError
+from dovebeam.transforms.sources.follow import FollowRequest, FollowSettings, StateStore
+from dovebeam.transforms.sources.follow import close_session as close_follow_session
+from dovebeam.transforms.sources.pubsub import (
     SubscribeRequest,
     check_pullable,
     check_subscription,
@@ -21,10 +24,7 @@ from dovebeam.transforms.pubsub import (
     create_subscription,
     delete_subscription,
 )
-from dovebeam.transforms.sources import SourceError
 from dovebeam.transforms.streaming import PullFromPubSub, ReadFromFollowedFiles, Segment
-from dovebeam.transforms.tailing import FollowRequest, FollowSettings, StateStore
-from dovebeam.transforms.tailing import close_session as close_follow_session
 
 __all__ = ["FollowSource", "StreamSource", "SubscriptionSource", "TopicSource", "make_source"]
 

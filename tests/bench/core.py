@@ -28,7 +28,7 @@ from dovebeam.transforms.codecs import decode_json_block
 from dovebeam.transforms.config import load_config
 from dovebeam.transforms.filters import Dispatcher, parse_filter
 from dovebeam.transforms.formats import make_formatter
-from dovebeam.transforms.plan import ExportPlan, make_plan
+from dovebeam.transforms.plan.export_plan import ExportPlan, make_plan
 from dovebeam.transforms.sources import Block
 from support.corpus import corpus_lines
 

@@ -8,7 +8,7 @@ from hypothesis import given
 
 from dovebeam.transforms.codecs import AVRO_SCHEMA, event_from_avro, event_to_avro
 from dovebeam.transforms.errors import DecodeError
-from dovebeam.transforms.event import Event, make_event
+from dovebeam.transforms.events.event import Event, make_event
 from support.strategies import events
 
 SCHEMA = fastavro.parse_schema(dict(AVRO_SCHEMA))

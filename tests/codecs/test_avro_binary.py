@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dovebeam.transforms.codecs import AVRO_SCHEMA, decode_json, event_from_avro, event_to_avro
-from dovebeam.transforms.codecs.avro_binary import encode_avro, encode_long
-from dovebeam.transforms.event import Event, make_event
+from dovebeam.transforms.codecs.avro_writer import encode_avro, encode_long
+from dovebeam.transforms.events.event import Event, make_event
 from support.corpus import corpus_lines
 from support.strategies import events
 

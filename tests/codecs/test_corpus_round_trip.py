@@ -13,7 +13,7 @@ from dovebeam.transforms.codecs import (
     event_from_avro,
     event_to_avro,
 )
-from dovebeam.transforms.event import Event, make_event
+from dovebeam.transforms.events.event import Event, make_event
 from support.corpus import corpus_lines
 
 FILES = [

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from dovebeam.transforms.codecs import decode_json, decode_json_block, encode_json
 from dovebeam.transforms.codecs.json_scan import scan_event
 from dovebeam.transforms.errors import DecodeError
-from dovebeam.transforms.event import Event, make_event
-from dovebeam.transforms.values import Timestamp
-from dovebeam.transforms.values.catalogue import Catalogue
+from dovebeam.transforms.events.catalogue import Catalogue
+from dovebeam.transforms.events.event import Event, make_event
+from dovebeam.transforms.values.timestamps import Timestamp
 from support.strategies import recoverable_events, utf8_texts
 
 GOOD = [

@@ -5,10 +5,11 @@ from hypothesis import given
 
 from dovebeam.transforms.codecs import decode_tab, encode_tab
 from dovebeam.transforms.errors import DecodeError
-from dovebeam.transforms.event import Event, make_event
+from dovebeam.transforms.events.catalogue import Catalogue
+from dovebeam.transforms.events.event import Event, make_event
 from dovebeam.transforms.formats.tab_text import escape_tab, unescape_tab
-from dovebeam.transforms.values import IPAddress, Timestamp
-from dovebeam.transforms.values.catalogue import Catalogue
+from dovebeam.transforms.values.addresses import IPAddress
+from dovebeam.transforms.values.timestamps import Timestamp
 from support.strategies import recoverable_events, texts
 
 GOOD = [

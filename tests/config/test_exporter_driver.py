@@ -7,14 +7,7 @@ from pathlib import Path
 import pytest
 
 from dovebeam.transforms.config import load_config, make_driver
-from dovebeam.transforms.drivers import (
-    Driver,
-    DropDriver,
-    FileDriver,
-    HttpPostDriver,
-    LogDriver,
-    UnixDriver,
-)
+from dovebeam.transforms.drivers import Driver, DropDriver, FileDriver, HttpPostDriver, LogDriver, UnixDriver
 from dovebeam.transforms.errors import DriverSettingError
 
 _HEAD = "dovecot_config_version = 2.4.0\ndovecot_storage_version = 2.4.0\n"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dovebeam.transforms.config import load_config
-from dovebeam.transforms.config.later import Later, is_newer
+from dovebeam.transforms.config.known_names import Later, is_newer
 from dovebeam.transforms.config.loading import read_config
 from dovebeam.transforms.errors import ConfigError
 from support.config_text import VERSIONS, messages, reading, warnings

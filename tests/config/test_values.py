@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from dovebeam.transforms.config.places import Place
 from dovebeam.transforms.config.reader import LogicalLine
 from dovebeam.transforms.config.statements import Assignment, classify
-from dovebeam.transforms.config.values import ListSyntaxError, Value, reference, split_list, value_of
+from dovebeam.transforms.config.written_values import ListSyntaxError, Value, reference, split_list, value_of
 
 ENVIRON = {"X": "env x", "E": ""}
 

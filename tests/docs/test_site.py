@@ -19,7 +19,7 @@ from dovebeam.pipelines.ledger.ledger import Ledger
 from dovebeam.pipelines.terminal.exit_codes import MEANINGS, ExitCode
 from dovebeam.transforms import testing, yaml
 from dovebeam.transforms.config import SETTINGS
-from dovebeam.transforms.counting import COUNTERS
+from dovebeam.transforms.counters import COUNTERS
 from sitetools import commands, contents, links, reference, settings_tables
 from sitetools.tables import anchor_of
 from support.documents import ROOT, pages

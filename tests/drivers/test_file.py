@@ -201,7 +201,7 @@ def test_torn_end_of_a_killed_process_is_ended(tmp_path: Path) -> None:
 
 def test_lock_of_a_stranger_delays_but_does_not_hang(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A lock that another program never releases is passed over after a while, as Dovecot knows no locks."""
-    monkeypatch.setattr("dovebeam.transforms.drivers.files.open_file._LOCK_WAIT_SECS", 0.05)
+    monkeypatch.setattr("dovebeam.transforms.drivers.file.open_file._LOCK_WAIT_SECS", 0.05)
     target = tmp_path / "out"
     target.touch()
     with target.open("rb") as stranger, FileDriver(str(target)).open() as connection:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from dovebeam.transforms.drivers import Batch, FileDriver
-from dovebeam.transforms.drivers.files.open_file import OpenFile
+from dovebeam.transforms.drivers.file.open_file import OpenFile
 from dovebeam.transforms.errors import DeliveryError
 from support.open_files import open_files
 
@@ -238,7 +238,7 @@ def test_number_of_a_user_cannot_be_taken(tmp_path: Path) -> None:
     driver = FileDriver(str(tmp_path), file_path_template="{user}.json", file_rotate_size=3)
     router = driver.router()
     assert router is not None
-    from dovebeam.transforms.event import make_event
+    from dovebeam.transforms.events.event import make_event
 
     paths = [router.route(make_event("x", fields={"user": user})) for user in ("joe", "joe", "joe~1")]
     with driver.open() as connection:

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dovebeam.transforms.drivers import FileDriver
-from dovebeam.transforms.drivers.files.compression import DamagedError, pack, whole_end
+from dovebeam.transforms.drivers.file.compression import DamagedError, pack, whole_end
 from dovebeam.transforms.errors import DeliveryError
 from support.corpus import corpus_lines
 from support.programs import require_program
@@ -126,7 +126,7 @@ def test_torn_end_is_kept_while_another_program_has_the_lock(
     tmp_path: Path, compression: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It may be what that program is writing; the batch fails, and is written once the lock is free."""
-    monkeypatch.setattr("dovebeam.transforms.drivers.files.open_file._LOCK_WAIT_SECS", 0.05)
+    monkeypatch.setattr("dovebeam.transforms.drivers.file.open_file._LOCK_WAIT_SECS", 0.05)
     path = tmp_path / f"out{READERS[compression][1]}"
     before = pack(b"whole\n", compression) + pack(b"torn\n", compression)[:-3]
     path.write_bytes(before)

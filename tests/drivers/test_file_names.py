@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dovebeam.transforms.drivers.files.names import (
+from dovebeam.transforms.drivers.file.names import (
     MAX_NAME_BYTES,
     compressed_name,
     encode_value,

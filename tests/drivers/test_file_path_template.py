@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dovebeam.transforms.drivers import FileDriver
-from dovebeam.transforms.drivers.files.path_template import (
+from dovebeam.transforms.drivers.file.path_template import (
     Code,
     Component,
     Field,

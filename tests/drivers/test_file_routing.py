@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from dovebeam.transforms.codecs import decode_json
 from dovebeam.transforms.drivers import FileDriver, RoutingError
-from dovebeam.transforms.drivers.files.routing import PathRouter, window_start_secs
-from dovebeam.transforms.event import Event, make_event
-from dovebeam.transforms.values import IPAddress, Timestamp
+from dovebeam.transforms.drivers.file.routing import PathRouter, window_start_secs
+from dovebeam.transforms.events.event import Event, make_event
+from dovebeam.transforms.values.addresses import IPAddress
+from dovebeam.transforms.values.timestamps import Timestamp
 from support.corpus import corpus_lines
 
 TIME = 1_560_940_705_424_812  # 2019-06-19T10:38:25, a Wednesday
@@ -154,7 +155,7 @@ def test_lines_of_a_real_export() -> None:
 
 def test_as_many_times_as_there_are() -> None:
     """A router that sees ever new times keeps no more of them than it needs."""
-    from dovebeam.transforms.drivers.files import routing
+    from dovebeam.transforms.drivers.file import routing
 
     router = PathRouter("%Y/%m/%d/%H/%M/%S.json")
     for second in range(1000):

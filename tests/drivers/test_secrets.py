@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from dovebeam.transforms.drivers import vault
-from dovebeam.transforms.drivers.secrets import NOTHING, Scheme, Secret, secrets_in
+from dovebeam.transforms.drivers.secrets import vault
+from dovebeam.transforms.drivers.secrets.secret import NOTHING, Scheme, Secret, secrets_in
 from dovebeam.transforms.errors import DeliveryError, DriverSettingError
 from support.driver_contract import SECRET
 

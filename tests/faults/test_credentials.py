@@ -24,7 +24,7 @@ from apache_beam.runners.portability.portable_runner import JobServiceHandle
 from dovebeam.pipelines.export.graph import build_export
 from dovebeam.pipelines.export.options import ExportOptions
 from dovebeam.transforms.config import load_config
-from dovebeam.transforms.drivers import vault
+from dovebeam.transforms.drivers.secrets import vault
 from support.certificates import Authority, make_authority
 from support.commands import dovebeam, exporter, metric, write_config, write_events
 from support.credential_search import found_below, found_in

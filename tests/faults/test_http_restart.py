@@ -142,7 +142,7 @@ def _worker_of(launcher: int) -> int:
         with contextlib.suppress(OSError):
             command = (process / "cmdline").read_bytes()
             session = int((process / "stat").read_bytes().rpartition(b")")[2].split()[3])
-            if session == launcher and b"dovebeam.pipelines.workers.worker" in command and _has_connections(process):
+            if session == launcher and b"dovebeam.pipelines.running.worker" in command and _has_connections(process):
                 return int(process.name)
     pytest.fail("no worker process found")
 

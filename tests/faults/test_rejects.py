@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from dovebeam.transforms.reject import Reject, reject_from_json
+from dovebeam.transforms.events.reject import Reject, reject_from_json
 from support.commands import Ran, dovebeam_process
 from support.delivery_job import ids_in
 from support.fault_server_control import fault_server

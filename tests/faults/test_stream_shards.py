@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from dovebeam.transforms.tailing.records import decode_state
+from dovebeam.transforms.sources.follow.records import decode_state
 from support.engines import WAYS, WITHOUT_PROCESSES
 from support.log_writer import LogWriter
 from support.programs import wait_until

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from dovebeam.transforms.event import Event, make_event
+from dovebeam.transforms.events.event import Event, make_event
 from dovebeam.transforms.filters import parse_filter
 from dovebeam.transforms.filters.compiler import ACCEPT, REJECT, compile_steps
 from dovebeam.transforms.filters.mismatches import Mismatches

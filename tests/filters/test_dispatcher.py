@@ -6,7 +6,7 @@ import pickle
 
 import pytest
 
-from dovebeam.transforms.event import make_event
+from dovebeam.transforms.events.event import make_event
 from dovebeam.transforms.filters import Dispatcher, accepts_unnamed, parse_filter
 from dovebeam.transforms.filters import dispatcher as module
 

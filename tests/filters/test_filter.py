@@ -8,7 +8,7 @@ import pickle
 
 import pytest
 
-from dovebeam.transforms.event import make_event
+from dovebeam.transforms.events.event import make_event
 from dovebeam.transforms.filters import And, Comparison, parse_filter
 
 EVENT = make_event("x", fields={"a": "1"})

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from msgspec import UNSET
 
-from dovebeam.transforms.event import Event, ExportedEvent, make_event
+from dovebeam.transforms.events.event import Event, ExportedEvent, make_event
 from dovebeam.transforms.filters import parse_filter
-from dovebeam.transforms.filters.leaves import exact_name, may_warn
+from dovebeam.transforms.filters.comparisons import exact_name, may_warn
 from dovebeam.transforms.filters.nodes import Comparison
 
 

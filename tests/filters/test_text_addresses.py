@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dovebeam.transforms.event import Event
+from dovebeam.transforms.events.event import Event
 from dovebeam.transforms.filters import Profile, explain, parse_filter
 from dovebeam.transforms.testing import sample_event
 

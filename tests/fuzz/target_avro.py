@@ -11,8 +11,8 @@ import zstandard
 from fuzzing import Target
 
 from dovebeam.transforms.codecs import container_block, container_head, decode_json, encode_avro
-from dovebeam.transforms.decoding import decode_block
 from dovebeam.transforms.errors import DecodeError
+from dovebeam.transforms.plan.decoding import decode_block
 from dovebeam.transforms.sources import FileStream, SourceError, read_avro_blocks, unpacked_payload
 from support.avro_files import SUBSCRIPTION, TEMPLATE, message
 from support.corpus import corpus_lines

@@ -9,7 +9,7 @@ from fuzzing import Target
 
 from dovebeam.transforms.codecs import decode_json
 from dovebeam.transforms.errors import FilterSyntaxError
-from dovebeam.transforms.event import Event
+from dovebeam.transforms.events.event import Event
 from dovebeam.transforms.filters import parse_filter
 from support.corpus import corpus_lines
 

@@ -12,8 +12,8 @@ from dovebeam.transforms.codecs.json_scan import scan_event
 from dovebeam.transforms.codecs.last_resort import UNEXPECTED
 from dovebeam.transforms.config import load_config
 from dovebeam.transforms.errors import DecodeError
-from dovebeam.transforms.event import Event
-from dovebeam.transforms.plan import ExportPlan, make_plan
+from dovebeam.transforms.events.event import Event
+from dovebeam.transforms.plan.export_plan import ExportPlan, make_plan
 from dovebeam.transforms.sources import Block
 from support.corpus import corpus_lines
 

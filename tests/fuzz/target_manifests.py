@@ -10,8 +10,8 @@ from pathlib import Path
 from fuzzing import Target
 
 from dovebeam.transforms.codecs import container_block, container_head, encode_avro
-from dovebeam.transforms.decoding import decode_block
-from dovebeam.transforms.event import make_event
+from dovebeam.transforms.events.event import make_event
+from dovebeam.transforms.plan.decoding import decode_block
 from dovebeam.transforms.shards.manifest import (
     Manifest,
     ManifestError,

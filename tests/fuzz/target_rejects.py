@@ -9,8 +9,8 @@ from fuzzing import Target
 
 from dovebeam.transforms.config import load_config
 from dovebeam.transforms.errors import DecodeError
-from dovebeam.transforms.reject import decode_reject, make_reject, reject_from_json, reject_to_json
-from dovebeam.transforms.resending import make_resend_plan
+from dovebeam.transforms.events.reject import decode_reject, make_reject, reject_from_json, reject_to_json
+from dovebeam.transforms.plan.resend_plan import make_resend_plan
 from dovebeam.transforms.rows import reject_to_row
 from dovebeam.transforms.sources import Block
 from support.corpus import corpus_lines

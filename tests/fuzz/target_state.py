@@ -18,9 +18,9 @@ from dovebeam.transforms.shards.local_store import LocalStore
 from dovebeam.transforms.shards.pieces import Frame, Piece
 from dovebeam.transforms.shards.spool import PaneIntent, Spool, SpooledPart
 from dovebeam.transforms.sources import MessageOrigin, SourceError
-from dovebeam.transforms.tailing import Follower, FollowSettings, make_target
-from dovebeam.transforms.tailing import Target as Followed
-from dovebeam.transforms.tailing.records import decode_state
+from dovebeam.transforms.sources.follow import Follower, FollowSettings, make_target
+from dovebeam.transforms.sources.follow import Target as Followed
+from dovebeam.transforms.sources.follow.records import decode_state
 
 _SEGMENT_HEAD: Final = len(b"dovebeam queue 1\n") + 4
 

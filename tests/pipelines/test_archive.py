@@ -11,7 +11,7 @@ import fastavro
 import pytest
 
 from dovebeam.transforms.codecs import decode_json, encode_json, event_from_avro
-from dovebeam.transforms.event import Event, make_event
+from dovebeam.transforms.events.event import Event, make_event
 from support.commands import dovebeam, write_events
 from support.corpus import CORPUS
 

@@ -14,7 +14,7 @@ from apache_beam.portability.api import (
 )
 from google.protobuf import struct_pb2
 
-from dovebeam.pipelines.workers.boot import main
+from dovebeam.pipelines.running.boot import main
 from dovebeam.pipelines.workers.provision import worker_environment
 from support.programs import free_port
 

@@ -113,7 +113,7 @@ def test_a_bug_is_one_message(tmp_path: Path, events: Path, monkeypatch: pytest.
     def broken(*_: object, **__: object) -> Ran:
         raise KeyError("surprise")
 
-    monkeypatch.setattr("dovebeam.pipelines.export.job.build_export", broken)
+    monkeypatch.setattr("dovebeam.pipelines.export.export_job.build_export", broken)
     ran = dovebeam("export", "--config", everything_to(tmp_path, "drop"), "--input", events)
     assert ran.code == 1
     assert ran.err == "dovebeam: KeyError: 'surprise' (--debug shows where it comes from)\n"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dovebeam.transforms.reject import reject_from_json
+from dovebeam.transforms.events.reject import reject_from_json
 from support.commands import (
     dovebeam,
     dovebeam_process,
@@ -263,10 +263,10 @@ def test_log_driver_of_worker_processes(tmp_path: Path) -> None:
 
 def test_lost_count(tmp_path: Path, events: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A job whose counters contradict each other fails and says which equation."""
-    from dovebeam.transforms import counting
+    from dovebeam.transforms import counters
 
-    add = counting.add
-    monkeypatch.setattr(counting, "add", lambda name, count, of="": add(name, count + (name == "read"), of))
+    add = counters.add
+    monkeypatch.setattr(counters, "add", lambda name, count, of="": add(name, count + (name == "read"), of))
     ran = dovebeam("export", "--config", everything_to(tmp_path, "drop"), "--input", events)
     assert ran.code == 1
     assert f"lost count: read {EVENTS + 1}" in ran.err or "lost count: read" in ran.err

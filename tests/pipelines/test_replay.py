@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from dovebeam.transforms.codecs import container_block, container_head, encode_json
-from dovebeam.transforms.event import make_event
+from dovebeam.transforms.events.event import make_event
 from support.commands import Ran, dovebeam, exporter, metric, write_config, write_events
 from support.corpus import CORPUS
 from support.gcs_emulator import PIPELINE_OPTIONS, gcs_emulator

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from dovebeam.transforms.reject import Reject, make_reject, reject_from_json, reject_to_json
+from dovebeam.transforms.events.reject import Reject, make_reject, reject_from_json, reject_to_json
 from support.commands import Ran, dovebeam, exporter, metric, write_config, write_events
 from support.gcs_emulator import PIPELINE_OPTIONS, gcs_emulator
 from support.programs import free_port

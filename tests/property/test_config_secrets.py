@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from dovebeam.pipelines.check import findings
-from dovebeam.pipelines.check.report import as_json, show_text
+from dovebeam.pipelines.check.check_job import as_json, show_text
 from dovebeam.pipelines.jobs.configuration import load_for_job
 from dovebeam.pipelines.jobs.drivers import make_drivers
 from dovebeam.transforms.config_files import read_config

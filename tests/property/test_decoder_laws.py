@@ -22,7 +22,7 @@ from dovebeam.transforms.codecs.json_glimpse import Glimpser
 from dovebeam.transforms.codecs.json_scan import scan_event
 from dovebeam.transforms.codecs.last_resort import UNEXPECTED
 from dovebeam.transforms.errors import DecodeError
-from dovebeam.transforms.event import Event
+from dovebeam.transforms.events.event import Event
 
 digits = st.integers(0, 10**25).map(str) | st.integers(1, 6000).map(lambda count: "9" * count)
 numbers = st.builds(

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dovebeam.transforms.errors import FilterSyntaxError
-from dovebeam.transforms.event import LOG_TYPES, Event, make_event
+from dovebeam.transforms.events.event import LOG_TYPES, Event, make_event
 from dovebeam.transforms.filters import (
     And,
     Comparison,
@@ -23,12 +23,13 @@ from dovebeam.transforms.filters import (
     parse_filter,
     unescape,
 )
-from dovebeam.transforms.filters.leaves import compile_comparison
+from dovebeam.transforms.filters.comparisons import compile_comparison
 from dovebeam.transforms.filters.mismatches import Mismatches
 from dovebeam.transforms.filters.networks import in_network, parse_network
 from dovebeam.transforms.filters.text import to_bytes
 from dovebeam.transforms.filters.wildcards import compile_wildcard
-from dovebeam.transforms.values import IPAddress, Timestamp
+from dovebeam.transforms.values.addresses import IPAddress
+from dovebeam.transforms.values.timestamps import Timestamp
 from support.strategies import raw_texts, texts
 
 # Few keys and values, so that filters and events often have something to do with each other.

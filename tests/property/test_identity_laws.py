@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dovebeam.transforms.codecs import AVRO_SCHEMA, container_block, container_head, encode_avro, event_to_avro
-from dovebeam.transforms.decoding import decode_block
-from dovebeam.transforms.event import make_event
-from dovebeam.transforms.pubsub import Pulled, blocks_of
+from dovebeam.transforms.events.event import make_event
+from dovebeam.transforms.plan.decoding import decode_block
 from dovebeam.transforms.sources import Block, FileStream, read_avro_blocks
+from dovebeam.transforms.sources.pubsub import Pulled, blocks_of
 from support.avro_files import SUBSCRIPTION, SUBSCRIPTION_DATA_ONLY, message
 
 # Few different ones, so that most have an equal one elsewhere, which only its place tells apart.

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dovebeam.transforms.config import load_config
-from dovebeam.transforms.plan import ExportPlan, make_plan
+from dovebeam.transforms.plan.export_plan import ExportPlan, make_plan
 from dovebeam.transforms.sources import Block
 
 CONFIG = """

@@ -5,9 +5,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dovebeam.transforms.decoding import decode_block
-from dovebeam.transforms.pubsub import Pulled, blocks_of
+from dovebeam.transforms.plan.decoding import decode_block
 from dovebeam.transforms.sources import message_place
+from dovebeam.transforms.sources.pubsub import Pulled, blocks_of
 
 NAME = "projects/p/subscriptions/s"
 _LINES = [

@@ -8,7 +8,8 @@ import time
 import pytest
 from google.api_core.exceptions import Cancelled
 
-from dovebeam.transforms.pubsub import (
+from dovebeam.transforms.sources import SourceError
+from dovebeam.transforms.sources.pubsub import (
     PubSubUnavailableError,
     SubscriptionClient,
     check_pullable,
@@ -17,7 +18,6 @@ from dovebeam.transforms.pubsub import (
     create_subscription,
     delete_subscription,
 )
-from dovebeam.transforms.sources import SourceError
 from support.programs import free_port
 from support.pubsub_server import SUBSCRIPTION, TOPIC, PubSubServer
 

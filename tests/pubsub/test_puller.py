@@ -9,8 +9,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from dovebeam.transforms.pubsub import Pulled, Puller, PullLimits, SubscriptionClient
 from dovebeam.transforms.sources import SourceError
+from dovebeam.transforms.sources.pubsub import Pulled, Puller, PullLimits, SubscriptionClient
 from support.programs import wait_until
 from support.pubsub_server import SUBSCRIPTION, PubSubServer
 

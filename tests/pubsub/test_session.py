@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from dovebeam.transforms.pubsub import PullLimits, Session, SubscribeRequest, close_session, session_of
+from dovebeam.transforms.sources.pubsub import PullLimits, Session, SubscribeRequest, close_session, session_of
 from support.programs import wait_until
 from support.pubsub_server import SUBSCRIPTION, PubSubServer
 

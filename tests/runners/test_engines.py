@@ -164,7 +164,7 @@ def test_the_worker_is_killed(writing: str, tmp_path: Path) -> None:
     arguments = [*long_job(tmp_path, f"file_writing = {writing}"), *prism_options()]
     process = start([*arguments, *process_options(tmp_path)])
     wait_for_work(process, tmp_path)
-    (worker,) = [child for child in children(process.pid) if "dovebeam.pipelines.workers.boot" in command_line(child)]
+    (worker,) = [child for child in children(process.pid) if "dovebeam.pipelines.running.boot" in command_line(child)]
     os.kill(worker, signal.SIGKILL)
     said = end(process)
     assert process.returncode == 1, said

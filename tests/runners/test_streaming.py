@@ -95,7 +95,7 @@ def test_the_worker_is_killed(tmp_path: Path) -> None:
         with events.open("ab") as file:
             file.writelines(line + b"\n" for line in lines[10_000:])
         (worker,) = [
-            child for child in children(process.pid) if "dovebeam.pipelines.workers.boot" in command_line(child)
+            child for child in children(process.pid) if "dovebeam.pipelines.running.boot" in command_line(child)
         ]
         os.kill(worker, signal.SIGKILL)
         assert process.wait(60) == 1, said(tmp_path)

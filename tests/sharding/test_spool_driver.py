@@ -13,7 +13,7 @@ import pytest
 
 from dovebeam.transforms.drivers import Batch, FileDriver
 from dovebeam.transforms.errors import DeliveryError
-from dovebeam.transforms.event import Event, make_event
+from dovebeam.transforms.events.event import Event, make_event
 from dovebeam.transforms.sharding.spool_driver import SpoolDriver
 from dovebeam.transforms.shards import publishing
 from dovebeam.transforms.shards.manifest import manifest_from_json

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dovebeam.transforms.codecs import AVRO_SCHEMA, event_from_avro, event_to_avro
-from dovebeam.transforms.event import Event, make_event
+from dovebeam.transforms.events.event import Event, make_event
 from dovebeam.transforms.sources import Block, FileStream, SourceError, avro_records, read_avro_blocks
 from support.avro_files import long
 from support.strategies import events

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 import zstandard
 
-from dovebeam.transforms.decoding import decode_block
 from dovebeam.transforms.errors import DecodeError
+from dovebeam.transforms.plan.decoding import decode_block
 from dovebeam.transforms.sources import Block
 from dovebeam.transforms.sources.avro_extent import MAX_ITEMS, record_end
-from dovebeam.transforms.sources.avro_records import avro_records
+from dovebeam.transforms.sources.avro_reading import avro_records
 from dovebeam.transforms.sources.avro_schema import check_schema, plain_schema
 from support.avro_files import long
 
@@ -27,7 +27,7 @@ MIB = 1024 * 1024
 # what it had before.
 READ = """
 import json, resource, sys, time
-from dovebeam.transforms.decoding import decode_block
+from dovebeam.transforms.plan.decoding import decode_block
 from dovebeam.transforms.sources import FileStream, SourceError, read_avro_blocks
 def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 import fastavro, zstandard

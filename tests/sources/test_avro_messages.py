@@ -9,7 +9,7 @@ import fastavro
 import pytest
 
 from dovebeam.transforms.codecs import decode_json
-from dovebeam.transforms.decoding import BlockEvents, decode_block
+from dovebeam.transforms.plan.decoding import BlockEvents, decode_block
 from dovebeam.transforms.sources import FileStream, SourceError, read_avro_blocks
 from support.avro_files import SUBSCRIPTION, SUBSCRIPTION_DATA_ONLY, TEMPLATE, message
 from support.corpus import corpus_lines

@@ -9,12 +9,12 @@ import fastavro
 import pytest
 import zstandard
 
-from dovebeam.transforms.decoding import decode_block
 from dovebeam.transforms.errors import DecodeError
-from dovebeam.transforms.pubsub import Pulled, blocks_of
-from dovebeam.transforms.reject import Reject
+from dovebeam.transforms.events.reject import Reject
+from dovebeam.transforms.plan.decoding import decode_block
 from dovebeam.transforms.sources import FileStream, read_avro_blocks, unpacked_payload
-from dovebeam.transforms.sources.message_origin import MAX_MESSAGE_BYTES
+from dovebeam.transforms.sources.messages import MAX_MESSAGE_BYTES
+from dovebeam.transforms.sources.pubsub import Pulled, blocks_of
 from support.avro_files import SUBSCRIPTION, message
 
 LINES = b'{"event":"a"}\n{"event":"b"}\n'

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dovebeam.transforms.codecs import AvroCodec, container_block, container_head, encode_avro
-from dovebeam.transforms.decoding import decode_block
-from dovebeam.transforms.event import make_event
+from dovebeam.transforms.events.event import make_event
+from dovebeam.transforms.plan.decoding import decode_block
 from dovebeam.transforms.sources import Expected, FileStream, SourceError, read_verified_blocks
 from dovebeam.transforms.sources.avro_pieces import MAX_LOST_RECORDS
 

@@ -8,8 +8,8 @@ import apache_beam as beam
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from dovebeam.pipelines.workers.in_process import make_in_process_runner
-from dovebeam.transforms.pubsub import PullLimits, SubscribeRequest, close_session
+from dovebeam.pipelines.running.in_process import make_in_process_runner
+from dovebeam.transforms.sources.pubsub import PullLimits, SubscribeRequest, close_session
 from dovebeam.transforms.streaming import PullFromPubSub, Segment
 from support.pubsub_server import SUBSCRIPTION, PubSubServer, pubsub_server
 

@@ -57,7 +57,7 @@ def with_all_events(home: Path) -> None:
 
 def with_rejects(home: Path) -> None:
     """Rejects of an earlier job, in the directory and the file that pages name."""
-    from dovebeam.transforms.reject import make_reject, reject_to_json
+    from dovebeam.transforms.events.reject import make_reject, reject_to_json
 
     (home / "rejects").mkdir()
     record = reject_to_json(make_reject("decode", corpus_lines("events.json.gz")[0], "damaged on its way"))

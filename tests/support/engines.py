@@ -72,7 +72,7 @@ def process_options(folder: Path) -> list[str]:
 def worker_command(folder: Path) -> Path:
     """What `dovebeam-worker` is where dovebeam is installed."""
     script = folder / "dovebeam-worker"
-    script.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m dovebeam.pipelines.workers.boot "$@"\n')
+    script.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m dovebeam.pipelines.running.boot "$@"\n')
     script.chmod(0o755)
     return script
 

@@ -17,7 +17,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import google_crc32c
 
-from dovebeam.transforms.drivers.secret_manager import ENDPOINT_VARIABLE
+from dovebeam.transforms.drivers.secrets.secret_manager import ENDPOINT_VARIABLE
 from support.server_http import Answer, HttpServer, Request, run_http_server, status
 
 ACCESS_TOKEN = "metadata-access-token"

@@ -10,7 +10,7 @@ import fastavro
 from apache_beam.io.restriction_trackers import OffsetRange, OffsetRestrictionTracker
 
 from dovebeam.transforms.codecs import AVRO_SCHEMA, event_to_avro
-from dovebeam.transforms.event import make_event
+from dovebeam.transforms.events.event import make_event
 from dovebeam.transforms.reading import ReadFromFiles
 from dovebeam.transforms.reading.splitting import ReadFn, Settings
 from dovebeam.transforms.sources import Block, SourceFile

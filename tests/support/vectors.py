@@ -14,9 +14,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from dovebeam.transforms.event import Event, make_event
-from dovebeam.transforms.values import IPAddress, Timestamp
-from dovebeam.transforms.values.catalogue import Value
+from dovebeam.transforms.events.catalogue import Value
+from dovebeam.transforms.events.event import Event, make_event
+from dovebeam.transforms.values.addresses import IPAddress
+from dovebeam.transforms.values.timestamps import Timestamp
 
 __all__ = ["build_event", "expected_bytes", "find_vectors", "parse_time", "read_vectors", "vectors_folder"]
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from dovebeam.transforms.sources import Block
-from dovebeam.transforms.tailing import Follower, FollowSettings, make_target
-from dovebeam.transforms.tailing import follower as follower_module
-from dovebeam.transforms.tailing.records import FollowState, decode_state
+from dovebeam.transforms.sources.follow import Follower, FollowSettings, make_target
+from dovebeam.transforms.sources.follow import follower as follower_module
+from dovebeam.transforms.sources.follow.records import FollowState, decode_state
 from support.open_files import open_files
 
 ALL = 1 << 30

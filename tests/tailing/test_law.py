@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from dovebeam.transforms.tailing import Follower, FollowSettings, make_target, scanning
-from dovebeam.transforms.tailing.records import decode_state
+from dovebeam.transforms.sources.follow import Follower, FollowSettings, make_target, scanning
+from dovebeam.transforms.sources.follow.records import decode_state
 
 
 class Stream:

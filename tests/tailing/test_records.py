@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dovebeam.transforms.sources import SourceError
-from dovebeam.transforms.tailing import Follower, FollowSettings, StateStore, make_target
-from dovebeam.transforms.tailing.records import FileRecord, decode_state, encode_state
+from dovebeam.transforms.sources.follow import Follower, FollowSettings, StateStore, make_target
+from dovebeam.transforms.sources.follow.records import FileRecord, decode_state, encode_state
 from support.strategies import raw_texts, utf8_texts
 
 RECORD = {"path": "/log", "first_path": "/log", "device": 1, "inode": 2}

@@ -16,7 +16,7 @@ import yaml
 from google.cloud.monitoring_dashboard_v1 import Dashboard
 from google.cloud.monitoring_v3 import AlertPolicy
 
-from dovebeam.transforms.counting import COUNTERS
+from dovebeam.transforms.counters import COUNTERS
 from support.flex_templates import TEMPLATES
 from support.programs import require_program
 

@@ -76,12 +76,12 @@ def test_a_memory_of_another_process() -> None:
     """Memory that is out of reach is an error, and not an empty list."""
     import pickle
 
-    from dovebeam.transforms.testing import keeping
+    from dovebeam.transforms.testing import targets
 
     driver = pickle.loads(pickle.dumps(KeepingDriver()))
     driver.open().send([b"x"])
     assert driver.kept == [b"x"]
-    del keeping._KEPT[driver.key]
+    del targets._KEPT[driver.key]
     with pytest.raises(DeliveryError, match=r"write KeepingDriver\(path=...\)"):
         driver.open()
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dovebeam.transforms.reject import make_reject
+from dovebeam.transforms.events.reject import make_reject
 from dovebeam.transforms.testing import ExpectedReject, holds_rejects
 
 

@@ -2,8 +2,9 @@
 
 import pytest
 
-from dovebeam.transforms.values import IPAddress, Timestamp
-from dovebeam.transforms.values.catalogue import CATALOGUE, Catalogue, parse_int64
+from dovebeam.transforms.events.catalogue import CATALOGUE, Catalogue, parse_int64
+from dovebeam.transforms.values.addresses import IPAddress
+from dovebeam.transforms.values.timestamps import Timestamp
 
 TYPES = [
     ("remote_ip", "imap_command_finished", "ip"),

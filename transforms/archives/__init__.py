@@ -5,8 +5,8 @@ DIR/archive-RUN.manifest.json
 """
 
 from dovebeam.transforms.archives.framing import AvroFraming
-from dovebeam.transforms.archives.partitions import HourPartition, HourRouter, archive_of, partition_span
 from dovebeam.transforms.archives.selection import ArchiveFile, archive_files, is_wanted
+from dovebeam.transforms.shards.archive import HourPartition, HourRouter, archive_of, partition_span
 
 __all__ = [
     "ArchiveFile",

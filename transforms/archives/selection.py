@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from dovebeam.transforms.archives.partitions import partition_span
+from dovebeam.transforms.shards.archive import partition_span
 from dovebeam.transforms.shards.manifest import Manifest, ManifestFile
 from dovebeam.transforms.time_range import TimeRange
 

@@ -12,8 +12,8 @@ import zlib
 from collections.abc import Sequence
 from typing import Final, Literal
 
-from dovebeam.transforms.codecs.avro import AVRO_SCHEMA
-from dovebeam.transforms.codecs.avro_binary import encode_long
+from dovebeam.transforms.codecs.avro_records import AVRO_SCHEMA
+from dovebeam.transforms.codecs.avro_writer import encode_long
 
 __all__ = ["AVRO_CODECS", "AvroCodec", "container_block", "container_head"]
 
@@ -30,14 +30,14 @@ _ZSTD_LEVEL: Final = 3
 def container_head(codec: AvroCodec) -> bytes:
     """What a file of events begins with."""
     entries = {"avro.codec": codec.encode(), "avro.schema": _SCHEMA}
-    listed = b"".join(_sized(name.encode()) + _sized(value) for name, value in entries.items())
+    listed = b"".join(_with_length(name.encode()) + _with_length(value) for name, value in entries.items())
     return _MAGIC + encode_long(len(entries)) + listed + encode_long(0) + _SYNC
 
 
 def container_block(records: Sequence[bytes], codec: AvroCodec) -> bytes:
     """Records of `encode_avro` as one block."""
     data = _pack(b"".join(records), codec)
-    return encode_long(len(records)) + _sized(data) + _SYNC
+    return encode_long(len(records)) + _with_length(data) + _SYNC
 
 
 def _pack(data: bytes, codec: AvroCodec) -> bytes:
@@ -50,5 +50,5 @@ def _pack(data: bytes, codec: AvroCodec) -> bytes:
     return data
 
 
-def _sized(data: bytes) -> bytes:
+def _with_length(data: bytes) -> bytes:
     return encode_long(len(data)) + data

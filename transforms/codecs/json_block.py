@@ -5,13 +5,13 @@ The proof is that of `json_line`, for all lines at once; a block for which it fa
 
 from __future__ import annotations
 
-from dovebeam.transforms.codecs.block import DecodedBlock, decode_one_by_one, line_starts
-from dovebeam.transforms.codecs.json_line import decode_json
+from dovebeam.transforms.codecs.json_lines import decode_json
 from dovebeam.transforms.codecs.json_shapes import COMPLETE, EXPORTED, UNFIT, UNIX
 from dovebeam.transforms.codecs.limits import DEFAULT_MAX_LINE_BYTES
+from dovebeam.transforms.codecs.lines import DecodedBlock, decode_one_by_one, line_starts
 from dovebeam.transforms.codecs.names import all_possible, name_of
-from dovebeam.transforms.codecs.tab_line import TAB_PARTS, decode_tab
-from dovebeam.transforms.event import Event
+from dovebeam.transforms.codecs.tab_lines import TAB_PARTS, decode_tab
+from dovebeam.transforms.events.event import Event
 
 __all__ = ["decode_json_block", "object_borders", "with_line_feeds"]
 

@@ -16,8 +16,8 @@ from msgspec import UNSET, Meta, UnsetType
 from dovebeam.transforms.codecs.json_block import object_borders
 from dovebeam.transforms.codecs.json_shapes import UNFIT
 from dovebeam.transforms.codecs.names import all_possible, name_of
-from dovebeam.transforms.event import AwareTime, Event, ExportedEvent
-from dovebeam.transforms.values import INT64_MAX, INT64_MIN
+from dovebeam.transforms.events.event import AwareTime, Event, ExportedEvent
+from dovebeam.transforms.events.values import INT64_MAX, INT64_MIN
 from dovebeam.transforms.values.timestamps import EXACT_SECONDS
 
 __all__ = ["Glimpser", "Glimpses"]

@@ -14,10 +14,10 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from dovebeam.transforms.codecs.typed import typed_event
-from dovebeam.transforms.event import CompleteEvent, Event, ExportedEvent
-from dovebeam.transforms.values import INT64_MAX, INT64_MIN, Timestamp
-from dovebeam.transforms.values.catalogue import CATALOGUE
-from dovebeam.transforms.values.timestamps import usec_of_seconds
+from dovebeam.transforms.events.catalogue import CATALOGUE
+from dovebeam.transforms.events.event import CompleteEvent, Event, ExportedEvent
+from dovebeam.transforms.events.values import INT64_MAX, INT64_MIN
+from dovebeam.transforms.values.timestamps import Timestamp, usec_of_seconds
 
 __all__ = ["COMPLETE", "EXPORTED", "UNFIT", "UNIX", "LineShape"]
 

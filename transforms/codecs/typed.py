@@ -7,8 +7,8 @@ from typing import Any
 
 from msgspec import UNSET
 
-from dovebeam.transforms.event import Event
-from dovebeam.transforms.values.catalogue import Catalogue
+from dovebeam.transforms.events.catalogue import Catalogue
+from dovebeam.transforms.events.event import Event
 
 __all__ = ["typed_event", "typed_fields"]
 

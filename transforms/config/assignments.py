@@ -10,21 +10,14 @@ from dovebeam.transforms.config.blocks import Assigned, Context, ContextKind, El
 from dovebeam.transforms.config.disclosure import MASK, shown_header
 from dovebeam.transforms.config.groups import include_group
 from dovebeam.transforms.config.legacy import group_by_lines
+from dovebeam.transforms.config.mistakes import is_ours, unknown_setting
 from dovebeam.transforms.config.old_selectors import add_comparison
-from dovebeam.transforms.config.settings import (
-    BLOCKS,
-    NAME_SETTINGS,
-    PLAIN_BLOCKS,
-    SETTINGS,
-    Setting,
-    settings_of,
-)
+from dovebeam.transforms.config.settings import BLOCKS, NAME_SETTINGS, PLAIN_BLOCKS, SETTINGS, Setting, settings_of
 from dovebeam.transforms.config.state import MAX_VALUE_CHARS, ParserState, file_text
 from dovebeam.transforms.config.statements import Assignment, ValueKind
 from dovebeam.transforms.config.swallowed import note_brace, report_swallowed_setting, warn_about_swallowed_brace
-from dovebeam.transforms.config.unknown import is_ours, unknown_setting
-from dovebeam.transforms.config.values import ListSyntaxError, Value, reference_names, split_list, value_of
 from dovebeam.transforms.config.variables import VariableSyntaxError, has_variables, parse_expressions
+from dovebeam.transforms.config.written_values import ListSyntaxError, Value, reference_names, split_list, value_of
 from dovebeam.transforms.config.wrong_values import report_wrong_value
 from dovebeam.transforms.drivers.kinds import Kind, ValueTypeError, parse_bool
 from dovebeam.transforms.drivers.setting import convert

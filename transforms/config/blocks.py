@@ -14,7 +14,7 @@ from dovebeam.transforms.config.disclosure import MASK
 from dovebeam.transforms.config.places import Place
 from dovebeam.transforms.config.settings import BLOCKS, NAME_SETTINGS, PLAIN_BLOCKS, SETTINGS
 from dovebeam.transforms.config.statements import ValueKind
-from dovebeam.transforms.config.values import Value
+from dovebeam.transforms.config.written_values import Value
 from dovebeam.transforms.drivers.kinds import Kind
 
 __all__ = [

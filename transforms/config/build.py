@@ -17,8 +17,8 @@ from dovebeam.transforms.config.model import Exporter, SettingEntry, Settings, S
 from dovebeam.transforms.config.places import Place, Report, Stage, at_line
 from dovebeam.transforms.config.settings import SETTINGS, Setting, settings_of
 from dovebeam.transforms.config.statements import ValueKind
-from dovebeam.transforms.config.values import Value
 from dovebeam.transforms.config.variables import VariableError, VariableSyntaxError, expand, has_variables
+from dovebeam.transforms.config.written_values import Value
 from dovebeam.transforms.drivers.kinds import Kind, ValueTypeError
 from dovebeam.transforms.drivers.setting import SettingValue, convert
 from dovebeam.transforms.drivers.urls import http_url_error, is_url_reference, sends_no_user

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from dovebeam.transforms.config.disclosure import MASK
 from dovebeam.transforms.config.hints import did_you_mean, near_miss
-from dovebeam.transforms.config.later import Later
+from dovebeam.transforms.config.known_names import Later
 from dovebeam.transforms.config.places import Place, Report, Stage
-from dovebeam.transforms.config.values import Value
+from dovebeam.transforms.config.written_values import Value
 from dovebeam.transforms.config.wrong_values import meant_instead
 from dovebeam.transforms.errors import FilterSyntaxError
 from dovebeam.transforms.filters import parse_filter

@@ -17,8 +17,8 @@ from dovebeam.transforms.config.places import Stage
 from dovebeam.transforms.config.settings import SETTINGS
 from dovebeam.transforms.config.state import ParserState
 from dovebeam.transforms.config.statements import ValueKind
-from dovebeam.transforms.config.values import Value
 from dovebeam.transforms.config.variables import has_variables
+from dovebeam.transforms.config.written_values import Value
 from dovebeam.transforms.drivers.kinds import Kind, ValueTypeError
 from dovebeam.transforms.drivers.setting import convert
 from dovebeam.transforms.drivers.urls import http_url_error

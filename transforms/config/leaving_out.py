@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from dovebeam.transforms.config.blocks import Context
 from dovebeam.transforms.config.disclosure import MASK
-from dovebeam.transforms.config.later import Later, is_announced, later_filter_key
+from dovebeam.transforms.config.known_names import Later, is_announced, later_filter_key
 from dovebeam.transforms.config.levels import active_parents, layers_of, merged_blocks
 from dovebeam.transforms.config.model import Exporter, LeftOut, Metric
 from dovebeam.transforms.config.places import Place, Report

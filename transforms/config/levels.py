@@ -18,7 +18,7 @@ from dovebeam.transforms.config.places import Place, Report, Stage, at_line
 from dovebeam.transforms.config.settings import BLOCKS, NAME_SETTINGS, PLAIN_BLOCKS, SETTINGS
 from dovebeam.transforms.config.state import MAX_VALUE_CHARS, file_text
 from dovebeam.transforms.config.statements import ValueKind
-from dovebeam.transforms.config.values import Value, reference_names
+from dovebeam.transforms.config.written_values import Value, reference_names
 
 __all__ = ["Expander", "active_parents", "layers_of", "list_elements", "lookup", "merged_blocks"]
 

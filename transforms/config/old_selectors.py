@@ -7,7 +7,7 @@ from dovebeam.transforms.config.disclosure import is_guarded_name
 from dovebeam.transforms.config.legacy import comparison
 from dovebeam.transforms.config.state import ParserState
 from dovebeam.transforms.config.statements import Assignment, StatementError, ValueKind
-from dovebeam.transforms.config.values import value_of
+from dovebeam.transforms.config.written_values import value_of
 
 __all__ = ["add_comparison", "note_selector", "suggest_filter"]
 

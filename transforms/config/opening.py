@@ -11,13 +11,13 @@ from typing import Final
 from dovebeam.transforms.config.blocks import Context, ContextKind, is_list, resolve_key
 from dovebeam.transforms.config.disclosure import shown_name
 from dovebeam.transforms.config.foreign import CONNECTION_BLOCKS
+from dovebeam.transforms.config.mistakes import unknown_block
 from dovebeam.transforms.config.old_selectors import note_selector, suggest_filter
 from dovebeam.transforms.config.places import Stage
 from dovebeam.transforms.config.reader import LogicalLine
 from dovebeam.transforms.config.settings import BLOCKS, METHOD_NAMES, PLAIN_BLOCKS
 from dovebeam.transforms.config.state import MAX_DEPTH, Brace, Frame, ParserState
 from dovebeam.transforms.config.statements import BlockStart, GroupStart
-from dovebeam.transforms.config.unknown import unknown_block
 from dovebeam.transforms.config.wrong_values import ALONE
 
 __all__ = ["close_block", "close_swallowed", "open_block", "open_broken", "open_group"]

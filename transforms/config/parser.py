@@ -16,6 +16,7 @@ from dovebeam.transforms.config.blocks import Context, ContextKind, resolve_key
 from dovebeam.transforms.config.builtin import BUILT_IN_PATH, built_in_groups
 from dovebeam.transforms.config.files import ConfigFiles, TooLargeError
 from dovebeam.transforms.config.includes import beside, match_files
+from dovebeam.transforms.config.mistakes import is_ours
 from dovebeam.transforms.config.opening import close_block, close_swallowed, open_block, open_group
 from dovebeam.transforms.config.places import Place, Report, Stage
 from dovebeam.transforms.config.public_lines import as_public, is_public_setting, public_structure
@@ -32,7 +33,6 @@ from dovebeam.transforms.config.statements import (
     StatementError,
     classify,
 )
-from dovebeam.transforms.config.unknown import is_ours
 from dovebeam.transforms.config.versions import VERSION_SETTINGS, check_first, check_versions_at_end, set_version
 
 __all__ = ["parse_files"]

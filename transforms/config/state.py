@@ -9,11 +9,11 @@ from typing import Final, NamedTuple
 from dovebeam.transforms.config.blocks import Context, ContextKind
 from dovebeam.transforms.config.disclosure import MASK
 from dovebeam.transforms.config.files import ConfigFiles, TooLargeError
-from dovebeam.transforms.config.later import Later
+from dovebeam.transforms.config.known_names import Later
 from dovebeam.transforms.config.places import Place, Report, Stage, at_line
 from dovebeam.transforms.config.reader import LogicalLine, LogicalReader, public_marks
 from dovebeam.transforms.config.statements import Assignment, StatementError, ValueKind
-from dovebeam.transforms.config.values import Value, value_of
+from dovebeam.transforms.config.written_values import Value, value_of
 
 __all__ = ["MAX_BLOCKS", "MAX_DEPTH", "MAX_VALUE_CHARS", "Brace", "Frame", "ParserState", "file_text"]
 

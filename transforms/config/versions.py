@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dovebeam.transforms.config.builtin import SUPPORTED_VERSIONS
 from dovebeam.transforms.config.files import TooLargeError
-from dovebeam.transforms.config.later import is_newer
+from dovebeam.transforms.config.known_names import is_newer
 from dovebeam.transforms.config.legacy import version_hint
 from dovebeam.transforms.config.places import Place, Stage, at_line
 from dovebeam.transforms.config.state import ParserState

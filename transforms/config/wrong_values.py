@@ -8,7 +8,7 @@ from dovebeam.transforms.config.hints import did_you_mean, near_miss
 from dovebeam.transforms.config.places import at_line
 from dovebeam.transforms.config.state import ParserState
 from dovebeam.transforms.config.statements import Assignment
-from dovebeam.transforms.config.values import Value
+from dovebeam.transforms.config.written_values import Value
 from dovebeam.transforms.drivers.kinds import Kind, ValueTypeError
 from dovebeam.transforms.drivers.setting import Setting
 

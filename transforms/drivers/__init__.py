@@ -5,9 +5,9 @@ A `Driver` is a value that travels to the workers; its `open()` gives the `Conne
 
 from dovebeam.transforms.drivers.base import Batch, Connection, Driver, Failure, Router, RoutingError
 from dovebeam.transforms.drivers.drop import DropDriver
-from dovebeam.transforms.drivers.file import FileDriver
-from dovebeam.transforms.drivers.http_post import HttpPostDriver
-from dovebeam.transforms.drivers.log import LogDriver
+from dovebeam.transforms.drivers.file.driver import FileDriver
+from dovebeam.transforms.drivers.http.driver import HttpPostDriver
+from dovebeam.transforms.drivers.log.driver import LogDriver
 from dovebeam.transforms.drivers.registry import DRIVER_NAMES, DRIVER_SETTINGS, DRIVERS, driver_class
 from dovebeam.transforms.drivers.unix import UnixDriver
 

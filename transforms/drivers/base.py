@@ -20,12 +20,12 @@ from types import TracebackType
 from typing import TYPE_CHECKING, ClassVar, Protocol, Self
 
 from dovebeam.transforms.drivers.kinds import Kind
-from dovebeam.transforms.drivers.secrets import Secret
+from dovebeam.transforms.drivers.secrets.secret import Secret
 from dovebeam.transforms.drivers.setting import check_values, declared
 from dovebeam.transforms.errors import DovebeamError
 
 if TYPE_CHECKING:
-    from dovebeam.transforms.event import Event
+    from dovebeam.transforms.events.event import Event
 
 __all__ = ["Batch", "Connection", "Driver", "Failure", "Router", "RoutingError"]
 

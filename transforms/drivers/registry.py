@@ -9,9 +9,9 @@ from typing import Final
 
 from dovebeam.transforms.drivers.base import Driver
 from dovebeam.transforms.drivers.drop import DropDriver
-from dovebeam.transforms.drivers.file import FileDriver
-from dovebeam.transforms.drivers.http_post import HttpPostDriver
-from dovebeam.transforms.drivers.log import LogDriver
+from dovebeam.transforms.drivers.file.driver import FileDriver
+from dovebeam.transforms.drivers.http.driver import HttpPostDriver
+from dovebeam.transforms.drivers.log.driver import LogDriver
 from dovebeam.transforms.drivers.setting import Setting, declared
 from dovebeam.transforms.drivers.unix import UnixDriver
 from dovebeam.transforms.errors import UnknownNameError

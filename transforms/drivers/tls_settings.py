@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from dovebeam.transforms.drivers.kinds import Kind
-from dovebeam.transforms.drivers.secrets import NOTHING, Secret
+from dovebeam.transforms.drivers.secrets.secret import NOTHING, Secret
 from dovebeam.transforms.drivers.setting import setting
 from dovebeam.transforms.errors import DriverSettingError
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, Literal, NamedTuple
 
-from dovebeam.transforms.filters.leaves import exact_name, may_warn
+from dovebeam.transforms.filters.comparisons import exact_name, may_warn
 from dovebeam.transforms.filters.nodes import And, Comparison, Node, Not, Or, comparisons, fold_tree
 from dovebeam.transforms.filters.text import has_wildcard
 from dovebeam.transforms.filters.tokens import AND, OR, scan

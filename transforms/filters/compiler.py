@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from dovebeam.transforms.event import Event
-from dovebeam.transforms.filters.leaves import Test, compile_comparison, exact_name
+from dovebeam.transforms.events.event import Event
+from dovebeam.transforms.filters.comparisons import Test, compile_comparison, exact_name
 from dovebeam.transforms.filters.mismatches import Mismatches
 from dovebeam.transforms.filters.nodes import And, Comparison, Node, Not, fold_tree
 

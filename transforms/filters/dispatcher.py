@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 
 from msgspec import UNSET, UnsetType
 
-from dovebeam.transforms.event import Event
+from dovebeam.transforms.events.event import Event
 from dovebeam.transforms.filters.analysis import OTHER, mentioned_names, name_patterns, outlook
 from dovebeam.transforms.filters.filter import Filter
 from dovebeam.transforms.filters.nodes import Node

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from dovebeam.transforms.event import Event
+from dovebeam.transforms.events.catalogue import Value as FieldValue
+from dovebeam.transforms.events.event import Event
 from dovebeam.transforms.filters.compiler import ACCEPT, Step, compile_steps
 from dovebeam.transforms.filters.filter import Filter
 from dovebeam.transforms.filters.mismatches import FilterWarning, Mismatches
@@ -13,7 +14,6 @@ from dovebeam.transforms.filters.nodes import SPECIAL_KEYS, Comparison
 from dovebeam.transforms.filters.text_addresses import address_kind, address_note
 from dovebeam.transforms.filters.values import Value, classify
 from dovebeam.transforms.values.addresses import IPAddress
-from dovebeam.transforms.values.catalogue import Value as FieldValue
 from dovebeam.transforms.values.timestamps import Timestamp, format_rfc3339
 
 __all__ = ["Explanation", "Finding", "Outcome", "explain", "found_value", "value_text"]

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from dovebeam.transforms.event import LOG_TYPES, Event
+from dovebeam.transforms.events.catalogue import CATALOGUE, FieldType
+from dovebeam.transforms.events.event import LOG_TYPES, Event
 from dovebeam.transforms.filters.fieldtests import Judges, number_bounds
 from dovebeam.transforms.filters.globs import Budget, may_share_a_text
 from dovebeam.transforms.filters.mismatches import Mismatches
@@ -19,9 +20,9 @@ from dovebeam.transforms.filters.reasons import mapped_network, reason_for
 from dovebeam.transforms.filters.text import fold, has_wildcard, to_text, unescape
 from dovebeam.transforms.filters.values import Value, classify, escape_value
 from dovebeam.transforms.filters.wildcards import compile_wildcard
-from dovebeam.transforms.values import IPAddress, Timestamp
-from dovebeam.transforms.values.catalogue import CATALOGUE, FieldType
+from dovebeam.transforms.values.addresses import IPAddress
 from dovebeam.transforms.values.event_names import FIELDS
+from dovebeam.transforms.values.timestamps import Timestamp
 
 __all__ = ["Fact", "fact_of", "read_otherwise", "types_of"]
 

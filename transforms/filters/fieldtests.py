@@ -10,14 +10,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from dovebeam.transforms.event import Event
+from dovebeam.transforms.events.event import Event
 from dovebeam.transforms.filters.mismatches import Judge, Mismatches
 from dovebeam.transforms.filters.networks import in_network
 from dovebeam.transforms.filters.nodes import Comparison
 from dovebeam.transforms.filters.text import equals_ignoring_case
 from dovebeam.transforms.filters.values import Value
 from dovebeam.transforms.filters.wildcards import compile_wildcard
-from dovebeam.transforms.values import IPAddress, Timestamp
+from dovebeam.transforms.values.addresses import IPAddress
+from dovebeam.transforms.values.timestamps import Timestamp
 
 __all__ = ["Judges", "number_bounds"]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from dovebeam.transforms.event import Event
+from dovebeam.transforms.events.event import Event
 from dovebeam.transforms.filters.analysis import OTHER, mentioned_names, mixes_keywords, outlook, requires_name
 from dovebeam.transforms.filters.compiler import Step, compile_matcher, compile_steps
 from dovebeam.transforms.filters.mismatches import FilterWarning, Mismatches

@@ -9,7 +9,7 @@ from dovebeam.transforms.filters.text import to_bytes
 
 __all__ = ["Budget", "may_share_a_text"]
 
-_ITEM: Final = re.compile(rb"\\([*?\\])|(.)", re.DOTALL)
+_CHARS: Final = re.compile(rb"\\([*?\\])|(.)", re.DOTALL)
 _STAR: Final = -1
 _ANY_BYTE: Final = -2
 
@@ -58,5 +58,6 @@ def _items(pattern: str) -> list[int]:
     """Bytes, `_STAR` and `_ANY_BYTE`; a backslash that escapes nothing is a byte."""
     wildcards = {b"*": _STAR, b"?": _ANY_BYTE}
     return [
-        escaped[0] if escaped else wildcards.get(plain, plain[0]) for escaped, plain in _ITEM.findall(to_bytes(pattern))
+        escaped[0] if escaped else wildcards.get(plain, plain[0])
+        for escaped, plain in _CHARS.findall(to_bytes(pattern))
     ]

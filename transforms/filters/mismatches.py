@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from dovebeam.transforms.event import Event
+from dovebeam.transforms.events.event import Event
 from dovebeam.transforms.filters.nodes import Comparison
 from dovebeam.transforms.filters.values import Value
 

@@ -9,7 +9,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Final
 
-from dovebeam.transforms.event import Event
+from dovebeam.transforms.events.event import Event
 from dovebeam.transforms.filters.compiler import ACCEPT, Step, compile_steps
 from dovebeam.transforms.filters.explain import found_value, value_text
 from dovebeam.transforms.filters.filter import Filter

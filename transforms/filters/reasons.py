@@ -8,10 +8,12 @@ from collections.abc import Collection
 from decimal import Decimal
 from typing import Final
 
+from dovebeam.transforms.events.values import INT64_MAX
 from dovebeam.transforms.filters.nodes import Comparison
 from dovebeam.transforms.filters.units import INTERVAL_UNITS_MSEC, MAX_INTERVAL_MSEC, SIZE_UNITS
 from dovebeam.transforms.filters.values import Value
-from dovebeam.transforms.values import INT64_MAX, IPAddress, Timestamp
+from dovebeam.transforms.values.addresses import IPAddress
+from dovebeam.transforms.values.timestamps import Timestamp
 
 __all__ = ["mapped_network", "reason_for"]
 

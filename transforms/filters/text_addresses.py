@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, Literal
 
-from dovebeam.transforms.event import Event
+from dovebeam.transforms.events.catalogue import CATALOGUE
+from dovebeam.transforms.events.event import Event
 from dovebeam.transforms.filters.nodes import SPECIAL_KEYS, Comparison
 from dovebeam.transforms.filters.values import classify
-from dovebeam.transforms.values import IPAddress
-from dovebeam.transforms.values.addresses import canonical_ip
-from dovebeam.transforms.values.catalogue import CATALOGUE
+from dovebeam.transforms.values.addresses import IPAddress, canonical_ip
 
 __all__ = ["AddressKind", "address_kind", "address_note"]
 

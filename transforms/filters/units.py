@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from dovebeam.transforms.values import INT64_MAX, INT64_MIN
+from dovebeam.transforms.events.values import INT64_MAX, INT64_MIN
 
 __all__ = ["INTERVAL_UNITS_MSEC", "MAX_INTERVAL_MSEC", "SIZE_UNITS", "parse_integer", "parse_interval", "parse_size"]
 

@@ -9,10 +9,10 @@ import re
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from dovebeam.transforms.events.values import INT64_MAX
 from dovebeam.transforms.filters.networks import Network, parse_network
 from dovebeam.transforms.filters.text import has_wildcard, unescape
 from dovebeam.transforms.filters.units import parse_integer, parse_interval, parse_size
-from dovebeam.transforms.values import INT64_MAX
 
 __all__ = ["Kind", "Value", "classify", "escape_value"]
 

@@ -15,10 +15,11 @@ from typing import Any, Final
 import msgspec
 from msgspec import UNSET
 
-from dovebeam.transforms.event import CompleteEvent, Event, ExportedEvent
+from dovebeam.transforms.events.event import CompleteEvent, Event, ExportedEvent
 from dovebeam.transforms.formats.selection import Selection
 from dovebeam.transforms.formats.values import compile_time_text, json_cut, typed_value
-from dovebeam.transforms.values import IPAddress, Timestamp
+from dovebeam.transforms.values.addresses import IPAddress
+from dovebeam.transforms.values.timestamps import Timestamp
 
 __all__ = ["compile_json"]
 

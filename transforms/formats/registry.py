@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any, Final, Literal, get_args
 
 from dovebeam.transforms.errors import UnknownNameError
-from dovebeam.transforms.event import Event
+from dovebeam.transforms.events.event import Event
 from dovebeam.transforms.formats.json import compile_json
 from dovebeam.transforms.formats.selection import Selection
 from dovebeam.transforms.formats.tab_text import compile_tab_text

@@ -6,10 +6,9 @@ import datetime as dt
 from collections.abc import Callable
 from typing import Any
 
-from dovebeam.transforms.event import Event, ExportedEvent, time_usec
-from dovebeam.transforms.values import Timestamp
-from dovebeam.transforms.values.catalogue import CATALOGUE
-from dovebeam.transforms.values.timestamps import format_rfc3339, format_unix
+from dovebeam.transforms.events.catalogue import CATALOGUE
+from dovebeam.transforms.events.event import Event, ExportedEvent, time_usec
+from dovebeam.transforms.values.timestamps import Timestamp, format_rfc3339, format_unix
 
 __all__ = ["compile_time_text", "json_cut", "rfc3339_text", "typed_value", "unix_text"]
 

@@ -7,8 +7,8 @@ from itertools import groupby
 from typing import Final, Literal, NamedTuple
 
 from dovebeam.transforms.errors import DecodeError
-from dovebeam.transforms.pubsub.client import Pulled
 from dovebeam.transforms.sources import DEFAULT_BLOCK_BYTES, Block, MessageOrigin, message_place, unpacked_payload
+from dovebeam.transforms.sources.pubsub.client import Pulled
 
 __all__ = ["blocks_of"]
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from dovebeam.transforms.pubsub.client import Pulled
+from dovebeam.transforms.sources.pubsub.client import Pulled
 
 __all__ = ["LEASE_SECS", "Leases"]
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import uuid
 from typing import Final
 
-from dovebeam.transforms.pubsub.client import make_client
 from dovebeam.transforms.pubsub.errors import translated
 from dovebeam.transforms.pubsub.names import check_subscription, check_topic, project_of
 from dovebeam.transforms.sources import SourceError
+from dovebeam.transforms.sources.pubsub.client import make_client
 
 __all__ = ["check_pullable", "create_subscription", "delete_subscription"]
 
-_CALL_SECS: Final = 20.0
+_ADMIN_CALL_SECS: Final = 20.0
 _ACK_DEADLINE_SECS: Final = 20
 _EXPIRES_SECS: Final = 24 * 60 * 60
 """The shortest time without a pull after which the service removes a subscription by itself."""
@@ -34,7 +34,9 @@ def check_pullable(subscription: str) -> None:
     client = make_client(subscription)
     try:
         with translated(subscription):
-            found = client.get_subscription(request={"subscription": subscription}, retry=None, timeout=_CALL_SECS)
+            found = client.get_subscription(
+                request={"subscription": subscription}, retry=None, timeout=_ADMIN_CALL_SECS
+            )
     except SourceError as error:
         if isinstance(error.__cause__, PermissionDenied):  # whoever may pull need not be allowed to look
             return
@@ -67,7 +69,7 @@ def create_subscription(topic: str) -> str:
     }
     try:
         with translated(topic):
-            client.create_subscription(request=request, retry=None, timeout=_CALL_SECS)
+            client.create_subscription(request=request, retry=None, timeout=_ADMIN_CALL_SECS)
     finally:
         client.close()
     return name
@@ -82,6 +84,6 @@ def delete_subscription(subscription: str) -> None:
     client = make_client(subscription)
     try:
         with translated(subscription):
-            client.delete_subscription(request={"subscription": subscription}, retry=None, timeout=_CALL_SECS)
+            client.delete_subscription(request={"subscription": subscription}, retry=None, timeout=_ADMIN_CALL_SECS)
     finally:
         client.close()

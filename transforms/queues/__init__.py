@@ -4,7 +4,7 @@
 of them, from which they are taken in their order.
 """
 
-from dovebeam.transforms.queues.queue import Queue, make_directory
+from dovebeam.transforms.plan.queue import Queue, make_directory
 from dovebeam.transforms.queues.segments import SegmentName
 from dovebeam.transforms.queues.writer import QueueWriter
 

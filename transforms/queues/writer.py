@@ -12,7 +12,7 @@ from typing import Final
 from dovebeam.transforms.drivers.system_errors import delivery_error
 from dovebeam.transforms.local_files import sync_directory, write_new
 from dovebeam.transforms.outcome import PayloadBatch
-from dovebeam.transforms.queues.queue import Queue
+from dovebeam.transforms.plan.queue import Queue
 from dovebeam.transforms.queues.segments import SegmentName, encode_segment
 
 __all__ = ["QueueWriter"]

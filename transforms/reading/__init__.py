@@ -8,8 +8,8 @@ Patterns are those of Beam's file systems: local paths, `gs://` and what else is
 does not. Counters in the namespace `dovebeam.reading`: `files`, `blocks` and `bytes` (uncompressed).
 """
 
-from dovebeam.transforms.reading.blocks import DEFAULT_SHARD_BYTES, ReadAllFromFiles, ReadFromFiles
-from dovebeam.transforms.reading.matching import match_files
+from dovebeam.transforms.filesystems import match_files
+from dovebeam.transforms.read_from_files import DEFAULT_SHARD_BYTES, ReadAllFromFiles, ReadFromFiles
 from dovebeam.transforms.sources import FoundFile
 
 __all__ = ["DEFAULT_SHARD_BYTES", "FoundFile", "ReadAllFromFiles", "ReadFromFiles", "match_files"]

@@ -10,9 +10,9 @@ from apache_beam.io.restriction_trackers import OffsetRange, OffsetRestrictionTr
 from apache_beam.metrics import Metrics
 from apache_beam.transforms.core import RestrictionProvider
 
-from dovebeam.transforms import counting
+from dovebeam.transforms import counters
 from dovebeam.transforms.errors import UnknownNameError
-from dovebeam.transforms.reading.matching import open_file
+from dovebeam.transforms.filesystems import open_file
 from dovebeam.transforms.sources import (
     INPUT_FORMATS,
     Block,
@@ -157,7 +157,7 @@ class ReadFn(beam.DoFn, RestrictionProvider):
                 elif tracker.try_claim(0):
                     yield from self._whole(decompress(stream, file.compression), file)
         except DamagedError as error:
-            counting.add("damaged", 1, file.uri)
+            counters.add("damaged", 1, file.uri)
             _logger.warning("%s; its rest is one reject", error)
             yield block_of_damage(error, file.uri, file.format)
             tracker.try_claim(tracker.current_restriction().stop)  # nothing is left of the share
@@ -167,7 +167,7 @@ class ReadFn(beam.DoFn, RestrictionProvider):
         for block in read_verified_blocks(lambda: open_file(file.uri, file.location), file.uri, expected):
             if block.damage and not told:
                 told = True
-                counting.add("damaged", 1, file.uri)
+                counters.add("damaged", 1, file.uri)
                 _logger.warning("%s: %s", file.uri, block.damage)
             yield block
 

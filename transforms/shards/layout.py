@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from dovebeam.transforms.drivers.files.names import compressed_name, encode_value, insert_mark, short_name
+from dovebeam.transforms.drivers.file.names import compressed_name, encode_value, insert_mark, short_name
 from dovebeam.transforms.errors import DriverSettingError
 
 __all__ = ["MANIFEST_SUFFIX", "Layout", "check_run_id"]

@@ -15,7 +15,7 @@ from typing import Final, NamedTuple, Self
 
 import msgspec
 
-from dovebeam.transforms.drivers.files.names import encode_value, short_name
+from dovebeam.transforms.drivers.file.names import encode_value, short_name
 from dovebeam.transforms.errors import DeliveryError
 from dovebeam.transforms.shards.local_store import cut_off_note
 from dovebeam.transforms.shards.pieces import Piece

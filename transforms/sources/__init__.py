@@ -4,9 +4,9 @@ A stream of bytes is unpacked (`compression`), its format is told by its content
 at line borders (`lines`) or at the borders that Avro itself has (`avro_container`).
 """
 
-from dovebeam.transforms.sources.avro_container import read_avro_blocks
+from dovebeam.transforms.sources.avro_files import read_avro_blocks
 from dovebeam.transforms.sources.avro_messages import Message, message_of
-from dovebeam.transforms.sources.avro_records import AvroRecord, avro_records
+from dovebeam.transforms.sources.avro_reading import AvroRecord, avro_records
 from dovebeam.transforms.sources.avro_schema import message_times, schema_kind
 from dovebeam.transforms.sources.block import DEFAULT_BLOCK_BYTES, OVERLONG_HEAD_BYTES, Block
 from dovebeam.transforms.sources.compression import Compression, decompress, detect_compression
@@ -25,7 +25,7 @@ from dovebeam.transforms.sources.formats import INPUT_FORMATS, Format, InputForm
 from dovebeam.transforms.sources.lines import LineReader, read_lines, reader_from
 from dovebeam.transforms.sources.local import inspect, read_local_blocks
 from dovebeam.transforms.sources.message_encoding import unpacked_payload
-from dovebeam.transforms.sources.message_origin import MessageOrigin, message_at, message_place
+from dovebeam.transforms.sources.messages import MessageOrigin, message_at, message_place
 from dovebeam.transforms.sources.pieces import Lines, block_of, block_of_damage
 from dovebeam.transforms.sources.streams import ByteStream, FileStream
 from dovebeam.transforms.sources.verified import read_verified_blocks

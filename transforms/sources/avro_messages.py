@@ -26,7 +26,7 @@ _ABOUT: Final = (
     "originalSubscription",
     "messageId",
 )
-_MEMBERS: Final = frozenset({*_PAYLOADS, *_ABOUT, "attributes"})
+_MESSAGE_MEMBERS: Final = frozenset({*_PAYLOADS, *_ABOUT, "attributes"})
 _MAX_VALUE_CHARS: Final = 1024  # Pub/Sub's own limit for an attribute
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _USEC: Final[Mapping[str, int]] = {"timestamp-millis": 1000, "timestamp-micros": 1}
@@ -48,7 +48,7 @@ def is_message_schema(schema: Mapping[str, Any]) -> bool:
     """Whether records of this schema, which is that of a record, are messages."""
     types = {member.get("name"): member.get("type") for member in schema["fields"] if isinstance(member, dict)}
     payloads = [name for name in _PAYLOADS if name in types]
-    return len(payloads) == 1 and types.keys() <= _MEMBERS and _is_bytes(types[payloads[0]])
+    return len(payloads) == 1 and types.keys() <= _MESSAGE_MEMBERS and _is_bytes(types[payloads[0]])
 
 
 def time_units(schema: Mapping[str, Any]) -> dict[str, TimeUnit]:

@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from dovebeam.transforms.sources.avro_messages import message_of
-from dovebeam.transforms.sources.avro_records import AvroRecord, avro_records
+from dovebeam.transforms.sources.avro_reading import AvroRecord, avro_records
 from dovebeam.transforms.sources.avro_schema import message_times, schema_kind
 from dovebeam.transforms.sources.block import Block
 from dovebeam.transforms.sources.message_encoding import is_compressed
@@ -37,7 +37,7 @@ def pieces_of(block: Block) -> Iterator[Block]:
     for record in avro_records(block):
         if record.error is not None:
             yield from _piece(block, first, record.number - first, start, record.start)
-            yield from lost_blocks(_broken(block, record), record.lost)
+            yield from lost_blocks(_damaged(block, record), record.lost)
             return
         end = record.start + len(record.raw)
         compressed = times is not None and is_compressed(*message_of(record.value, times))
@@ -60,7 +60,7 @@ def lost_blocks(block: Block, events: int) -> Iterator[Block]:
         block = msgspec.structs.replace(block, data=b"")
 
 
-def _broken(block: Block, record: AvroRecord) -> Block:
+def _damaged(block: Block, record: AvroRecord) -> Block:
     return msgspec.structs.replace(
         block, data=record.raw, inner_offset=block.inner_offset + record.start, schema=b"", damage=str(record.error)
     )

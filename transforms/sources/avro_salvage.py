@@ -7,9 +7,9 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from dovebeam.transforms.sources.avro_container import AvroContainer, AvroFrame
+from dovebeam.transforms.sources.avro_files import AvroContainer, AvroFrame
 from dovebeam.transforms.sources.avro_pieces import pieces_of
-from dovebeam.transforms.sources.avro_records import avro_records
+from dovebeam.transforms.sources.avro_reading import avro_records
 from dovebeam.transforms.sources.block import OVERLONG_HEAD_BYTES, Block
 from dovebeam.transforms.sources.errors import DamagedError
 from dovebeam.transforms.sources.streams import ByteStream

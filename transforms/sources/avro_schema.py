@@ -14,7 +14,7 @@ import json
 from functools import lru_cache
 from typing import Any, Final, Literal
 
-from dovebeam.transforms.codecs.avro import AVRO_SCHEMA
+from dovebeam.transforms.codecs.avro_records import AVRO_SCHEMA
 from dovebeam.transforms.sources.avro_messages import TimeUnit, is_message_schema, time_units
 
 __all__ = ["SchemaKind", "check_schema", "message_times", "plain_schema", "schema_kind"]

@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from dovebeam.transforms.sources.formats import Format
-from dovebeam.transforms.sources.message_origin import MessageOrigin, places_in
+from dovebeam.transforms.sources.messages import MessageOrigin, places_in
 
 __all__ = ["DEFAULT_BLOCK_BYTES", "OVERLONG_HEAD_BYTES", "Block"]
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
-from dovebeam.transforms.codecs.tab_line import TAB_PARTS
+from dovebeam.transforms.codecs.tab_lines import TAB_PARTS
 
 __all__ = ["AVRO_MAGIC", "HEAD_BYTES", "INPUT_FORMATS", "Format", "InputFormat", "detect_format", "format_advice"]
 

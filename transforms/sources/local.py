@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from dovebeam.transforms.sources.avro_container import read_avro_blocks
+from dovebeam.transforms.sources.avro_files import read_avro_blocks
 from dovebeam.transforms.sources.block import DEFAULT_BLOCK_BYTES, Block
 from dovebeam.transforms.sources.compression import (
     MAGIC_BYTES,

@@ -13,7 +13,7 @@ from typing import Final
 from dovebeam.transforms.errors import DecodeError
 from dovebeam.transforms.sources.compression import MAGIC_BYTES, Compression, decompressed, detect_compression
 from dovebeam.transforms.sources.errors import SourceError
-from dovebeam.transforms.sources.message_origin import MAX_MESSAGE_BYTES
+from dovebeam.transforms.sources.messages import MAX_MESSAGE_BYTES
 
 __all__ = ["is_compressed", "unpacked_payload"]
 

@@ -12,7 +12,7 @@ import hashlib
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from dovebeam.transforms.sources.avro_container import AvroContainer
+from dovebeam.transforms.sources.avro_files import AvroContainer
 from dovebeam.transforms.sources.avro_pieces import lost_blocks, pieces_of
 from dovebeam.transforms.sources.avro_salvage import Gap, salvaged
 from dovebeam.transforms.sources.block import Block

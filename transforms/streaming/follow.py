@@ -4,12 +4,12 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
+from dovebeam.transforms.read_from_streams import BlockSource, SourceFn
 from dovebeam.transforms.sources import Block, printable_path
+from dovebeam.transforms.sources.follow import FollowRequest
+from dovebeam.transforms.sources.follow import Session as FollowSession
+from dovebeam.transforms.sources.follow import session_of as follow_session_of
 from dovebeam.transforms.streaming.pieces import ENDLESS, Segment, first_filled
-from dovebeam.transforms.streaming.source import BlockSource, SourceFn
-from dovebeam.transforms.tailing import FollowRequest
-from dovebeam.transforms.tailing import Session as FollowSession
-from dovebeam.transforms.tailing import session_of as follow_session_of
 
 __all__ = ["ReadFromFollowedFiles"]
 

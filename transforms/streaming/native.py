@@ -6,9 +6,9 @@ import apache_beam as beam
 from apache_beam.io.gcp import pubsub
 
 import dovebeam.transforms.coders  # noqa: F401  registers them
-from dovebeam.transforms.pubsub import Pulled, blocks_of, check_subscription, check_topic
 from dovebeam.transforms.sources import Block, SourceError
-from dovebeam.transforms.sources.message_origin import MAX_MESSAGE_BYTES
+from dovebeam.transforms.sources.messages import MAX_MESSAGE_BYTES
+from dovebeam.transforms.sources.pubsub import Pulled, blocks_of, check_subscription, check_topic
 
 __all__ = ["ReadFromPubSub"]
 

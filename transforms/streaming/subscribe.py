@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from dovebeam.transforms import progress
-from dovebeam.transforms.pubsub import Session as SubscriptionSession
-from dovebeam.transforms.pubsub import SubscribeRequest
-from dovebeam.transforms.pubsub import session_of as subscription_session_of
+from dovebeam.transforms.read_from_streams import BlockSource, SourceFn
 from dovebeam.transforms.sources import Block
+from dovebeam.transforms.sources.pubsub import Session as SubscriptionSession
+from dovebeam.transforms.sources.pubsub import SubscribeRequest
+from dovebeam.transforms.sources.pubsub import session_of as subscription_session_of
 from dovebeam.transforms.streaming.pieces import ENDLESS, Segment, first_filled
-from dovebeam.transforms.streaming.source import BlockSource, SourceFn
 
 __all__ = ["PullFromPubSub"]
 

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from dovebeam.transforms.sources import Block, SourceError
-from dovebeam.transforms.tailing.follower import Follower, FollowSettings
-from dovebeam.transforms.tailing.records import decode_state
+from dovebeam.transforms.sources.follow.follower import Follower, FollowSettings
+from dovebeam.transforms.sources.follow.records import decode_state
+from dovebeam.transforms.sources.follow.targets import FollowTarget, includes, make_target
 from dovebeam.transforms.tailing.store import StateStore
-from dovebeam.transforms.tailing.targets import FollowTarget, includes, make_target
 
 __all__ = ["FollowRequest", "Session", "close_session", "session_of"]
 

@@ -8,8 +8,8 @@ from dovebeam.transforms.testing.counts import assert_balanced, counters_of
 from dovebeam.transforms.testing.events import event_of_line, sample_event, write_events
 from dovebeam.transforms.testing.filters import assert_matches, assert_no_match, why
 from dovebeam.transforms.testing.http_target import Answer, HttpRequest, HttpTarget
-from dovebeam.transforms.testing.keeping import KeepingDriver
 from dovebeam.transforms.testing.rejects import ExpectedReject, holds_rejects
+from dovebeam.transforms.testing.targets import KeepingDriver
 
 __all__ = [
     "Answer",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from dovebeam.transforms.counting import NAMESPACE
+from dovebeam.transforms.counters import NAMESPACE
 
 if TYPE_CHECKING:
     from apache_beam.runners.runner import PipelineResult

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from dovebeam.transforms.codecs import decode_json, decode_tab, encode_json
 from dovebeam.transforms.codecs.typed import typed_fields
-from dovebeam.transforms.event import Event, make_event
-from dovebeam.transforms.values.catalogue import CATALOGUE, Value
+from dovebeam.transforms.events.catalogue import CATALOGUE, Value
+from dovebeam.transforms.events.event import Event, make_event
 
 __all__ = ["event_of_line", "sample_event", "write_events"]
 

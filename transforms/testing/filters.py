@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from dovebeam.transforms.event import Event
+from dovebeam.transforms.events.event import Event
 from dovebeam.transforms.filters import Filter, Finding, explain, parse_filter
-from dovebeam.transforms.values import IPAddress, Timestamp
-from dovebeam.transforms.values.timestamps import format_rfc3339
+from dovebeam.transforms.values.addresses import IPAddress
+from dovebeam.transforms.values.timestamps import Timestamp, format_rfc3339
 
 __all__ = ["assert_matches", "assert_no_match", "why"]
 

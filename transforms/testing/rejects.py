@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-from dovebeam.transforms.reject import Reject, Stage
+from dovebeam.transforms.events.reject import Reject, Stage
 
 __all__ = ["ExpectedReject", "holds_rejects"]
 

@@ -11,7 +11,7 @@ import apache_beam as beam
 from apache_beam.typehints.row_type import RowTypeConstraint
 
 from dovebeam.transforms.errors import DovebeamError
-from dovebeam.transforms.reject import Reject
+from dovebeam.transforms.events.reject import Reject
 from dovebeam.transforms.rows import RejectRow, reject_to_row
 
 __all__ = ["BAD", "RefusedRowError", "error_output", "error_row", "error_type", "reject_errors", "with_errors"]

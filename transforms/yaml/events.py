@@ -5,13 +5,13 @@ from typing import Any, Final, Optional, Union, get_args
 
 import apache_beam as beam
 
-from dovebeam.transforms import counting
+from dovebeam.transforms import counters
 from dovebeam.transforms.codecs import DEFAULT_MAX_LINE_BYTES
-from dovebeam.transforms.decode import INPUT_FORMATS as LINE_FORMATS
-from dovebeam.transforms.decoding import decode_block
+from dovebeam.transforms.decode_events import INPUT_FORMATS as LINE_FORMATS
 from dovebeam.transforms.errors import UnknownNameError
+from dovebeam.transforms.events.reject import Reject
+from dovebeam.transforms.plan.decoding import decode_block
 from dovebeam.transforms.reading import ReadFromFiles
-from dovebeam.transforms.reject import Reject
 from dovebeam.transforms.rows import event_to_row
 from dovebeam.transforms.sources import Block, Format
 from dovebeam.transforms.yaml.columns import one_column
@@ -112,9 +112,9 @@ class _DecodeFn(beam.DoFn):
 
     def rows_and_rejects(self, block: Block) -> Iterable[Any]:
         found = decode_block(block, self._max_line_bytes)
-        counting.count_block(block)
-        counting.add("read", found.read)
-        counting.add("undecodable", len(found.rejects))
+        counters.count_block(block)
+        counters.add("read", found.read)
+        counters.add("undecodable", len(found.rejects))
         yield from (self._promote(event_to_row(event)) for event in found.decoded.events)
         yield from found.rejects
 

@@ -9,10 +9,10 @@ from apache_beam.transforms.error_handling import ErrorHandler
 
 from dovebeam.transforms.config import Config, make_driver
 from dovebeam.transforms.config_files import load_config
+from dovebeam.transforms.error_handling import RejectingTransform
 from dovebeam.transforms.errors import DriverSettingError, UnknownNameError
-from dovebeam.transforms.export import ExportEvents as Export
+from dovebeam.transforms.export_events import ExportEvents as Export
 from dovebeam.transforms.reading import ReadFromFiles
-from dovebeam.transforms.rejecting import RejectingTransform
 from dovebeam.transforms.rows import RowsToEvents
 from dovebeam.transforms.yaml.columns import check_events
 from dovebeam.transforms.yaml.error_output import error_output, reject_errors, with_errors

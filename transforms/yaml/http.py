@@ -7,12 +7,12 @@ from typing import Any, Optional
 import apache_beam as beam
 import msgspec
 
-from dovebeam.transforms import counting
-from dovebeam.transforms.deliver import DeliverFn
+from dovebeam.transforms import counters
 from dovebeam.transforms.drivers import Failure, HttpPostDriver
 from dovebeam.transforms.errors import UnknownNameError
 from dovebeam.transforms.formats import FORMAT_NAMES
 from dovebeam.transforms.outcome import PayloadBatch
+from dovebeam.transforms.write_to_exporter import DeliverFn
 from dovebeam.transforms.yaml.columns import columns_of, one_column, only_input
 from dovebeam.transforms.yaml.error_output import error_output, error_row, error_type, with_errors
 from dovebeam.transforms.yaml.http_settings import make_http_driver
@@ -104,7 +104,7 @@ class _PostFn(DeliverFn):
         try:
             payload = row_to_json(row) if self._column is None else self._payload(getattr(row, self._column, None))
         except ValueError as error:
-            counting.add("rejected", 1, _NAME)
+            counters.add("rejected", 1, _NAME)
             yield error_row(row, str(error), attempts=0, http_status=None, endpoint_host=self._endpoint)
             return
         yield from super().process(_RowBatch([payload], rows=[row]), timestamp, window)

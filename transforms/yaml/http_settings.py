@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from dovebeam.transforms.drivers import HttpPostDriver
-from dovebeam.transforms.drivers.http.secret_url import SecretUrl
 from dovebeam.transforms.drivers.kinds import ValueTypeError
-from dovebeam.transforms.drivers.secrets import HOW_TO_REFER, secrets_in
+from dovebeam.transforms.drivers.secrets.secret import HOW_TO_REFER, secrets_in
+from dovebeam.transforms.drivers.secrets.secret_url import SecretUrl
 from dovebeam.transforms.drivers.setting import PREFIX, Setting, convert, declared
 from dovebeam.transforms.errors import DriverSettingError, UnknownNameError
 
@@ -26,7 +26,7 @@ DEFAULTS: Final[Mapping[str, str]] = {
 
 _OWN: Final = {"http_post_url": "url", "http_post_headers": "headers", "format": "format"}
 _FIELDS: Final[Mapping[str, tuple[str, Setting]]] = {
-    row.short_name: (field, row) for field, row in declared(HttpPostDriver).items() if field not in _OWN
+    row.short_name: (attribute, row) for attribute, row in declared(HttpPostDriver).items() if attribute not in _OWN
 }
 
 
@@ -71,9 +71,9 @@ def _setting(name: str, value: Any) -> Iterator[tuple[str, Any]]:
     found = _FIELDS.get(name)
     if found is None:
         raise UnknownNameError("setting", name, _FIELDS)
-    field, setting = found
+    attribute, setting = found
     try:
-        yield field, convert(setting, _text(name, value))
+        yield attribute, convert(setting, _text(name, value))
     except ValueTypeError as error:
         raise ValueError(f"{name}: {error.advice}") from None
 
@@ -102,8 +102,8 @@ def _written_secrets(driver: HttpPostDriver) -> Iterator[str]:
     for name, secret in driver.header_secrets:
         if secret.is_literal:
             yield f"headers: {name}: {_refer()}"
-    for name, (field, _) in _FIELDS.items():
-        if any(secret.is_literal for secret in secrets_in(getattr(driver, field))):
+    for name, (attribute, _) in _FIELDS.items():
+        if any(secret.is_literal for secret in secrets_in(getattr(driver, attribute))):
             yield f"{name}: {_refer()}"
 
 

@@ -5,7 +5,7 @@ from typing import Any, Optional
 
 import apache_beam as beam
 
-from dovebeam.transforms import counting
+from dovebeam.transforms import counters
 from dovebeam.transforms.errors import DecodeError
 from dovebeam.transforms.filters import Dispatcher, parse_filter
 from dovebeam.transforms.rows import event_from_row
@@ -62,6 +62,6 @@ class _MatchFn(beam.DoFn):
             yield beam.pvalue.TaggedOutput(BAD, error_row(row, error.reason))
             return
         matching = bool(self._dispatcher.matching(event))
-        counting.add("matched" if matching else "unmatched", 1, self._name)
+        counters.add("matched" if matching else "unmatched", 1, self._name)
         if matching:
             yield row

@@ -8,7 +8,7 @@ import pytest
 from dovebeam.pipelines.jobs.configuration import failed_exporters, restrict
 from dovebeam.pipelines.options.errors import UsageError
 from dovebeam.transforms.config import load_config
-from dovebeam.transforms.plan import make_plan
+from dovebeam.transforms.plan.export_plan import make_plan
 from support.commands import exporter, metric, write_config
 
 

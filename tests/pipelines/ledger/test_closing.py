@@ -7,13 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from dovebeam.pipelines.ledger.closing import (
-    close_job,
-    close_unfinished,
-    counters_so_far,
-)
+from dovebeam.pipelines.ledger.closing import close_job, close_unfinished, counters_so_far
 from dovebeam.pipelines.ledger.ledger import Ledger, make_ledger
-from dovebeam.transforms import counting, load_config, progress
+from dovebeam.transforms import counters as counting
+from dovebeam.transforms import load_config, progress
 from dovebeam.transforms.progress import Board
 from support.commands import exporter, metric, write_config
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import apache_beam as beam
 
-from dovebeam.pipelines.rejects.sink import CountRejects, FusedErrorHandler, WriteRejects, reject_handler
-from dovebeam.transforms.reject import Reject, make_reject
-from dovebeam.transforms.rejecting import RejectingTransform
+from dovebeam.pipelines.jobs.reject_sink import CountRejects, FusedErrorHandler, WriteRejects, reject_handler
+from dovebeam.transforms.error_handling import RejectingTransform
+from dovebeam.transforms.events.reject import Reject, make_reject
 from support.gcs_emulator import PIPELINE_OPTIONS, gcs_emulator
 from support.gcs_faults import gcs_faults
 from support.pipelines import pipeline

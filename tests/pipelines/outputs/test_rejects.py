@@ -10,9 +10,9 @@ import apache_beam as beam
 import pytest
 
 from dovebeam.pipelines.jobs.outputs import check_rejects_path
-from dovebeam.pipelines.rejects.sink import CountRejects, WriteRejects, reject_handler
+from dovebeam.pipelines.jobs.reject_sink import CountRejects, WriteRejects, reject_handler
 from dovebeam.transforms.errors import DeliveryError
-from dovebeam.transforms.reject import Reject, make_reject, reject_from_json
+from dovebeam.transforms.events.reject import Reject, make_reject, reject_from_json
 from support.gcs_emulator import PIPELINE_OPTIONS, gcs_emulator
 from support.gcs_faults import gcs_faults
 from support.pipelines import pipeline

@@ -11,7 +11,7 @@ from apache_beam.portability.api import beam_runner_api_pb2
 from apache_beam.portability.common_urns import composites
 
 from dovebeam.pipelines.stream.far import _message
-from dovebeam.transforms.reject import make_reject, reject_from_json
+from dovebeam.transforms.events.reject import make_reject, reject_from_json
 from support.commands import Ran, dovebeam, exporter, metric, write_config
 from support.far_runner import TranslatingRunner
 

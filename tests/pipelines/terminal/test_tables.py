@@ -16,7 +16,7 @@ from dovebeam.pipelines.ledger.ledger import ExporterAccount, Ledger, MetricAcco
 from dovebeam.pipelines.ledger.text import show_ledger
 from dovebeam.pipelines.replay.dry_run import show_dry
 from dovebeam.pipelines.terminal.tables import Table, fitted, number, text_of
-from dovebeam.transforms.dry_run import ExportSum
+from dovebeam.transforms.count_exports import ExportSum
 from support.commands import dovebeam
 from support.corpus import CORPUS
 from support.terminals import terminal

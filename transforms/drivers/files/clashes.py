@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 
 from dovebeam.transforms.drivers.base import Driver
-from dovebeam.transforms.drivers.files.settings import FileSettings
+from dovebeam.transforms.drivers.file.settings import FileSettings
 from dovebeam.transforms.errors import DriverSettingError
 from dovebeam.transforms.local_files import is_url
 

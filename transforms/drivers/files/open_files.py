@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 
-from dovebeam.transforms.drivers.files.append import AppendedFile
+from dovebeam.transforms.drivers.file.append import AppendedFile
 from dovebeam.transforms.errors import DeliveryError
 
 __all__ = ["OpenFiles"]

@@ -11,7 +11,7 @@ import os
 import re
 from typing import Final
 
-from dovebeam.transforms.drivers.files.names import insert_mark, split_suffix
+from dovebeam.transforms.drivers.file.names import insert_mark, split_suffix
 from dovebeam.transforms.local_files import open_new
 
 __all__ = ["move_full_file"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from dovebeam.transforms.drivers.files.routing import PathRouter, event_secs, window_start_secs
-from dovebeam.transforms.event import Event
+from dovebeam.transforms.drivers.file.routing import PathRouter, event_secs, window_start_secs
+from dovebeam.transforms.events.event import Event
 
 __all__ = ["WindowRouter", "split_windowed"]
 

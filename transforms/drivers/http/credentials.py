@@ -11,7 +11,7 @@ from typing import Final
 from dovebeam.transforms.drivers.file_identity import file_identities
 from dovebeam.transforms.drivers.http.settings import HttpPostSettings
 from dovebeam.transforms.drivers.http.url import HttpUrl
-from dovebeam.transforms.drivers.secrets import Scheme, Secret, secrets_in
+from dovebeam.transforms.drivers.secrets.secret import Scheme, Secret, secrets_in
 from dovebeam.transforms.drivers.setting import setting_name
 from dovebeam.transforms.errors import DeliveryError
 

@@ -1,0 +1,133 @@
+"""The job `export`: checked, launched, and closed with its ledger."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Iterable, Mapping
+from functools import partial
+
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.runners.runner import PipelineResult
+
+from dovebeam.pipelines.export.graph import build_export
+from dovebeam.pipelines.export.options import ExportOptions
+from dovebeam.pipelines.export.preview import Preview
+from dovebeam.pipelines.jobs.configuration import load_for_job
+from dovebeam.pipelines.jobs.drivers import make_drivers
+from dovebeam.pipelines.jobs.outputs import check_far_outputs, check_outputs
+from dovebeam.pipelines.jobs.readable_input import check_no_pipes, readable_input
+from dovebeam.pipelines.ledger.closing import close_started, report_failure
+from dovebeam.pipelines.ledger.ledger import Ledger, make_ledger
+from dovebeam.pipelines.ledger.text import unmatching_metrics_text
+from dovebeam.pipelines.options.arguments import STDOUT
+from dovebeam.pipelines.options.beam import make_beam_options, runs_here
+from dovebeam.pipelines.options.errors import UsageError
+from dovebeam.pipelines.running.in_process import lent_to_workers
+from dovebeam.pipelines.running.launch import launch_far, launch_here
+from dovebeam.pipelines.terminal.exit_codes import ExitCode
+from dovebeam.pipelines.terminal.logs import say
+from dovebeam.pipelines.terminal.standard_streams import stdout_kept_free
+from dovebeam.transforms.config import Config
+from dovebeam.transforms.drivers import Driver
+from dovebeam.transforms.progress import Board
+from dovebeam.transforms.temporary import TemporaryFolder
+
+__all__ = ["export_events", "run_export"]
+
+
+def run_export(options: ExportOptions) -> int:
+    """Runs an export and returns its exit code.
+
+    Raises:
+        UsageError: options that fit neither Beam nor each other.
+    """
+    config = load_for_job(options.config, strict=options.strict)
+    return ExitCode.CONFIG if config is None else export_events(options, config)
+
+
+def export_events(options: ExportOptions, config: Config) -> int:
+    """Runs an export by a configuration that was read already, and returns its exit code.
+
+    Args:
+        options: what the export does.
+        config: whose metrics and exporters are used; the files that the options name are not read.
+
+    Raises:
+        UsageError: options that fit neither Beam nor each other.
+    """
+    beam_options = make_beam_options(options.beam)
+    here = runs_here(beam_options)
+    if not here:
+        _check_far(options)
+    preview = None
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(stdout_kept_free(is_wanted=STDOUT in {options.ledger, options.preview}))
+        try:
+            drivers = make_drivers(config, here=here) if options.preview is None else {}
+            if drivers is None:
+                return ExitCode.CONFIG
+            readable = stack.enter_context(readable_input(options.input, options.names))
+            options = dataclasses.replace(options, input=readable.patterns, names=readable.names)
+            if options.preview is not None:
+                folder = stack.enter_context(TemporaryFolder()) if options.preview == STDOUT else options.preview
+                preview = Preview.plan(folder, config)
+                drivers = dict(preview.drivers())
+            check_outputs(drivers, read=options.input, rejects=options.rejects, ledger=options.ledger)
+            if preview is not None:
+                preview.claim()
+            code = _launch(options, config, drivers, beam_options, here=here)
+            if preview is not None and options.preview == STDOUT:
+                preview.print()
+        except UsageError:
+            if preview is not None:
+                preview.discard_empty()
+            raise
+        except Exception as error:
+            code = report_failure(error, config, debug=options.debug)
+        if preview is not None and code != ExitCode.DONE:
+            preview.discard_empty()
+    return code
+
+
+def _check_far(options: ExportOptions) -> None:
+    """Refuses paths that mean nothing where the job runs."""
+    check_no_pipes(options.input)
+    if options.preview is not None:
+        raise UsageError("--preview writes files of this machine; leave --runner out to run the preview here")
+    if options.rejects is not None and options.rejects.startswith("projects/"):
+        raise UsageError("--rejects of a job that ends is an object, as gs://...; a topic is for `dovebeam stream`")
+    check_far_outputs(options.rejects, options.ledger, wait=options.wait)
+
+
+def _launch(
+    options: ExportOptions,
+    config: Config,
+    drivers: Mapping[str, Driver],
+    beam_options: PipelineOptions,
+    *,
+    here: bool,
+) -> int:
+    """Launches the job, and closes it with its ledger."""
+    build = partial(build_export, options=options, config=config, drivers=drivers)
+    targets = {name: driver.endpoint for name, driver in drivers.items()}
+
+    def launch(board: Board) -> PipelineResult | None:
+        if not here:
+            return launch_far(build, beam_options, wait=options.wait)
+        with lent_to_workers(drivers, beam_options):
+            return launch_here(build, beam_options, board, patterns=options.input, debug=options.debug)
+
+    def account(counters: Iterable[tuple[str, int]]) -> Ledger:
+        return make_ledger(counters, config, targets, options.counted)
+
+    def failed(error: Exception) -> int:
+        return report_failure(error, config, debug=options.debug)
+
+    code, ledger = close_started(launch, account, failed, options.ledger, are_rejects_kept=options.rejects is not None)
+    if ledger is not None and options.input_format != "rejects":
+        names = dict(options.names)
+        unmatched = unmatching_metrics_text(ledger, options.config, [names.get(path, path) for path in options.input])
+        if unmatched:
+            say(unmatched)
+    return code

@@ -1,0 +1,230 @@
+"""The sink of rejects: a file of JSON lines, an object of a store, or, if none is named, the account alone.
+
+Rejects are consumed where they arise, and those of different steps never wait for each other.
+"""
+
+import os
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+import apache_beam as beam
+from apache_beam.transforms.error_handling import ErrorHandler
+
+from dovebeam.pipelines.rejects.object import MergeRejectParts, WriteRejectParts, parts_folder
+from dovebeam.transforms import counters
+from dovebeam.transforms.drivers import Connection, FileDriver
+from dovebeam.transforms.drivers.system_errors import delivery_error
+from dovebeam.transforms.events.reject import Reject, reject_to_json
+from dovebeam.transforms.local_files import is_url
+
+__all__ = [
+    "ACCOUNTED",
+    "OTHER_REASONS",
+    "REASON",
+    "CountRejects",
+    "FusedErrorHandler",
+    "Reasons",
+    "RejectsFile",
+    "WriteRejects",
+    "reject_handler",
+]
+
+ACCOUNTED: Final = "rejects_accounted"
+"""The counter of rejects that arrived here; every reject must."""
+
+REASON: Final = "reject_reason"
+"""The counter of rejects of one reason is `reject_reason/TEXT`."""
+
+OTHER_REASONS: Final = "other reasons"
+
+_READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+_PLACE = re.compile(r" \(byte [0-9]+\)$")
+_MAX_REASONS: Final = 20  # of one worker: texts that quote data could be without number
+_MAX_REASON_CHARS: Final = 200
+_MAX_BATCH_BYTES: Final = 1024 * 1024
+
+
+class WriteRejects(beam.PTransform):
+    """Appends rejects to a file of this machine, as JSON lines.
+
+    In the way of the `file` driver: created with mode 0600, never through a symbolic link, and a failure to write fails
+    the bundle.
+
+    Args:
+        path: of the file.
+    """
+
+    def __init__(self, path: str) -> None:
+        super().__init__()
+        self._path = path
+
+    def expand(self, rejects: beam.PCollection[Reject]) -> beam.PCollection[Reject]:
+        """Rejects to nothing."""
+        nothing: beam.PCollection[Reject] = (
+            rejects | CountRejects() | "Append" >> beam.ParDo(_AppendFn(os.path.abspath(self._path)))
+        )
+        return nothing
+
+
+class CountRejects(beam.PTransform):
+    """Counts rejects by their reason and passes them on."""
+
+    def expand(self, rejects: beam.PCollection[Reject]) -> beam.PCollection[Reject]:
+        """Rejects to the same."""
+        same: beam.PCollection[Reject] = rejects | "Count reasons" >> beam.ParDo(_CountFn())
+        return same
+
+
+@beam.typehints.with_input_types(Reject)
+@beam.typehints.with_output_types(Reject)
+class _CountFn(beam.DoFn):
+    def __init__(self) -> None:
+        self._reasons = Reasons()
+
+    def process(self, reject: Any) -> Iterable[Any]:
+        counters.add(ACCOUNTED, 1)
+        counters.add(REASON, 1, self._reasons.of(reject))
+        yield reject
+
+
+class Reasons:
+    """The reasons under which rejects are counted, of which there are not too many."""
+
+    def __init__(self) -> None:
+        self._known: set[str] = set()
+
+    def of(self, reject: Reject) -> str:
+        """That of a reject; of one that is rare, `OTHER_REASONS`."""
+        reason = _reason(reject)
+        if len(self._known) < _MAX_REASONS:
+            self._known.add(reason)
+        return reason if reason in self._known else OTHER_REASONS
+
+
+class RejectsFile:
+    """The file of rejects, for whoever appends to it beside the steps of a pipeline; several may at the same time.
+
+    Args:
+        path: of the file.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = os.path.abspath(path)
+        self._connection = FileDriver(self._path).open()
+
+    def append(self, rejects: Sequence[Reject]) -> None:
+        """Appends whole lines, which are on the disk when this returns.
+
+        Raises:
+            DeliveryError: the file cannot be written.
+        """
+        if not rejects:
+            return
+        self._connection.send([reject_to_json(reject) for reject in rejects])
+        try:
+            with open(os.open(self._path, _READ), "rb") as file:
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise delivery_error("fsync", self._path, error) from error
+
+
+def _reason(reject: Reject) -> str:
+    """The reason without the place in the line, which would make every reason its own."""
+    whom = f"{reject.exporter}: " if reject.exporter else ""
+    return (whom + _PLACE.sub("", reject.error_message))[:_MAX_REASON_CHARS]
+
+
+@beam.typehints.with_input_types(Reject)
+@beam.typehints.with_output_types(Reject)
+class _AppendFn(beam.DoFn):
+    """Appends batches of a bundle to a file."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._connection: Connection | None = None
+        self._lines: list[bytes] = []
+        self._size = 0
+
+    def setup(self) -> None:
+        self._connection = FileDriver(self._path).open()
+
+    def start_bundle(self) -> None:
+        self._lines, self._size = [], 0
+
+    def process(self, reject: Any) -> None:
+        line = reject_to_json(reject)
+        self._lines.append(line)
+        self._size += len(line)
+        if self._size >= _MAX_BATCH_BYTES:
+            self._write()
+
+    def finish_bundle(self) -> None:
+        self._write()
+
+    def teardown(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _write(self) -> None:
+        lines, self._lines, self._size = self._lines, [], 0
+        if self._connection is None:
+            raise RuntimeError("rejects before setup")
+        self._connection.send(lines)
+
+
+class FusedErrorHandler(ErrorHandler):
+    """Applies its consumer to the rejects of each step by themselves; Beam's own merges them first.
+
+    Beam's in-process runner materialises what it merges: with a target that refuses everything, all rejects of a job
+    would be in memory before the first is written. Unmerged, the consumer runs in the same stage as the step whose
+    rejects it takes, one batch after the other, and whatever was rejected when a job is stopped has been written.
+
+    Args:
+        name: the label of the steps that consume.
+        consumer: takes a PCollection of rejects; applied several times, so it must not claim a target for itself.
+        finish: takes a tuple of what the consumer made of the rejects of each step; None if there is nothing to do.
+    """
+
+    def __init__(self, name: str, consumer: beam.PTransform, finish: beam.PTransform | None = None) -> None:
+        super().__init__(consumer)
+        self._name = name
+        self._consumer = consumer
+        self._finish = finish
+        self._error_pcolls: list[Any] = []
+
+    def close(self) -> None:
+        """Applies the consumer."""
+        made = []
+        for number, rejects in enumerate(self._error_pcolls):
+            label = f"{self._name} {number}" if number else self._name
+            made.append(rejects | label >> self._consumer)
+        if made and self._finish is not None:
+            _ = tuple(made) | f"{self._name} together" >> self._finish
+        self._output = None
+        self._closed = True
+
+
+class _CountedParts(beam.PTransform):
+    def __init__(self, folder: str) -> None:
+        super().__init__()
+        self._folder = folder
+
+    def expand(self, rejects: beam.PCollection[Reject]) -> beam.PCollection[str]:
+        parts: beam.PCollection[str] = rejects | CountRejects() | WriteRejectParts(self._folder)
+        return parts
+
+
+def reject_handler(path: str | None) -> ErrorHandler:
+    """What takes the rejects of a job: a context manager for as long as its steps are added.
+
+    Args:
+        path: where they go, a file of this machine or the URL of an object; None only counts them.
+    """
+    if path is None:
+        return FusedErrorHandler("Rejects", CountRejects())
+    if not is_url(path):
+        return FusedErrorHandler("Rejects", WriteRejects(path))
+    folder = parts_folder(path)
+    return FusedErrorHandler("Rejects", _CountedParts(folder), MergeRejectParts(path, folder))

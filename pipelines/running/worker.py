@@ -1,0 +1,51 @@
+"""A worker process of a local job: Beam's own worker, which in addition ends when its launcher is gone or says so.
+
+    python -m dovebeam.pipelines.running.worker
+
+Started by `pipelines.in_process`. A terminal's signals reach it together with its launcher, and so does the SIGTERM of
+a service manager; the launcher decides what to do about them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+import time
+from typing import Final
+
+from dovebeam.pipelines.terminal import logs
+from dovebeam.pipelines.terminal.exit_codes import ENDING
+from dovebeam.transforms import progress
+from dovebeam.transforms.drivers.secrets import vault
+
+_WATCH_SECS: Final = 0.2
+
+
+def main() -> None:
+    """Runs Beam's worker, as its environment variables say."""
+    for number in ENDING:
+        signal.signal(number, signal.SIG_IGN)
+    threading.Thread(target=_watch, args=(os.getppid(),), daemon=True).start()
+    debug = "--debug" in sys.argv[1:]
+    logs.configure(debug=debug, stream=sys.stderr)
+
+    from apache_beam.runners.worker import sdk_worker_main  # noqa: PLC0415  takes a second, in which we already watch
+
+    # Beam prints the traceback of every failed bundle, which the launcher gets, too, and says in one sentence.
+    with open(os.devnull, "w") as nowhere, contextlib.nullcontext() if debug else contextlib.redirect_stderr(nowhere):
+        sdk_worker_main.main(sys.argv[:1])
+
+
+def _watch(launcher: int) -> None:
+    directory = os.environ.get(progress.ENVIRONMENT, "")
+    while os.getppid() == launcher and not (directory and progress.is_abandoned(directory)):
+        time.sleep(_WATCH_SECS)
+    vault.wipe()  # the launcher may have been killed before it could
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    main()

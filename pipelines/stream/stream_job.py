@@ -1,0 +1,270 @@
+"""The job `stream`: checked, run on this machine until it is drained or fails, or handed to an engine elsewhere.
+
+Ctrl-C or SIGTERM drains it: what was read is delivered, and the job ends with code 0. A second signal ends it at once.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, StandardOptions
+from apache_beam.runners.runner import PipelineResult
+
+from dovebeam.pipelines.jobs.configuration import load_for_job
+from dovebeam.pipelines.jobs.drivers import make_drivers
+from dovebeam.pipelines.jobs.outputs import check_rejects_path, check_replaceable
+from dovebeam.pipelines.jobs.reject_sink import reject_handler
+from dovebeam.pipelines.ledger.closing import counters_of, counters_so_far, report_failure
+from dovebeam.pipelines.options.beam import is_flink, is_in_process, make_beam_options, runs_here, stream_arguments
+from dovebeam.pipelines.options.errors import UsageError
+from dovebeam.pipelines.running.failures import explain_failure
+from dovebeam.pipelines.running.in_process import lent_to_workers, make_in_process_runner
+from dovebeam.pipelines.running.launch import cancelled_on_error, wait_until_drained
+from dovebeam.pipelines.running.local import run_to_end
+from dovebeam.pipelines.stream.account import Acknowledged, StreamAccount
+from dovebeam.pipelines.stream.far import check_far_stream, run_far
+from dovebeam.pipelines.stream.options import StreamOptions
+from dovebeam.pipelines.stream.queues import StreamQueues, queues_of
+from dovebeam.pipelines.stream.segments import run_segments
+from dovebeam.pipelines.stream.shards import StreamShards, stream_name
+from dovebeam.pipelines.stream.sources import StreamSource, make_source
+from dovebeam.pipelines.terminal.exit_codes import ExitCode
+from dovebeam.pipelines.terminal.logs import say
+from dovebeam.pipelines.terminal.progress_bar import make_display
+from dovebeam.pipelines.workers.loopback import loopback_workers
+from dovebeam.pipelines.workers.watch import WatchedDisplay
+from dovebeam.transforms.config import Config
+from dovebeam.transforms.drivers import Driver, FileDriver
+from dovebeam.transforms.drivers.file.names import insert_mark
+from dovebeam.transforms.export_events import ExportEvents
+from dovebeam.transforms.local_files import is_url
+from dovebeam.transforms.progress import Board, Totals
+from dovebeam.transforms.shards.panes import time_mark
+from dovebeam.transforms.streaming import ENDLESS, Segment
+
+__all__ = ["run_stream"]
+
+_Counts = list[tuple[str, int]]
+
+
+def run_stream(options: StreamOptions) -> int:
+    """Runs a stream until a signal ends it, and returns its exit code.
+
+    Raises:
+        UsageError: options that fit neither Beam nor each other.
+    """
+    if options.ledger and is_flink(options.beam):
+        raise UsageError(
+            "--ledger: Flink does not end a stream itself and has no counters of one that was ended; leave it out, "
+            "the last message has the account"
+        )
+    config = load_for_job(options.config, strict=options.strict)
+    if config is None:
+        return ExitCode.CONFIG
+    beam_options = make_beam_options(stream_arguments(options.beam))
+    here = runs_here(beam_options)
+    try:
+        if not here:
+            check_far_stream(options)
+        drivers = make_drivers(config, here=here)
+        if drivers is None or _shards_without_windows(config, drivers):
+            return ExitCode.CONFIG
+        run = _run_here if here else run_far
+        return run(options, config, drivers, beam_options)
+    except UsageError:
+        raise
+    except Exception as error:
+        return report_failure(error, config, debug=options.debug)
+
+
+def _shards_without_windows(config: Config, drivers: Mapping[str, Driver]) -> bool:
+    """Says of every exporter that writes shards and not window by window that its files would never be complete."""
+    found = False
+    for name, driver in drivers.items():
+        if isinstance(driver, FileDriver) and driver.file_writing == "shards" and not driver.rotate_interval_secs:
+            found = True
+            exporter = config.exporters[name]
+            say(
+                f"error: {exporter.settings.place('event_exporter_file_writing')}: event_exporter {name}: shards are "
+                "complete when a job ends, and a stream has no end; add file_rotate_interval, such as 1 h, for files "
+                "that are complete when that part of time is over"
+            )
+    return found
+
+
+def _run_here(
+    options: StreamOptions, config: Config, drivers: Mapping[str, Driver], beam_options: PipelineOptions
+) -> int:
+    """Runs a stream until it was drained or has failed, and returns its exit code.
+
+    Args:
+        options: of the stream.
+        config: its metrics and exporters.
+        drivers: those of its exporters.
+        beam_options: where it runs; on this machine.
+
+    Raises:
+        UsageError: options that contradict each other.
+        Exception: why it could not begin.
+    """
+    _check_workers(beam_options)
+    source = make_source(options)
+    _check_outputs(options, source, drivers)
+    run = _run_in_process if is_in_process(beam_options) else _run_on_engine
+    root = queues_of(options.state, drivers)
+    name = options.run_id or stream_name(
+        options.follow, options.input_subscription, options.input_topic, rejects=options.rejects
+    )
+    shards = StreamShards(drivers, name, has_queues=bool(root))
+    queues = StreamQueues(
+        root, config, shards.drivers, shards.checks, rejects=options.rejects, max_bytes=options.max_queue_bytes
+    )
+    if len(drivers) > 1 and not root:
+        say("note: an exporter whose target hangs keeps events from the others; --state DIR gives each a queue on disk")
+    account = StreamAccount(config, drivers, queues, path=options.ledger, debug=options.debug)
+    try:
+        with source, lent_to_workers(drivers, beam_options):
+            counters = run(_Stream(options, config, shards, queues, source, account), beam_options)
+    except UsageError:
+        raise
+    except Exception as error:
+        return account.close_failed(error)
+    return ExitCode.DONE if counters is None else account.close(counters)
+
+
+def build_stream(
+    pipeline: beam.Pipeline,
+    options: StreamOptions,
+    config: Config,
+    drivers: Mapping[str, Driver],
+    source: beam.PTransform,
+    *,
+    queues: str = "",
+) -> None:
+    """Adds the steps of a stream to a pipeline.
+
+    Args:
+        pipeline: an empty pipeline.
+        options: of the stream.
+        config: its metrics and exporters.
+        drivers: those of its exporters.
+        source: gives blocks, and acknowledges them when their bundle has succeeded. All steps up to the deliveries and
+            the rejects are in that bundle.
+        queues: directory of the exporters' queues, which then stand in place of the deliveries; empty for none.
+    """
+    export = ExportEvents(config, drivers=drivers, max_line_bytes=options.max_line_bytes, queues=queues)
+    with reject_handler(options.rejects) as handler:
+        _ = pipeline | "Read" >> source | "Export" >> export.with_error_handler(handler)
+
+
+@dataclass(frozen=True, slots=True)
+class _Stream:
+    """A stream, wherever it runs."""
+
+    options: StreamOptions
+    config: Config
+    shards: StreamShards
+    queues: StreamQueues
+    source: StreamSource
+    account: StreamAccount
+
+    def pipeline(self, pipeline: beam.Pipeline, segment: Segment) -> beam.Pipeline:
+        """The pipeline with the steps of a segment."""
+        blocks, drivers = self.source.blocks(segment), self.shards.drivers
+        build_stream(pipeline, self.options, self.config, drivers, blocks, queues=self.queues.root)
+        return pipeline
+
+
+def _run_in_process(stream: _Stream, beam_options: PipelineOptions) -> _Counts:
+    options, config, queues, acknowledged = stream.options, stream.config, stream.queues, Acknowledged()
+
+    def run(segment: Segment) -> PipelineResult:
+        queues.clean()
+        runner = make_in_process_runner(beam_options, debug=options.debug)
+        return stream.pipeline(beam.Pipeline(runner=runner, options=beam_options), segment).run()
+
+    def report(error: Exception, pause_secs: float) -> None:
+        say(f"{explain_failure(error, config)}; nothing is lost, trying again in {pause_secs:.0f} s")
+
+    def work() -> _Counts:
+        queues.deliver()
+        counters = run_segments(run, stream.account.update, report, lambda: board.totals().delivered, acknowledged)
+        queues.finish()
+        return stream.account.with_queues(counters.items())
+
+    with Board() as board, stream.shards.made(board.drain), queues.worked(), make_display(lambda: None) as display:
+        stream.account.begin(lambda: acknowledged.so_far().items())
+        return run_to_end(work, board, display, drain=True)
+
+
+def _run_on_engine(stream: _Stream, beam_options: PipelineOptions) -> _Counts | None:
+    """One endless pipeline; the engine tries failed bundles again. Its counters, if it ends a stream and has them."""
+    beam_options.view_as(StandardOptions).streaming = True
+    options, queues = stream.options, stream.queues
+    with (
+        Board() as board,
+        stream.shards.made(board.drain),
+        queues.worked(),
+        loopback_workers(beam_options, debug=options.debug),
+    ):
+        stream.account.begin(lambda: counters_so_far(board))
+        result = stream.pipeline(beam.Pipeline(options=beam_options), ENDLESS).run()
+        with cancelled_on_error(result), make_display(lambda: None) as display:
+            watched = WatchedDisplay(display, board, launcher_counts=bool(queues.root))
+
+            def work() -> bool:
+                queues.deliver()
+                is_ended = wait_until_drained(result, board)
+                queues.finish()
+                return is_ended
+
+            ended = run_to_end(work, board, watched, drain=True)
+        if not ended:
+            say(f"the stream is drained: {_account(board.totals())}")
+            if options.ledger:
+                say(f"warning: --ledger {options.ledger} was not written")
+            return None
+        return stream.account.with_queues(counters_of(result))
+
+
+def _account(totals: Totals) -> str:
+    return (
+        f"{totals.events:,} events were read, {totals.delivered:,} payloads delivered and {totals.rejected:,} "
+        "rejected, as the workers counted; the engine has no ledger of a stream that it did not end itself"
+    )
+
+
+def _check_workers(beam_options: PipelineOptions) -> None:
+    direct = beam_options.view_as(DirectOptions)
+    if is_in_process(beam_options) and (direct.direct_num_workers != 1 or direct.direct_running_mode != "in_memory"):
+        raise UsageError(
+            "a stream is read by one worker, and Beam's in-process runner forgets what several have not finished; "
+            "leave out --direct_num_workers and --direct_running_mode"
+        )
+
+
+def _check_outputs(options: StreamOptions, source: StreamSource, drivers: Mapping[str, Driver]) -> None:
+    """Refuses outputs that cannot be written, or that the stream would read again."""
+    if is_url(options.rejects):
+        raise UsageError(
+            "--rejects of a stream names a file of this machine; an object would only be written at its end"
+        )
+    check_rejects_path(options.rejects)
+    written = {"--rejects": options.rejects}
+    if options.ledger is not None:
+        check_replaceable(options.ledger)
+        written["--ledger"] = options.ledger
+    for name, driver in drivers.items():
+        if isinstance(driver, FileDriver) and not is_url(driver.base):
+            written[f"event_exporter {name}"] = _written_path(driver)
+    for what, path in written.items():
+        source.check_apart(what, os.path.abspath(path))
+
+
+def _written_path(driver: FileDriver) -> str:
+    """A path as the driver may write it."""
+    mark = f"-{time_mark(0)}" if driver.rotate_interval_secs else ""
+    return os.path.join(driver.base, insert_mark(driver.file_path_template or driver.default_path, mark))

@@ -1,0 +1,96 @@
+"""`DecodeEvents`: what Dovecot exported, line by line, in messages or in blocks, becomes events."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import apache_beam as beam
+
+from dovebeam.transforms import counters
+from dovebeam.transforms.codecs import DEFAULT_MAX_LINE_BYTES, decode_json_block, decode_tab_block
+from dovebeam.transforms.error_handling import REJECTED, RejectingTransform
+from dovebeam.transforms.errors import DecodeError, UnknownNameError
+from dovebeam.transforms.events.event import Event
+from dovebeam.transforms.events.reject import Reject, decode_reject
+from dovebeam.transforms.plan.decoding import decode_block
+from dovebeam.transforms.sources import Block, unpacked_payload
+
+__all__ = ["INPUT_FORMATS", "DecodeEvents"]
+
+INPUT_FORMATS = ("auto", "json", "tab-text")
+
+
+class DecodeEvents(RejectingTransform):
+    """Decodes lines and messages (bytes, or str as UTF-8); each line is an event, blank lines are passed over.
+
+    A message may hold several lines, and may be compressed with gzip or zstd. Blocks are taken as well, which
+    `ReadFromFiles` and the sources of streams give: many lines, or records of an archive.
+
+    Args:
+        input_format: of lines: "json", "tab-text", or "auto", which takes what begins with a brace for JSON. A
+            block knows its format.
+        max_line_bytes: longer lines are rejected.
+
+    Rejects: lines that are not an event, with their original bytes and the offset of what is wrong; of blocks
+    also with the file, or the message. A message that cannot be decompressed is one reject.
+    """
+
+    def __init__(self, input_format: str = "auto", *, max_line_bytes: int = DEFAULT_MAX_LINE_BYTES) -> None:
+        super().__init__()
+        if input_format not in INPUT_FORMATS:
+            raise UnknownNameError("input format", input_format, INPUT_FORMATS)
+        self._input_format = input_format
+        self._max_line_bytes = max_line_bytes
+
+    def display_data(self) -> dict[str, Any]:
+        """What lines are taken for, for a runner's user interface."""
+        return {"input_format": self._input_format, "max_line_bytes": self._max_line_bytes}
+
+    def expand(self, lines: beam.PCollection[bytes | str | Block]) -> beam.PCollection[Event]:
+        """Lines, messages or blocks to events."""
+        decode = beam.ParDo(_DecodeFn(self._input_format, self._max_line_bytes))
+        outputs = lines | "Decode" >> decode.with_outputs(REJECTED, main="events")
+        self.route_rejects(outputs[REJECTED])
+        events: beam.PCollection[Event] = outputs["events"]
+        return events
+
+
+@beam.typehints.with_input_types(bytes | str | Block)
+@beam.typehints.with_output_types(Event, **{REJECTED: Reject})
+class _DecodeFn(beam.DoFn):
+    def __init__(self, input_format: str, max_line_bytes: int) -> None:
+        self._format = input_format
+        self._max_line_bytes = max_line_bytes
+
+    def process(self, element: Any) -> Iterable[Any]:
+        return self._decode_block(element) if isinstance(element, Block) else self._decode_lines(element)
+
+    def _decode_block(self, block: Block) -> Iterable[Any]:
+        found = decode_block(block, self._max_line_bytes)
+        counters.count_block(block)
+        counters.add("read", found.read)
+        counters.add("undecodable", len(found.rejects))
+        yield from found.decoded.events
+        for reject in found.rejects:
+            yield beam.pvalue.TaggedOutput(REJECTED, reject)
+
+    def _decode_lines(self, element: bytes | str) -> Iterable[Any]:
+        given = element.encode("utf-8", "surrogateescape") if isinstance(element, str) else element
+        try:
+            lines = unpacked_payload(given, ())
+        except DecodeError as error:
+            counters.add("read", 1)
+            yield self._rejected(given, error)
+            return
+        is_json = self._format == "json" or (self._format == "auto" and lines.lstrip().startswith(b"{"))
+        decoded = (decode_json_block if is_json else decode_tab_block)(
+            lines, max_bytes=self._max_line_bytes, mixed=self._format == "auto"
+        )
+        counters.add("read", len(decoded.events) + len(decoded.bad_lines))
+        yield from decoded.events
+        for bad in decoded.bad_lines:
+            yield self._rejected(bad.line, bad.error)
+
+    @staticmethod
+    def _rejected(line: bytes, error: DecodeError) -> Any:
+        counters.add("undecodable", 1)
+        return beam.pvalue.TaggedOutput(REJECTED, decode_reject(line, error))

@@ -1,0 +1,142 @@
+"""Appending to a file by its path: opened anew when it was moved, put aside when it is full."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from dataclasses import dataclass
+from typing import Final
+
+from dovebeam.transforms.drivers.file.compression import DamagedError, pack
+from dovebeam.transforms.drivers.file.open_file import OpenFile
+from dovebeam.transforms.drivers.files.folders import entered
+from dovebeam.transforms.drivers.files.rotation import move_full_file
+from dovebeam.transforms.drivers.system_errors import delivery_error
+from dovebeam.transforms.errors import DeliveryError
+
+__all__ = ["AppendSettings", "AppendedFile", "shown_path"]
+
+# Other processes that put the same file aside make this one begin again; so often only if something is wrong.
+_MAX_REOPENINGS: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class AppendSettings:
+    """What all files of a driver have in common.
+
+    Attributes:
+        base: the directory below which they are.
+        compression: "none", "gzip" or "zstd".
+        rotate_size: bytes after which a file is put aside, 0 for never.
+        mode: of new files.
+        directory_mode: of new directories.
+    """
+
+    base: str
+    compression: str
+    rotate_size: int
+    mode: int
+    directory_mode: int
+
+
+class AppendedFile:
+    """A file that gets batches of lines."""
+
+    def __init__(self, path: str, shown: str, settings: AppendSettings) -> None:
+        """Touches nothing yet.
+
+        Args:
+            path: relative to the base, with its compression's suffix.
+            shown: the path in errors.
+            settings: those of the driver.
+        """
+        self._path = path
+        self._shown = shown
+        self._settings = settings
+        self._file: OpenFile | None = None
+
+    def append(self, lines: bytes) -> None:
+        """Appends whole lines in one piece.
+
+        Raises:
+            DeliveryError: they could not be written, or only in part, which was taken back.
+        """
+        data = pack(lines, self._settings.compression)
+        call = "open"
+        try:
+            with entered(self._settings.base, self._path, self._settings.directory_mode) as (folder, name):
+                for _ in range(_MAX_REOPENINGS):
+                    file = self._opened(folder, name)
+                    call = "write"
+                    if self._append_to(file, folder, name, data):
+                        return
+                    self.close()
+                    call = "open"
+            raise DeliveryError(f"{self._shown} was replaced again and again while it was opened", self._shown)
+        except BaseException as error:
+            # What is left may be torn; opening again looks at the end of the file.
+            self._drop()
+            if isinstance(error, OSError):
+                raise delivery_error(call, self._shown, error) from error
+            raise
+
+    def close(self) -> None:
+        """Closes the file; the next batch opens it again.
+
+        Raises:
+            DeliveryError: the system reports only now that something could not be written.
+        """
+        file, self._file = self._file, None
+        if file is not None:
+            try:
+                file.close()
+            except OSError as error:
+                raise delivery_error("close", self._shown, error) from error
+
+    def _opened(self, folder: int, name: str) -> OpenFile:
+        if self._file is not None and not self._file.is_at(folder, name):
+            self.close()
+        if self._file is None:
+            self._file = OpenFile.open(folder, name, self._settings.mode)
+        return self._file
+
+    def _append_to(self, file: OpenFile, folder: int, name: str, data: bytes) -> bool:
+        """False if the file has to be opened anew: it was moved meanwhile, or was full and is put aside."""
+        with file.turn() as locked:
+            if not file.is_regular:
+                file.write(data, may_truncate=False)
+                return True
+            if not file.is_at(folder, name):
+                return False
+            before = self._mend_end(file, folder, name, locked=locked)
+            size, limit = file.size, self._settings.rotate_size
+            if limit and size and size + len(before) + len(data) > limit:
+                if before:
+                    file.write(before, may_truncate=locked)
+                move_full_file(folder, name, self._settings.mode)
+                return False
+            file.write(before + data, may_truncate=locked)
+            return True
+
+    def _mend_end(self, file: OpenFile, folder: int, name: str, *, locked: bool) -> bytes:
+        """Sees to it that what comes next is whole, and gives what has to be written before it."""
+        compression = self._settings.compression
+        if compression == "none":
+            return b"\n" if file.ends_inside_a_line(folder, name) else b""
+        try:
+            file.cut_torn_end(folder, name, compression, locked=locked)
+        except DamagedError as error:
+            message = f"{self._shown} is not {compression} at byte {error.offset}, so nothing could be read after it"
+            raise DeliveryError(f"{message}; move the file away, then run again", self._shown) from error
+        return b""
+
+    def _drop(self) -> None:
+        file, self._file = self._file, None
+        if file is not None:
+            with contextlib.suppress(OSError):
+                file.close()
+
+
+def shown_path(base: str, path: str) -> str:
+    """A path below a base as people know it."""
+    return path if base == "." else os.path.join(base, path)

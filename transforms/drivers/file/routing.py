@@ -1,0 +1,180 @@
+"""From an event to the path of its file, below the driver's directory and never out of it."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final, Literal
+
+from dovebeam.transforms.drivers.base import RoutingError
+from dovebeam.transforms.drivers.file.names import encode_value, short_name, split_suffix
+from dovebeam.transforms.drivers.file.path_template import Code, Component, Field, PathTemplate, parse_template
+from dovebeam.transforms.drivers.files.template_codes import CODES, coarsest_step_secs
+from dovebeam.transforms.events.catalogue import Value
+from dovebeam.transforms.events.event import Event
+from dovebeam.transforms.values.addresses import IPAddress
+from dovebeam.transforms.values.timestamps import Timestamp, format_rfc3339
+
+__all__ = ["PathRouter", "event_secs", "window_start_secs"]
+
+_USEC: Final = 1_000_000
+_FIRST_SECS: Final = -62_135_596_800  # year 1
+_END_SECS: Final = 253_402_300_800  # year 10000
+_WEEK_SECS: Final = 604_800
+_FIRST_MONDAY_SECS: Final = 345_600
+_MAX_CACHED_CHARS: Final = 128
+_MAX_CACHED_TIMES: Final = 64
+
+_cached_encoding = lru_cache(maxsize=8192)(encode_value)
+
+_Name = tuple[tuple["str | Field", ...], str]
+
+
+@dataclass(frozen=True, slots=True)
+class PathRouter:
+    """Finds the file of each event by a template, by the window of its time, or by both.
+
+    Attributes:
+        template: a template as the user wrote it, or the name of the one file.
+        is_literal: whether `template` is a name to be taken as it is.
+        window_secs: length of the windows, whose start becomes part of the name; 0 for none.
+        missing: what becomes of an event without a field: "reject" or "fallback".
+        fallback: stands for a missing field; encoded as a value is.
+    """
+
+    template: str
+    is_literal: bool = False
+    window_secs: int = 0
+    missing: Literal["reject", "fallback"] = "reject"
+    fallback: str = "unknown"
+
+    def route(self, event: Event) -> str:
+        """The path of the event's file, relative to the driver's directory.
+
+        The time is the event's end, or else its start, in UTC.
+
+        Raises:
+            RoutingError: the event has no time, or not a field, that the path needs.
+        """
+        return _paths_of(self)(event)
+
+
+@lru_cache(maxsize=64)
+def _paths_of(router: PathRouter) -> _Paths:
+    return _Paths(router)
+
+
+class _Paths:
+    """A router's working form, made once per process."""
+
+    def __init__(self, router: PathRouter) -> None:
+        self._router = router
+        template = _literal(router.template) if router.is_literal else parse_template(router.template)
+        self._components = template.components
+        self._window_secs = router.window_secs
+        self._step_secs = coarsest_step_secs(template.codes)
+        self._is_timed = bool(template.codes) or router.window_secs > 0
+        self._by_time: dict[tuple[int, int], tuple[_Name, ...]] = {}
+        self._untimed = None if self._is_timed else self._names(None, 0)
+
+    def __call__(self, event: Event) -> str:
+        names = self._untimed or self._names_at(event)
+        return "/".join(
+            [
+                short_name("".join([each if type(each) is str else self._value(each, event) for each in pieces]), end)
+                for pieces, end in names
+            ]
+        )
+
+    def _names_at(self, event: Event) -> tuple[_Name, ...]:
+        """The names of the path with everything filled in that depends on the time."""
+        seconds = event_secs(event)
+        window = window_start_secs(seconds, self._window_secs) if self._window_secs else 0
+        key = seconds // self._step_secs, window
+        names = self._by_time.get(key)
+        if names is None:
+            if len(self._by_time) >= _MAX_CACHED_TIMES:
+                self._by_time.clear()
+            names = self._by_time[key] = self._names(_utc(seconds), window)
+        return names
+
+    def _names(self, time: dt.datetime | None, window: int) -> tuple[_Name, ...]:
+        names = [_filled(component, time) for component in self._components]
+        if self._window_secs:
+            pieces, suffix = names[-1]
+            names[-1] = (*pieces, f"-{_utc(window):%Y%m%dT%H%M%SZ}"), suffix
+        return tuple(names)
+
+    def _value(self, piece: str | Field, event: Event) -> str:
+        assert isinstance(piece, Field)  # noqa: S101  tells mypy what the caller has asked
+        value = _part_of(event, piece.name)
+        if value is None:
+            if self._router.missing == "reject":
+                message = f"file_path_template needs {{{piece.name}}}, which the event does not have"
+                raise RoutingError(f"{message}; file_missing_field = fallback would write it elsewhere")
+            value = self._router.fallback
+        return encode_value(value) if len(value) > _MAX_CACHED_CHARS else _cached_encoding(value)
+
+
+def window_start_secs(seconds: int, window_secs: int) -> int:
+    """When the window of a time began, seconds since 1970.
+
+    Windows follow each other from midnight of 1970-01-01 UTC on; those of whole weeks begin on a Monday.
+    """
+    first = _FIRST_MONDAY_SECS if window_secs % _WEEK_SECS == 0 else 0
+    return (seconds - first) // window_secs * window_secs + first
+
+
+def _literal(name: str) -> PathTemplate:
+    stem, suffix = split_suffix(name)
+    return PathTemplate((Component((stem,), suffix),))
+
+
+def _filled(component: Component, time: dt.datetime | None) -> _Name:
+    pieces: list[str | Field] = []
+    for piece in component.pieces:
+        if isinstance(piece, Code):
+            pieces.append("" if time is None else CODES[piece.letter](time))
+        else:
+            pieces.append(piece)
+    return tuple(pieces), component.suffix
+
+
+def event_secs(event: Event) -> int:
+    """The event's time, which decides about its path; seconds since 1970.
+
+    Raises:
+        RoutingError: it has none, or one that no calendar has.
+    """
+    usec = event.time
+    if usec is None:
+        raise RoutingError("the path needs a time, and the event has neither an end_time nor a start_time")
+    seconds = usec // _USEC
+    if not _FIRST_SECS <= seconds < _END_SECS:
+        raise RoutingError("the path needs a time, and that of the event is not in the years 1 to 9999")
+    return seconds
+
+
+def _utc(seconds: int) -> dt.datetime:
+    return dt.datetime(1970, 1, 1, tzinfo=dt.UTC) + dt.timedelta(seconds=max(seconds, _FIRST_SECS))
+
+
+def _part_of(event: Event, name: str) -> str | None:
+    if name == "event":
+        return event.name
+    if name == "hostname":
+        return event.hostname
+    value = event.get(name)
+    return None if value is None else _text(value)
+
+
+def _text(value: Value) -> str:
+    """The value as Dovecot's formats write it; the strings of a list with commas between them."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, IPAddress):
+        return value.text
+    if isinstance(value, Timestamp):
+        return format_rfc3339(value.usec)
+    return ",".join(value) if isinstance(value, list) else str(value)

@@ -1,0 +1,195 @@
+"""The settings of the `file` driver: fields, defaults, what follows from them, and what can be wrong with them."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from typing import Final, Literal, cast
+
+from dovebeam.transforms.drivers.file.names import COMPRESSION_SUFFIXES
+from dovebeam.transforms.drivers.file.path_template import TemplateError, parse_template
+from dovebeam.transforms.drivers.file.routing import PathRouter
+from dovebeam.transforms.drivers.kinds import Kind
+from dovebeam.transforms.drivers.setting import check_values, setting
+from dovebeam.transforms.drivers.system_errors import check_path
+from dovebeam.transforms.errors import DriverSettingError
+from dovebeam.transforms.local_files import file_url_path, is_url
+
+__all__ = ["FileSettings"]
+
+_IN_BUCKET: Final = re.compile(r"[^:]+://[^/]+")
+_OF_PROCESS: Final = re.compile(r"/dev/(?:stdin|stdout|stderr|fd/[0-9]+|tty)\Z|/proc/(?:self|[0-9]+)/fd/")
+_MODE: Final = re.compile(r"0?[0-7]{3}\Z")
+_WRITABLE_BY_OWNER: Final = 0o200
+
+
+@dataclass(frozen=True, slots=True)
+class FileSettings:
+    """The settings of a `file` exporter."""
+
+    file_path: str = setting(
+        Kind.STRING,
+        "",
+        "the file that events are written to; with `file_path_template`, the directory below which the files are",
+        dovecot=True,
+        required="/PATH",
+    )
+    file_writing: str = setting(
+        Kind.ENUM,
+        "append",
+        "`append` to files as Dovecot does, or write `shards`: complete files that are named when the job ends, on "
+        "this machine or on `gs://`",
+        ("append", "shards"),
+    )
+    file_path_template: str = setting(
+        Kind.STRING,
+        "",
+        "each event's file below the directory `file_path`, such as `%Y/%m/%d/{user}.json`",
+        expanded=False,
+    )
+    file_missing_field: str = setting(
+        Kind.ENUM,
+        "reject",
+        "what becomes of an event without a field that the template names: `reject` it, or use the `fallback`",
+        ("reject", "fallback"),
+    )
+    file_field_fallback: str = setting(Kind.STRING, "unknown", "the word that stands for a missing field in a path")
+    file_rotate_size: int | None = setting(
+        Kind.SIZE,
+        "0",
+        "size before compression at which a file is full and the next one begins; 0 is no limit, for shards 1 GiB",
+    )
+    file_rotate_interval_msec: int | None = setting(
+        Kind.TIME, "0", "length of the windows of event time that have a file each, such as `1 h`; 0 is none"
+    )
+    file_window_delay_msec: int | None = setting(
+        Kind.TIME,
+        "1 min",
+        "of shards in a stream: how long after the end of its window a file is written, and how long what comes later "
+        "is collected for another file",
+    )
+    file_compression: str = setting(
+        Kind.ENUM, "none", "how files are compressed; their names end in `.gz` or `.zst`", tuple(COMPRESSION_SUFFIXES)
+    )
+    file_permissions: str = setting(Kind.STRING, "0600", "octal mode of new files, lessened by the umask")
+    file_max_open: int = setting(
+        Kind.UINT,
+        "100",
+        "how many files a worker holds open; the one used longest ago is closed for the next",
+        not_zero="it must not be 0; one file has to be open to be written",
+    )
+
+    def __post_init__(self) -> None:
+        """Refuses settings with which no file could be written, or none where it was meant to be.
+
+        Raises:
+            DriverSettingError: its text says what to write instead.
+        """
+        check_values(self)
+        check_path("event_exporter_file_path", self.file_path)
+        _check_target(self)
+        _check_template(self)
+        _check_mode(self.file_permissions)
+        if (self.file_rotate_interval_msec or 0) % 1000:
+            raise _wrong("file_rotate_interval", "it has a fraction of a second; write whole seconds")
+
+    @property
+    def endpoint(self) -> str:
+        """The path."""
+        return self.file_path
+
+    @property
+    def base(self) -> str:
+        """The directory below which all files are; it is never made, and links in its own path are followed."""
+        return self.file_path if self.file_path_template else os.path.dirname(self.file_path) or "."
+
+    @property
+    def default_path(self) -> str:
+        """The file of all events, relative to `base`, where there is no router."""
+        return os.path.basename(self.file_path)
+
+    @property
+    def rotate_size(self) -> int:
+        """Bytes after which a file is full, 0 for no limit."""
+        return self.file_rotate_size or 0
+
+    @property
+    def rotate_interval_secs(self) -> int:
+        """Length of the windows of event time, 0 for none."""
+        return (self.file_rotate_interval_msec or 0) // 1000
+
+    @property
+    def mode(self) -> int:
+        """Mode bits of new files."""
+        return int(self.file_permissions, 8)
+
+    @property
+    def directory_mode(self) -> int:
+        """Mode bits of new directories; whoever may read or write the files may enter them."""
+        return self.mode | (self.mode & 0o444) >> 2 | (self.mode & 0o222) >> 1
+
+    def router(self) -> PathRouter | None:
+        """What finds each event's file below `base`; None if there is but one.
+
+        Paths have neither the suffix of a compression nor the number of a full file yet.
+        """
+        window, template = self.rotate_interval_secs, self.file_path_template
+        if not template and not window:
+            return None
+        missing = cast(Literal["reject", "fallback"], self.file_missing_field)
+        return PathRouter(template or self.default_path, not template, window, missing, self.file_field_fallback)
+
+
+def _check_target(settings: FileSettings) -> None:
+    if _OF_PROCESS.match(settings.file_path):
+        raise _wrong(
+            "file_path",
+            f"{settings.file_path!r} belongs to each process and is not a file that all can append to; name a file or "
+            "a named pipe, use driver = log for standard error, or --preview - to see what would be written",
+        )
+    path = file_url_path(settings.file_path)
+    if path:
+        raise _wrong("file_path", f"{settings.file_path!r} is a URL of a file of this machine; write its path, {path}")
+    if settings.file_writing == "append" and is_url(settings.file_path):
+        raise _wrong(
+            "file_path",
+            f"{settings.file_path!r} is in an object store, where nothing can be appended; "
+            "add file_writing = shards, or name a local file",
+        )
+    if is_url(settings.file_path) and not _IN_BUCKET.match(settings.base):
+        message = f"{settings.file_path!r} names no place in a bucket; write it as gs://BUCKET/FOLDER/NAME.json"
+        raise _wrong("file_path", message)
+    if settings.file_writing == "shards" and not _is_unicode(f"{settings.file_path}{settings.file_path_template}"):
+        raise _wrong("file_path", "it is not UTF-8, which the names in the manifest of shards are; choose another name")
+    if not settings.file_path_template and settings.default_path in {"", ".", ".."}:
+        raise _wrong("file_path", "it is a directory; name a file in it, or add a file_path_template")
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _check_template(settings: FileSettings) -> None:
+    if settings.file_path_template:
+        try:
+            parse_template(settings.file_path_template)
+        except TemplateError as error:
+            raise _wrong("file_path_template", str(error)) from None
+    if settings.file_missing_field == "fallback" and not settings.file_field_fallback:
+        raise _wrong("file_field_fallback", "it is empty; write a word that stands for a missing field")
+
+
+def _check_mode(text: str) -> None:
+    if not _MODE.match(text):
+        raise _wrong("file_permissions", f"it is {text!r}; write three octal digits after a zero, such as 0640")
+    if not int(text, 8) & _WRITABLE_BY_OWNER:
+        raise _wrong("file_permissions", f"with {text} not even their owner could write the files; write 0600 or more")
+
+
+def _wrong(name: str, message: str) -> DriverSettingError:
+    return DriverSettingError(f"event_exporter_{name}", message)

@@ -1,0 +1,232 @@
+"""A setting's value that nobody may see, or a reference to where the worker finds it.
+
+    env:NAME                                a variable of the worker's environment
+    file:/PATH                              a file on the worker; one line end at its end is not a part of it
+    gsm:projects/P/secrets/S/versions/V     Google Secret Manager
+    type:GcpSecret;version_name:projects/P/secrets/S/versions/V     the same, as Beam spells it
+    plain:TEXT                              TEXT, declared to be no secret: it travels with the job for all to see
+    literal:TEXT                            TEXT, a secret, even if it begins like one of the above
+    TEXT                                    a secret
+
+References travel with a job and are looked up by the worker. The text of a secret never does: it stays in the
+`vault` of the process that read the configuration, and its worker processes on the same machine borrow it from there.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import os
+import re
+import stat
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from dovebeam.transforms.drivers.secrets import vault
+from dovebeam.transforms.drivers.secrets.secret_manager import VERSION, fetch_secret
+from dovebeam.transforms.errors import DeliveryError, DriverSettingError
+
+__all__ = ["HOW_TO_REFER", "NOTHING", "Scheme", "Secret", "is_reference", "secrets_in"]
+
+HOW_TO_REFER: Final = "env:NAME, file:/PATH or gsm:projects/P/secrets/S/versions/V"
+"""What to write instead of a secret, for advice in errors."""
+
+_MAX_FILE_BYTES: Final = 64 * 1024  # as much as Secret Manager takes
+_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}\Z")
+_BEAM: Final = re.compile(r"type:GcpSecret;version_name:(.{0,2000})\Z", re.IGNORECASE | re.DOTALL)
+_SCHEME: Final = re.compile(r"(env|file|gsm|plain|literal):", re.IGNORECASE)
+
+
+class Scheme(enum.Enum):
+    """Where a secret is."""
+
+    LITERAL = "literal"
+    PLAIN = "plain"
+    ENVIRONMENT = "env"
+    FILE = "file"
+    MANAGER = "gsm"
+
+
+_REFERENCES: Final = frozenset({Scheme.ENVIRONMENT, Scheme.FILE, Scheme.MANAGER})
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Secret:
+    """A secret value; equal to another one of the same reference, or of the same text in the same process.
+
+    Pickles as what `name` says, never as the text of a literal.
+
+    Attributes:
+        scheme: where the text is.
+        name: variable, path, version name or public text; for a literal its id in the vault.
+    """
+
+    scheme: Scheme
+    name: str
+
+    @classmethod
+    def parse(cls, setting: str, written: str | Secret) -> Secret:
+        """Reads what a configuration says.
+
+        Args:
+            setting: full name of the setting, for errors, which never repeat the value.
+            written: the value, in one of the spellings above; a `Secret` is returned as it is.
+
+        Raises:
+            DriverSettingError: it begins like a reference, but is none.
+        """
+        if isinstance(written, Secret):
+            return written
+        beam = _BEAM.match(written)
+        if beam:
+            return _secret_manager(setting, beam[1])
+        scheme = _SCHEME.match(written)
+        if scheme is None:
+            return cls.literal(written) if written else NOTHING
+        return _PARSERS[Scheme(scheme[1].lower())](setting, written[scheme.end() :])
+
+    @classmethod
+    def literal(cls, text: str) -> Secret:
+        """A secret whose text is known here, and stays here."""
+        return cls(Scheme.LITERAL, vault.keep(text))
+
+    def __bool__(self) -> bool:
+        return self != NOTHING
+
+    def __repr__(self) -> str:
+        return f"Secret({self.shown!r})"
+
+    @property
+    def shown(self) -> str:
+        """What may be seen of it: the reference, or asterisks."""
+        return "***" if self.is_literal else f"{self.scheme.value}:{self.name}"
+
+    @property
+    def is_literal(self) -> bool:
+        """Whether it was written out, so that it can be used on this machine only."""
+        return self.scheme is Scheme.LITERAL
+
+    @property
+    def can_change(self) -> bool:
+        """Whether looking again may give another text, so that a secret can be replaced while a job runs."""
+        return self.scheme in {Scheme.FILE, Scheme.MANAGER}
+
+    @property
+    def is_local(self) -> bool:
+        """Whether looking it up asks nothing but the machine where that is done."""
+        return self.scheme in {Scheme.ENVIRONMENT, Scheme.FILE}
+
+    def reveal(self, setting: str) -> str:
+        """The text, looked up on this machine and now.
+
+        Raises:
+            DeliveryError: it cannot be had; the text names setting and reference.
+        """
+        match self.scheme:
+            case Scheme.PLAIN:
+                return self.name
+            case Scheme.ENVIRONMENT:
+                return _from_environment(setting, self.name)
+            case Scheme.FILE:
+                return _from_file(setting, self.name)
+            case Scheme.MANAGER:
+                return fetch_secret(setting, self.name)
+        return _from_vault(setting, self.name)
+
+
+NOTHING: Final = Secret(Scheme.PLAIN, "")
+"""What a setting that was not set is."""
+
+
+def is_reference(written: str) -> bool:
+    """Whether a text is meant to say where a secret is, rightly or not."""
+    scheme = _SCHEME.match(written)
+    return bool(_BEAM.match(written)) or (scheme is not None and Scheme(scheme[1].lower()) in _REFERENCES)
+
+
+def secrets_in(value: Any) -> Iterator[Secret]:
+    """All secrets in a driver's description, or in a part of it, except those that are not set."""
+    if isinstance(value, Secret):
+        if value:
+            yield value
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        for field in dataclasses.fields(value):
+            yield from secrets_in(getattr(value, field.name))
+    elif isinstance(value, tuple):
+        for part in value:
+            yield from secrets_in(part)
+
+
+def _environment(setting: str, name: str) -> Secret:
+    if not _NAME.match(name):
+        message = "after env: stands the name of an environment variable, of letters, digits and underscores"
+        raise DriverSettingError(setting, message)
+    return Secret(Scheme.ENVIRONMENT, name)
+
+
+def _file(setting: str, path: str) -> Secret:
+    if not path.startswith("/") or "\0" in path:
+        raise DriverSettingError(setting, "after file: stands an absolute path, such as file:/run/secrets/token")
+    return Secret(Scheme.FILE, path)
+
+
+def _secret_manager(setting: str, version: str) -> Secret:
+    if not VERSION.match(version):
+        message = "write gsm:projects/PROJECT/secrets/SECRET/versions/VERSION; VERSION is a number or latest"
+        raise DriverSettingError(setting, message)
+    return Secret(Scheme.MANAGER, version)
+
+
+def _plain(_setting: str, text: str) -> Secret:
+    return Secret(Scheme.PLAIN, text)
+
+
+def _literal(_setting: str, text: str) -> Secret:
+    return Secret.literal(text)
+
+
+_PARSERS: Final[Mapping[Scheme, Callable[[str, str], Secret]]] = {
+    Scheme.ENVIRONMENT: _environment,
+    Scheme.FILE: _file,
+    Scheme.MANAGER: _secret_manager,
+    Scheme.PLAIN: _plain,
+    Scheme.LITERAL: _literal,
+}
+
+
+def _from_environment(setting: str, name: str) -> str:
+    text = os.environ.get(name)
+    if text is None:
+        message = f"{setting}: the environment variable {name} is not set on this worker (set it where workers start)"
+        raise DeliveryError(message)
+    return text
+
+
+def _from_file(setting: str, path: str) -> str:
+    """Reads a file. Symlinks are followed: what Kubernetes mounts for a secret is one, so that it can be replaced."""
+    try:
+        # Without waiting, or a pipe that nobody writes to would hold the worker for ever.
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        with open(fd, "rb") as file:
+            regular = stat.S_ISREG(os.fstat(fd).st_mode)
+            data = file.read(_MAX_FILE_BYTES + 1) if regular else b""
+    except OSError as error:
+        message = f"{setting}: open({path}) failed: {error.strerror} on this worker (provide the file, or correct it)"
+        raise DeliveryError(message, path) from error
+    if not regular or len(data) > _MAX_FILE_BYTES:
+        wrong = f"is longer than {_MAX_FILE_BYTES} bytes" if regular else "is no regular file"
+        raise DeliveryError(f"{setting}: {path} {wrong} (put the secret alone into a file)", path)
+    text = data.decode("utf-8", "surrogateescape")
+    return text.removesuffix("\n").removesuffix("\r") if text.endswith("\n") else text
+
+
+def _from_vault(setting: str, identity: str) -> str:
+    text = vault.recall(identity)
+    if text is None:
+        message = (
+            f"{setting}: the secret was written out in the configuration and stayed on the machine that launched the "
+            f"job (give it by reference: {HOW_TO_REFER})"
+        )
+        raise DeliveryError(message)
+    return text

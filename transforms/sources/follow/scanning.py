@@ -1,0 +1,248 @@
+"""What has become of the files: which are new, renamed, truncated, copied or gone."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Collection, Sequence
+from typing import Final
+
+import msgspec
+
+from dovebeam.transforms.sources import SourceError
+from dovebeam.transforms.sources.follow.records import HEAD_BYTES, FileRecord, FollowState, head_hash
+from dovebeam.transforms.sources.follow.targets import FollowTarget, Found, find_files
+
+__all__ = ["Scanner"]
+
+_LINK: Final = "is a symbolic link and is not followed; follow the file that it leads to, or its directory"
+_READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+_FORGET_SECS: Final = 7 * 24 * 3600
+_MAX_GONE: Final = 10_000
+_COPYING_SECS: Final = 2.0
+"""How long a small file with the name of a rotated one must not grow before it is taken for complete."""
+
+
+class Scanner:
+    """The records of all files, kept true to the file system by `scan`.
+
+    Args:
+        targets: which files.
+        state: what was known before.
+
+    Attributes:
+        records: of files that are there or gone; they are changed in place.
+        targets_begun: targets that were looked at at least once.
+        begun_again: files whose content was found to be another at the last look.
+    """
+
+    def __init__(self, targets: Sequence[FollowTarget], state: FollowState) -> None:
+        self._targets = targets
+        self.begun_again: set[tuple[int, int]] = set()
+        self._sizes: dict[tuple[int, int], tuple[int, int]] = {}
+        self._passed_over: set[tuple[int, int]] = set()
+        self._directories: dict[str, int] = {}
+        self.restore(state)
+
+    def restore(self, state: FollowState) -> None:
+        """Takes another state for what is known."""
+        self.records: list[FileRecord] = state.files
+        self.targets_begun = set(state.targets)
+
+    def size_of(self, record: FileRecord) -> int:
+        """How large the file was at the last look; 0 for one that is gone or of no use."""
+        return 0 if record.identity in self._passed_over else self._sizes.get(record.identity, (0, 0))[0]
+
+    def is_worth_opening(self, record: FileRecord, recent_secs: float) -> bool:
+        """Whether the file has something to be read, or may soon have.
+
+        Args:
+            record: of the file.
+            recent_secs: a file that was written to within that time may be written to again.
+        """
+        if record.identity in self._passed_over or record.identity not in self._sizes:
+            return False
+        size, written_nsec = self._sizes[record.identity]
+        return size > record.offset or (not record.is_rotated and time.time() - written_nsec / 1e9 < recent_secs)
+
+    def has_changes(self) -> bool:
+        """Whether files came, went or were renamed since the last look, as far as directories tell."""
+        return any(_mtime(directory) != mtime for directory, mtime in self._directories.items())
+
+    def pass_over(self, record: FileRecord) -> None:
+        """The file is of no use as long as it is there."""
+        self._passed_over.add(record.identity)
+
+    def replaced(self, record: FileRecord) -> None:
+        """The file has other content; the rest of the old one may be in a copy."""
+        if record.offset:
+            ghost = msgspec.structs.replace(record, device=0, inode=0, gone_since=time.time())
+            self.records.append(ghost)
+        record.begin_again()
+        self.begun_again.add(record.identity)
+
+    def scan(self, opened: Collection[tuple[int, int]]) -> list[SourceError]:
+        """Looks at all targets; returns what could not be looked at.
+
+        Args:
+            opened: files that are held open, and so are read to their end even if they are not found any more.
+        """
+        found, errors, old = self._find()
+        self._passed_over &= found.keys()
+        self.begun_again = set()
+        self._update_known(dict(found))
+        self._sizes = {identity: (each.status.st_size, each.status.st_mtime_ns) for identity, each in found.items()}
+        known = {record.identity for record in self.records}
+        self._forget()
+        for each in sorted(found.values(), key=lambda each: -each.status.st_size):  # of copies the complete one first
+            if each.identity not in known:
+                self._meet(each, opened, old=each.path in old)
+        return errors
+
+    def _find(self) -> tuple[dict[tuple[int, int], Found], list[SourceError], set[str]]:
+        """All files by identity, errors, and the rotated files that were there before their target was followed."""
+        found: dict[tuple[int, int], Found] = {}
+        errors: list[SourceError] = []
+        old: set[str] = set()
+        known = {record.first_path for record in self.records}
+        self._directories = {path: _mtime(path) for path in self._watched()}
+        for target in self._targets:
+            try:
+                files, links = find_files(target, known)
+            except SourceError as error:
+                errors.append(error)
+                continue
+            errors += (SourceError(_LINK, path) for path in links)
+            for each in files:
+                if found.get(each.identity, each).base or each.identity not in found:
+                    found[each.identity] = each
+            if target.path not in self.targets_begun:
+                self.targets_begun.add(target.path)
+                if target.kind != "directory":
+                    old.update(each.path for each in files if each.base)
+        return found, errors, old
+
+    def _watched(self) -> set[str]:
+        directories = {each.path if each.kind == "directory" else os.path.dirname(each.path) for each in self._targets}
+        return directories | {os.path.dirname(record.path) for record in self.records}
+
+    def _update_known(self, found: dict[tuple[int, int], Found]) -> None:
+        """Names and fates of the files that are known."""
+        for record in list(self.records):
+            each = found.get(record.identity) if record.inode else None
+            if each is None:
+                record.gone_since = record.gone_since or time.time()
+                continue
+            if not self._is_same(record, each):
+                self.replaced(record)
+                record.first_path = each.base or each.path
+            elif record.gone_since and not record.offset:  # the inode of an empty file may have been used again
+                record.first_path = each.base or each.path
+            record.path, record.gone_since = each.path, 0
+
+    def _meet(self, each: Found, opened: Collection[tuple[int, int]], *, old: bool) -> None:
+        """A file that is not known: a new one, a copy of one that is, or a generation that was missed."""
+        if not each.base:
+            self._add(each, each.path)
+            return
+        head = _head(each.path)
+        if old:
+            self._add(each, each.base, offset=each.status.st_size)
+            return
+        alike = [record for record in self.records if record.first_path == each.base and record.has_head(head)]
+        gone = [record for record in alike if record.gone_since and record.identity not in opened]
+        if any(_is_part_of(each, record) for record in alike if record not in gone):
+            return  # a copy of what is still there, perhaps in the making
+        if any(each.status.st_size < record.offset for record in gone):
+            return  # an earlier copy of what is gone, all of which was read
+        left = [record for record in gone if _goes_on(each, record)]
+        if left:
+            self._take_over(each, max(left, key=lambda record: record.offset))
+        elif not _may_be_in_the_making(each):
+            self._add(each, each.base)
+
+    def _take_over(self, each: Found, original: FileRecord) -> None:
+        """A copy goes on where the original ended."""
+        self.records.remove(original)
+        copy = msgspec.structs.replace(original, path=each.path, gone_since=0)
+        copy.device, copy.inode = each.identity
+        self.records.append(copy)
+
+    def _add(self, each: Found, first_path: str, *, offset: int = 0) -> None:
+        record = FileRecord(each.path, first_path, *each.identity, offset=offset)
+        if offset:
+            _learn(record, each.path)
+        self.records.append(record)
+
+    def _is_same(self, record: FileRecord, each: Found) -> bool:
+        """Whether a file of the same inode is the one of the record."""
+        if each.status.st_size < record.offset:
+            return False
+        seen = each.status.st_size, each.status.st_mtime_ns
+        return self._sizes.get(record.identity) == seen or _learn(record, each.path)
+
+    def last_written(self, record: FileRecord) -> int:
+        """When the file was written to at the last look, in nanoseconds since 1970; 0 if it was not there."""
+        return self._sizes.get(record.identity, (0, 0))[1]
+
+    def _forget(self) -> None:
+        """Files that are gone for long, and the oldest of too many."""
+        limit = time.time() - _FORGET_SECS
+        gone = sorted(record.gone_since for record in self.records if record.gone_since)
+        if len(gone) > _MAX_GONE:
+            limit = max(limit, gone[-_MAX_GONE - 1])
+        self.records = [record for record in self.records if not record.gone_since or record.gone_since > limit]
+
+
+def _learn(record: FileRecord, path: str) -> bool:
+    """Whether the file at the path has the content of the record; also learns more of its begin."""
+    try:
+        fd = os.open(path, _READ)
+    except OSError:  # what cannot be opened now is judged when it can
+        return True
+    try:
+        status = os.fstat(fd)
+        return (status.st_dev, status.st_ino) != record.identity or record.is_still(fd, status.st_size)
+    finally:
+        os.close(fd)
+
+
+def _head(path: str) -> bytes:
+    return _part(path, 0, HEAD_BYTES)
+
+
+def _part(path: str, offset: int, size: int) -> bytes:
+    """Some bytes of a file; none if it cannot be read."""
+    with contextlib.suppress(OSError):
+        fd = os.open(path, _READ)
+        try:
+            return os.pread(fd, size, offset)
+        finally:
+            os.close(fd)
+    return b""
+
+
+def _is_part_of(each: Found, original: FileRecord) -> bool:
+    """Whether a file that begins as one that is still there may be a copy of it: it ends as that does at this place."""
+    size = each.status.st_size
+    begin = max(0, size - HEAD_BYTES)
+    return _part(each.path, begin, size - begin) == _part(original.path, begin, size - begin)
+
+
+def _goes_on(each: Found, original: FileRecord) -> bool:
+    """Whether a file that begins as one that is gone also has what was read of it last, and so goes on there."""
+    tail = _part(each.path, original.offset - original.tail_bytes, original.tail_bytes)
+    return not original.tail_bytes or head_hash(tail) == original.tail_hash
+
+
+def _may_be_in_the_making(each: Found) -> bool:
+    """Whether a copy may have just begun, so that nothing can be said about it yet."""
+    return each.status.st_size < HEAD_BYTES and time.time() - each.status.st_mtime < _COPYING_SECS
+
+
+def _mtime(directory: str) -> int:
+    try:
+        return os.stat(directory).st_mtime_ns
+    except OSError:
+        return 0

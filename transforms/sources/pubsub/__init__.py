@@ -1,0 +1,32 @@
+"""Messages of a Google Pub/Sub subscription, held until they are acknowledged; knows nothing of Beam.
+
+`SubscriptionClient` speaks to the service, `Puller` keeps a bounded number of messages at hand and their leases alive,
+`blocks_of` makes blocks of them, and a `Session` gives them out to the short pieces of work that a runner makes of a
+stream. Needs the extra `gcp`. Honours PUBSUB_EMULATOR_HOST.
+"""
+
+from dovebeam.transforms.pubsub.blocks import blocks_of
+from dovebeam.transforms.pubsub.errors import PubSubUnavailableError
+from dovebeam.transforms.pubsub.names import check_subscription, check_topic
+from dovebeam.transforms.pubsub.topics import check_pullable, create_subscription, delete_subscription
+from dovebeam.transforms.sources.pubsub.blocks import Session, SubscribeRequest, close_session, session_of
+from dovebeam.transforms.sources.pubsub.client import Pulled, SubscriptionClient
+from dovebeam.transforms.sources.pubsub.puller import Puller, PullLimits
+
+__all__ = [
+    "PubSubUnavailableError",
+    "PullLimits",
+    "Pulled",
+    "Puller",
+    "Session",
+    "SubscribeRequest",
+    "SubscriptionClient",
+    "blocks_of",
+    "check_pullable",
+    "check_subscription",
+    "check_topic",
+    "close_session",
+    "create_subscription",
+    "delete_subscription",
+    "session_of",
+]

@@ -1,0 +1,263 @@
+"""Keeps a bounded number of messages at hand, and their leases alive, in two threads of its own.
+
+One thread pulls as long as there is room. The other acknowledges what was delivered and extends the leases of the rest.
+What the service does not take now is tried again for as long as the stream runs: an outage of Pub/Sub ends no job.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from dovebeam.transforms.drivers.backoff import Backoff
+from dovebeam.transforms.pubsub.errors import PubSubRefusedError, PubSubUnavailableError
+from dovebeam.transforms.pubsub.leases import LEASE_SECS, Leases
+from dovebeam.transforms.sources.pubsub.client import MAX_PULL_MESSAGES, Pulled, SubscriptionClient
+
+__all__ = ["PullLimits", "Puller"]
+
+_TICK_SECS: Final = 0.1
+_LEASES_SECS: Final = 1.0
+_IDLE_SECS: Final = 0.05
+"""After an answer without messages, which some servers give at once."""
+
+_BACKOFF: Final = Backoff(0.5, 30.0, jitter=False)
+_WARN_SECS: Final = 60.0
+_CLOSE_SECS: Final = 10.0
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class PullLimits:
+    """How much is held, and for how long.
+
+    Attributes:
+        max_messages: pulled and not yet acknowledged, at most.
+        max_bytes: of their payloads; one answer of the service may exceed it.
+        wait_secs: how long a call waits for the first message.
+        max_taken_secs: a message whose delivery takes longer is left to others; it may then be delivered twice.
+    """
+
+    max_messages: int = 10_000
+    max_bytes: int = 32 * 1024 * 1024
+    wait_secs: float = 2.0
+    max_taken_secs: float = 600.0
+
+
+class Puller:
+    """See the module.
+
+    Args:
+        client: of the subscription; closed with the puller.
+        limits: how much to hold.
+    """
+
+    def __init__(self, client: SubscriptionClient, limits: PullLimits = PullLimits()) -> None:
+        self._client: Final = client
+        self._limits: Final = limits
+        self._changed: Final = threading.Condition()
+        self._buffer: Final[deque[Pulled]] = deque()
+        self._leases: Final = Leases(limits.max_taken_secs)
+        self._acks: list[str] = []
+        self._sending = False
+        self._error: Exception | None = None
+        self._stopping = False
+        self._closing = False
+        self._warned_at = -_WARN_SECS
+        self._pulling: Final = self._start("pull", self._pull_on)
+        self._keeping: Final = self._start("keep", self._keep_on)
+
+    @property
+    def held(self) -> int:
+        """How many messages were pulled and are not yet acknowledged or given back."""
+        with self._changed:
+            return len(self._leases)
+
+    def take(self, max_bytes: int) -> list[Pulled]:
+        """Messages that are there, in the order in which they came; none if there are none.
+
+        Args:
+            max_bytes: of payloads, about.
+
+        Raises:
+            SourceError: the subscription cannot be read, and somebody must repair it.
+        """
+        with self._changed:
+            if self._error is not None:
+                raise self._error
+            taken: list[Pulled] = []
+            size = 0
+            while self._buffer and size < max_bytes:
+                taken.append(self._buffer.popleft())
+                size += len(taken[-1].data)
+            self._leases.take(taken, time.monotonic())
+            return taken
+
+    def acknowledge(self, messages: Iterable[Pulled]) -> None:
+        """They were delivered. Returns at once; until the service knows they count as held."""
+        with self._changed:
+            self._acks.extend(message.ack_id for message in messages)
+            self._changed.notify_all()
+
+    def flush(self) -> None:
+        """Waits until the service knows what was acknowledged; not long, since some of that may fail for long."""
+        with self._changed:
+            self._changed.wait_for(lambda: not (self._acks or self._sending), _CLOSE_SECS)
+
+    def put_back(self, messages: Sequence[Pulled]) -> None:
+        """They were not delivered, and are the next to be taken."""
+        with self._changed:
+            self._leases.take(messages, None)
+            self._buffer.extendleft(reversed(messages))
+
+    def stop(self) -> None:
+        """Pulls no more."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Acknowledges what was delivered, gives all else back to the service, and ends; bounded in time."""
+        self.stop()
+        self._pulling.join(self._limits.wait_secs + 1)
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+        self._keeping.join(2 * _CLOSE_SECS)
+        self._client.close()
+
+    @staticmethod
+    def _start(name: str, function: Callable[[], None]) -> threading.Thread:
+        thread = threading.Thread(target=function, name=f"dovebeam-pubsub-{name}", daemon=True)
+        thread.start()
+        return thread
+
+    def _pull_on(self) -> None:
+        failures, pause = 0, 0.0
+        while self._has_room(pause):
+            try:
+                messages = self._client.pull(self._room(), self._limits.wait_secs)
+            except PubSubUnavailableError as error:
+                self._warn(str(error))
+                failures += 1
+                pause = _BACKOFF.secs(failures)
+                continue
+            except Exception as error:  # for whoever takes; else nobody would ever hear of it
+                self._fail(error)
+                return
+            failures, pause = 0, 0.0 if messages else _IDLE_SECS
+            with self._changed:
+                self._leases.add(messages, time.monotonic())
+                self._buffer.extend(messages)
+
+    def _has_room(self, pause: float) -> bool:
+        """Waits for some time, then until there is room; whether to go on."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._stopping, pause)
+            self._changed.wait_for(lambda: self._stopping or self._room() > 0)
+            return not self._stopping
+
+    def _room(self) -> int:
+        if self._leases.held_bytes >= self._limits.max_bytes:
+            return 0
+        return min(MAX_PULL_MESSAGES, self._limits.max_messages - len(self._leases))
+
+    def _keep_on(self) -> None:
+        leases_at = 0.0
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._closing, _TICK_SECS)
+                closing = self._closing
+            if closing:
+                break
+            self._send_acks()
+            if time.monotonic() >= leases_at:
+                leases_at = time.monotonic() + _LEASES_SECS
+                self._extend_leases()
+        self._give_all_back()
+
+    def _send_acks(self) -> bool:
+        """Whether nothing is left to be acknowledged."""
+        with self._changed:
+            acks, self._acks = self._acks, []
+            self._sending = bool(acks)
+        if not acks:
+            return True
+        done = self._told("acknowledge", lambda: self._client.acknowledge(acks))
+        with self._changed:
+            self._sending = False
+            if done:
+                self._leases.remove(acks)
+            else:
+                self._acks = acks + self._acks
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: done or self._closing, _BACKOFF.first_secs)
+        return done
+
+    def _extend_leases(self) -> None:
+        now = time.monotonic()
+        with self._changed:
+            overdue = self._leases.overdue(now)
+        if overdue:
+            _logger.warning(
+                "%s: the delivery of %d messages takes more than %.0f s; they may come a second time",
+                self._client.subscription,
+                len(overdue),
+                self._limits.max_taken_secs,
+            )
+            self._forget(overdue)
+        with self._changed:
+            due = self._leases.due(now)
+        if due and self._told("keep", lambda: self._client.extend(due, LEASE_SECS)):
+            with self._changed:
+                self._leases.extended(due, now)
+
+    def _give_all_back(self) -> None:
+        give_up = time.monotonic() + _CLOSE_SECS
+        while not self._send_acks():
+            if time.monotonic() > give_up:
+                _logger.warning(
+                    "%s: %d delivered messages could not be acknowledged and will come again",
+                    self._client.subscription,
+                    len(self._acks),
+                )
+                break
+        with self._changed:
+            rest = self._leases.all()
+        if rest:
+            self._told("give back", lambda: self._client.extend(rest, 0))
+
+    def _told(self, what: str, call: Callable[[], None]) -> bool:
+        """Whether the service need not be told again."""
+        try:
+            call()
+        except PubSubUnavailableError as error:
+            self._warn(str(error))
+            return False
+        except PubSubRefusedError as error:
+            self._warn(f"cannot {what} some messages, which may come again: {error}")
+        except Exception as error:  # for whoever takes; else nobody would ever hear of it
+            self._fail(error)
+            return False
+        return True
+
+    def _forget(self, ack_ids: Sequence[str]) -> None:
+        with self._changed:
+            self._leases.remove(ack_ids)
+            self._changed.notify_all()
+
+    def _fail(self, error: Exception) -> None:
+        with self._changed:
+            self._error = self._error or error
+
+    def _warn(self, text: str) -> None:
+        now = time.monotonic()
+        if now - self._warned_at >= _WARN_SECS:
+            self._warned_at = now
+            _logger.warning("%s; trying on", text)

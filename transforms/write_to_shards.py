@@ -1,0 +1,154 @@
+"""`WriteToShards`: payloads into files that are complete and named when the job ends.
+
+Clear --> payloads --> Parts --> pieces by path --> Plan --> Compose --> all files together --> Commit
+
+Input without an end has no such moment; see `windowed`.
+"""
+
+import uuid
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.transforms.window import GlobalWindows
+
+import dovebeam.transforms.coders  # noqa: F401  registers them
+from dovebeam.transforms.drivers import FileDriver
+from dovebeam.transforms.errors import DriverSettingError
+from dovebeam.transforms.outcome import PayloadBatch
+from dovebeam.transforms.shard_steps import (
+    ACCOUNT,
+    Account,
+    ClearFn,
+    CommitFn,
+    ComposeFn,
+    PartsFn,
+    PlanFn,
+    ShardSettings,
+)
+from dovebeam.transforms.shards.framing import Framing, Lines
+from dovebeam.transforms.shards.layout import Layout, check_run_id
+from dovebeam.transforms.shards.manifest import Manifest
+from dovebeam.transforms.write_to_window_shards import WriteToWindowShards
+
+__all__ = ["WriteShardFiles", "WriteToShards", "shard_settings"]
+
+_LINES = Lines()
+_BUCKETS = 8  # paths from fields may be many, and one worker alone would write all of them
+
+
+class WriteShardFiles(beam.PTransform):
+    """Writes payloads (bytes, or batches of them) into files, each payload into exactly one.
+
+    The files get their names when the job has read everything; a job that fails before leaves none. What each file
+    holds, its name and its bytes are a matter of the input alone, not of how a runner made bundles, as long as payloads
+    have an origin. Running the same job again under the same name replaces the files that it made the first time and no
+    others.
+
+    Args:
+        settings: from `shard_settings`.
+
+    Guarantee: exactly once. A final name that somebody else has fails the job before anything is renamed; a rename that
+    fails, fails it, too. Output: one `Manifest` for the run. For input without an end see `WriteToWindowShards`.
+    """
+
+    def __init__(self, settings: ShardSettings) -> None:
+        super().__init__()
+        self._settings = settings
+
+    def default_label(self) -> str:
+        """The name that a runner's user interface shows."""
+        return f"{type(self).__name__}({self._settings.layout.exporter})"
+
+    def expand(self, payloads: beam.PCollection[bytes | PayloadBatch]) -> beam.PCollection[Manifest]:
+        """Payloads, one by one or in batches, to one manifest, or to one for each pane if the input has no end.
+
+        Raises:
+            ValueError: the input has no end and the files no windows, so the job would never name one.
+        """
+        settings = self._settings
+        if not payloads.is_bounded:
+            if not settings.window_secs:
+                raise ValueError(
+                    "file_writing = shards names its files when all is read, and this input has no end; add "
+                    "file_rotate_interval for files that are named when that part of time is over"
+                )
+            panes: beam.PCollection[Manifest] = payloads | "In windows" >> WriteToWindowShards(settings)
+            return panes
+        if not payloads.windowing.is_default():
+            payloads = payloads | "Whole run" >> beam.WindowInto(GlobalWindows())
+        # What a failed run of the same name has left goes before anything is written, not when the disk is full of it.
+        once = payloads.pipeline | "Once" >> beam.Create([settings.layout.temporary], reshuffle=False)
+        cleared = beam.pvalue.AsSingleton(once | "Clear" >> beam.ParDo(ClearFn(settings)))
+        parts = payloads | "Parts" >> beam.ParDo(PartsFn(settings), cleared).with_outputs(ACCOUNT, main="pieces")
+        plans = (
+            parts.pieces
+            | "By path" >> beam.GroupByKey()
+            | "Plan" >> beam.ParDo(PlanFn(settings)).with_outputs(ACCOUNT, main="plans")
+        )
+        files = plans.plans | "Spread" >> beam.Reshuffle() | "Compose" >> beam.ParDo(ComposeFn(settings))
+        # The commit happens even if there is nothing, since files of an earlier run may have to go.
+        nothing = payloads.pipeline | "Nothing" >> beam.Create([Account()], reshuffle=False)
+        manifest: beam.PCollection[Manifest] = (
+            (files, parts[ACCOUNT], plans[ACCOUNT], nothing)
+            | "Files" >> beam.Flatten()
+            | "All together" >> _ToOne()
+            | "Commit" >> beam.ParDo(CommitFn(settings))
+        )
+        return manifest
+
+
+class WriteToShards(WriteShardFiles):
+    """Writes payloads (bytes, or batches of them) into files that get their names when they are complete.
+
+    Args:
+        driver: where the files go and how; its `file_writing` is "shards".
+        name: of the exporter, for counters and the manifest.
+        run_id: what this run is called, which is a part of the names of the files; the same name for the same job lets
+            it replace its own files. Empty for a name that nobody else has.
+
+    Guarantee: exactly once. Output: a `Manifest` of the run, or one for each window of input without an end.
+
+    Raises:
+        DriverSettingError: the driver appends to its files, or `run_id` cannot be a part of their names.
+    """
+
+    def __init__(self, driver: FileDriver, *, name: str = "", run_id: str = "") -> None:
+        if driver.file_writing != "shards":
+            raise DriverSettingError(
+                "event_exporter_file_writing", "is append, which makes no shards; set it to shards"
+            )
+        super().__init__(shard_settings(driver, name or driver.name, run_id or uuid.uuid4().hex[:12]))
+
+
+class _ToOne(beam.PTransform):
+    """Everything to one place: a single element with all."""
+
+    def expand(self, elements: Any) -> Any:
+        return elements | "Key" >> beam.Map(lambda element: ("", element)) | "Group" >> beam.GroupByKey()
+
+
+def shard_settings(driver: FileDriver, exporter: str, run_id: str, framing: Framing = _LINES) -> ShardSettings:
+    """The settings of an exporter's shards.
+
+    Args:
+        driver: with `file_writing` shards.
+        exporter: its name.
+        run_id: what the run is called; the same name for the same job makes it replace its own files.
+        framing: how payloads lie in files.
+
+    Raises:
+        DriverSettingError: `run_id` cannot be a part of file names.
+    """
+    layout = Layout(exporter, check_run_id(run_id), driver.file_compression)
+    return ShardSettings(
+        driver.base,
+        "" if driver.router() else driver.default_path,
+        layout,
+        framing,
+        driver.rotate_size,
+        driver.mode,
+        driver.directory_mode,
+        driver.rotate_interval_secs,
+        (driver.file_window_delay_msec or 0) // 1000,
+        _BUCKETS if "{" in driver.file_path_template else 1,
+    )

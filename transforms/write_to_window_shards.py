@@ -1,0 +1,174 @@
+"""Shards of input without an end: files for windows of event time, each pane complete when it is there.
+
+payloads --> Parts, by window --> pieces --> Beam's windows --> a pane --> Write
+
+Pieces carry the time of their window, and Beam says when it is over. What comes later comes in further panes, which
+make further files; nothing is ever too late.
+"""
+
+import hashlib
+import time
+import uuid
+import zlib
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
+
+import apache_beam as beam
+from apache_beam.transforms.trigger import AccumulationMode, AfterProcessingTime, AfterWatermark
+from apache_beam.transforms.window import FixedWindows, GlobalWindow, GlobalWindows
+from apache_beam.utils.timestamp import Duration, Timestamp
+from apache_beam.utils.windowed_value import WindowedValue
+
+from dovebeam.transforms import counters, progress
+from dovebeam.transforms.drivers.file.routing import window_start_secs
+from dovebeam.transforms.drivers.files.windows import split_windowed
+from dovebeam.transforms.errors import DeliveryError
+from dovebeam.transforms.outcome import PayloadBatch
+from dovebeam.transforms.shard_steps import ShardSettings
+from dovebeam.transforms.shards.layout import Layout
+from dovebeam.transforms.shards.manifest import Manifest
+from dovebeam.transforms.shards.panes import time_mark, write_pane
+from dovebeam.transforms.shards.part_writer import PartWriter, by_path
+from dovebeam.transforms.shards.pieces import Piece
+
+__all__ = ["WriteToWindowShards"]
+
+_LATENESS_SECS: Final = 200 * 366 * 24 * 3600
+"""From 1970 on, so Beam drops nothing; it keeps a few bytes for a window. Prism has room for 292 years."""
+
+_DIGITS: Final = 8
+
+
+class WriteToWindowShards(beam.PTransform):
+    """Writes payloads with the windows of their events (batches from `ExportEvents`) into files, pane by pane.
+
+    Args:
+        settings: from `shard_settings`, with windows.
+
+    Guarantee: every payload is in a file, exactly once where the runner's own state is exact (as Dataflow's is, unless
+    it processes at least once). No file is replaced. What failed bundles leave in `.dovebeam/` stays there. Output: a
+    `Manifest` for each pane.
+    """
+
+    def __init__(self, settings: ShardSettings) -> None:
+        super().__init__()
+        self._settings = settings
+
+    def expand(self, payloads: beam.PCollection[bytes | PayloadBatch]) -> beam.PCollection[Manifest]:
+        """Batches without an end to a manifest for each pane."""
+        settings = self._settings
+        if not payloads.windowing.is_default():
+            payloads = payloads | "Any window" >> beam.WindowInto(GlobalWindows())
+        windows = beam.WindowInto(
+            # A window of Beam is a window of events moved by the delay, so it is over when the delay is, too.
+            FixedWindows(settings.window_secs, window_start_secs(0, settings.window_secs) + settings.delay_secs),
+            trigger=AfterWatermark(late=AfterProcessingTime(settings.delay_secs)),
+            accumulation_mode=AccumulationMode.DISCARDING,
+            allowed_lateness=Duration(seconds=_LATENESS_SECS),
+        )
+        panes: beam.PCollection[Manifest] = (
+            payloads
+            | "Parts" >> beam.ParDo(_WindowPartsFn(settings))
+            | "Windows" >> windows
+            | "Panes" >> beam.GroupByKey()
+            | "Write" >> beam.ParDo(_PaneFn(settings))
+        )
+        return panes
+
+
+class _WindowPartsFn(beam.DoFn):
+    """Writes the payloads of a bundle into a part for each window and key; pieces by their keys."""
+
+    def __init__(self, settings: ShardSettings) -> None:
+        self._settings = settings
+        self._writers: dict[tuple[int, bytes], PartWriter] = {}
+        self._events = 0
+        self._bytes = 0
+
+    def setup(self) -> None:
+        """Beam's hook: finds the place."""
+        self._store = self._settings.store()
+
+    def start_bundle(self) -> None:
+        """A bundle that failed leaves parts behind, which nobody names."""
+        self.teardown()
+        self._events = self._bytes = 0
+
+    def process(self, element: Any) -> Iterator[Any]:
+        """Takes payloads."""
+        batch = element if isinstance(element, PayloadBatch) else PayloadBatch([element])
+        if not batch.paths:
+            message = "files for windows of time need the events; export them with ExportEvents"
+            raise DeliveryError(message, self._settings.base)
+        for place, payloads, _ in by_path(batch.paths, batch.payloads, ""):
+            window, path = split_windowed(place)
+            key = b"%d" % (zlib.crc32(path.encode("utf-8", "surrogateescape")) % self._settings.buckets)
+            # Messages have no order but that in which they came.
+            for piece in self._writer(window, key).add(path, payloads, ("", time.time_ns())):
+                yield self._timed(window, key, piece)
+        self._events += len(batch)
+        self._bytes += sum(map(len, batch.payloads))
+        progress.advance(delivered=len(batch))
+
+    def finish_bundle(self) -> Iterator[Any]:
+        """Gives the rest, now that the parts are complete."""
+        writers, self._writers = self._writers, {}
+        for (window, key), writer in writers.items():
+            for piece in writer.finish():
+                yield self._timed(window, key, piece)
+        exporter = self._settings.layout.exporter
+        counters.add("delivered", self._events, exporter)
+        counters.add("delivered_bytes", self._bytes, exporter)
+
+    def teardown(self) -> None:
+        """Beam's hook."""
+        writers, self._writers = self._writers, {}
+        for writer in writers.values():
+            writer.abandon()
+
+    def _writer(self, window: int, key: bytes) -> PartWriter:
+        """A part has pieces of one window and key only, so whoever has written them may remove it."""
+        writer = self._writers.get((window, key))
+        if writer is None:
+            settings = self._settings
+            name = settings.layout.part(uuid.uuid4().hex)
+            writer = PartWriter(self._store, name, settings.framing, settings.max_bytes, lasting=True)
+            self._writers[window, key] = writer
+        return writer
+
+    def _timed(self, window: int, key: bytes, piece: Piece) -> WindowedValue:
+        """An event that is older than all computers is of Beam's first window; its path still tells its own."""
+        begin = window_start_secs(max(window, 0), self._settings.window_secs)
+        return WindowedValue((key, piece), Timestamp(begin + self._settings.delay_secs), (GlobalWindow(),))
+
+
+class _PaneFn(beam.DoFn):
+    """Makes the files of a pane."""
+
+    def __init__(self, settings: ShardSettings) -> None:
+        self._settings = settings
+
+    def process(
+        self, element: Any, window: Any = beam.DoFn.WindowParam, pane: Any = beam.DoFn.PaneInfoParam
+    ) -> Iterable[Manifest]:
+        """A key and its pieces to a manifest."""
+        key, pieces = element[0], list(element[1])
+        settings = self._settings
+        store, parts = settings.store(), sorted({piece.part for piece in pieces})
+        layout = self._layout(int(window.start) - settings.delay_secs, key, pane.index, parts)
+        manifest = write_pane(store, layout, pieces, settings.framing, settings.max_bytes)
+        for part in parts:
+            store.delete(part)
+        counters.add("files", len(manifest.files), settings.layout.exporter)
+        yield manifest
+
+    def _layout(self, window: int, key: bytes, index: int, parts: Iterable[str]) -> Layout:
+        """The names of a pane.
+
+        They tell by a hash what is in it: a runner that gives a pane again gives the same, and gets the same names; one
+        that counts panes wrongly cannot have one taken for another.
+        """
+        whole = self._settings.layout
+        content = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:_DIGITS]
+        mark = f"{whole.run_id}-{max(index, 0):03}-{content}"
+        return Layout(whole.exporter, f"{time_mark(window)}-{key.decode()}-{mark}", whole.compression, mark)
