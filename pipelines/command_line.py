@@ -8,8 +8,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import Any, Final
 
-from dovebeam.pipelines.terminal.exit_codes import MEANINGS, ExitCode
-from dovebeam.pipelines.terminal.guard import guarded
+from dovebeam.pipelines.terminal.exit_codes import MEANINGS, ExitCode, guarded
 
 __all__ = ["run_command_line"]
 

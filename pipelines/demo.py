@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from dovebeam.pipelines.export.command import main as run_export
-from dovebeam.pipelines.terminal.exit_codes import ExitCode
-from dovebeam.pipelines.terminal.guard import guarded
+from dovebeam.pipelines.terminal.exit_codes import ExitCode, guarded
 from dovebeam.pipelines.terminal.logs import say
 
 __all__ = ["main"]

@@ -16,10 +16,10 @@ from typing import Any, Final
 from parameters import TEMPLATES, Parameter, Template
 
 from dovebeam.pipelines.export.options import add_arguments, parse_export
-from dovebeam.pipelines.options.errors import UsageError
 from dovebeam.pipelines.options.spellings import spellings_of
 from dovebeam.pipelines.replay.options import add_replay_arguments, parse_replay
 from dovebeam.pipelines.stream.options import add_stream_arguments, parse_stream
+from dovebeam.pipelines.terminal.exit_codes import UsageError
 
 __all__ = ["metadata", "option_of", "parser_of"]
 

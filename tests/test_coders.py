@@ -18,7 +18,7 @@ import dovebeam.transforms.coders  # noqa: F401  registers them
 from dovebeam.transforms.codecs import decode_json, encode_json
 from dovebeam.transforms.events.event import CompleteEvent, Event, ExportedEvent, make_event
 from dovebeam.transforms.events.reject import Reject, make_reject, without_sending
-from dovebeam.transforms.outcome import PayloadBatch
+from dovebeam.transforms.plan.decoding import PayloadBatch
 from dovebeam.transforms.sources import Block, MessageOrigin
 from support.strategies import events, recoverable_events, texts, typed_values
 

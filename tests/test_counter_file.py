@@ -9,13 +9,13 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dovebeam.transforms.counter_file import CounterFile, read_counters
+from dovebeam.transforms.progress import CounterFile, read_counters
 
 
 def test_counters_of_several_processes_are_added_up(tmp_path: Path) -> None:
     """Also those of a process that was killed, whatever its counters are called."""
     code = (
-        "import os, sys; from dovebeam.transforms.counter_file import CounterFile\n"
+        "import os, sys; from dovebeam.transforms.progress import CounterFile\n"
         "file = CounterFile(sys.argv[1]); file.add('a\\n\\x1b é', 3); file.add('b', 1); file.replace('b', 7)\n"
         "os.kill(os.getpid(), 9)"
     )

@@ -6,7 +6,7 @@ import pytest
 
 from dovebeam.transforms.plan.decoding import decode_block
 from dovebeam.transforms.sources import Block
-from dovebeam.transforms.sources.formats import Format
+from dovebeam.transforms.sources.block import Format
 
 
 @pytest.mark.parametrize("format_", ["json", "tab-text", "avro"])

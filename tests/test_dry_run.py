@@ -5,13 +5,13 @@ from pathlib import Path
 import apache_beam as beam
 from apache_beam.testing.util import assert_that, equal_to
 
-from dovebeam.transforms.archives import HourRouter
 from dovebeam.transforms.codecs import decode_json
 from dovebeam.transforms.config import load_config
 from dovebeam.transforms.count_exports import CountExports, ExportSum
+from dovebeam.transforms.events.event import TimeRange
 from dovebeam.transforms.plan.export_plan import make_plan
+from dovebeam.transforms.shards.archive import HourRouter
 from dovebeam.transforms.sources import Block
-from dovebeam.transforms.time_range import TimeRange
 from support.commands import exporter, metric, write_config
 from support.corpus import corpus_lines
 from support.pipelines import pipeline

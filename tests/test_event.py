@@ -7,8 +7,7 @@ from hypothesis import given
 
 from dovebeam.transforms.codecs import decode_json
 from dovebeam.transforms.events.event import Event, ExportedEvent, make_event
-from dovebeam.transforms.values.addresses import IPAddress
-from dovebeam.transforms.values.timestamps import Timestamp
+from dovebeam.transforms.events.values import IPAddress, Timestamp
 from support.strategies import events
 
 

@@ -14,11 +14,11 @@ from apache_beam.testing.util import assert_that, equal_to
 from apache_beam.transforms.window import FixedWindows, GlobalWindow, TimestampedValue
 from apache_beam.utils.timestamp import MIN_TIMESTAMP
 
-from dovebeam.pipelines.workers.loopback import loopback_workers
+from dovebeam.pipelines.running.in_process import loopback_workers
 from dovebeam.transforms import AssignEventTimes, DecodeEvents, Event, make_event
 from dovebeam.transforms.progress import Board
+from dovebeam.transforms.read_from_streams import ReadFromFollowedFiles, Segment
 from dovebeam.transforms.sources.follow import FollowRequest, FollowSettings, close_session, make_target
-from dovebeam.transforms.streaming import ReadFromFollowedFiles, Segment
 from support.engines import prism_server
 from support.programs import wait_until
 

@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 
 from dovebeam.transforms.config.settings import SETTINGS
+from dovebeam.transforms.shards.committing import manifest_from_json, manifest_to_json
 from dovebeam.transforms.shards.layout import Layout
-from dovebeam.transforms.shards.manifest import manifest_from_json, manifest_to_json
 
 TEXT = (Path(__file__).parents[1] / "docs" / "files.md").read_text()
 

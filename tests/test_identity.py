@@ -1,6 +1,6 @@
 """The id of a payload: equal for the same event, different for all others."""
 
-from dovebeam.transforms.identity import payload_key
+from dovebeam.transforms.events.reject import payload_key
 
 EVENT = ("exporter", "metric", "events.json", 17, b'{"event":"a"}')
 

@@ -8,11 +8,10 @@ import pytest
 from dovebeam.transforms.codecs import decode_json
 from dovebeam.transforms.config import load_config
 from dovebeam.transforms.drivers import RoutingError
-from dovebeam.transforms.events.event import Event
-from dovebeam.transforms.outcome import Outcome
+from dovebeam.transforms.events.event import Event, TimeRange
+from dovebeam.transforms.plan.decoding import Outcome
 from dovebeam.transforms.plan.export_plan import ExportPlan, make_plan
 from dovebeam.transforms.sources import Block
-from dovebeam.transforms.time_range import TimeRange
 from support.corpus import corpus_lines
 
 HEAD = "dovecot_config_version = 2.4.0\ndovecot_storage_version = 2.4.0\n"

@@ -11,8 +11,7 @@ import pytest
 from dovebeam.transforms.config import load_config
 from dovebeam.transforms.drivers import RoutingError
 from dovebeam.transforms.events.event import Event
-from dovebeam.transforms.events.reject import Reject, make_reject, reject_to_json, without_sending
-from dovebeam.transforms.identity import payload_key
+from dovebeam.transforms.events.reject import Reject, make_reject, payload_key, reject_to_json, without_sending
 from dovebeam.transforms.plan.decoding import decode_block
 from dovebeam.transforms.plan.resend_plan import ResendPlan, Resent, make_resend_plan, max_record_bytes
 from dovebeam.transforms.sources import Block

@@ -8,7 +8,7 @@ from apache_beam.io.filesystem import BeamIOError
 from apache_beam.io.filesystems import FileSystems
 from google.cloud.storage.exceptions import InvalidResponse
 
-from dovebeam.transforms.store_errors import store_error_text
+from dovebeam.transforms.filesystems import store_error_text
 
 
 def answered(status: int, body: bytes) -> InvalidResponse:

@@ -1,6 +1,6 @@
 """Counts of acknowledged bundles, apart from Beam's counters."""
 
-from dovebeam.transforms.tally import Tally
+from dovebeam.transforms.plan.decoding import Tally
 
 
 def test_only_what_was_acknowledged_counts() -> None:

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from dovebeam.transforms.temporary import TemporaryFolder, remove_folder
+from dovebeam.transforms.local_files import TemporaryFolder, remove_folder
 from support.programs import python_at_work
 
 _FOLDER = """
 import sys
-from dovebeam.transforms.temporary import TemporaryFolder
+from dovebeam.transforms.local_files import TemporaryFolder
 folder = TemporaryFolder("run", sys.argv[1])
 open(folder.path + "/secret", "w").close()
 print(folder.path, flush=True)

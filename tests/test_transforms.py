@@ -22,7 +22,7 @@ from dovebeam.transforms import (
 )
 from dovebeam.transforms.drivers import Connection, Driver, DropDriver, Failure
 from dovebeam.transforms.errors import DeliveryError, FilterSyntaxError, UnknownNameError
-from dovebeam.transforms.reading import ReadFromFiles
+from dovebeam.transforms.read_from_files import ReadFromFiles
 from dovebeam.transforms.sources import Block
 from support.corpus import corpus_lines
 from support.pipelines import pipeline

@@ -10,7 +10,7 @@ import pytest
 import zstandard
 
 from dovebeam.transforms.errors import DeliveryError
-from dovebeam.transforms.uploads import Upload
+from dovebeam.transforms.filesystems import Upload
 from support.gcs_emulator import gcs_emulator
 from support.gcs_faults import gcs_faults
 

@@ -49,12 +49,16 @@ if TYPE_CHECKING:
     from dovebeam.transforms.errors import UnknownNameError as UnknownNameError
     from dovebeam.transforms.events.catalogue import Catalogue as Catalogue
     from dovebeam.transforms.events.event import Event as Event
+    from dovebeam.transforms.events.event import TimeRange as TimeRange
     from dovebeam.transforms.events.event import make_event as make_event
     from dovebeam.transforms.events.reject import Attribute as Attribute
     from dovebeam.transforms.events.reject import Reject as Reject
     from dovebeam.transforms.events.reject import reject_from_json as reject_from_json
     from dovebeam.transforms.events.reject import reject_to_json as reject_to_json
+    from dovebeam.transforms.events.values import IPAddress as IPAddress
+    from dovebeam.transforms.events.values import Timestamp as Timestamp
     from dovebeam.transforms.export_events import ExportEvents as ExportEvents
+    from dovebeam.transforms.filesystems import match_files as match_files
     from dovebeam.transforms.filters import And as And
     from dovebeam.transforms.filters import Comparison as Comparison
     from dovebeam.transforms.filters import Contradiction as Contradiction
@@ -73,10 +77,13 @@ if TYPE_CHECKING:
     from dovebeam.transforms.formats import Formatter as Formatter
     from dovebeam.transforms.formats import make_formatter as make_formatter
     from dovebeam.transforms.match_metric import MatchMetric as MatchMetric
-    from dovebeam.transforms.outcome import PayloadBatch as PayloadBatch
-    from dovebeam.transforms.reading import ReadAllFromFiles as ReadAllFromFiles
-    from dovebeam.transforms.reading import ReadFromFiles as ReadFromFiles
-    from dovebeam.transforms.reading import match_files as match_files
+    from dovebeam.transforms.plan.decoding import PayloadBatch as PayloadBatch
+    from dovebeam.transforms.read_from_files import ReadAllFromFiles as ReadAllFromFiles
+    from dovebeam.transforms.read_from_files import ReadFromFiles as ReadFromFiles
+    from dovebeam.transforms.read_from_streams import PullFromPubSub as PullFromPubSub
+    from dovebeam.transforms.read_from_streams import ReadFromFollowedFiles as ReadFromFollowedFiles
+    from dovebeam.transforms.read_from_streams import ReadFromPubSub as ReadFromPubSub
+    from dovebeam.transforms.read_from_streams import Segment as Segment
     from dovebeam.transforms.resend_rejects import ResendRejects as ResendRejects
     from dovebeam.transforms.rows import AttributeRow as AttributeRow
     from dovebeam.transforms.rows import EventRow as EventRow
@@ -88,11 +95,10 @@ if TYPE_CHECKING:
     from dovebeam.transforms.rows import event_from_row as event_from_row
     from dovebeam.transforms.rows import event_to_row as event_to_row
     from dovebeam.transforms.rows import reject_to_row as reject_to_row
-    from dovebeam.transforms.sharding import WriteToShards as WriteToShards
-    from dovebeam.transforms.shards.manifest import Manifest as Manifest
-    from dovebeam.transforms.shards.manifest import ManifestError as ManifestError
-    from dovebeam.transforms.shards.manifest import ManifestFile as ManifestFile
-    from dovebeam.transforms.shards.manifest import manifest_from_json as manifest_from_json
+    from dovebeam.transforms.shards.committing import Manifest as Manifest
+    from dovebeam.transforms.shards.committing import ManifestError as ManifestError
+    from dovebeam.transforms.shards.committing import ManifestFile as ManifestFile
+    from dovebeam.transforms.shards.committing import manifest_from_json as manifest_from_json
     from dovebeam.transforms.sources import Block as Block
     from dovebeam.transforms.sources import Expected as Expected
     from dovebeam.transforms.sources import FoundFile as FoundFile
@@ -103,156 +109,57 @@ if TYPE_CHECKING:
     from dovebeam.transforms.sources.follow import FollowTarget as FollowTarget
     from dovebeam.transforms.sources.pubsub import PullLimits as PullLimits
     from dovebeam.transforms.sources.pubsub import SubscribeRequest as SubscribeRequest
-    from dovebeam.transforms.streaming import PullFromPubSub as PullFromPubSub
-    from dovebeam.transforms.streaming import ReadFromFollowedFiles as ReadFromFollowedFiles
-    from dovebeam.transforms.streaming import Segment as Segment
-    from dovebeam.transforms.streaming.native import ReadFromPubSub as ReadFromPubSub
     from dovebeam.transforms.throttle_blocks import ThrottleBlocks as ThrottleBlocks
-    from dovebeam.transforms.time_range import TimeRange as TimeRange
-    from dovebeam.transforms.values.addresses import IPAddress as IPAddress
-    from dovebeam.transforms.values.timestamps import Timestamp as Timestamp
     from dovebeam.transforms.write_to_archive import WriteToArchive as WriteToArchive
     from dovebeam.transforms.write_to_exporter import WriteToExporter as WriteToExporter
+    from dovebeam.transforms.write_to_shards import WriteToShards as WriteToShards
 
 _HOMES = {
-    "assign_event_times": ("AssignEventTimes",),
-    "codecs": (
-        "decode_json",
-        "decode_tab",
-        "encode_json",
-        "encode_tab",
-        "event_from_avro",
-        "event_to_avro",
-    ),
-    "config": (
-        "Config",
-        "Exporter",
-        "GroupBy",
-        "Method",
-        "Metric",
-        "Settings",
-        "SourcePlace",
-        "make_driver",
-    ),
-    "config.model": ("LeftOut",),
-    "config_files": ("load_config",),
-    "count_exports": (
-        "CountExports",
-        "ExportSum",
-    ),
-    "decode_events": ("DecodeEvents",),
+    "assign_event_times": "AssignEventTimes",
+    "codecs": "decode_json decode_tab encode_json encode_tab event_from_avro event_to_avro",
+    "config": "Config Exporter GroupBy Method Metric Settings SourcePlace make_driver",
+    "config.model": "LeftOut",
+    "config_files": "load_config",
+    "count_exports": "CountExports ExportSum",
+    "decode_events": "DecodeEvents",
     "drivers": (
-        "Batch",
-        "Connection",
-        "Driver",
-        "DropDriver",
-        "Failure",
-        "FileDriver",
-        "HttpPostDriver",
-        "LogDriver",
-        "Router",
-        "RoutingError",
-        "UnixDriver",
+        "Batch Connection Driver DropDriver Failure FileDriver HttpPostDriver LogDriver Router RoutingError "
+        "UnixDriver"
     ),
-    "error_handling": ("RejectedError",),
+    "error_handling": "RejectedError",
     "errors": (
-        "ConfigError",
-        "ConfigProblem",
-        "DecodeError",
-        "DeliveryError",
-        "DovebeamError",
-        "DriverSettingError",
-        "FilterSyntaxError",
-        "UnknownNameError",
+        "ConfigError ConfigProblem DecodeError DeliveryError DovebeamError DriverSettingError FilterSyntaxError "
+        "UnknownNameError"
     ),
-    "events.catalogue": ("Catalogue",),
-    "events.event": (
-        "Event",
-        "make_event",
-    ),
-    "events.reject": (
-        "Attribute",
-        "Reject",
-        "reject_from_json",
-        "reject_to_json",
-    ),
-    "export_events": ("ExportEvents",),
+    "events.catalogue": "Catalogue",
+    "events.event": "Event TimeRange make_event",
+    "events.reject": "Attribute Reject reject_from_json reject_to_json",
+    "events.values": "IPAddress Timestamp",
+    "export_events": "ExportEvents",
+    "filesystems": "match_files",
     "filters": (
-        "And",
-        "Comparison",
-        "Contradiction",
-        "Dispatcher",
-        "Explanation",
-        "Filter",
-        "FilterWarning",
-        "Finding",
-        "NeverTrue",
-        "Not",
-        "Or",
-        "Verdict",
-        "explain",
-        "parse_filter",
+        "And Comparison Contradiction Dispatcher Explanation Filter FilterWarning Finding NeverTrue Not Or Verdict "
+        "explain parse_filter"
     ),
-    "format_events": ("FormatEvents",),
-    "formats": (
-        "Formatter",
-        "make_formatter",
-    ),
-    "match_metric": ("MatchMetric",),
-    "outcome": ("PayloadBatch",),
-    "reading": (
-        "ReadAllFromFiles",
-        "ReadFromFiles",
-        "match_files",
-    ),
-    "resend_rejects": ("ResendRejects",),
+    "format_events": "FormatEvents",
+    "formats": "Formatter make_formatter",
+    "match_metric": "MatchMetric",
+    "plan.decoding": "PayloadBatch",
+    "read_from_files": "ReadAllFromFiles ReadFromFiles",
+    "read_from_streams": "PullFromPubSub ReadFromFollowedFiles ReadFromPubSub Segment",
+    "resend_rejects": "ResendRejects",
     "rows": (
-        "AttributeRow",
-        "EventRow",
-        "EventsToRows",
-        "FieldRow",
-        "RejectRow",
-        "RejectsToRows",
-        "RowsToEvents",
-        "event_from_row",
-        "event_to_row",
-        "reject_to_row",
+        "AttributeRow EventRow EventsToRows FieldRow RejectRow RejectsToRows RowsToEvents event_from_row "
+        "event_to_row reject_to_row"
     ),
-    "sharding": ("WriteToShards",),
-    "shards.manifest": (
-        "Manifest",
-        "ManifestError",
-        "ManifestFile",
-        "manifest_from_json",
-    ),
-    "sources": (
-        "Block",
-        "Expected",
-        "FoundFile",
-        "MessageOrigin",
-        "SourceError",
-    ),
-    "sources.follow": (
-        "FollowRequest",
-        "FollowSettings",
-        "FollowTarget",
-    ),
-    "sources.pubsub": (
-        "PullLimits",
-        "SubscribeRequest",
-    ),
-    "streaming": (
-        "PullFromPubSub",
-        "ReadFromFollowedFiles",
-        "Segment",
-    ),
-    "streaming.native": ("ReadFromPubSub",),
-    "throttle_blocks": ("ThrottleBlocks",),
-    "time_range": ("TimeRange",),
-    "values.addresses": ("IPAddress",),
-    "values.timestamps": ("Timestamp",),
-    "write_to_archive": ("WriteToArchive",),
-    "write_to_exporter": ("WriteToExporter",),
+    "shards.committing": "Manifest ManifestError ManifestFile manifest_from_json",
+    "sources": "Block Expected FoundFile MessageOrigin SourceError",
+    "sources.follow": "FollowRequest FollowSettings FollowTarget",
+    "sources.pubsub": "PullLimits SubscribeRequest",
+    "throttle_blocks": "ThrottleBlocks",
+    "write_to_archive": "WriteToArchive",
+    "write_to_exporter": "WriteToExporter",
+    "write_to_shards": "WriteToShards",
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
 

@@ -15,10 +15,9 @@ from msgspec.msgpack import Ext
 
 from dovebeam.transforms.events.event import CompleteEvent, Event, ExportedEvent
 from dovebeam.transforms.events.reject import Attribute, Reject
-from dovebeam.transforms.outcome import PayloadBatch
+from dovebeam.transforms.events.values import IPAddress, Timestamp
+from dovebeam.transforms.plan.decoding import PayloadBatch
 from dovebeam.transforms.sources import Block, MessageOrigin
-from dovebeam.transforms.values.addresses import IPAddress
-from dovebeam.transforms.values.timestamps import Timestamp
 
 __all__ = ["BlockCoder", "EventCoder", "PayloadBatchCoder", "RejectCoder"]
 

@@ -121,7 +121,7 @@ def _asked(path: str, question: Any) -> Any:
     # Only for URLs: Beam takes seconds to load.
     from apache_beam.io.filesystems import FileSystems  # noqa: PLC0415
 
-    from dovebeam.transforms.store_errors import store_error_text  # noqa: PLC0415
+    from dovebeam.transforms.filesystems import store_error_text  # noqa: PLC0415
 
     try:
         return question(FileSystems)

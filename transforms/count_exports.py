@@ -12,14 +12,14 @@ import apache_beam as beam
 
 import dovebeam.transforms.coders  # noqa: F401  registers them
 from dovebeam.transforms import progress
-from dovebeam.transforms.archives import HourRouter
 from dovebeam.transforms.codecs import DEFAULT_MAX_LINE_BYTES
 from dovebeam.transforms.config import Config
 from dovebeam.transforms.counters import count_block, count_outcome
-from dovebeam.transforms.outcome import Outcome
+from dovebeam.transforms.events.event import TimeRange
+from dovebeam.transforms.plan.decoding import Outcome
 from dovebeam.transforms.plan.export_plan import ExportPlan, make_plan
+from dovebeam.transforms.shards.archive import HourRouter
 from dovebeam.transforms.sources import Block
-from dovebeam.transforms.time_range import TimeRange
 
 __all__ = ["CountExports", "ExportSum"]
 

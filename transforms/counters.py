@@ -12,9 +12,8 @@ from apache_beam.metrics import Metrics
 from apache_beam.metrics.metric import MetricName
 
 from dovebeam.transforms import progress
-from dovebeam.transforms.outcome import Outcome
+from dovebeam.transforms.plan.decoding import TALLY, Outcome
 from dovebeam.transforms.sources import Block
-from dovebeam.transforms.tally import TALLY
 
 __all__ = ["ARRIVING", "COUNTERS", "NAMESPACE", "add", "count_block", "count_outcome"]
 

@@ -21,17 +21,15 @@ from dovebeam.transforms import counters, progress
 from dovebeam.transforms.codecs import DEFAULT_MAX_LINE_BYTES
 from dovebeam.transforms.config import Config, make_driver
 from dovebeam.transforms.drivers import Driver, FileDriver, Router
-from dovebeam.transforms.drivers.file.routing import PathRouter
-from dovebeam.transforms.drivers.files.clashes import shard_clashes
-from dovebeam.transforms.drivers.files.windows import WindowRouter
+from dovebeam.transforms.drivers.file.routing import PathRouter, WindowRouter
+from dovebeam.transforms.drivers.file.settings import shard_clashes
 from dovebeam.transforms.error_handling import REJECTED, RejectingTransform
-from dovebeam.transforms.events.event import Event
+from dovebeam.transforms.events.event import Event, TimeRange
 from dovebeam.transforms.events.reject import Reject
-from dovebeam.transforms.outcome import Outcome, PayloadBatch
+from dovebeam.transforms.plan.decoding import Outcome, PayloadBatch
 from dovebeam.transforms.plan.export_plan import ExportPlan, make_plan
-from dovebeam.transforms.queues import QueueWriter
+from dovebeam.transforms.plan.queue import QueueWriter
 from dovebeam.transforms.sources import Block
-from dovebeam.transforms.time_range import TimeRange
 from dovebeam.transforms.write_to_exporter import WriteToExporter
 
 __all__ = ["ExportEvents"]

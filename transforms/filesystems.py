@@ -1,16 +1,22 @@
-"""Which files the patterns mean, in any file system that Beam knows, and how one is opened."""
+"""Beam's file systems: files of a pattern, opening, uploading, and what their errors say."""
 
+from __future__ import annotations
+
+import contextlib
+import http.client
 import logging
+import re
 from collections.abc import Iterable, Iterator, Mapping
-from types import MappingProxyType
-from typing import Any, Final
+from types import MappingProxyType, TracebackType
+from typing import Any, Final, Self
 
 import apache_beam as beam
 import msgspec
-from apache_beam.io.filesystem import CompressionTypes, FileMetadata
+from apache_beam.io.filesystem import BeamIOError, CompressedFile, CompressionTypes, FileMetadata
 from apache_beam.io.filesystems import FileSystems
 
-from dovebeam.transforms.local_files import is_url
+from dovebeam.transforms.errors import DeliveryError
+from dovebeam.transforms.local_files import file_url_path, is_url
 from dovebeam.transforms.sources import (
     DamagedError,
     Expected,
@@ -22,9 +28,52 @@ from dovebeam.transforms.sources import (
     distinct_files,
     found_file,
 )
-from dovebeam.transforms.store_errors import store_error_text
+from dovebeam.transforms.sources.streams import error_text
 
-__all__ = ["MatchFn", "match_files", "open_file"]
+__all__ = ["MatchFn", "Upload", "match_files", "open_file", "store_error_text"]
+
+
+_LONGEST_CHARS: Final = 500
+_UNKNOWN: Final = re.compile(r"Unable to get filesystem .* Path specified: (([^:]+)://.*)", re.DOTALL)
+
+
+def store_error_text(error: Exception) -> str:
+    """The text of an exception, without what Beam wraps around it.
+
+    Of Google's it is the status with the store's own message, which names the permission that is missing.
+    """
+    while isinstance(error, BeamIOError) and error.exception_details:
+        inner = next(iter(error.exception_details.values()))
+        if isinstance(inner, int):  # of a request within a batch
+            return f"{inner} {http.client.responses.get(inner, 'is what the store answered')}"
+        if not isinstance(inner, Exception):
+            break
+        error = inner
+    return (_answered(error) or _unknown(error) or error_text(error))[:_LONGEST_CHARS]
+
+
+def _unknown(error: Exception) -> str:
+    """What to do about a URL for which Beam has no file system here; empty for another error."""
+    found = _UNKNOWN.match(str(error)) if isinstance(error, ValueError) else None
+    if found is None:
+        return ""
+    path = file_url_path(found[1])
+    if path:
+        return f"it is a URL of a file of this machine; write its path, {path}"
+    return f"nothing here can read or write {found[2]}:// (correct the URL, or install what Apache Beam needs for it)"
+
+
+def _answered(error: Exception) -> str:
+    """What a store answered; empty if it did not, or not as Google does."""
+    answer = getattr(error, "response", None)
+    try:
+        message = answer.json()["error"]["message"]  # type: ignore[union-attr]
+        return f"{answer.status_code} {answer.reason}: {message}"  # type: ignore[union-attr]
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return ""
+
+
+# Which files the patterns mean, in any file system that Beam knows, and how one is opened.
 
 _NO_NAMES: Final[Mapping[str, str]] = MappingProxyType({})
 _NOTHING: Final[Mapping[str, Expected]] = MappingProxyType({})
@@ -161,3 +210,89 @@ def _as_text(pattern: str | bytes) -> str:
 
 def _size(uri: str) -> int:
     return match_files([uri])[0].size
+
+
+# Files that are written through Beam's file systems, and let go of when they cannot be.
+
+_BINARY: Final = "application/octet-stream"
+
+
+class Upload:
+    """A new file, in place of an older one; a `with` block closes it, or abandons it if something is raised within.
+
+    Args:
+        uri: where to; local, or of any file system that Beam knows.
+        compression: one of Beam's `CompressionTypes`; by default as the name's ending says.
+
+    Guarantee: once writing or closing has raised, nothing more is sent. Google's writer would begin again when it is
+    collected, wherever the process is then, try for two minutes, and leave an object that ends in the middle.
+    """
+
+    def __init__(self, uri: str, compression: str = CompressionTypes.AUTO) -> None:
+        if compression == CompressionTypes.AUTO:
+            compression = CompressionTypes.detect_compression_type(uri)  # type: ignore[no-untyped-call]
+        mime_type = CompressionTypes.mime_type(compression, _BINARY)  # type: ignore[no-untyped-call]
+        self._uri = uri
+        self._file: Any = None
+        self._out: Any = None
+        with self._errors():
+            self._file = self._out = FileSystems.create(uri, mime_type, CompressionTypes.UNCOMPRESSED)
+        if compression != CompressionTypes.UNCOMPRESSED:
+            self._out = CompressedFile(self._file, compression)
+
+    def write(self, data: bytes) -> None:
+        """Appends it.
+
+        Raises:
+            DeliveryError: it cannot be, or could not before.
+        """
+        if self._out is None:
+            raise DeliveryError(f"{self._uri} is closed, or writing it has failed before", self._uri)
+        with self._errors():
+            self._out.write(data)
+
+    def close(self) -> None:
+        """Sends what is left; the file is whole afterwards. Does nothing if it is closed, or writing it has failed.
+
+        Raises:
+            DeliveryError: it is not whole.
+        """
+        out, self._out = self._out, None
+        if out is not None:
+            with self._errors():
+                out.close()
+
+    def abandon(self) -> None:
+        """Sends nothing more, if the file system can do that: there is no object then. Others close what there is."""
+        file, self._file, self._out = self._file, None, None
+        if hasattr(file, "terminate"):  # Google's; calling it would ask the store, which may be gone
+            file.close = _nothing
+        elif file is not None:
+            with contextlib.suppress(Exception):
+                file.close()
+
+    @contextlib.contextmanager
+    def _errors(self) -> Iterator[None]:
+        """Abandons the file after any; every file system has its own."""
+        try:
+            yield
+        except BaseException as error:
+            self.abandon()
+            if not isinstance(error, Exception):
+                raise
+            raise DeliveryError(f"{self._uri} cannot be written: {store_error_text(error)}", self._uri) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.abandon()
+
+
+def _nothing() -> None:
+    """In place of what a writer does when it is collected."""

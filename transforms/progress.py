@@ -14,6 +14,7 @@ Without such a directory, as on any cluster, nothing is done.
 from __future__ import annotations
 
 import contextlib
+import json
 import mmap
 import os
 import threading
@@ -21,13 +22,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, NamedTuple, Self
 
-from dovebeam.transforms.counter_file import CounterFile, read_counters
 from dovebeam.transforms.errors import DovebeamError
-from dovebeam.transforms.temporary import TemporaryFolder
+from dovebeam.transforms.local_files import TemporaryFolder
 
 __all__ = [
     "ENVIRONMENT",
     "Board",
+    "CounterFile",
     "StoppedError",
     "Totals",
     "advance",
@@ -36,10 +37,107 @@ __all__ = [
     "is_abandoned",
     "is_draining",
     "obey",
+    "read_counters",
     "recount",
     "tell",
     "tell_drained",
 ]
+
+
+_MAX_COUNTERS: Final = 65_536
+"""Names are those of metrics, exporters and reasons, so this is far away; further names are not counted here."""
+
+_NUMBER_BYTES: Final = 8
+_NUMBERS: Final = ".numbers"
+_NAMES: Final = ".names"
+
+
+class CounterFile:
+    """Counters of this process; not for several threads at once.
+
+    Args:
+        base: path of both files without their endings. What they hold already is kept.
+
+    Raises:
+        OSError: the files cannot be made.
+    """
+
+    def __init__(self, base: str) -> None:
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+        fd = os.open(f"{base}{_NUMBERS}", flags, 0o600)
+        try:
+            size = _MAX_COUNTERS * _NUMBER_BYTES
+            os.ftruncate(fd, size)  # a sparse file: only pages with counters take space
+            self._numbers: Final = memoryview(mmap.mmap(fd, size)).cast("q")
+        finally:
+            os.close(fd)
+        self._names: Final = Path(f"{base}{_NAMES}")
+        self._slots: Final = {name: slot for slot, name in enumerate(_read_names(self._names))}
+
+    def add(self, name: str, amount: int) -> None:
+        """Adds to a counter.
+
+        Raises:
+            OSError: a new name cannot be written.
+        """
+        slot = self._slot(name)
+        if slot is not None:
+            self._numbers[slot] += amount
+
+    def replace(self, name: str, value: int) -> None:
+        """Sets a counter to a value.
+
+        Raises:
+            OSError: a new name cannot be written.
+        """
+        slot = self._slot(name)
+        if slot is not None:
+            self._numbers[slot] = value
+
+    def _slot(self, name: str) -> int | None:
+        slot = self._slots.get(name)
+        if slot is None and len(self._slots) < _MAX_COUNTERS:
+            slot = len(self._slots)
+            with self._names.open("ab") as names:
+                names.write(json.dumps(name).encode() + b"\n")
+            self._slots[name] = slot
+        return slot
+
+
+def read_counters(folder: Path) -> dict[str, int]:
+    """The counters of all processes whose files are in a folder, added up by name; those at 0 are left out."""
+    sums: dict[str, int] = {}
+    for path in sorted(folder.glob(f"*{_NUMBERS}")):
+        with contextlib.suppress(OSError):
+            names = _read_names(path.with_suffix(_NAMES))
+            with path.open("rb") as file:
+                numbers = memoryview(file.read(len(names) * _NUMBER_BYTES)).cast("q")
+            for name, number in zip(names, numbers, strict=False):
+                if number:
+                    sums[name] = sums.get(name, 0) + number
+    return sums
+
+
+def _read_names(path: Path) -> list[str]:
+    """Names of counters by number; a last line that a kill has cut off is left out."""
+    try:
+        lines = path.read_bytes().splitlines(keepends=True)
+    except FileNotFoundError:
+        return []
+    return [str(json.loads(line)) for line in lines if line.endswith(b"\n")]
+
+
+# How far a local job has come, told by its workers to the process that launched it while it runs.
+#
+# Beam's counters are known when a bundle ends, and on one machine a whole job may be one bundle. So each worker
+# process also keeps a few numbers in a small file that it maps into memory, in a directory that the launcher made; the
+# launcher adds them up as often as it likes. The same directory takes the launcher's wish to stop back to the workers,
+# which obey it between two blocks, so that no batch is torn.
+#
+# The named counters of the ledger are there, too, so that a job which is stopped, or fails, can still account for what
+# it did.
+#
+# Without such a directory, as on any cluster, nothing is done.
 
 ENVIRONMENT: Final = "DOVEBEAM_PROGRESS_DIR"
 """The environment variable that leads workers, which inherit it, to the directory."""
@@ -49,7 +147,6 @@ _STOP: Final = "stop"
 _DRAIN: Final = "drain"
 _DRAINED: Final = "drained"
 _ABANDON: Final = "abandon"
-_NUMBER_BYTES: Final = 8
 
 
 class StoppedError(DovebeamError):

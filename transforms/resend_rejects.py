@@ -11,7 +11,7 @@ from dovebeam.transforms.config import Config, make_driver
 from dovebeam.transforms.drivers import Driver
 from dovebeam.transforms.error_handling import REJECTED, RejectingTransform
 from dovebeam.transforms.events.reject import Reject
-from dovebeam.transforms.outcome import PayloadBatch
+from dovebeam.transforms.plan.decoding import PayloadBatch
 from dovebeam.transforms.plan.resend_plan import DEFAULT_MAX_ATTEMPTS, ResendPlan, Resent, make_resend_plan
 from dovebeam.transforms.sources import Block
 from dovebeam.transforms.write_to_exporter import WriteToExporter

@@ -25,8 +25,7 @@ from dovebeam.transforms.errors import DecodeError
 from dovebeam.transforms.events.catalogue import Value
 from dovebeam.transforms.events.event import Event
 from dovebeam.transforms.events.reject import Reject, decode_reject
-from dovebeam.transforms.values.addresses import IPAddress
-from dovebeam.transforms.values.timestamps import Timestamp
+from dovebeam.transforms.events.values import IPAddress, Timestamp
 
 __all__ = [
     "EventRow",

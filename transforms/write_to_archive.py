@@ -10,18 +10,17 @@ from typing import Any
 import apache_beam as beam
 
 from dovebeam.transforms import counters, progress
-from dovebeam.transforms.archives import AvroFraming, HourPartition
 from dovebeam.transforms.codecs import DEFAULT_MAX_LINE_BYTES, AvroCodec, encode_avro
 from dovebeam.transforms.error_handling import REJECTED, RejectingTransform
 from dovebeam.transforms.errors import DecodeError
+from dovebeam.transforms.events.event import TimeRange
 from dovebeam.transforms.events.reject import Reject, decode_reject
-from dovebeam.transforms.outcome import PayloadBatch
-from dovebeam.transforms.plan.decoding import decode_block
+from dovebeam.transforms.plan.decoding import PayloadBatch, decode_block
 from dovebeam.transforms.shard_steps import ShardSettings
+from dovebeam.transforms.shards.archive import AvroFraming, HourPartition
+from dovebeam.transforms.shards.committing import Manifest
 from dovebeam.transforms.shards.layout import Layout, check_run_id
-from dovebeam.transforms.shards.manifest import Manifest
 from dovebeam.transforms.sources import Block
-from dovebeam.transforms.time_range import TimeRange
 from dovebeam.transforms.write_to_shards import WriteShardFiles
 
 __all__ = ["ARCHIVE", "WriteToArchive"]

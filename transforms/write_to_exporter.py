@@ -12,10 +12,10 @@ from dovebeam.transforms.config import Exporter, make_driver
 from dovebeam.transforms.drivers import Driver, Failure, FileDriver
 from dovebeam.transforms.error_handling import RejectingTransform
 from dovebeam.transforms.events.reject import Reject
-from dovebeam.transforms.outcome import PayloadBatch
+from dovebeam.transforms.plan.decoding import PayloadBatch
 from dovebeam.transforms.plan.delivery import Delivery, Refused, refused_reject
-from dovebeam.transforms.sharding import WriteToShards
 from dovebeam.transforms.shards.layout import check_run_id
+from dovebeam.transforms.write_to_shards import WriteToShards
 
 __all__ = ["DeliverFn", "WriteToExporter"]
 

@@ -14,7 +14,7 @@ from apache_beam.transforms.window import GlobalWindows
 import dovebeam.transforms.coders  # noqa: F401  registers them
 from dovebeam.transforms.drivers import FileDriver
 from dovebeam.transforms.errors import DriverSettingError
-from dovebeam.transforms.outcome import PayloadBatch
+from dovebeam.transforms.plan.decoding import PayloadBatch
 from dovebeam.transforms.shard_steps import (
     ACCOUNT,
     Account,
@@ -25,9 +25,9 @@ from dovebeam.transforms.shard_steps import (
     PlanFn,
     ShardSettings,
 )
-from dovebeam.transforms.shards.framing import Framing, Lines
+from dovebeam.transforms.shards.committing import Manifest
 from dovebeam.transforms.shards.layout import Layout, check_run_id
-from dovebeam.transforms.shards.manifest import Manifest
+from dovebeam.transforms.shards.pieces import Framing, Lines
 from dovebeam.transforms.write_to_window_shards import WriteToWindowShards
 
 __all__ = ["WriteShardFiles", "WriteToShards", "shard_settings"]

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Final
 
 from dovebeam.transforms.config import DRIVER_NAMES, SETTINGS, Setting
-from dovebeam.transforms.drivers.kinds import Kind
+from dovebeam.transforms.drivers.setting import Kind
 from sitetools.tables import code, table
 
 __all__ = ["GROUPS", "settings"]

@@ -12,23 +12,24 @@ import apache_beam as beam
 from apache_beam.runners.runner import PipelineResult
 
 from dovebeam.pipelines.archive.options import ArchiveOptions
+from dovebeam.pipelines.jobs.configuration import run_id_of_files
 from dovebeam.pipelines.jobs.outputs import check_far_outputs, check_outputs
 from dovebeam.pipelines.jobs.readable_input import check_no_pipes, readable_input
 from dovebeam.pipelines.jobs.reject_sink import reject_handler
-from dovebeam.pipelines.jobs.run_id import run_id_of_files
 from dovebeam.pipelines.ledger.closing import UNNAMED_FILES, close_started, report_failure
 from dovebeam.pipelines.ledger.ledger import Ledger, make_archive_ledger
 from dovebeam.pipelines.options.arguments import STDOUT
 from dovebeam.pipelines.options.beam import make_beam_options, runs_here
-from dovebeam.pipelines.options.errors import UsageError
 from dovebeam.pipelines.running.launch import launch_far, launch_here
+from dovebeam.pipelines.terminal.exit_codes import UsageError
 from dovebeam.pipelines.terminal.standard_streams import stdout_kept_free
 from dovebeam.transforms.config import Config
+from dovebeam.transforms.events.event import TimeRange
+from dovebeam.transforms.filesystems import match_files
 from dovebeam.transforms.local_files import file_url_path, is_url
 from dovebeam.transforms.progress import Board
-from dovebeam.transforms.reading import ReadFromFiles, match_files
+from dovebeam.transforms.read_from_files import ReadFromFiles
 from dovebeam.transforms.sources import SourceError
-from dovebeam.transforms.time_range import TimeRange
 from dovebeam.transforms.write_to_archive import ARCHIVE, WriteToArchive
 
 __all__ = ["run_archive"]

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from dovebeam.pipelines.archive.options import ArchiveOptions, add_archive_arguments, parse_archive
-from dovebeam.pipelines.terminal.guard import guarded
+from dovebeam.pipelines.terminal.exit_codes import guarded
 
 __all__ = ["DESCRIPTION", "main"]
 

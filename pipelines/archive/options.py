@@ -14,7 +14,7 @@ from dovebeam.pipelines.options.arguments import (
     parse_arguments,
     values_of,
 )
-from dovebeam.pipelines.options.errors import UsageError
+from dovebeam.pipelines.terminal.exit_codes import UsageError
 
 __all__ = ["ArchiveOptions", "add_archive_arguments", "parse_archive"]
 

@@ -1,25 +1,29 @@
-"""The report of `dovebeam check`, in which nothing is secret: tables for people, or one JSON object for programs.
-
-People see problems on standard error, as from every command.
-"""
+"""A check from its options to its exit code, and its report: tables for people, or one JSON object for programs."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
-from dovebeam.pipelines.check.findings import Findings
-from dovebeam.pipelines.check.sample import MetricCount, Sample, Trial, Verdict
+from dovebeam.pipelines.check.findings import Findings, examine, with_name_advice
+from dovebeam.pipelines.check.names import SeenNames
+from dovebeam.pipelines.check.options import CheckOptions
+from dovebeam.pipelines.check.sample import MetricCount, Sample, Trial, Verdict, take_sample
+from dovebeam.pipelines.jobs.readable_input import readable_input, tell_terminal
+from dovebeam.pipelines.terminal.exit_codes import ExitCode
 from dovebeam.pipelines.terminal.logs import say
 from dovebeam.pipelines.terminal.tables import Table, number, printable, show_tables
 from dovebeam.transforms.config import SETTINGS, Config, Exporter, Metric
 from dovebeam.transforms.errors import ConfigProblem
 from dovebeam.transforms.filters import Finding, value_text
 from dovebeam.transforms.formats import INCLUDE_PARTS
+from dovebeam.transforms.sources import SourceError
 
-__all__ = ["as_json", "show_text"]
+__all__ = ["as_json", "run_check", "show_text"]
+
 
 _TARGETS: Final = (*(name for name, row in SETTINGS.items() if row.required), "event_exporter_log_target")
 _SHOWN_AS_COLUMNS: Final = frozenset(
@@ -282,3 +286,35 @@ def _trial_as_dict(trial: Trial) -> dict[str, Any]:
             for metric, explanation, payload in trial.verdicts
         ],
     }
+
+
+# A check from its options to its exit code: what is found, what events show, and the report on both.
+
+
+def run_check(options: CheckOptions) -> int:
+    """Checks configurations, tries events on them if there are any, and returns the exit code.
+
+    Raises:
+        UsageError: an option names something that is not there, or is not what the option takes.
+    """
+    tell_terminal(options.config)
+    findings = examine(options.config, here=options.here, strict=options.strict)
+    sample = None
+    if (options.input or options.event) and not findings.errors:
+        try:
+            with readable_input(options.input, options.names) as readable:
+                tried = dataclasses.replace(options, input=readable.patterns, names=readable.names)
+                sample = take_sample(findings.config, tried)
+        except SourceError as error:
+            say(str(error))
+            return ExitCode.FAILED
+    findings = with_name_advice(findings, sample.seen if sample else SeenNames())
+    if options.format == "json":
+        sys.stdout.write(f"{as_json(findings, sample)}\n")
+    else:
+        show_text(findings, sample, has_input=bool(options.input), explain=options.explain)
+    if sample is not None and sample.damaged:
+        for uri, damage in sample.damaged:
+            say(f"{uri}: {damage}")
+        return ExitCode.FAILED
+    return ExitCode.CONFIG if findings.errors else ExitCode.DONE

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from dovebeam.pipelines.check.options import CheckOptions, add_arguments, parse_check
-from dovebeam.pipelines.terminal.guard import guarded
+from dovebeam.pipelines.terminal.exit_codes import guarded
 
 __all__ = ["DESCRIPTION", "main"]
 
@@ -27,6 +27,6 @@ def main(argv: Sequence[str], prog: str = "dovebeam check") -> int:
 
 
 def _run(options: CheckOptions) -> int:
-    from dovebeam.pipelines.check.job import run_check  # noqa: PLC0415  loads the configuration's modules
+    from dovebeam.pipelines.check.check_job import run_check  # noqa: PLC0415  loads the configuration's modules
 
     return run_check(options)

@@ -16,12 +16,10 @@ from msgspec import UNSET
 from dovebeam.pipelines.terminal.tables import printable
 from dovebeam.transforms.config import Config, Metric
 from dovebeam.transforms.errors import ConfigProblem, closest_name
+from dovebeam.transforms.events import catalogue as known
 from dovebeam.transforms.events.event import LOG_TYPES, Event
 from dovebeam.transforms.filters import Comparison, Filter, unescape
-from dovebeam.transforms.filters.globs import Budget, may_share_a_text
-from dovebeam.transforms.filters.text import has_wildcard
-from dovebeam.transforms.filters.wildcards import compile_wildcard
-from dovebeam.transforms.values import event_names as known
+from dovebeam.transforms.filters.wildcards import Budget, compile_wildcard, has_wildcard, may_share_a_text
 
 __all__ = ["SeenNames", "name_advice"]
 

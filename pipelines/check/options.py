@@ -10,7 +10,7 @@ from typing import Final, Literal
 
 from dovebeam.pipelines.export.options import INPUT_FORMATS, InputFormat
 from dovebeam.pipelines.options.arguments import add_config_argument, check_pipes, checked, read_count
-from dovebeam.pipelines.options.errors import UsageError
+from dovebeam.pipelines.terminal.exit_codes import UsageError
 
 __all__ = ["CheckOptions", "add_arguments", "parse_check"]
 

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 from dovebeam.pipelines.check.names import SeenNames
 from dovebeam.pipelines.check.options import CheckOptions
 from dovebeam.pipelines.options.arguments import DEFAULT_MAX_LINE_BYTES
-from dovebeam.pipelines.options.errors import UsageError
+from dovebeam.pipelines.terminal.exit_codes import UsageError
 from dovebeam.pipelines.terminal.logs import say
 from dovebeam.transforms.codecs import decode_json, decode_tab
 from dovebeam.transforms.config import Config, Metric
@@ -23,7 +23,7 @@ from dovebeam.transforms.local_files import is_url
 from dovebeam.transforms.plan.decoding import decode_block
 from dovebeam.transforms.plan.export_plan import metric_formatter
 from dovebeam.transforms.sources import distinct_files, read_local_blocks
-from dovebeam.transforms.sources.nuls import TORN
+from dovebeam.transforms.sources.streams import TORN
 
 __all__ = ["MetricCount", "Sample", "Trial", "Verdict", "take_sample"]
 

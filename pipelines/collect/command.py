@@ -10,7 +10,7 @@ import argparse
 from collections.abc import Sequence
 
 from dovebeam.pipelines.collect.options import CollectOptions, add_arguments, parse_collect
-from dovebeam.pipelines.terminal.guard import guarded
+from dovebeam.pipelines.terminal.exit_codes import guarded
 
 __all__ = ["DESCRIPTION", "main"]
 

@@ -18,7 +18,7 @@ from typing import Final, Protocol
 
 from dovebeam.pipelines.collect.sockets import Bound
 from dovebeam.pipelines.terminal.logs import say
-from dovebeam.transforms.drivers.system_errors import delivery_error
+from dovebeam.transforms.drivers.base import delivery_error
 
 __all__ = ["Listener", "Peers", "Slot", "Slots"]
 

@@ -12,7 +12,7 @@ from typing import Final, Literal, get_args
 from urllib.parse import urlsplit
 
 from dovebeam.pipelines.options.arguments import checked, read_count, read_size
-from dovebeam.pipelines.options.errors import UsageError
+from dovebeam.pipelines.terminal.exit_codes import UsageError
 
 __all__ = ["MAX_SOCKET_PATH_BYTES", "Address", "CollectOptions", "Fsync", "add_arguments", "parse_collect"]
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from dovebeam.pipelines.collect.options import MAX_SOCKET_PATH_BYTES, Address
-from dovebeam.transforms.drivers.system_errors import delivery_error
+from dovebeam.transforms.drivers.base import delivery_error
 from dovebeam.transforms.errors import DeliveryError
 from dovebeam.transforms.local_files import take_lock
 

@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from dovebeam.pipelines.collect.options import Fsync
-from dovebeam.transforms.drivers.system_errors import delivery_error
+from dovebeam.transforms.drivers.base import delivery_error
 from dovebeam.transforms.errors import DeliveryError
 from dovebeam.transforms.local_files import make_private_directory, sync_directory, take_lock, write_all
 

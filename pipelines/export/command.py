@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from dovebeam.pipelines.export.options import ExportOptions, add_arguments, parse_export
-from dovebeam.pipelines.terminal.guard import guarded
+from dovebeam.pipelines.terminal.exit_codes import guarded
 
 __all__ = ["DESCRIPTION", "EPILOG", "main"]
 

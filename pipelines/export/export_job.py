@@ -6,34 +6,128 @@ import contextlib
 import dataclasses
 from collections.abc import Iterable, Mapping
 from functools import partial
+from typing import Any
 
+import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.runner import PipelineResult
 
-from dovebeam.pipelines.export.graph import build_export
 from dovebeam.pipelines.export.options import ExportOptions
 from dovebeam.pipelines.export.preview import Preview
-from dovebeam.pipelines.jobs.configuration import load_for_job
+from dovebeam.pipelines.jobs.configuration import load_for_job, run_id_of_input
 from dovebeam.pipelines.jobs.drivers import make_drivers
 from dovebeam.pipelines.jobs.outputs import check_far_outputs, check_outputs
 from dovebeam.pipelines.jobs.readable_input import check_no_pipes, readable_input
+from dovebeam.pipelines.jobs.reject_sink import reject_handler
 from dovebeam.pipelines.ledger.closing import close_started, report_failure
 from dovebeam.pipelines.ledger.ledger import Ledger, make_ledger
 from dovebeam.pipelines.ledger.text import unmatching_metrics_text
 from dovebeam.pipelines.options.arguments import STDOUT
-from dovebeam.pipelines.options.beam import make_beam_options, runs_here
-from dovebeam.pipelines.options.errors import UsageError
+from dovebeam.pipelines.options.beam import make_beam_options, runs_here, workers_of
 from dovebeam.pipelines.running.in_process import lent_to_workers
 from dovebeam.pipelines.running.launch import launch_far, launch_here
-from dovebeam.pipelines.terminal.exit_codes import ExitCode
+from dovebeam.pipelines.terminal.exit_codes import ExitCode, UsageError
 from dovebeam.pipelines.terminal.logs import say
 from dovebeam.pipelines.terminal.standard_streams import stdout_kept_free
 from dovebeam.transforms.config import Config
 from dovebeam.transforms.drivers import Driver
+from dovebeam.transforms.events.event import TimeRange
+from dovebeam.transforms.export_events import ExportEvents
+from dovebeam.transforms.local_files import TemporaryFolder
+from dovebeam.transforms.plan.resend_plan import max_record_bytes
 from dovebeam.transforms.progress import Board
-from dovebeam.transforms.temporary import TemporaryFolder
+from dovebeam.transforms.read_from_files import ReadFromFiles
+from dovebeam.transforms.resend_rejects import ResendRejects
+from dovebeam.transforms.sources import DEFAULT_BLOCK_BYTES
+from dovebeam.transforms.throttle_blocks import ThrottleBlocks, block_bytes_for
 
-__all__ = ["export_events", "run_export"]
+__all__ = ["build_export", "export_events", "read_blocks", "run_export"]
+
+
+def build_export(
+    pipeline: beam.Pipeline, options: ExportOptions, config: Config, drivers: Mapping[str, Driver] | None = None
+) -> None:
+    """Adds the steps of an export to a pipeline.
+
+    Args:
+        pipeline: an empty pipeline.
+        options: what to read, and where rejects go.
+        config: the metrics and exporters.
+        drivers: take the place of those of exporters, by name.
+
+    Raises:
+        SourceError: a pattern matches nothing.
+        DriverSettingError: an exporter that can never deliver.
+    """
+    if options.input_format == "rejects":
+        _build_resend(pipeline, options, config, drivers)
+        return
+    export = ExportEvents(
+        config,
+        time_range=TimeRange(options.start_time, options.end_time),
+        drivers=drivers,
+        max_line_bytes=options.max_line_bytes,
+        run_id=_run_id(options, config),
+    )
+    with reject_handler(options.rejects) as handler:
+        blocks = read_blocks(pipeline, options)
+        if options.rate is not None:
+            blocks = blocks | "Throttle" >> ThrottleBlocks(options.rate / workers_of(pipeline.options))
+        _ = blocks | "Export" >> export.with_error_handler(handler)
+
+
+def read_blocks(pipeline: beam.Pipeline, options: ExportOptions) -> Any:
+    """The input's blocks, small ones if few events a second are wanted.
+
+    Raises:
+        SourceError: a pattern matches nothing.
+    """
+    read = ReadFromFiles(
+        list(options.input),
+        input_format=options.input_format,
+        max_line_bytes=options.max_line_bytes,
+        block_bytes=DEFAULT_BLOCK_BYTES if options.rate is None else block_bytes_for(options.rate),
+        expected=options.expected,
+        names=dict(options.names),
+    )
+    return pipeline | "Read" >> read
+
+
+def _build_resend(
+    pipeline: beam.Pipeline,
+    options: ExportOptions,
+    config: Config,
+    drivers: Mapping[str, Driver] | None,
+) -> None:
+    longest = max_record_bytes(options.max_line_bytes)
+    read = ReadFromFiles(list(options.input), input_format="rejects", max_line_bytes=longest, names=dict(options.names))
+    resend = ResendRejects(
+        config,
+        drivers=drivers,
+        max_attempts=options.max_attempts,
+        max_line_bytes=options.max_line_bytes,
+        run_id=_run_id(options, config),
+    )
+    with reject_handler(options.rejects) as handler:
+        _ = pipeline | "Read" >> read | "Resend" >> resend.with_error_handler(handler)
+
+
+def _run_id(options: ExportOptions, config: Config) -> str:
+    """The name that was given, or else a hash of what decides what is written.
+
+    Raises:
+        SourceError: a pattern matches nothing.
+    """
+    return options.run_id or run_id_of_input(
+        config,
+        options.input,
+        input_format=options.input_format,
+        max_line_bytes=options.max_line_bytes,
+        time_range=TimeRange(options.start_time, options.end_time),
+    )
+
+
+# The job `export`: checked, launched, and closed with its ledger.
 
 
 def run_export(options: ExportOptions) -> int:

@@ -18,7 +18,7 @@ from dovebeam.pipelines.options.arguments import (
     read_count,
     values_of,
 )
-from dovebeam.pipelines.options.errors import UsageError
+from dovebeam.pipelines.terminal.exit_codes import UsageError
 
 if TYPE_CHECKING:
     from dovebeam.transforms.sources import Expected

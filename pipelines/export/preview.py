@@ -17,8 +17,8 @@ from dovebeam.pipelines.jobs.outputs import claim, replace_file
 from dovebeam.pipelines.terminal.standard_streams import write_to_stdout
 from dovebeam.transforms.config import Config
 from dovebeam.transforms.drivers import FileDriver
+from dovebeam.transforms.drivers.base import delivery_error
 from dovebeam.transforms.drivers.file.names import encode_value, short_name
-from dovebeam.transforms.drivers.system_errors import delivery_error
 from dovebeam.transforms.errors import DeliveryError
 
 __all__ = ["MARKER", "Preview", "preview_name"]

@@ -13,7 +13,7 @@ from typing import Final
 from dovebeam.pipelines.terminal.logs import say
 from dovebeam.transforms.config import Config, Exporter, SourcePlace, make_driver
 from dovebeam.transforms.drivers import Driver, FileDriver
-from dovebeam.transforms.drivers.files.clashes import shard_clashes
+from dovebeam.transforms.drivers.file.settings import shard_clashes
 from dovebeam.transforms.drivers.secrets.secret import HOW_TO_REFER, Secret, secrets_in
 from dovebeam.transforms.drivers.secrets.secret_url import SecretUrl
 from dovebeam.transforms.drivers.setting import setting_name

@@ -17,15 +17,14 @@ from typing import Final
 from apache_beam.io.filesystems import FileSystems
 
 from dovebeam.pipelines.options.arguments import STDOUT
-from dovebeam.pipelines.options.errors import UsageError
+from dovebeam.pipelines.terminal.exit_codes import UsageError
 from dovebeam.transforms import local_files
 from dovebeam.transforms.drivers import Driver, FileDriver
+from dovebeam.transforms.drivers.base import delivery_error
 from dovebeam.transforms.drivers.file.names import compressed_name
-from dovebeam.transforms.drivers.system_errors import delivery_error
 from dovebeam.transforms.errors import DeliveryError
+from dovebeam.transforms.filesystems import match_files, store_error_text
 from dovebeam.transforms.local_files import is_url
-from dovebeam.transforms.reading import match_files
-from dovebeam.transforms.store_errors import store_error_text
 
 __all__ = [
     "check_appendable",

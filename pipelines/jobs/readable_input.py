@@ -14,11 +14,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from dovebeam.pipelines.options.arguments import STDIN, descriptor_of
-from dovebeam.pipelines.options.errors import UsageError
+from dovebeam.pipelines.terminal.exit_codes import UsageError
 from dovebeam.pipelines.terminal.logs import say
-from dovebeam.transforms.local_files import is_url, open_new
+from dovebeam.transforms.local_files import TemporaryFolder, is_url, open_new
 from dovebeam.transforms.sources import SourceError
-from dovebeam.transforms.temporary import TemporaryFolder
 
 __all__ = ["ReadableInput", "check_no_pipes", "readable_input", "tell_terminal"]
 

@@ -14,10 +14,8 @@ from dovebeam.pipelines.jobs.outputs import replace_file
 from dovebeam.pipelines.ledger.ledger import Ledger
 from dovebeam.pipelines.ledger.text import damage_text, rejects_text, show_ledger
 from dovebeam.pipelines.options.arguments import STDOUT
-from dovebeam.pipelines.options.errors import UsageError
-from dovebeam.pipelines.running.failures import explain_failure
-from dovebeam.pipelines.running.local import InterruptedJobError
-from dovebeam.pipelines.terminal.exit_codes import ExitCode
+from dovebeam.pipelines.running.local import InterruptedJobError, explain_failure
+from dovebeam.pipelines.terminal.exit_codes import ExitCode, UsageError
 from dovebeam.pipelines.terminal.logs import say
 from dovebeam.pipelines.terminal.standard_streams import write_to_stdout
 from dovebeam.transforms import counters

@@ -13,8 +13,8 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from dovebeam.pipelines.options.errors import UsageError
 from dovebeam.pipelines.options.spellings import MixedSpellingsError, in_our_spelling, spellings_of
+from dovebeam.pipelines.terminal.exit_codes import UsageError
 from dovebeam.transforms.errors import closest_name
 
 __all__ = [

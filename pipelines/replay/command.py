@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from dovebeam.pipelines.replay.options import ReplayOptions, add_replay_arguments, parse_replay
-from dovebeam.pipelines.terminal.guard import guarded
+from dovebeam.pipelines.terminal.exit_codes import guarded
 
 __all__ = ["DESCRIPTION", "main"]
 

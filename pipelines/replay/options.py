@@ -10,7 +10,7 @@ from typing import Final
 
 from dovebeam.pipelines.export.options import ExportOptions, add_arguments, parse_export
 from dovebeam.pipelines.options.arguments import respelt
-from dovebeam.pipelines.options.errors import UsageError
+from dovebeam.pipelines.terminal.exit_codes import UsageError
 
 __all__ = ["ReplayOptions", "add_replay_arguments", "parse_replay"]
 

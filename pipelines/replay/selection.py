@@ -16,13 +16,13 @@ from typing import Final, NamedTuple
 from apache_beam.io.filesystems import FileSystems
 
 from dovebeam.pipelines.terminal.logs import say
-from dovebeam.transforms.archives import ArchiveFile, archive_files, archive_of, is_wanted
+from dovebeam.transforms.events.event import TimeRange
+from dovebeam.transforms.filesystems import match_files
 from dovebeam.transforms.local_files import is_url
-from dovebeam.transforms.reading import match_files
+from dovebeam.transforms.shards.archive import ArchiveFile, archive_files, archive_of, is_wanted
+from dovebeam.transforms.shards.committing import Manifest, ManifestError, manifest_from_json
 from dovebeam.transforms.shards.layout import MANIFEST_SUFFIX
-from dovebeam.transforms.shards.manifest import Manifest, ManifestError, manifest_from_json
 from dovebeam.transforms.sources import Expected, SourceError, absolute_pattern, distinct_files, found_file
-from dovebeam.transforms.time_range import TimeRange
 
 __all__ = ["Selection", "select_input"]
 

@@ -1,28 +1,35 @@
-"""Beam's in-process runner, as dovebeam wants it.
-
-Beam's own name for it, DirectRunner, would first look for the Prism runner and try to download it. Asking for several
-processes gives worker processes of ours (`pipelines.running.worker`), which end with their launcher whatever ends it.
-"""
+"""Workers of a local job: processes of Beam's in-process runner, or this process for an engine; and a watch on them."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import shlex
 import sys
+import threading
+import time
 from collections.abc import Iterator, Mapping
+from typing import Any, Final
 
-from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
-from apache_beam.portability.api import beam_provision_api_pb2
+import grpc
+from apache_beam.options.pipeline_options import DebugOptions, DirectOptions, PipelineOptions, PortableOptions
+from apache_beam.portability.api import beam_fn_api_pb2, beam_fn_api_pb2_grpc, beam_provision_api_pb2
 from apache_beam.runners.portability.fn_api_runner import fn_runner
 from apache_beam.runners.portability.portable_runner import JobServiceHandle
+from apache_beam.runners.worker import sdk_worker, sdk_worker_main
+from apache_beam.runners.worker.worker_pool_main import BeamFnExternalWorkerPoolServicer
 from apache_beam.transforms.environments import SubprocessSDKEnvironment
+from apache_beam.utils import thread_pool_executor
 
-from dovebeam.pipelines.options.beam import is_in_process
+from dovebeam.pipelines.options.beam import environment_type, is_in_process
+from dovebeam.pipelines.terminal.progress_bar import Display
 from dovebeam.transforms.drivers import Driver
 from dovebeam.transforms.drivers.secrets.secret import secrets_in
 from dovebeam.transforms.drivers.secrets.vault import Loan
+from dovebeam.transforms.errors import DovebeamError
+from dovebeam.transforms.progress import Board, Totals
 
-__all__ = ["lent_to_workers", "make_in_process_runner"]
+__all__ = ["WatchedDisplay", "WorkersGoneError", "lent_to_workers", "loopback_workers", "make_in_process_runner"]
 
 
 def make_in_process_runner(options: PipelineOptions, *, debug: bool = False) -> fn_runner.FnApiRunner:
@@ -56,3 +63,168 @@ def lent_to_workers(drivers: Mapping[str, Driver], options: PipelineOptions) -> 
     literals = [s.name for driver in drivers.values() for s in secrets_in(driver) if s.is_literal]
     with Loan([] if alone else literals):
         yield
+
+
+# Workers in the launching process, for engines on this machine, reachable from this machine only.
+#
+# Beam has them too (`--environment_type=LOOPBACK`), but lets them listen on every network interface, and whoever
+# reaches such a port can have code of his choice run by the process behind it. Here the same service listens on
+# 127.0.0.1.
+
+_STOP_SECS: Final = 1.0
+_CHANNEL: Final = (("grpc.http2.max_pings_without_data", 0), ("grpc.http2.max_ping_strikes", 0))  # as Beam sets them
+_HEAR: Final = "hear_no_hang_ups"
+_WORKER_THREADS: Final = ("run_worker_", "read_grpc_client_inputs")  # as Beam names them
+_NO_PIP_FREEZE: Final = "disable_logging_submission_environment"  # the workers' environment is this one, why list it
+
+
+@contextlib.contextmanager
+def loopback_workers(options: PipelineOptions, *, debug: bool = False) -> Iterator[None]:
+    """Within the block, a job with these options finds its workers in this process, if it asks for LOOPBACK.
+
+    Changes the options to name the workers' address; other environments are left as they are.
+
+    Args:
+        options: of the job, before its pipeline is made.
+        debug: whether tracebacks of failed bundles are shown.
+    """
+    if environment_type(options) != "loopback":
+        yield
+        return
+    server = grpc.server(thread_pool_executor.shared_unbounded_instance(), options=_CHANNEL)
+    port = server.add_insecure_port("127.0.0.1:0")
+    beam_fn_api_pb2_grpc.add_BeamFnExternalWorkerPoolServicer_to_server(_worker_pool(options), server)
+    server.start()
+    portable = options.view_as(PortableOptions)
+    portable.environment_type, portable.environment_config = "EXTERNAL", f"127.0.0.1:{port}"
+    options.view_as(DebugOptions).add_experiment(_NO_PIP_FREEZE)
+    if not debug:
+        _hear_no_hang_ups()
+    try:
+        with contextlib.nullcontext() if debug else _no_printing():
+            yield
+    finally:
+        server.stop(_STOP_SECS).wait()
+
+
+@contextlib.contextmanager
+def _no_printing() -> Iterator[None]:
+    """Beam's worker prints the traceback of a failed bundle to standard error, beside logging it and sending it."""
+    name = "print"
+    setattr(sdk_worker, name, lambda *_args, **_kwargs: None)
+    try:
+        yield
+    finally:
+        delattr(sdk_worker, name)
+
+
+def _hear_no_hang_ups() -> None:
+    """From now on, threads of workers whose engine hung up end quietly; Python would print a traceback for each.
+
+    They may outlive the job, and so does this. The engine says what became of the work.
+    """
+    before = threading.excepthook
+    if getattr(before, "__name__", "") == _HEAR:
+        return
+
+    def hear_no_hang_ups(arguments: threading.ExceptHookArgs) -> None:
+        name = arguments.thread.name if arguments.thread else ""
+        if not (name.startswith(_WORKER_THREADS) and isinstance(arguments.exc_value, grpc.RpcError)):
+            before(arguments)
+
+    threading.excepthook = hear_no_hang_ups
+
+
+class _WorkerPool(BeamFnExternalWorkerPoolServicer):
+    """Workers that end when their engine lets go of them, and not when it says so by their name.
+
+    Each of Flink's task managers numbers its workers for itself, and Beam's pool takes the stop of one for that of its
+    namesake, which is in the middle of another task manager's work.
+    """
+
+    def StopWorker(self, _request: Any, _context: Any) -> beam_fn_api_pb2.StopWorkerResponse:  # noqa: N802  as in gRPC
+        """Says yes: the engine has closed, or will close, the connection by which it gives work."""
+        return beam_fn_api_pb2.StopWorkerResponse()
+
+
+def _worker_pool(options: PipelineOptions) -> BeamFnExternalWorkerPoolServicer:
+    experiments = options.view_as(DebugOptions).experiments or []
+    return _WorkerPool(
+        state_cache_size=sdk_worker_main._get_state_cache_size_bytes(options=options),
+        data_buffer_time_limit_ms=sdk_worker_main._get_data_buffer_time_limit_ms(experiments),
+    )
+
+
+# Notices that an engine's worker processes on this machine are all gone, which not every engine does.
+#
+# Prism 2.77 mostly does, but was seen to wait for ever, and busily, after its only worker was killed.
+
+_GRACE_SECS: Final = 15.0  # for an engine that notices by itself, or starts another worker
+
+
+class WorkersGoneError(DovebeamError):
+    """No worker of a job is left."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "all worker processes of the job were ended in the middle of their work, perhaps by the system for lack of "
+            "memory, and the engine does nothing about it; what they had not finished is not delivered (find out why, "
+            "and run again)"
+        )
+
+
+class WatchedDisplay:
+    """Shows what another display shows, and looks after the workers meanwhile.
+
+    Args:
+        display: shows the progress.
+        board: where every worker process has registered by counting.
+        grace_secs: how long none may be left.
+        launcher_counts: whether this process counts as well, without being a worker: it delivers out of queues.
+    """
+
+    def __init__(
+        self,
+        display: Display,
+        board: Board,
+        grace_secs: float = _GRACE_SECS,
+        *,
+        launcher_counts: bool = False,
+    ) -> None:
+        self._display = display
+        self._launcher = os.getpid() if launcher_counts else None
+        self._board = board
+        self._grace_secs = grace_secs
+        self._gone_since: float | None = None
+
+    def show(self, totals: Totals) -> None:
+        """Called a few times a second.
+
+        Raises:
+            WorkersGoneError: there were workers, and none is left.
+        """
+        self._display.show(totals)
+        workers = [pid for pid in self._board.workers() if pid != self._launcher]
+        if not workers or any(map(_is_alive, workers)):
+            self._gone_since = None
+            return
+        now = time.monotonic()
+        if self._gone_since is None:
+            self._gone_since = now
+        elif now - self._gone_since > self._grace_secs:
+            threading.excepthook = _ignore  # the threads that listen to the engine would complain of its end
+            raise WorkersGoneError
+
+
+def _ignore(_: threading.ExceptHookArgs) -> None:
+    pass
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # somebody else's by now, or the engine's
+        pass
+    return True

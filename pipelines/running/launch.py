@@ -16,17 +16,15 @@ from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOpt
 from apache_beam.runners.runner import PipelineResult, PipelineState
 
 from dovebeam.pipelines.options.beam import is_in_process
-from dovebeam.pipelines.options.errors import UsageError
-from dovebeam.pipelines.running.in_process import make_in_process_runner
+from dovebeam.pipelines.running.in_process import WatchedDisplay, loopback_workers, make_in_process_runner
 from dovebeam.pipelines.running.local import run_to_end
+from dovebeam.pipelines.terminal.exit_codes import UsageError
 from dovebeam.pipelines.terminal.logs import say
 from dovebeam.pipelines.terminal.progress_bar import make_display
-from dovebeam.pipelines.workers.loopback import loopback_workers
-from dovebeam.pipelines.workers.watch import WatchedDisplay
 from dovebeam.transforms.errors import DovebeamError
+from dovebeam.transforms.filesystems import match_files
 from dovebeam.transforms.progress import Board
-from dovebeam.transforms.reading import FoundFile, match_files
-from dovebeam.transforms.sources import detect_compression, detect_format
+from dovebeam.transforms.sources import FoundFile, detect_compression, detect_format
 
 __all__ = [
     "Build",

@@ -14,14 +14,88 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, Generic, TypeVar
 
-from dovebeam.pipelines.running.failures import is_stop
 from dovebeam.pipelines.terminal.exit_codes import ExitCode, exit_code_of, signals_as_interrupts
 from dovebeam.pipelines.terminal.logs import say
 from dovebeam.pipelines.terminal.progress_bar import Display
+from dovebeam.transforms.config import Config
 from dovebeam.transforms.errors import DovebeamError
-from dovebeam.transforms.progress import Board, Totals
+from dovebeam.transforms.progress import Board, StoppedError, Totals
 
-__all__ = ["InterruptedJobError", "WorkerLostError", "run_to_end"]
+__all__ = ["InterruptedJobError", "WorkerLostError", "explain_failure", "is_stop", "run_to_end"]
+
+
+_MAX_CAUSES: Final = 50
+_MAX_TEXT_CHARS: Final = 2000
+_OURS = re.compile(r"^dovebeam\.[\w.]+Error: (.+(?:\n(?!\n)[^\n]+)*)", re.MULTILINE)
+_STOPPED = re.compile(rf"^dovebeam\.[\w.]+\.{StoppedError.__name__}\b", re.MULTILINE)
+_STEP = re.compile(r" \[while running '([^']*)'\]")
+_DELIVERY = re.compile(r"(?:^|/)Deliver to (.+?)(?:/|$)")
+
+
+def explain_failure(error: BaseException, config: Config, exporter: str = "") -> str:
+    """What went wrong and where, as far as it can be told; never a traceback.
+
+    The place is the exporter's block in the configuration, if an exporter's delivery failed.
+
+    Args:
+        error: what was raised.
+        config: of the job.
+        exporter: whose delivery failed, if that is known; else the name of the step tells.
+    """
+    text = _own_text(error) or _foreign_text(error)
+    exporter = exporter or _exporter(error)
+    if exporter in config.exporters:
+        text = f"{config.exporters[exporter].place}: event_exporter {exporter}: {text}"
+    return text
+
+
+def is_stop(error: BaseException) -> bool:
+    """Whether the job ended because it was asked to."""
+    return any(isinstance(each, StoppedError) or _STOPPED.search(str(each)) for each in _causes(error))
+
+
+def _own_text(error: BaseException) -> str:
+    """The words of dovebeam's own exception, as they were before Beam touched them."""
+    ours = [each for each in _causes(error) if isinstance(each, DovebeamError)]
+    if ours:
+        return _STEP.sub("", str(ours[-1]))
+    for each in _causes(error):
+        found = _OURS.search(str(each))
+        if found:
+            return _STEP.sub("", found[1].strip())
+    return ""
+
+
+def _foreign_text(error: BaseException) -> str:
+    lines = [line for line in _STEP.sub("", str(error)).strip().splitlines() if line.strip()]
+    text = lines[-1].strip() if lines and lines[0].startswith("Traceback") else " ".join(lines)
+    return f"{type(error).__name__}: {text[:_MAX_TEXT_CHARS]} (--debug shows where it comes from)"
+
+
+def _exporter(error: BaseException) -> str:
+    for each in _causes(error):
+        for step in _STEP.findall(str(each)):
+            found = _DELIVERY.search(step)
+            if found:
+                return str(found[1])
+    return ""
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    current: BaseException | None = error
+    for _ in range(_MAX_CAUSES):
+        if current is None:
+            return
+        yield current
+        current = current.__cause__ or current.__context__
+
+
+# A local job run to its end: progress while it runs, and a clean stop when somebody has enough.
+#
+# The pipeline runs in a thread of its own, so that the main thread is free for signals. A first one (Ctrl-C, SIGTERM,
+# SIGHUP or SIGQUIT) asks the workers to stop after the block that they have in hand; whoever does not obey within a
+# few seconds, or at the second signal, is ended. A worker process that somebody else ended fails the job, for which
+# Beam would wait forever.
 
 _LOOK_SECS: Final = 0.1
 _OBEY_SECS: Final = 5.0

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from dovebeam.pipelines.stream.options import StreamOptions, add_stream_arguments, parse_stream
-from dovebeam.pipelines.terminal.guard import guarded
+from dovebeam.pipelines.terminal.exit_codes import guarded
 
 __all__ = ["DESCRIPTION", "main"]
 

@@ -19,7 +19,7 @@ from dovebeam.pipelines.options.arguments import (
     read_size,
     values_of,
 )
-from dovebeam.pipelines.options.errors import UsageError
+from dovebeam.pipelines.terminal.exit_codes import UsageError
 
 __all__ = [
     "DEFAULT_MAX_QUEUE_BYTES",

@@ -20,8 +20,8 @@ from dovebeam.transforms.drivers.backoff import Backoff
 from dovebeam.transforms.errors import DovebeamError
 from dovebeam.transforms.events.reject import Reject
 from dovebeam.transforms.plan.delivery import Delivery, Sent, refused_reject
+from dovebeam.transforms.plan.queue import Queue, SegmentName
 from dovebeam.transforms.progress import StoppedError
-from dovebeam.transforms.queues import Queue, SegmentName
 
 __all__ = ["QueueWatch", "QueueWorker", "WorkerState"]
 

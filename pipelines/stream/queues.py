@@ -15,16 +15,16 @@ from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Final
 
-from dovebeam.pipelines.running.failures import explain_failure
+from dovebeam.pipelines.running.local import explain_failure
 from dovebeam.pipelines.stream.queue_worker import QueueWatch, QueueWorker
 from dovebeam.pipelines.terminal.logs import say
 from dovebeam.transforms import progress
 from dovebeam.transforms.config import Config
 from dovebeam.transforms.drivers import Driver
-from dovebeam.transforms.drivers.system_errors import delivery_error
+from dovebeam.transforms.drivers.base import delivery_error
 from dovebeam.transforms.errors import DeliveryError
 from dovebeam.transforms.local_files import take_lock
-from dovebeam.transforms.queues import Queue, SegmentName, make_directory
+from dovebeam.transforms.plan.queue import Queue, SegmentName, make_directory
 
 __all__ = ["StreamQueues", "queues_of"]
 

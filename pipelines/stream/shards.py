@@ -21,8 +21,8 @@ from dovebeam.pipelines.terminal.logs import say
 from dovebeam.transforms.drivers import Driver, FileDriver
 from dovebeam.transforms.drivers.backoff import Backoff
 from dovebeam.transforms.errors import DeliveryError
-from dovebeam.transforms.sharding import SpoolDriver
-from dovebeam.transforms.shards.publishing import Publisher
+from dovebeam.transforms.shards.spool import Publisher
+from dovebeam.transforms.write_to_window_shards import SpoolDriver
 
 __all__ = ["StreamShards", "stream_name"]
 

@@ -12,6 +12,7 @@ import apache_beam as beam
 
 from dovebeam.pipelines.stream.options import StreamOptions
 from dovebeam.pipelines.terminal.logs import say
+from dovebeam.transforms.read_from_streams import PullFromPubSub, ReadFromFollowedFiles, Segment
 from dovebeam.transforms.sources import SourceError
 from dovebeam.transforms.sources.follow import FollowRequest, FollowSettings, StateStore
 from dovebeam.transforms.sources.follow import close_session as close_follow_session
@@ -24,7 +25,6 @@ from dovebeam.transforms.sources.pubsub import (
     create_subscription,
     delete_subscription,
 )
-from dovebeam.transforms.streaming import PullFromPubSub, ReadFromFollowedFiles, Segment
 
 __all__ = ["FollowSource", "StreamSource", "SubscriptionSource", "TopicSource", "make_source"]
 

@@ -10,7 +10,7 @@ from itertools import zip_longest
 from typing import Final, NamedTuple, TextIO
 
 from dovebeam.pipelines.terminal.standard_streams import mute_stdout
-from dovebeam.transforms.drivers.system_errors import delivery_error
+from dovebeam.transforms.drivers.base import delivery_error
 
 __all__ = ["Table", "fitted", "number", "printable", "show_tables", "text_of"]
 

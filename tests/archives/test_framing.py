@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dovebeam.transforms.archives import AvroFraming
 from dovebeam.transforms.codecs import AVRO_CODECS, AvroCodec, decode_json, encode_avro, event_from_avro, time_of_avro
 from dovebeam.transforms.events.event import Event, make_event
 from dovebeam.transforms.plan.decoding import decode_block
+from dovebeam.transforms.shards.archive import AvroFraming
 from dovebeam.transforms.sources import FileStream, read_avro_blocks
 from support.corpus import corpus_lines
 from support.strategies import events

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dovebeam.transforms.archives import HourPartition, HourRouter, partition_span
 from dovebeam.transforms.events.event import make_event
+from dovebeam.transforms.shards.archive import HourPartition, HourRouter, partition_span
 
 HOUR = 3_600_000_000
 YEARS_1_TO_9999 = st.integers(-62_135_596_800_000_000, 253_402_300_799_999_999)

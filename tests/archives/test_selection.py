@@ -2,9 +2,9 @@
 
 import pytest
 
-from dovebeam.transforms.archives import ArchiveFile, archive_files, is_wanted
-from dovebeam.transforms.shards.manifest import Manifest, ManifestFile
-from dovebeam.transforms.time_range import TimeRange
+from dovebeam.transforms.events.event import TimeRange
+from dovebeam.transforms.shards.archive import ArchiveFile, archive_files, is_wanted
+from dovebeam.transforms.shards.committing import Manifest, ManifestFile
 
 HOUR_8 = 1_795_334_400_000_000
 NAME = "date=2026-11-22/hour=08/events-r-00000-of-00001.avro"

@@ -11,7 +11,7 @@ from dovebeam.transforms.codecs.json_scan import scan_event
 from dovebeam.transforms.errors import DecodeError
 from dovebeam.transforms.events.catalogue import Catalogue
 from dovebeam.transforms.events.event import Event, make_event
-from dovebeam.transforms.values.timestamps import Timestamp
+from dovebeam.transforms.events.values import Timestamp
 from support.strategies import recoverable_events, utf8_texts
 
 GOOD = [

@@ -8,7 +8,7 @@ import pytest
 
 from dovebeam.transforms.codecs import decode_json, decode_json_block, decode_tab
 from dovebeam.transforms.codecs.json_glimpse import Glimpser
-from dovebeam.transforms.codecs.names import is_possible_name
+from dovebeam.transforms.codecs.lines import is_possible_name
 from dovebeam.transforms.errors import DecodeError
 from support.cases import case_file
 from support.corpus import corpus_lines

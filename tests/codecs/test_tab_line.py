@@ -7,9 +7,8 @@ from dovebeam.transforms.codecs import decode_tab, encode_tab
 from dovebeam.transforms.errors import DecodeError
 from dovebeam.transforms.events.catalogue import Catalogue
 from dovebeam.transforms.events.event import Event, make_event
+from dovebeam.transforms.events.values import IPAddress, Timestamp
 from dovebeam.transforms.formats.tab_text import escape_tab, unescape_tab
-from dovebeam.transforms.values.addresses import IPAddress
-from dovebeam.transforms.values.timestamps import Timestamp
 from support.strategies import recoverable_events, texts
 
 GOOD = [

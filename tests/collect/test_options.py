@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dovebeam.pipelines.collect.options import Address, CollectOptions, add_arguments, parse_collect
-from dovebeam.pipelines.options.errors import UsageError
+from dovebeam.pipelines.terminal.exit_codes import UsageError
 from support.commands import dovebeam
 
 

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dovebeam.transforms.config.foreign import is_other_part
-from dovebeam.transforms.config.hints import near_miss
+from dovebeam.transforms.config.known_names import is_other_part, near_miss
 from dovebeam.transforms.config.settings import BLOCKS, PLAIN_BLOCKS, SETTINGS
 
 DOVECOT_NAMES = (Path(__file__).parent / "dovecot_names.txt").read_text("utf-8").split()

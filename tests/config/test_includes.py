@@ -6,8 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from dovebeam.transforms.config.files import LOCAL_FILES, TooLargeError
-from dovebeam.transforms.config.includes import MAX_PATTERN_ALTERNATIVES, MAX_PATTERN_CHARS, beside, match_files
+from dovebeam.transforms.config.files import (
+    LOCAL_FILES,
+    MAX_PATTERN_ALTERNATIVES,
+    MAX_PATTERN_CHARS,
+    TooLargeError,
+    beside,
+    match_files,
+)
 
 
 @pytest.fixture(name="folder")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dovebeam.transforms.config.disclosure import is_name, mask_urls, shown_header, shown_url
+from dovebeam.transforms.config.places import is_name, mask_urls, shown_header, shown_url
 from dovebeam.transforms.config.settings import SETTINGS
 from support.config_text import accepted, messages, metric, reading, warnings
 

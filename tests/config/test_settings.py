@@ -8,8 +8,7 @@ import pytest
 
 from dovebeam.transforms.config import settings
 from dovebeam.transforms.config.settings import BLOCKS, SETTINGS, Setting, settings_of
-from dovebeam.transforms.drivers.kinds import Kind
-from dovebeam.transforms.drivers.setting import convert
+from dovebeam.transforms.drivers.setting import Kind, convert
 from support.config_text import messages, reading
 
 DOVECOT_NAMES = (Path(__file__).parent / "dovecot_names.txt").read_text("utf-8").split()

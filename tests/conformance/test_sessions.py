@@ -9,9 +9,9 @@ import pytest
 
 from dovebeam.transforms.codecs import decode_json, encode_tab
 from dovebeam.transforms.config import load_config
+from dovebeam.transforms.events.event import TimeRange
 from dovebeam.transforms.plan.export_plan import make_plan
 from dovebeam.transforms.sources import Block
-from dovebeam.transforms.time_range import TimeRange
 from support.cases import case_file, case_names, expected
 
 SESSIONS = [

@@ -14,8 +14,7 @@ from dovebeam.transforms.codecs import decode_json
 from dovebeam.transforms.drivers import FileDriver, RoutingError
 from dovebeam.transforms.drivers.file.routing import PathRouter, window_start_secs
 from dovebeam.transforms.events.event import Event, make_event
-from dovebeam.transforms.values.addresses import IPAddress
-from dovebeam.transforms.values.timestamps import Timestamp
+from dovebeam.transforms.events.values import IPAddress, Timestamp
 from support.corpus import corpus_lines
 
 TIME = 1_560_940_705_424_812  # 2019-06-19T10:38:25, a Wednesday

@@ -14,7 +14,7 @@ from urllib.parse import parse_qs
 import pytest
 
 from dovebeam.transforms.drivers import Failure, HttpPostDriver
-from dovebeam.transforms.drivers.http import handles, tokens
+from dovebeam.transforms.drivers.http import access, handles
 from dovebeam.transforms.errors import DeliveryError, DriverSettingError
 from support.certificates import make_authority
 from support.driver_contract import SECRET
@@ -326,7 +326,7 @@ def test_oauth2_token_is_replaced_before_it_ends() -> None:
 
 def test_oauth2_refused_token_is_replaced_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """After a 401 one new token is fetched and the payload sent once more; a target that refuses that too rejects."""
-    monkeypatch.setattr(tokens, "_RETRY_SECS", 0.0)
+    monkeypatch.setattr(access, "_RETRY_SECS", 0.0)
     with run_http_server(_Issuer()) as issuer, run_http_server(_demand(lambda: "Bearer t2")) as server:
         driver = HttpPostDriver(server.url, **_AMPLE, **_oauth2(issuer))
         with driver.open() as connection:
@@ -359,7 +359,7 @@ def test_nothing_is_sent_twice_with_the_same_credentials(
 ) -> None:
     """Whatever kind of credential a target refuses, a payload is sent again only with another one."""
     monkeypatch.setattr(handles, "_LOOK_AGAIN_SECS", 0.0)
-    monkeypatch.setattr(tokens, "_RETRY_SECS", 0.0)
+    monkeypatch.setattr(access, "_RETRY_SECS", 0.0)
     monkeypatch.setenv("DOVEBEAM_TEST_TOKEN", "t")
     (tmp_path / "secret").write_text("t")
     issue = (lambda *_: _SAME_TOKEN) if kind == "oauth2" else _Issuer()

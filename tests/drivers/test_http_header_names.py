@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dovebeam.transforms.drivers import HttpPostDriver
-from dovebeam.transforms.drivers.http.header_names import header_name_problem
+from dovebeam.transforms.drivers.http.auth import header_name_problem
 from dovebeam.transforms.errors import DriverSettingError
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from dovebeam.transforms.drivers import HttpPostDriver
+from dovebeam.transforms.drivers.http.backlog import RetryPolicy
 from dovebeam.transforms.drivers.http.outcome import Outcome
-from dovebeam.transforms.drivers.http.retry import RetryPolicy
 from support.programs import free_port
 from support.server_http import Answer, run_http_server, status
 

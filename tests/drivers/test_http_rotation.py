@@ -259,7 +259,7 @@ def test_token_endpoint_with_a_replaced_authority(tmp_path: Path, old: Authority
             **_AMPLE,
         }
         with pytest.MonkeyPatch.context() as patch, HttpPostDriver(server.url, **settings).open() as connection:
-            patch.setattr("dovebeam.transforms.drivers.http.tokens._RETRY_SECS", 0.0)
+            patch.setattr("dovebeam.transforms.drivers.http.access._RETRY_SECS", 0.0)
             assert connection.send([b"1"]) == []
             issuer.tls = new.context(_HERE)
             rename_over(trusted, new.certificate)

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from dovebeam.transforms.drivers import Failure, HttpPostDriver
-from dovebeam.transforms.drivers.http.search import ALIKE
+from dovebeam.transforms.drivers.http.requests import ALIKE
 from support.server_http import Answer, HttpServer, Request, run_http_server, status
 
 _AMPLE: dict[str, Any] = {"http_client_request_absolute_timeout_msec": 20_000}

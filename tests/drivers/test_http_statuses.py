@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dovebeam.transforms.drivers.http.statuses import StatusRules, Verdict, parse_statuses
+from dovebeam.transforms.drivers.http.outcome import StatusRules, Verdict, parse_statuses
 from dovebeam.transforms.errors import DriverSettingError
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dovebeam.transforms.drivers.http.url import parse_http_url, same_site
+from dovebeam.transforms.drivers.secrets.secret_url import parse_http_url, same_site
 from dovebeam.transforms.errors import DriverSettingError
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dovebeam.transforms.drivers.kinds import (
+from dovebeam.transforms.drivers.setting import (
     UINT64_MAX,
     UINT_MAX,
     ValueTypeError,

@@ -12,9 +12,17 @@ from hypothesis import strategies as st
 
 from dovebeam.transforms.config import SETTINGS
 from dovebeam.transforms.drivers import DRIVERS, Connection, Driver
-from dovebeam.transforms.drivers.kinds import Kind, ValueTypeError
 from dovebeam.transforms.drivers.secrets.secret import Secret
-from dovebeam.transforms.drivers.setting import Setting, check_values, convert, declared, setting, setting_name
+from dovebeam.transforms.drivers.setting import (
+    Kind,
+    Setting,
+    ValueTypeError,
+    check_values,
+    convert,
+    declared,
+    setting,
+    setting_name,
+)
 from dovebeam.transforms.errors import DriverSettingError
 
 EXAMPLES = {"file": ("/x/y",), "unix": ("/s",), "http-post": ("https://h/p",)}

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from dovebeam.transforms.drivers import LogDriver
-from dovebeam.transforms.drivers.syslog.target import FACILITIES
+from dovebeam.transforms.drivers.log.settings import FACILITIES
 from dovebeam.transforms.errors import DeliveryError
 from support.corpus import corpus_lines
 from support.programs import free_port

@@ -21,7 +21,7 @@ import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.portable_runner import JobServiceHandle
 
-from dovebeam.pipelines.export.graph import build_export
+from dovebeam.pipelines.export.export_job import build_export
 from dovebeam.pipelines.export.options import ExportOptions
 from dovebeam.transforms.config import load_config
 from dovebeam.transforms.drivers.secrets import vault

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dovebeam.transforms.filters import parse_filter
-from dovebeam.transforms.filters.analysis import OTHER, Outlook, outlook
+from dovebeam.transforms.filters.filter import OTHER, Outlook, outlook
 
 
 @pytest.mark.parametrize(

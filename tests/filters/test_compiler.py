@@ -10,7 +10,7 @@ import pytest
 from dovebeam.transforms.events.event import Event, make_event
 from dovebeam.transforms.filters import parse_filter
 from dovebeam.transforms.filters.compiler import ACCEPT, REJECT, compile_steps
-from dovebeam.transforms.filters.mismatches import Mismatches
+from dovebeam.transforms.filters.reasons import Mismatches
 
 EVENTS = [
     make_event("e", fields={key: str(bit) for key, bit in zip("abcd", bits, strict=True)})

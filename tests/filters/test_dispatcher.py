@@ -8,7 +8,7 @@ import pytest
 
 from dovebeam.transforms.events.event import make_event
 from dovebeam.transforms.filters import Dispatcher, accepts_unnamed, parse_filter
-from dovebeam.transforms.filters import dispatcher as module
+from dovebeam.transforms.filters import filter as module
 
 
 def dispatcher(*texts: str) -> Dispatcher:

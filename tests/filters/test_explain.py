@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dovebeam.transforms.events.event import ExportedEvent, make_event
+from dovebeam.transforms.events.values import IPAddress
 from dovebeam.transforms.filters import explain, parse_filter
-from dovebeam.transforms.values.addresses import IPAddress
 
 EVENT = make_event(
     "x",

@@ -6,11 +6,9 @@ import pytest
 
 from dovebeam.transforms.events.catalogue import Value
 from dovebeam.transforms.events.event import make_event
-from dovebeam.transforms.events.values import INT64_MAX, INT64_MIN
+from dovebeam.transforms.events.values import INT64_MAX, INT64_MIN, IPAddress, Timestamp
 from dovebeam.transforms.filters import parse_filter
-from dovebeam.transforms.filters.fieldtests import number_bounds
-from dovebeam.transforms.values.addresses import IPAddress
-from dovebeam.transforms.values.timestamps import Timestamp
+from dovebeam.transforms.filters.comparisons import number_bounds
 
 MISSING = None
 MOMENT = Timestamp(1_700_000_000_000_005)

@@ -6,9 +6,8 @@ import pytest
 
 from dovebeam.transforms.events.catalogue import Value
 from dovebeam.transforms.events.event import Event, make_event
+from dovebeam.transforms.events.values import IPAddress, Timestamp
 from dovebeam.transforms.filters import FilterWarning, parse_filter
-from dovebeam.transforms.values.addresses import IPAddress
-from dovebeam.transforms.values.timestamps import Timestamp
 
 TAIL = " (event=e, source=a.c:7)"
 

@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from dovebeam.transforms.filters.networks import in_network, parse_network
+from dovebeam.transforms.filters.values import in_network, parse_network
 
 
 @pytest.mark.parametrize(

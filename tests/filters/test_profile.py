@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 
 from dovebeam.transforms.events.event import make_event
+from dovebeam.transforms.events.values import IPAddress, Timestamp
 from dovebeam.transforms.filters import Profile, parse_filter
-from dovebeam.transforms.values.addresses import IPAddress
-from dovebeam.transforms.values.timestamps import Timestamp
 
 EVENTS = [make_event("a", fields={"n": n, "s": f"v{n}"}, categories=["imap"]) for n in range(8)] + [make_event("b")]
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from dovebeam.transforms.errors import FilterSyntaxError
 from dovebeam.transforms.filters import parse_filter, parser
-from dovebeam.transforms.filters.mistake import Rewrite
+from dovebeam.transforms.filters.hints import Rewrite
 
 
 def repair_of(text: str) -> Rewrite | None:

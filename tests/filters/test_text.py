@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dovebeam.transforms.filters.text import equals_ignoring_case, fold, has_wildcard, to_bytes, to_text, unescape
+from dovebeam.transforms.filters.wildcards import equals_ignoring_case, fold, has_wildcard, to_bytes, to_text, unescape
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dovebeam.transforms.filters.tokens import Token, is_plain_word, scan
+from dovebeam.transforms.filters.nodes import Token, is_plain_word, scan
 
 
 def kinds(text: str) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dovebeam.transforms.filters.units import parse_integer, parse_interval, parse_size
+from dovebeam.transforms.filters.values import parse_integer, parse_interval, parse_size
 
 _SPELLINGS = {
     1: "ms mse msec msecs mseco msecon msecond mseconds mil mill milli millis millise millisec millisecs milliseco "

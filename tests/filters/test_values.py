@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from dovebeam.transforms.filters.text import unescape
 from dovebeam.transforms.filters.values import classify, escape_value
+from dovebeam.transforms.filters.wildcards import unescape
 
 
 @pytest.mark.parametrize(

@@ -10,11 +10,10 @@ from hypothesis import strategies as st
 
 from dovebeam.transforms.codecs import decode_json
 from dovebeam.transforms.events.event import Event, make_event
+from dovebeam.transforms.events.values import IPAddress
 from dovebeam.transforms.filters import parse_filter
-from dovebeam.transforms.filters.facts import read_otherwise, types_of
-from dovebeam.transforms.filters.globs import Budget, may_share_a_text
-from dovebeam.transforms.filters.wildcards import compile_wildcard
-from dovebeam.transforms.values.addresses import IPAddress
+from dovebeam.transforms.filters.analysis import read_otherwise, types_of
+from dovebeam.transforms.filters.wildcards import Budget, compile_wildcard, may_share_a_text
 from support.corpus import corpus_lines
 from support.strategies import int64s, ip_addresses, timestamps
 

@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 from dovebeam.transforms.codecs import decode_json, decode_tab
 from dovebeam.transforms.errors import UnknownNameError
 from dovebeam.transforms.events.event import Event, make_event
+from dovebeam.transforms.events.values import IPAddress, Timestamp
 from dovebeam.transforms.formats import CONTENT_TYPES, FORMAT_NAMES, INCLUDE_PARTS, TIME_FORMATS, make_formatter
-from dovebeam.transforms.values.addresses import IPAddress
-from dovebeam.transforms.values.timestamps import Timestamp
 from support.strategies import events, texts
 
 NF = ("name", "fields")

@@ -10,7 +10,7 @@ from typing import Final
 from fuzzing import Target
 
 from dovebeam.transforms.config import SETTINGS
-from dovebeam.transforms.config.disclosure import is_guarded_name
+from dovebeam.transforms.config.places import is_guarded_name
 from dovebeam.transforms.config_files import read_config
 from dovebeam.transforms.errors import ConfigError
 from support.cases import case_file, case_names

@@ -9,7 +9,7 @@ from fuzzing import Target
 
 from dovebeam.transforms.codecs import decode_json, decode_json_block, decode_tab, encode_json, encode_tab
 from dovebeam.transforms.codecs.json_scan import scan_event
-from dovebeam.transforms.codecs.last_resort import UNEXPECTED
+from dovebeam.transforms.codecs.lines import UNEXPECTED
 from dovebeam.transforms.config import load_config
 from dovebeam.transforms.errors import DecodeError
 from dovebeam.transforms.events.event import Event

@@ -12,7 +12,7 @@ from fuzzing import Target
 from dovebeam.transforms.codecs import container_block, container_head, encode_avro
 from dovebeam.transforms.events.event import make_event
 from dovebeam.transforms.plan.decoding import decode_block
-from dovebeam.transforms.shards.manifest import (
+from dovebeam.transforms.shards.committing import (
     Manifest,
     ManifestError,
     ManifestFile,

@@ -11,9 +11,8 @@ from typing import Final
 from fuzzing import Target
 
 from dovebeam.transforms.errors import DeliveryError
-from dovebeam.transforms.outcome import PayloadBatch
-from dovebeam.transforms.queues import SegmentName
-from dovebeam.transforms.queues.segments import decode_segment, encode_segment
+from dovebeam.transforms.plan.decoding import PayloadBatch
+from dovebeam.transforms.plan.queue import SegmentName, decode_segment, encode_segment
 from dovebeam.transforms.shards.local_store import LocalStore
 from dovebeam.transforms.shards.pieces import Frame, Piece
 from dovebeam.transforms.shards.spool import PaneIntent, Spool, SpooledPart

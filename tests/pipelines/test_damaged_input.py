@@ -116,17 +116,17 @@ def test_zero_bytes_are_skipped_and_counted(place: Place, workers: tuple[str, ..
 
 def test_a_vanished_file_is_a_reject(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file that a rotation took away between matching and reading stops nothing."""
-    from dovebeam.transforms.reading import splitting
+    from dovebeam.transforms import read_from_files
 
     (place.input / "a").write_bytes(EVENTS)
     (place.input / "b").write_bytes(EVENTS)
-    opened = splitting.open_file
+    opened = read_from_files.open_file
 
     def open_file(uri: str, location: str) -> object:
         (place.input / "a").unlink(missing_ok=True)
         return opened(uri, location)
 
-    monkeypatch.setattr(splitting, "open_file", open_file)
+    monkeypatch.setattr(read_from_files, "open_file", open_file)
     ran = place.export()
     assert ran.code == ExitCode.FAILED
     assert place.numbers() == [*range(50)]

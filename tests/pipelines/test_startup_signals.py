@@ -31,7 +31,7 @@ _COMMANDS = {
 @pytest.mark.parametrize(
     ("module", "command"),
     [
-        ("dovebeam.pipelines.terminal.guard", "stream"),
+        ("dovebeam.pipelines.terminal.exit_codes", "stream"),
         ("dovebeam.pipelines.terminal.logs", "stream"),
         ("dovebeam.pipelines.stream", "stream"),
         ("dovebeam.pipelines.export", "export"),

@@ -20,7 +20,7 @@ from dovebeam.transforms.codecs import (
 )
 from dovebeam.transforms.codecs.json_glimpse import Glimpser
 from dovebeam.transforms.codecs.json_scan import scan_event
-from dovebeam.transforms.codecs.last_resort import UNEXPECTED
+from dovebeam.transforms.codecs.lines import UNEXPECTED
 from dovebeam.transforms.errors import DecodeError
 from dovebeam.transforms.events.event import Event
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from dovebeam.transforms.errors import FilterSyntaxError
 from dovebeam.transforms.events.event import LOG_TYPES, Event, make_event
+from dovebeam.transforms.events.values import IPAddress, Timestamp
 from dovebeam.transforms.filters import (
     And,
     Comparison,
@@ -24,12 +25,9 @@ from dovebeam.transforms.filters import (
     unescape,
 )
 from dovebeam.transforms.filters.comparisons import compile_comparison
-from dovebeam.transforms.filters.mismatches import Mismatches
-from dovebeam.transforms.filters.networks import in_network, parse_network
-from dovebeam.transforms.filters.text import to_bytes
-from dovebeam.transforms.filters.wildcards import compile_wildcard
-from dovebeam.transforms.values.addresses import IPAddress
-from dovebeam.transforms.values.timestamps import Timestamp
+from dovebeam.transforms.filters.reasons import Mismatches
+from dovebeam.transforms.filters.values import in_network, parse_network
+from dovebeam.transforms.filters.wildcards import compile_wildcard, to_bytes
 from support.strategies import raw_texts, texts
 
 # Few keys and values, so that filters and events often have something to do with each other.

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dovebeam.transforms.pubsub.leases import LEASE_SECS, Leases
 from dovebeam.transforms.sources.pubsub.client import Pulled
+from dovebeam.transforms.sources.pubsub.puller import LEASE_SECS, Leases
 
 
 def pulled(number: int, size: int = 10) -> Pulled:

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dovebeam.transforms.errors import DeliveryError
-from dovebeam.transforms.outcome import PayloadBatch
-from dovebeam.transforms.queues import Queue, QueueWriter
-from dovebeam.transforms.queues import writer as writing
+from dovebeam.transforms.plan import queue as writing
+from dovebeam.transforms.plan.decoding import PayloadBatch
+from dovebeam.transforms.plan.queue import Queue, QueueWriter
 
 STEPS = ["bundle", "failed bundle", "restart", "take", "clock back"]
 

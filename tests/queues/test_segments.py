@@ -8,9 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dovebeam.transforms.errors import DeliveryError
-from dovebeam.transforms.outcome import PayloadBatch
-from dovebeam.transforms.queues import SegmentName
-from dovebeam.transforms.queues.segments import decode_segment, encode_segment
+from dovebeam.transforms.plan.decoding import PayloadBatch
+from dovebeam.transforms.plan.queue import SegmentName, decode_segment, encode_segment
 from dovebeam.transforms.sources import MessageOrigin
 from support.strategies import raw_texts, utf8_texts
 

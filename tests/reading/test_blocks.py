@@ -13,7 +13,7 @@ from apache_beam.io import fileio
 from apache_beam.testing.util import assert_that, equal_to
 
 from dovebeam.transforms.errors import UnknownNameError
-from dovebeam.transforms.reading import ReadAllFromFiles, ReadFromFiles
+from dovebeam.transforms.read_from_files import ReadAllFromFiles, ReadFromFiles
 from dovebeam.transforms.sources import Block, SourceError, avro_records
 from support.corpus import CORPUS, corpus_lines
 from support.read_blocks import SMALL, avro_file, lines_of, placed_lines, read_blocks, reader, run, source

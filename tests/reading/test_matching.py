@@ -6,8 +6,9 @@ from pathlib import Path
 import apache_beam as beam
 import pytest
 
-from dovebeam.transforms.reading import FoundFile, ReadFromFiles, match_files
-from dovebeam.transforms.sources import SourceError
+from dovebeam.transforms.filesystems import match_files
+from dovebeam.transforms.read_from_files import ReadFromFiles
+from dovebeam.transforms.sources import FoundFile, SourceError
 from support.read_blocks import run
 
 

@@ -9,7 +9,7 @@ import pytest
 import zstandard
 from apache_beam.testing.util import assert_that, equal_to
 
-from dovebeam.transforms.reading import ReadFromFiles
+from dovebeam.transforms.read_from_files import ReadFromFiles
 from dovebeam.transforms.sources import SourceError
 from support.gcs_emulator import PIPELINE_OPTIONS, GcsEmulator, gcs_emulator
 from support.google_metadata import run_cloud

@@ -8,7 +8,7 @@ from apache_beam.io.restriction_trackers import OffsetRange, OffsetRestrictionTr
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dovebeam.transforms.reading.splitting import ReadFn, Settings
+from dovebeam.transforms.read_from_files import ReadFn, Settings
 from dovebeam.transforms.sources import SourceFile
 from support.read_blocks import SMALL, lines_of, placed_lines, read_range, reader, source
 

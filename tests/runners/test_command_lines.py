@@ -12,7 +12,7 @@ from apache_beam.options.pipeline_options import PipelineOptions, StandardOption
 from apache_beam.portability.api import beam_runner_api_pb2
 from apache_beam.transforms.environments import DockerEnvironment
 
-from dovebeam.pipelines.export.graph import build_export
+from dovebeam.pipelines.export.export_job import build_export
 from dovebeam.pipelines.export.options import ExportOptions, add_arguments, parse_export
 from dovebeam.pipelines.options.beam import make_beam_options, runs_here
 from dovebeam.transforms import load_config

@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 from dovebeam.transforms.errors import DeliveryError
-from dovebeam.transforms.sharding.remote_store import RemoteStore, make_store
-from dovebeam.transforms.shards.local_store import LocalStore
-from dovebeam.transforms.shards.store import Store, fingerprint
+from dovebeam.transforms.shard_steps import RemoteStore, make_store
+from dovebeam.transforms.shards.local_store import LocalStore, Store, fingerprint
 from support.commands import dovebeam, exporter, metric, write_config, write_events
 from support.gcs_emulator import PIPELINE_OPTIONS, GcsEmulator, gcs_emulator
 from support.gcs_faults import gcs_faults

@@ -14,10 +14,10 @@ import pytest
 from dovebeam.transforms.drivers import Batch, FileDriver
 from dovebeam.transforms.errors import DeliveryError
 from dovebeam.transforms.events.event import Event, make_event
-from dovebeam.transforms.sharding.spool_driver import SpoolDriver
-from dovebeam.transforms.shards import publishing
-from dovebeam.transforms.shards.manifest import manifest_from_json
-from dovebeam.transforms.shards.publishing import Publisher
+from dovebeam.transforms.shards import spool as publishing
+from dovebeam.transforms.shards.committing import manifest_from_json
+from dovebeam.transforms.shards.spool import Publisher
+from dovebeam.transforms.write_to_window_shards import SpoolDriver
 
 HOUR = 3600
 NOON = 1_795_608_000  # 2026-11-25T12:00:00Z
@@ -133,7 +133,7 @@ def _clock(now: list[float]) -> pytest.MonkeyPatch:
     class _Patched:
         def __enter__(self) -> None:
             self.patch = context.__enter__()
-            self.patch.setattr("dovebeam.transforms.sharding.spool_driver.time.time_ns", lambda: int(now[0] * 1e9))
+            self.patch.setattr("dovebeam.transforms.write_to_window_shards.time.time_ns", lambda: int(now[0] * 1e9))
 
         def __exit__(self, *error: Any) -> None:
             context.__exit__(*error)

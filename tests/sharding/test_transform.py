@@ -16,13 +16,12 @@ from apache_beam.transforms.window import FixedWindows, TimestampedValue
 
 from dovebeam.transforms.drivers import FileDriver
 from dovebeam.transforms.errors import DeliveryError, DriverSettingError
-from dovebeam.transforms.outcome import PayloadBatch
+from dovebeam.transforms.plan.decoding import PayloadBatch
 from dovebeam.transforms.shard_steps import Account, ClearFn, CommitFn
-from dovebeam.transforms.sharding import WriteToShards
-from dovebeam.transforms.shards.manifest import Manifest, manifest_from_json
+from dovebeam.transforms.shards.committing import Manifest, manifest_from_json
 from dovebeam.transforms.shards.pieces import WrittenFile
 from dovebeam.transforms.write_to_exporter import WriteToExporter
-from dovebeam.transforms.write_to_shards import shard_settings
+from dovebeam.transforms.write_to_shards import WriteToShards, shard_settings
 from support.pipelines import Counters, pipeline
 
 LINES = [b"%04d" % number for number in range(1000)]

@@ -14,16 +14,15 @@ from apache_beam.runners.direct.direct_runner import BundleBasedDirectRunner
 from apache_beam.testing import test_stream
 from apache_beam.utils.timestamp import Timestamp
 
-from dovebeam.pipelines.workers.loopback import loopback_workers
+from dovebeam.pipelines.running.in_process import loopback_workers
 from dovebeam.transforms.config import load_config
 from dovebeam.transforms.drivers import FileDriver
-from dovebeam.transforms.drivers.file.routing import PathRouter
-from dovebeam.transforms.drivers.files.windows import WindowRouter
+from dovebeam.transforms.drivers.file.routing import PathRouter, WindowRouter
 from dovebeam.transforms.errors import DeliveryError
 from dovebeam.transforms.events.event import make_event
 from dovebeam.transforms.export_events import ExportEvents
-from dovebeam.transforms.outcome import PayloadBatch
-from dovebeam.transforms.shards.manifest import manifest_from_json
+from dovebeam.transforms.plan.decoding import PayloadBatch
+from dovebeam.transforms.shards.committing import manifest_from_json
 from dovebeam.transforms.write_to_exporter import WriteToExporter
 from support.commands import exporter, metric, write_config
 from support.engines import prism_server

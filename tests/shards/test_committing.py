@@ -13,14 +13,11 @@ from pathlib import Path
 import pytest
 
 from dovebeam.transforms.errors import DeliveryError
-from dovebeam.transforms.shards.committing import commit
+from dovebeam.transforms.shards.committing import Manifest, commit, manifest_from_json
 from dovebeam.transforms.shards.composing import compose
-from dovebeam.transforms.shards.framing import Lines
 from dovebeam.transforms.shards.layout import Layout
-from dovebeam.transforms.shards.local_store import LocalStore
-from dovebeam.transforms.shards.manifest import Manifest, manifest_from_json
-from dovebeam.transforms.shards.pieces import Extent, FilePlan, WrittenFile
-from dovebeam.transforms.shards.store import Store
+from dovebeam.transforms.shards.local_store import LocalStore, Store
+from dovebeam.transforms.shards.pieces import Extent, FilePlan, Lines, WrittenFile
 
 LAYOUT = Layout("x", "r")
 MANIFEST = "x-r.manifest.json"

@@ -14,10 +14,8 @@ import zstandard
 
 from dovebeam.transforms.errors import DeliveryError
 from dovebeam.transforms.shards.composing import compose
-from dovebeam.transforms.shards.framing import Lines
-from dovebeam.transforms.shards.local_store import LocalStore
-from dovebeam.transforms.shards.pieces import Extent, FilePlan
-from dovebeam.transforms.shards.store import fingerprint
+from dovebeam.transforms.shards.local_store import LocalStore, fingerprint
+from dovebeam.transforms.shards.pieces import Extent, FilePlan, Lines
 from support.file_jobs import small_disk
 from support.programs import require_program
 

@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 
 from dovebeam.transforms.errors import DeliveryError
-from dovebeam.transforms.shards.fingerprints import Fingerprint
-from dovebeam.transforms.shards.local_store import LocalStore, cut_off_note
-from dovebeam.transforms.shards.store import fingerprint
+from dovebeam.transforms.shards.local_store import LocalStore, cut_off_note, fingerprint
+from dovebeam.transforms.shards.pieces import Fingerprint
 
 EMPTY = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 

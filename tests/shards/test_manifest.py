@@ -6,8 +6,7 @@ import json
 
 import pytest
 
-from dovebeam.transforms.shards.fingerprints import Fingerprint
-from dovebeam.transforms.shards.manifest import (
+from dovebeam.transforms.shards.committing import (
     Manifest,
     ManifestError,
     ManifestFile,
@@ -15,6 +14,7 @@ from dovebeam.transforms.shards.manifest import (
     manifest_to_json,
     sorted_files,
 )
+from dovebeam.transforms.shards.pieces import Fingerprint
 
 FILES = (ManifestFile("a", 2, 10, "00ff"), ManifestFile("b", 3, 11, "11ff", 5, 7))
 MANIFEST = Manifest("x", "r", "done", 5, FILES)

@@ -7,10 +7,9 @@ from pathlib import Path
 import pytest
 
 from dovebeam.transforms.errors import DeliveryError
-from dovebeam.transforms.shards.framing import Lines
 from dovebeam.transforms.shards.local_store import LocalStore
 from dovebeam.transforms.shards.part_writer import PartWriter, by_path
-from dovebeam.transforms.shards.pieces import UNKNOWN_OFFSET
+from dovebeam.transforms.shards.pieces import UNKNOWN_OFFSET, Lines
 from support.file_jobs import small_disk
 
 MIB = 2**20

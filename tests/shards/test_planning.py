@@ -12,12 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dovebeam.transforms.shards.composing import compose
-from dovebeam.transforms.shards.framing import Lines
 from dovebeam.transforms.shards.layout import Layout
 from dovebeam.transforms.shards.local_store import LocalStore
 from dovebeam.transforms.shards.part_writer import PartWriter, by_path
-from dovebeam.transforms.shards.pieces import UNKNOWN_OFFSET, Extent, Frame, Piece
-from dovebeam.transforms.shards.planning import plan_files
+from dovebeam.transforms.shards.pieces import UNKNOWN_OFFSET, Extent, Frame, Lines, Piece, plan_files
 
 LAYOUT = Layout("x", "r")
 

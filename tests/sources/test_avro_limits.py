@@ -16,8 +16,7 @@ import zstandard
 from dovebeam.transforms.errors import DecodeError
 from dovebeam.transforms.plan.decoding import decode_block
 from dovebeam.transforms.sources import Block
-from dovebeam.transforms.sources.avro_extent import MAX_ITEMS, record_end
-from dovebeam.transforms.sources.avro_reading import avro_records
+from dovebeam.transforms.sources.avro_reading import MAX_ITEMS, avro_records, record_end
 from dovebeam.transforms.sources.avro_schema import check_schema, plain_schema
 from support.avro_files import long
 

@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dovebeam.transforms.sources import OVERLONG_HEAD_BYTES, DamagedError, FileStream, SourceError
-from dovebeam.transforms.sources.lines import LineReader, read_lines, reader_from
-from dovebeam.transforms.sources.pieces import Lines
+from dovebeam.transforms.sources.lines import LineReader, Lines, read_lines, reader_from
 
 NO_LIMIT = 1 << 30
 

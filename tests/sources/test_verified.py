@@ -15,7 +15,7 @@ from dovebeam.transforms.codecs import AvroCodec, container_block, container_hea
 from dovebeam.transforms.events.event import make_event
 from dovebeam.transforms.plan.decoding import decode_block
 from dovebeam.transforms.sources import Expected, FileStream, SourceError, read_verified_blocks
-from dovebeam.transforms.sources.avro_pieces import MAX_LOST_RECORDS
+from dovebeam.transforms.sources.avro_reading import MAX_LOST_RECORDS
 
 CODECS: tuple[AvroCodec, ...] = ("null", "deflate", "zstandard")
 EVENTS = 60

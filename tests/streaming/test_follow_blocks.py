@@ -13,11 +13,11 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from dovebeam.pipelines.ledger.closing import counters_of
 from dovebeam.pipelines.running.in_process import make_in_process_runner
 from dovebeam.transforms import counters as counting
+from dovebeam.transforms.plan.decoding import TALLY
 from dovebeam.transforms.progress import Board
+from dovebeam.transforms.read_from_streams import ReadFromFollowedFiles, Segment
 from dovebeam.transforms.sources import SourceError
 from dovebeam.transforms.sources.follow import FollowRequest, FollowSettings, StateStore, close_session, make_target
-from dovebeam.transforms.streaming import ReadFromFollowedFiles, Segment
-from dovebeam.transforms.tally import TALLY
 from support.programs import wait_until
 
 DELIVERED: list[bytes] = []

@@ -13,9 +13,9 @@ from apache_beam.portability.common_urns import composites
 from apache_beam.testing.util import assert_that, equal_to
 
 from dovebeam.pipelines.running.in_process import make_in_process_runner
+from dovebeam.transforms.read_from_streams import ReadFromPubSub, _block
 from dovebeam.transforms.sources import SourceError
 from dovebeam.transforms.sources.pubsub import Pulled, blocks_of
-from dovebeam.transforms.streaming.native import ReadFromPubSub, _block
 
 SUBSCRIPTION = "projects/project/subscriptions/events"
 

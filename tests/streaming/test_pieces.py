@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from apache_beam.io.restriction_trackers import OffsetRange
 
-from dovebeam.transforms.streaming.pieces import ENDLESS, LAST_PIECE, PieceNumbers
+from dovebeam.transforms.read_from_streams import ENDLESS, LAST_PIECE, PieceNumbers
 
 
 @pytest.mark.parametrize("fraction", [0.01, 0.5, 0.99, 1.0])

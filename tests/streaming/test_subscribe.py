@@ -9,8 +9,8 @@ import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from dovebeam.pipelines.running.in_process import make_in_process_runner
+from dovebeam.transforms.read_from_streams import PullFromPubSub, Segment
 from dovebeam.transforms.sources.pubsub import PullLimits, SubscribeRequest, close_session
-from dovebeam.transforms.streaming import PullFromPubSub, Segment
 from support.pubsub_server import SUBSCRIPTION, PubSubServer, pubsub_server
 
 DELIVERED: list[bytes] = []

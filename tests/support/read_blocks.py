@@ -11,8 +11,7 @@ from apache_beam.io.restriction_trackers import OffsetRange, OffsetRestrictionTr
 
 from dovebeam.transforms.codecs import AVRO_SCHEMA, event_to_avro
 from dovebeam.transforms.events.event import make_event
-from dovebeam.transforms.reading import ReadFromFiles
-from dovebeam.transforms.reading.splitting import ReadFn, Settings
+from dovebeam.transforms.read_from_files import ReadFn, ReadFromFiles, Settings
 from dovebeam.transforms.sources import Block, SourceFile
 
 SMALL = b'{"event":"one"}\n\n{"event":"two"}\r\n{"event":"' + b"x" * 30 + b'"}\nlast'

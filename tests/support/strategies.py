@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from dovebeam.transforms.codecs.names import is_possible_name
+from dovebeam.transforms.codecs.lines import is_possible_name
 from dovebeam.transforms.events.event import LOG_TYPES, make_event
-from dovebeam.transforms.events.values import INT64_MAX, INT64_MIN
-from dovebeam.transforms.values.addresses import IPAddress
-from dovebeam.transforms.values.timestamps import Timestamp
+from dovebeam.transforms.events.values import INT64_MAX, INT64_MIN, IPAddress, Timestamp
 
 int64s = st.integers(INT64_MIN, INT64_MAX)
 usecs = st.integers(-(10**15), 4 * 10**17) | st.integers(-2_000_000, 2_000_000)

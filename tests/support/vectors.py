@@ -16,8 +16,7 @@ from typing import Any
 
 from dovebeam.transforms.events.catalogue import Value
 from dovebeam.transforms.events.event import Event, make_event
-from dovebeam.transforms.values.addresses import IPAddress
-from dovebeam.transforms.values.timestamps import Timestamp
+from dovebeam.transforms.events.values import IPAddress, Timestamp
 
 __all__ = ["build_event", "expected_bytes", "find_vectors", "parse_time", "read_vectors", "vectors_folder"]
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from dovebeam.pipelines.options.errors import UsageError
 from dovebeam.pipelines.template import COMMANDS
+from dovebeam.pipelines.terminal.exit_codes import UsageError
 from support.flex_templates import NAMES, committed, example_of, generator, parameters_of
 
 PARAMETERS = [(template, name) for template in NAMES for name in parameters_of(template)]

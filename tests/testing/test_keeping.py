@@ -12,7 +12,7 @@ from apache_beam.transforms.error_handling import ErrorHandler
 
 from dovebeam.transforms import ExportEvents, load_config
 from dovebeam.transforms.errors import DeliveryError
-from dovebeam.transforms.reading import ReadFromFiles
+from dovebeam.transforms.read_from_files import ReadFromFiles
 from dovebeam.transforms.testing import (
     ExpectedReject,
     KeepingDriver,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dovebeam.transforms.values.addresses import PackedAddress, canonical_ip, pack_ip
+from dovebeam.transforms.events.values import PackedAddress, canonical_ip, pack_ip
 
 CANONICAL = ["192.0.2.1", "0.0.0.0", "2001:db8::1:0:0:1", "::ffff:1.2.3.4", "::10.1.2.3", "::", "fe80::1%eth0", "::1"]
 OTHER = ["", "1.2.3", "1.2.3.4.5", "01.2.3.4", "2001:DB8::1", "2001:0:0:0:0:0:0:1", "::ffff:102:304", "fe80::1%"]

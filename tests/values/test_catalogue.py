@@ -3,8 +3,7 @@
 import pytest
 
 from dovebeam.transforms.events.catalogue import CATALOGUE, Catalogue, parse_int64
-from dovebeam.transforms.values.addresses import IPAddress
-from dovebeam.transforms.values.timestamps import Timestamp
+from dovebeam.transforms.events.values import IPAddress, Timestamp
 
 TYPES = [
     ("remote_ip", "imap_command_finished", "ip"),

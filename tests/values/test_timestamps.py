@@ -5,13 +5,7 @@ import datetime as dt
 import pytest
 from hypothesis import given
 
-from dovebeam.transforms.values.timestamps import (
-    format_rfc3339,
-    format_unix,
-    parse_rfc3339,
-    parse_unix,
-    usec_of_datetime,
-)
+from dovebeam.transforms.events.values import format_rfc3339, format_unix, parse_rfc3339, parse_unix, usec_of_datetime
 from support.strategies import usecs
 
 TEXTS = [

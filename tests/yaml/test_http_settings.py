@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from dovebeam.transforms.drivers import HttpPostDriver
-from dovebeam.transforms.yaml.http_settings import DEFAULTS, make_http_driver
+from dovebeam.transforms.yaml.export import DEFAULTS, make_http_driver
 
 URL = "https://in.example.com/events"
 
@@ -46,7 +46,7 @@ def test_defaults() -> None:
 
 def test_every_setting_of_the_driver_can_be_set() -> None:
     """None is left out but those with a place of their own."""
-    from dovebeam.transforms.yaml.http_settings import _FIELDS
+    from dovebeam.transforms.yaml.export import _FIELDS
 
     own = {"http_post_url", "http_post_headers", "format"}
     assert {field.name for field in fields(HttpPostDriver)} == {*(name for name, _ in _FIELDS.values()), *own}

@@ -11,7 +11,7 @@ import pytest
 from apache_beam.utils.timestamp import Timestamp
 
 from dovebeam.transforms import event_to_row, make_event
-from dovebeam.transforms.yaml.row_json import row_to_json
+from dovebeam.transforms.yaml.columns import row_to_json
 
 
 class Point(NamedTuple):

@@ -4,13 +4,18 @@ Decoding is strict: what is not an exported event is a `DecodeError` with its by
 never a guess. Encoding writes the whole event; what a metric and exporter select is the business of the formats.
 """
 
-from dovebeam.transforms.codecs.avro_container import AVRO_CODECS, AvroCodec, container_block, container_head
 from dovebeam.transforms.codecs.avro_records import AVRO_SCHEMA, event_from_avro, event_to_avro
-from dovebeam.transforms.codecs.avro_writer import encode_avro, time_of_avro
-from dovebeam.transforms.codecs.json_block import decode_json_block
+from dovebeam.transforms.codecs.avro_writer import (
+    AVRO_CODECS,
+    AvroCodec,
+    container_block,
+    container_head,
+    encode_avro,
+    time_of_avro,
+)
+from dovebeam.transforms.codecs.json_glimpse import decode_json_block
 from dovebeam.transforms.codecs.json_lines import decode_json, encode_json
-from dovebeam.transforms.codecs.limits import DEFAULT_MAX_LINE_BYTES
-from dovebeam.transforms.codecs.lines import BadLine, DecodedBlock
+from dovebeam.transforms.codecs.lines import DEFAULT_MAX_LINE_BYTES, BadLine, DecodedBlock
 from dovebeam.transforms.codecs.tab_lines import decode_tab, decode_tab_block, encode_tab
 
 __all__ = [

@@ -11,13 +11,11 @@ from typing import Any, Final
 
 from msgspec import UNSET
 
-from dovebeam.transforms.codecs.last_resort import only_decode_errors
+from dovebeam.transforms.codecs.lines import only_decode_errors
 from dovebeam.transforms.errors import DecodeError
 from dovebeam.transforms.events.catalogue import Value
 from dovebeam.transforms.events.event import LOG_TYPES, Event, make_event
-from dovebeam.transforms.events.values import INT64_MAX, INT64_MIN
-from dovebeam.transforms.values.addresses import IPAddress, canonical_ip
-from dovebeam.transforms.values.timestamps import Timestamp
+from dovebeam.transforms.events.values import INT64_MAX, INT64_MIN, IPAddress, Timestamp, canonical_ip
 
 __all__ = ["AVRO_SCHEMA", "event_from_avro", "event_to_avro"]
 

@@ -17,13 +17,13 @@ from typing import Annotated, Any, Final
 import msgspec
 
 from dovebeam.transforms.codecs.causes import with_cause
-from dovebeam.transforms.codecs.names import NOT_A_NAME, is_possible_name
-from dovebeam.transforms.codecs.typed import typed_event
+from dovebeam.transforms.codecs.lines import NOT_A_NAME, is_possible_name, typed_event
 from dovebeam.transforms.errors import DecodeError, closest_name
 from dovebeam.transforms.events.catalogue import CATALOGUE, Catalogue
 from dovebeam.transforms.events.event import Event
-from dovebeam.transforms.events.values import INT64_MAX, INT64_MIN
-from dovebeam.transforms.values.timestamps import (
+from dovebeam.transforms.events.values import (
+    INT64_MAX,
+    INT64_MIN,
     USEC_PER_SEC,
     Timestamp,
     parse_rfc3339,

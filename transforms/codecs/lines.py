@@ -1,15 +1,37 @@
-"""Blocks of lines, decoded: the events, the lines that are none, and where each stood."""
+"""What the codecs of lines share: decoded blocks, the longest line, names of events, recovered types, a last resort."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import wraps
 from itertools import accumulate
-from typing import NamedTuple
+from operator import attrgetter
+from typing import Any, Final, NamedTuple, ParamSpec, TypeVar
+
+from msgspec import UNSET
 
 from dovebeam.transforms.errors import DecodeError
+from dovebeam.transforms.events.catalogue import Catalogue
 from dovebeam.transforms.events.event import Event
 
-__all__ = ["BadLine", "DecodedBlock", "decode_one_by_one", "line_starts"]
+__all__ = [
+    "DEFAULT_MAX_LINE_BYTES",
+    "LOST_TAB",
+    "NOT_A_NAME",
+    "UNEXPECTED",
+    "BadLine",
+    "DecodedBlock",
+    "all_possible",
+    "check_line_length",
+    "decode_one_by_one",
+    "is_possible_name",
+    "line_starts",
+    "name_of",
+    "only_decode_errors",
+    "typed_event",
+    "typed_fields",
+]
 
 
 class BadLine(NamedTuple):
@@ -66,3 +88,113 @@ def decode_one_by_one(block: bytes, decode: Callable[[bytes], Event]) -> Decoded
                 bad_lines.append(BadLine(offset, line, error))
         offset += len(whole) + 1
     return DecodedBlock(events, bad_lines, lambda: offsets)
+
+
+# Which names an event of Dovecot can have, so that a foreign line is not taken for an event that no metric wants.
+#
+# Names are fixed in Dovecot's code and in that of its plugins: one word, `imap_command_finished`. Nothing but control
+# characters, white space and what is left of a tab-text line whose tabs were lost on the way is refused.
+
+NOT_A_NAME: Final = (
+    "this cannot be the name of an event, which is one word without white space or control characters, such as "
+    "imap_command_finished"
+)
+"""The reason of a reject; without the name, so that all of a kind are counted together."""
+
+name_of: Final = attrgetter("raw_name")
+
+# Dovecot has some 150 names of up to 50 characters; data may contain any number of any length.
+_MAX_REMEMBERED: Final = 4096
+_MAX_REMEMBERED_CHARS: Final = 200
+_possible: set[Any] = {UNSET}
+
+_NOT_IN_A_NAME: Final = re.compile(r"[\x00-\x20\x7f-\xa0]|\s")
+
+# What stands where tab-text had a tab: rsyslog's and others' escapes, or nothing at all, before the next part's kind.
+_ESCAPED_TAB: Final = r"#0?11|\\t|\\x09|\\u0009|\\011|\^I|%09|<TAB>"
+_KIND: Final = r"(?:hostname|start_time|end_time|category|field):"
+LOST_TAB: Final = re.compile(rf"({_ESCAPED_TAB}|\s?)(?:{_KIND})|(#0?11)")
+"""A lost tab in the name of an event, a host or a category; none of them holds such text. Groups: what stands there."""
+
+
+def is_possible_name(name: str) -> bool:
+    """Whether some event of Dovecot or of a plugin could have this name; the empty name counts."""
+    return _NOT_IN_A_NAME.search(name) is None and LOST_TAB.search(name) is None
+
+
+def all_possible(names: set[Any]) -> bool:
+    """Whether all of these raw names are possible; `UNSET`, of unnamed events, is. Few names are looked at twice."""
+    unknown = names - _possible
+    for name in unknown:
+        if not is_possible_name(name):
+            return False
+    if len(_possible) < _MAX_REMEMBERED:
+        _possible.update(name for name in unknown if len(name) <= _MAX_REMEMBERED_CHARS)
+    return True
+
+
+# The longest line that a codec reads, so that no input can take unbounded memory.
+
+DEFAULT_MAX_LINE_BYTES: Final = 16 * 1024 * 1024  # the longest real event seen has 7 KiB
+
+
+def check_line_length(line: bytes, max_bytes: int) -> None:
+    """Raises DecodeError, placed at the first byte too many, for a line of more than `max_bytes` bytes."""
+    if len(line) > max_bytes:
+        raise DecodeError(f"the line has {len(line)} bytes, more than the limit of {max_bytes}", max_bytes)
+
+
+# Builds events with recovered types from the members of a line.
+
+
+def typed_fields(
+    fields: Mapping[str, Any], event_name: str | None, categories: Collection[str] | None, catalogue: Catalogue
+) -> dict[str, Any]:
+    """The fields with every string that stands for an address or a timestamp turned into one."""
+    recover, is_candidate = catalogue.recover, catalogue.is_candidate
+    return {
+        key: recover(key, value, event_name, categories) if type(value) is str and is_candidate(key) else value
+        for key, value in fields.items()
+    }
+
+
+def typed_event(members: Mapping[str, Any], catalogue: Catalogue) -> Event:
+    """The event with these members (named as in Dovecot's json format, times in microseconds)."""
+    name = members.get("event", UNSET)
+    fields = members.get("fields", UNSET)
+    categories = members.get("categories", UNSET)
+    known_name, known_categories = (None if part is UNSET else part for part in (name, categories))
+    return Event(
+        name,
+        members.get("hostname", UNSET),
+        members.get("start_time", UNSET),
+        members.get("end_time", UNSET),
+        categories,
+        UNSET if fields is UNSET else typed_fields(fields, known_name, known_categories, catalogue),
+    )
+
+
+# The last resort of the decoders: whatever an input makes them raise, it is a DecodeError.
+#
+# One line that raises anything else would fail its bundle each time it is tried: an export ends, a stream never gets
+# past it. Nothing is known to need this; the fuzzer takes `UNEXPECTED` in a reason for a finding.
+
+UNEXPECTED: Final = "dovebeam cannot decode this, and should say why"
+
+_Arguments = ParamSpec("_Arguments")
+_Result = TypeVar("_Result")
+
+
+def only_decode_errors(decode: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:
+    """The decoder with every exception that an input can cause as a DecodeError; lack of memory is the machine's."""
+
+    @wraps(decode)
+    def decode_or_refuse(*args: _Arguments.args, **kwargs: _Arguments.kwargs) -> _Result:
+        try:
+            return decode(*args, **kwargs)
+        except (DecodeError, MemoryError):
+            raise
+        except Exception as error:
+            raise DecodeError(f"{UNEXPECTED} (please report it): {type(error).__name__}: {error}") from error
+
+    return decode_or_refuse

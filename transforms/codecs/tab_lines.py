@@ -9,19 +9,25 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from dovebeam.transforms.codecs.causes import has_lost_part, with_tab_cause
 from dovebeam.transforms.codecs.json_lines import decode_json
-from dovebeam.transforms.codecs.last_resort import only_decode_errors
-from dovebeam.transforms.codecs.limits import DEFAULT_MAX_LINE_BYTES, check_line_length
-from dovebeam.transforms.codecs.lines import DecodedBlock, decode_one_by_one
-from dovebeam.transforms.codecs.names import LOST_TAB, NOT_A_NAME, is_possible_name
-from dovebeam.transforms.codecs.tab_causes import has_lost_part, with_tab_cause
-from dovebeam.transforms.codecs.typed import typed_event
+from dovebeam.transforms.codecs.lines import (
+    DEFAULT_MAX_LINE_BYTES,
+    LOST_TAB,
+    NOT_A_NAME,
+    DecodedBlock,
+    check_line_length,
+    decode_one_by_one,
+    is_possible_name,
+    only_decode_errors,
+    typed_event,
+)
 from dovebeam.transforms.errors import DecodeError
 from dovebeam.transforms.events.catalogue import CATALOGUE, Catalogue, parse_int64
 from dovebeam.transforms.events.event import Event
+from dovebeam.transforms.events.values import Timestamp, parse_rfc3339, parse_unix
 from dovebeam.transforms.formats import Formatter, make_formatter
 from dovebeam.transforms.formats.tab_text import unescape_tab
-from dovebeam.transforms.values.timestamps import Timestamp, parse_rfc3339, parse_unix
 
 __all__ = ["TAB_PARTS", "decode_tab", "decode_tab_block", "encode_tab"]
 

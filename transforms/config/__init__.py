@@ -1,6 +1,5 @@
 """Dovecot's configuration file: `load_config("dovecot.conf")` gives its exporters and metrics."""
 
-from dovebeam.transforms.config.exporter_driver import make_driver
 from dovebeam.transforms.config.loading import load_config
 from dovebeam.transforms.config.model import (
     Config,
@@ -11,6 +10,7 @@ from dovebeam.transforms.config.model import (
     Metric,
     Settings,
     SourcePlace,
+    make_driver,
 )
 from dovebeam.transforms.config.settings import DRIVER_NAMES, SETTINGS, Setting
 

@@ -7,22 +7,67 @@ key that completes with the block's name is stored in the enclosing block.
 from __future__ import annotations
 
 from dovebeam.transforms.config.blocks import Assigned, Context, ContextKind, Element, ListState, is_list, resolve_key
-from dovebeam.transforms.config.disclosure import MASK, shown_header
-from dovebeam.transforms.config.groups import include_group
-from dovebeam.transforms.config.legacy import group_by_lines
-from dovebeam.transforms.config.mistakes import is_ours, unknown_setting
-from dovebeam.transforms.config.old_selectors import add_comparison
+from dovebeam.transforms.config.known_names import BUILT_IN_LABELS
+from dovebeam.transforms.config.legacy import add_comparison, group_by_lines
+from dovebeam.transforms.config.mistakes import is_ours, report_wrong_value, unknown_setting
+from dovebeam.transforms.config.opening import note_brace, report_swallowed_setting, warn_about_swallowed_brace
+from dovebeam.transforms.config.places import MASK, Place, shown_header, shown_name
 from dovebeam.transforms.config.settings import BLOCKS, NAME_SETTINGS, PLAIN_BLOCKS, SETTINGS, Setting, settings_of
 from dovebeam.transforms.config.state import MAX_VALUE_CHARS, ParserState, file_text
 from dovebeam.transforms.config.statements import Assignment, ValueKind
-from dovebeam.transforms.config.swallowed import note_brace, report_swallowed_setting, warn_about_swallowed_brace
 from dovebeam.transforms.config.variables import VariableSyntaxError, has_variables, parse_expressions
 from dovebeam.transforms.config.written_values import ListSyntaxError, Value, reference_names, split_list, value_of
-from dovebeam.transforms.config.wrong_values import report_wrong_value
-from dovebeam.transforms.drivers.kinds import Kind, ValueTypeError, parse_bool
-from dovebeam.transforms.drivers.setting import convert
+from dovebeam.transforms.drivers.setting import Kind, ValueTypeError, convert, parse_bool
 
 __all__ = ["assign"]
+
+
+def include_group(state: ParserState, context: Context, statement: Assignment) -> None:
+    """Carry out `@label = name`: the blocks of the group that has this name are blocks here, too."""
+    line, label = statement.line, statement.key[1:]
+    place = line.place(0)
+    if context.kind is ContextKind.FOREIGN:
+        return
+    if any(layer.kind is ContextKind.GROUP for layer in context.enclosing()):
+        state.error(line, place, "Recursive include groups not allowed", message="a group can't include another group")
+        return
+    if statement.kind is ValueKind.VARIABLE:
+        text = "Include groups cannot contain $variables"
+        state.error(line, line.place(statement.value_at), text, message="write the name of the group itself")
+        return
+    value = state.read_value(statement, ours=True)
+    if value is None:
+        return
+    group = state.groups.get((label, value.text))
+    if group is not None:
+        _continue(state, context, group)
+        return
+    labels = {known for known, _ in state.groups}
+    if label in BUILT_IN_LABELS and label != "metric_defaults":
+        return
+    text = f"Unknown group @{label}={value.text}" if label in labels else f"Unknown group label @{shown_name(label)}"
+    names = sorted(name for known, name in state.groups if known == label)
+    suggestion = f"groups with this label so far: {', '.join(names)}" if names else "define the group before this line"
+    state.error(line, place, text, message=text, suggestion=suggestion)
+
+
+def _continue(state: ParserState, context: Context, group: Context) -> None:
+    """Make every block of the group a block here, too."""
+    context.included.append(group)
+    waiting = [(context, group)]
+    while waiting:
+        target, source = waiting.pop()
+        for (key, name), child in source.children.items():
+            place: Place = child.place
+            continued = state.child(target, child.kind, key, name, place)
+            continued.inherited.append(child)
+            waiting.append((continued, child))
+
+
+# What an assignment does: scalars, and boolean lists in both forms.
+#
+# Rules from Dovecot's configuration language, sections "Short setting names" and "Boolean lists". Inside a plain block
+# a key that completes with the block's name is stored in the enclosing block.
 
 _REPEATED = frozenset({"event_exporter_name", *(name for name in SETTINGS if name.startswith("metric_"))})
 """Settings whose values many texts repeat, such as the name of a metric in messages and tables."""

@@ -10,12 +10,11 @@ import enum
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from dovebeam.transforms.config.disclosure import MASK
-from dovebeam.transforms.config.places import Place
+from dovebeam.transforms.config.places import MASK, Place
 from dovebeam.transforms.config.settings import BLOCKS, NAME_SETTINGS, PLAIN_BLOCKS, SETTINGS
 from dovebeam.transforms.config.statements import ValueKind
 from dovebeam.transforms.config.written_values import Value
-from dovebeam.transforms.drivers.kinds import Kind
+from dovebeam.transforms.drivers.setting import Kind
 
 __all__ = [
     "Assigned",

@@ -10,17 +10,15 @@ from collections.abc import Mapping
 from typing import cast
 
 from dovebeam.transforms.config.blocks import Assigned, Context
-from dovebeam.transforms.config.disclosure import MASK, shown_key_path
-from dovebeam.transforms.config.includes import beside
+from dovebeam.transforms.config.files import beside
 from dovebeam.transforms.config.levels import Expander, active_parents, layers_of, lookup, merged_blocks
 from dovebeam.transforms.config.model import Exporter, SettingEntry, Settings, SourcePlace
-from dovebeam.transforms.config.places import Place, Report, Stage, at_line
+from dovebeam.transforms.config.places import MASK, Place, Report, Stage, at_line, shown_key_path
 from dovebeam.transforms.config.settings import SETTINGS, Setting, settings_of
 from dovebeam.transforms.config.statements import ValueKind
 from dovebeam.transforms.config.variables import VariableError, VariableSyntaxError, expand, has_variables
 from dovebeam.transforms.config.written_values import Value
-from dovebeam.transforms.drivers.kinds import Kind, ValueTypeError
-from dovebeam.transforms.drivers.setting import SettingValue, convert
+from dovebeam.transforms.drivers.setting import Kind, SettingValue, ValueTypeError, convert
 from dovebeam.transforms.drivers.urls import http_url_error, is_url_reference, sends_no_user
 from dovebeam.transforms.formats import FORMAT_NAMES, FormatName, TimeFormat
 from dovebeam.transforms.local_files import is_url

@@ -9,18 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from dovebeam.transforms.config.blocks import Assigned, Context, ContextKind, name_of
-from dovebeam.transforms.config.checked_texts import filter_problem, format_problem
-from dovebeam.transforms.config.disclosure import MASK, shown_name
-from dovebeam.transforms.config.hints import did_you_mean, near_miss
+from dovebeam.transforms.config.known_names import did_you_mean, near_miss
 from dovebeam.transforms.config.levels import Expander, active_parents, layers_of, lookup
-from dovebeam.transforms.config.places import Stage
+from dovebeam.transforms.config.mistakes import filter_problem, format_problem
+from dovebeam.transforms.config.places import MASK, Stage, shown_name
 from dovebeam.transforms.config.settings import SETTINGS
 from dovebeam.transforms.config.state import ParserState
 from dovebeam.transforms.config.statements import ValueKind
 from dovebeam.transforms.config.variables import has_variables
 from dovebeam.transforms.config.written_values import Value
-from dovebeam.transforms.drivers.kinds import Kind, ValueTypeError
-from dovebeam.transforms.drivers.setting import convert
+from dovebeam.transforms.drivers.setting import Kind, ValueTypeError, convert
 from dovebeam.transforms.drivers.urls import http_url_error
 from dovebeam.transforms.errors import FilterSyntaxError
 from dovebeam.transforms.filters import parse_filter

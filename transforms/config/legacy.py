@@ -11,17 +11,34 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
+from dovebeam.transforms.config.blocks import Context
+from dovebeam.transforms.config.files import TooLargeError
+from dovebeam.transforms.config.known_names import SUPPORTED_VERSIONS, is_newer
+from dovebeam.transforms.config.places import Place, Stage, at_line, is_guarded_name
+from dovebeam.transforms.config.state import ParserState
+from dovebeam.transforms.config.statements import Assignment, Statement, StatementError, ValueKind
+from dovebeam.transforms.config.written_values import value_of
+
 __all__ = [
     "OLD_SECTIONS",
+    "VERSION_SETTINGS",
     "OldSetting",
+    "add_comparison",
+    "assume_version",
+    "check_first",
+    "check_versions_at_end",
     "comparison",
     "group_by_lines",
     "is_public_old_name",
+    "note_selector",
     "old_service_setting",
     "old_setting",
     "old_top_setting",
+    "set_version",
+    "suggest_filter",
     "version_hint",
 ]
+
 
 _WORD = re.compile(r"[A-Za-z0-9:.*?/%_\-]+\Z")
 _TIME = re.compile(r"[0-9]{1,10} *[a-z]{0,12}\Z")
@@ -205,3 +222,135 @@ OLD_SECTIONS: Final[Mapping[str, str]] = MappingProxyType(
     {"plugin": "'plugin { }' is Dovecot 2.3; since 2.4 its settings stand at the top level under new names"}
 )
 """Sections that 2.4 doesn't have, with what became of them."""
+
+
+# What selected events in a metric of Dovecot 2.3, put together to the one line that does it in 2.4.
+
+
+def note_selector(state: ParserState, metric: Context, terms: tuple[str, ...] = ()) -> None:
+    """Remember that the error that was just reported is about a selector of a metric, with its part of a filter."""
+    metric.excused = True
+    metric.old_terms += terms
+    if not state.report.dropped_errors:
+        metric.old_errors.append(len(state.report.errors) - 1)
+
+
+def add_comparison(state: ParserState, metric: Context, statement: Assignment) -> None:
+    """Take a line of a block `filter { }`, all of which had to match."""
+    if statement.kind in {ValueKind.HEREDOC, ValueKind.FILE} or len(statement.line.marks) > 1:
+        return
+    if is_guarded_name(statement.key):
+        return
+    try:
+        value = value_of(statement, state.environ)
+    except StatementError:
+        return
+    if not value.from_outside and not value.names:
+        metric.old_terms.append(comparison(statement.key, value.text))
+
+
+def suggest_filter(state: ParserState, metric: Context) -> None:
+    """At the end of a metric: show the whole filter with each error about a part of it."""
+    if not metric.old_terms:
+        return
+    assigned = metric.scalars.get("metric_filter")
+    terms = [f"({assigned.value.text})"] if assigned and assigned.value.is_public and assigned.value.text else []
+    several = " of all of them" if len(metric.old_errors) > 1 or terms else ""
+    line = f"filter = {' AND '.join(dict.fromkeys([*terms, *metric.old_terms]))}"
+    for number in metric.old_errors:
+        state.report.suggest(number, f"write instead{several}:\n{line}")
+    metric.old_terms.clear()
+    metric.old_errors.clear()
+
+
+# The versions that a configuration must state, and the groups that Dovecot of that version brings along.
+#
+# Rules from Dovecot's configuration language, section "First setting".
+
+_VERSION = "dovecot_config_version"
+VERSION_SETTINGS = frozenset({_VERSION, "dovecot_storage_version"})
+
+
+def check_first(state: ParserState, statement: Statement) -> None:
+    """The first statement of all must be the version."""
+    state.started = True
+    if isinstance(statement, Assignment) and statement.key == _VERSION:
+        return
+    line = statement.line
+    text = "The first setting must be dovecot_config_version"
+    if line.text.startswith("\ufeff"):
+        message = "the file starts with a byte order mark, which Dovecot takes for a part of the first name; remove it"
+        state.error(line, line.place(0), text, message=message)
+        if isinstance(statement, Assignment) and statement.key.removeprefix("\ufeff") == _VERSION:
+            return  # what it says is looked at as if the mark were gone
+    elif complete := next((path for path in state.others if _begins_with_version(state, path)), ""):
+        message = (
+            f"this file has no dovecot_config_version, and {complete} has it: name the complete file first, as in "
+            f"--config {complete} --config {state.main_path}"
+        )
+        state.error(line, line.place(0), text, message=message)
+    else:
+        message = (
+            "the first setting must be dovecot_config_version; a file without it is a Dovecot 2.3 configuration, or an "
+            "included part of a larger one: then give the main file instead, or first (--config MAIN --config PART)"
+        )
+        state.error(line, line.place(0), text, message=message, suggestion=version_hint())
+    assume_version(state)
+
+
+def _begins_with_version(state: ParserState, path: str) -> bool:
+    """Whether the first setting of a file is the version."""
+    try:
+        lines = state.reader.files.read(path).splitlines()
+    except (OSError, TooLargeError):
+        return False
+    settings = (line.strip() for line in lines)
+    return next((line for line in settings if line and not line.startswith("#")), "").startswith(_VERSION)
+
+
+def set_version(state: ParserState, statement: Assignment) -> None:
+    """Carry out the assignment of one of `VERSION_SETTINGS`."""
+    value = state.read_value(statement, ours=True)
+    if value is None:
+        return
+    if statement.key != _VERSION:
+        state.storage_version_set = True
+        return
+    line = statement.line
+    if is_newer(value.text) and state.config_version in {"", value.text}:
+        text = f"Invalid {_VERSION}: Currently supported versions are: {' '.join(SUPPORTED_VERSIONS)}"
+        message = (
+            f"Dovecot {value.text} is newer than this dovebeam, which knows {SUPPORTED_VERSIONS[-2]}; "
+            "what it does not know is left out and told"
+        )
+        number = state.reader.number
+        state.report.later(value.place, message, dovecot=at_line(line.path, number, text))
+    elif value.text not in SUPPORTED_VERSIONS:
+        versions = " ".join(SUPPORTED_VERSIONS)
+        text = f"Invalid {_VERSION}: Currently supported versions are: {versions}"
+        state.error(line, value.place, text, message=f"unknown version '{value.text}'; supported are: {versions}")
+    elif state.config_version and value.text != state.config_version:
+        text = f"{_VERSION} value can't be changed once set"
+        state.error(line, value.place, text, message=f"{text}; it is {state.config_version} already")
+        return
+    state.config_version = value.text
+
+
+def check_versions_at_end(state: ParserState) -> None:
+    """Both versions must have been stated by the end of the first file."""
+    place = Place(state.main_path, 0, 0, "")
+    if not state.started:
+        message = "the file has no settings; dovecot_config_version must be the first one"
+        text = f"Error in configuration file {state.main_path}: The first setting must be {_VERSION}"
+        state.report.error(place, message, dovecot=text, suggestion=version_hint(), stage=Stage.END_OF_INPUT)
+    elif not state.storage_version_set:
+        text = "dovecot_storage_version setting must be set"
+        state.report.error(
+            place, text, dovecot=text, suggestion="write: dovecot_storage_version = 2.4.0", stage=Stage.END_OF_INPUT
+        )
+
+
+def assume_version(state: ParserState) -> None:
+    """After a mistake about it: go on as if the oldest supported version had been stated."""
+    state.config_version = state.config_version or SUPPORTED_VERSIONS[0]
+    state.storage_version_set = True

@@ -11,10 +11,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from dovebeam.transforms.config.blocks import Assigned, Context, ContextKind, is_list
-from dovebeam.transforms.config.disclosure import MASK
 from dovebeam.transforms.config.files import ConfigFiles
-from dovebeam.transforms.config.foreign import is_other_part
-from dovebeam.transforms.config.places import Place, Report, Stage, at_line
+from dovebeam.transforms.config.known_names import is_other_part
+from dovebeam.transforms.config.places import MASK, Place, Report, Stage, at_line
 from dovebeam.transforms.config.settings import BLOCKS, NAME_SETTINGS, PLAIN_BLOCKS, SETTINGS
 from dovebeam.transforms.config.state import MAX_VALUE_CHARS, file_text
 from dovebeam.transforms.config.statements import ValueKind

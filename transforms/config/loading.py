@@ -6,22 +6,111 @@ import os
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 
+from dovebeam.transforms.config.blocks import Context
 from dovebeam.transforms.config.build import EntryBuilder, build_exporters, check_targets
-from dovebeam.transforms.config.checked_texts import format_problem
 from dovebeam.transforms.config.checks import Checker
-from dovebeam.transforms.config.effects import warn_without_effect
 from dovebeam.transforms.config.files import LOCAL_FILES, ConfigFiles
-from dovebeam.transforms.config.leaving_out import left_out_blocks
+from dovebeam.transforms.config.known_names import Later, is_announced, later_filter_key
 from dovebeam.transforms.config.levels import Expander, active_parents, layers_of, lookup, merged_blocks
 from dovebeam.transforms.config.metrics import build_metrics
-from dovebeam.transforms.config.model import Config, Exporter
+from dovebeam.transforms.config.mistakes import format_problem
+from dovebeam.transforms.config.model import Config, Exporter, LeftOut, Metric
 from dovebeam.transforms.config.parser import parse_files
-from dovebeam.transforms.config.places import Report, Stage
+from dovebeam.transforms.config.places import MASK, Place, Report, Stage
+from dovebeam.transforms.config.settings import SETTINGS
 from dovebeam.transforms.config.state import ParserState
 from dovebeam.transforms.config.variables import has_variables
+from dovebeam.transforms.drivers.setting import convert
 from dovebeam.transforms.errors import ConfigError
 
 __all__ = ["Reading", "load_config", "read_config"]
+
+
+_LISTS = ("event_exporter_driver", "event_exporter_format", "event_exporter_time_format")
+
+
+def left_out_blocks(
+    report: Report, later: Later, root: Context, exporters: Mapping[str, Exporter], metrics: tuple[Metric, ...]
+) -> tuple[LeftOut, ...]:
+    """The blocks that are left out, exporters before metrics; each is told once, beside its cause.
+
+    Args:
+        report: gets a warning for each.
+        later: tells what a later Dovecot has.
+        root: the tree of blocks.
+        exporters: all of them.
+        metrics: all of them.
+    """
+    found: list[LeftOut] = []
+    blocks = merged_blocks(active_parents(root), "event_exporter")
+    for name, exporter in exporters.items():
+        reason = _marked(blocks[name]) or _later_value(exporter, later)
+        if reason:
+            found.append(LeftOut("event_exporter", name, reason))
+            _tell_exporter(report, blocks[name][0].place, name, [m.name for m in metrics if m.exporter == name])
+    gone = {each.name for each in found}
+    blocks = merged_blocks(active_parents(root), "metric")
+    for metric in metrics:
+        contexts = blocks[metric.block_name]
+        in_filter = later_filter_key(comparison.key for comparison in metric.filter.comparisons)
+        reason = _marked(contexts) or (in_filter if metric.exporter else "")
+        if metric.exporter in gone:
+            found.append(LeftOut("metric", metric.block_name, f"event_exporter {metric.exporter} is left out"))
+        elif reason:
+            found.append(LeftOut("metric", metric.block_name, reason))
+            note = in_filter or "it has what this dovebeam does not know"
+            report.later(contexts[0].place, f"metric {metric.name} is left out, it exports nothing: {note}")
+    return tuple(found)
+
+
+def _tell_exporter(report: Report, place: Place, name: str, metrics: list[str]) -> None:
+    if report.strict:
+        return  # the cause is an error
+    only = f", and of {'metrics' if len(metrics) > 1 else 'metric'} {', '.join(metrics)} nothing is exported"
+    report.warning(place, f"event_exporter {name} is left out: nothing goes to it{only if metrics else ''}")
+
+
+def _marked(contexts: list[Context]) -> str:
+    return next((layer.left_out for layer in layers_of(contexts, block_only=True) if layer.left_out), "")
+
+
+def _later_value(exporter: Exporter, later: Later) -> str:
+    for name in _LISTS:
+        written = exporter.settings.written(name)
+        if written not in SETTINGS[name].choices and (reason := later.about(written, SETTINGS[name].choices)):
+            # Only a word that Dovecot has announced is certainly no secret: the value may be another setting's ($SET:).
+            shown = written if is_announced(written) else MASK
+            return f"{name.removeprefix('event_exporter_')} '{shown}' {reason}"
+    return ""
+
+
+# Warnings of settings of Dovecot that dovebeam accepts and that change nothing in it: each says why.
+#
+# Rules from Dovecot's section "HTTP and TLS settings". What concerns requests other than POST is not in here, for it
+# has no effect on event export in Dovecot either.
+
+
+def warn_without_effect(report: Report, exporter: Exporter, contexts: list[Context]) -> None:
+    """Warns of settings of an http-post exporter that somebody set, to something else than the default, in vain.
+
+    Args:
+        report: gets the warnings, one for a setting that several exporters inherit.
+        exporter: the exporter.
+        contexts: all places where its block was opened.
+    """
+    layers = layers_of(contexts)
+    for setting in SETTINGS.values():
+        found = lookup(layers, setting.name) if setting.no_effect else None
+        if found is None or exporter.settings[setting.name] == convert(setting, setting.default):
+            continue
+        place = found[0].value.place
+        message = f"{setting.name} has no effect in dovebeam: {setting.no_effect}"
+        known = {(w.problem.message, w.problem.path, w.problem.line) for w in report.warnings}
+        if (message, place.path, place.line) not in known:
+            report.warning(place, message)
+
+
+# Reading a configuration: `load_config` for everybody, `read_config` for whoever wants to see an unusable one, too.
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,15 +12,14 @@ from typing import cast
 
 from dovebeam.transforms.config.blocks import Context
 from dovebeam.transforms.config.build import EntryBuilder, source_place
-from dovebeam.transforms.config.checked_texts import filter_problem
-from dovebeam.transforms.config.hints import did_you_mean, near_miss
+from dovebeam.transforms.config.known_names import did_you_mean, near_miss
 from dovebeam.transforms.config.levels import active_parents, layers_of, list_elements, lookup, merged_blocks
+from dovebeam.transforms.config.mistakes import filter_problem
 from dovebeam.transforms.config.model import Exporter, GroupBy, Method, MethodName, Metric, SettingEntry, Settings
 from dovebeam.transforms.config.places import Place, Stage
 from dovebeam.transforms.config.settings import SETTINGS, Setting, settings_of
 from dovebeam.transforms.config.variables import has_variables
-from dovebeam.transforms.drivers.kinds import UINT64_MAX, ValueTypeError
-from dovebeam.transforms.drivers.setting import convert
+from dovebeam.transforms.drivers.setting import UINT64_MAX, ValueTypeError, convert
 from dovebeam.transforms.errors import FilterSyntaxError
 from dovebeam.transforms.filters import Filter, parse_filter
 from dovebeam.transforms.formats import INCLUDE_PARTS

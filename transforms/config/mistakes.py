@@ -1,26 +1,96 @@
-"""Names that event export doesn't know: Dovecot's message, what was probably meant, or nothing at all.
-
-Inside the blocks of event export an unknown name is an error, unless it looks like a setting of another part of
-Dovecot, all of which Dovecot accepts anywhere without effect. Outside, only names that look like ours misspelt, and
-those of Dovecot 2.3, are errors; Dovecot would refuse other unknown names too, which is a warning.
-"""
+"""Unknown names and wrong values: Dovecot's message, and what was probably meant."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 
 from dovebeam.transforms.config.blocks import Context, ContextKind, completions, is_list
-from dovebeam.transforms.config.disclosure import MASK, is_name, shown_name
-from dovebeam.transforms.config.foreign import is_other_part
-from dovebeam.transforms.config.hints import did_you_mean, near_miss
-from dovebeam.transforms.config.legacy import OLD_SECTIONS, old_service_setting, old_setting, old_top_setting
-from dovebeam.transforms.config.old_selectors import note_selector
+from dovebeam.transforms.config.known_names import Later, did_you_mean, is_other_part, near_miss
+from dovebeam.transforms.config.legacy import (
+    OLD_SECTIONS,
+    note_selector,
+    old_service_setting,
+    old_setting,
+    old_top_setting,
+)
+from dovebeam.transforms.config.places import MASK, Place, Report, Stage, at_line, is_name, shown_name
 from dovebeam.transforms.config.settings import BLOCKS, PLAIN_BLOCKS, SETTINGS, settings_of
 from dovebeam.transforms.config.state import ParserState
 from dovebeam.transforms.config.statements import Assignment, BlockStart
-from dovebeam.transforms.config.wrong_values import COMMENTS, OTHER_COMMENT
+from dovebeam.transforms.config.written_values import Value
+from dovebeam.transforms.drivers.setting import Kind, Setting, ValueTypeError
+from dovebeam.transforms.errors import FilterSyntaxError
+from dovebeam.transforms.filters import parse_filter
+from dovebeam.transforms.formats import FORMAT_NAMES
 
-__all__ = ["is_ours", "unknown_block", "unknown_setting"]
+__all__ = [
+    "ALONE",
+    "COMMENTS",
+    "OTHER_COMMENT",
+    "filter_problem",
+    "format_problem",
+    "is_ours",
+    "report_wrong_value",
+    "unknown_block",
+    "unknown_setting",
+]
+
+
+ALONE = "a '}' must stand alone in its line"
+
+COMMENTS = "comments begin with '#', with a space before it"
+
+OTHER_COMMENT = re.compile(r"//|/\*|\*/|--|;|<!--|%%?(?!\{)")
+"""How comments of other languages start."""
+
+_COMMENT = re.compile(r"(?:^|\s)(?://|/\*|--|;)(?:\s|$)")
+
+
+def report_wrong_value(
+    state: ParserState, setting: Setting, statement: Assignment, value: Value, error: ValueTypeError
+) -> None:
+    """Report a value that its setting cannot have, unless a later Dovecot has it."""
+    line, key = statement.line, statement.key
+    shown = f"{key}: {value.without_secret(error.message)}"
+    if setting.extension:
+        state.report.error(value.place, f"{shown}; {error.advice}", suggestion=_suggestion(setting, statement, value))
+        return
+    reason = state.later.about(value.text, setting.choices) if setting.kind is Kind.ENUM and value.is_public else ""
+    if reason:
+        dovecot = at_line(line.path, line.number, shown)
+        state.report.later(value.place, f"{key}: '{value.text}' {reason}", dovecot=dovecot)
+        return
+    suggestion = _suggestion(setting, statement, value)
+    state.error(line, value.place, shown, message=f"{shown}; {error.advice}", suggestion=suggestion)
+
+
+def meant_instead(key: str, text: str) -> str:
+    """What a value was meant to be that has its own name before it, or a `}` or another language's comment behind it.
+
+    Args:
+        key: the setting, as written.
+        text: a value that is wrong, and that may be shown.
+    """
+    doubled = re.match(rf"(?:\w+_)?{re.escape(key)}\s*=\s*", text)
+    if doubled:
+        return f"'{key} =' stands there twice; write: {key} = {text[doubled.end() :]}"
+    if text.endswith("}") and "{" not in text:
+        return ALONE
+    return COMMENTS if _COMMENT.search(text) else ""
+
+
+def _suggestion(setting: Setting, statement: Assignment, value: Value) -> str:
+    if not value.is_public:
+        return ""
+    return meant_instead(statement.key, value.text) or did_you_mean(near_miss(value.text, setting.choices))
+
+
+# Names that event export doesn't know: Dovecot's message, what was probably meant, or nothing at all.
+#
+# Inside the blocks of event export an unknown name is an error, unless it looks like a setting of another part of
+# Dovecot, all of which Dovecot accepts anywhere without effect. Outside, only names that look like ours misspelt, and
+# those of Dovecot 2.3, are errors; Dovecot would refuse other unknown names too, which is a warning.
 
 _OUR_PREFIXES = ("event_exporter_", "metric_", "http_client_")
 
@@ -221,3 +291,81 @@ def _shorter_than_ours(context: Context, key: str) -> str:
     found = [row.name for row in settings_of(block) if row.name.endswith(f"_{key}")] if key else []
     short = [name.removeprefix(f"{block}_") for name in found[:3]]
     return f"did you mean {' or '.join(repr(name) for name in short)}?" if short else ""
+
+
+# What is wrong with a filter or the name of a format, as Dovecot says it and as it should have been said.
+#
+# Rules from Dovecot's configuration language, sections "After parsing" and "When the stats process starts".
+
+_MAX_SHOWN_CHARS = 200
+
+
+def filter_problem(
+    report: Report, value: Value, text: str, metric: str, *, before: str, public: bool, stage: Stage = Stage.CHECK
+) -> None:
+    """Report what is wrong with a filter, if anything.
+
+    Args:
+        report: gets the problem.
+        value: the filter's assignment, for places.
+        text: the filter with everything expanded.
+        metric: the name of the metric.
+        before: what Dovecot prints before its message.
+        public: whether the expanded text is known to hold no secret.
+        stage: when Dovecot looks at it.
+    """
+    if not text:
+        message = f"metric {metric} {{ filter }} is empty - will not match anything"
+        ours = (
+            f"metric {metric}: the filter is empty and matches nothing; write for example: event=imap_command_finished"
+        )
+        report.error(value.place, ours, dovecot=before + message, stage=stage)
+        return
+    same = text == value.text
+    try:
+        parsed = parse_filter(text)
+    except FilterSyntaxError as error:
+        place = value.place_at(error.offset) if same else value.place
+        reason = error.message.removeprefix("event filter: ")
+        shown = "" if same else f" in: {text[:_MAX_SHOWN_CHARS]}"
+        if not public:
+            shown = "" if same else ", after its variables are replaced"
+        hint = (meant_instead("filter", text) or error.hint) if public else ""
+        message = f"metric {metric}: filter: {reason}{shown}"
+        report.error(place, message, dovecot=before + error.message, suggestion=hint, stage=stage)
+        return
+    if parsed.unterminated is not None:
+        place = value.place_at(parsed.unterminated) if same else value.place
+        message = f"metric {metric}: filter: this quote is never closed; Dovecot ignores it and all that follows"
+        report.warning(place, message)
+
+
+def format_problem(
+    report: Report,
+    place: Place,
+    text: str,
+    *,
+    before: str,
+    public: bool,
+    later: Later,
+    stage: Stage = Stage.CHECK,
+) -> None:
+    """Report a format that is missing or doesn't exist.
+
+    `later` tells those of a later Dovecot; the other arguments are as in `filter_problem`.
+    """
+    known = ", ".join(FORMAT_NAMES)
+    if not text:
+        message = f"the exporter has no format; add to its block: format = json (or another of {known})"
+        report.error(place, message, dovecot=f"{before}Exporter format name can't be empty", stage=stage)
+    elif text not in FORMAT_NAMES and public and (reason := later.about(text, FORMAT_NAMES)):
+        report.later(
+            place, f"format: '{text}' {reason}", dovecot=f"{before}Unknown exporter format '{text}'", stage=stage
+        )
+    elif text not in FORMAT_NAMES:
+        shown = text if public else MASK
+        message = f"unknown format '{shown}'; there are {known}"
+        suggestion = meant_instead("format", text) if public else ""
+        suggestion = suggestion or did_you_mean(near_miss(text, FORMAT_NAMES))
+        dovecot = f"{before}Unknown exporter format '{shown}'"
+        report.error(place, message, dovecot=dovecot, suggestion=suggestion, stage=stage)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Literal, NamedTuple, TypeVar
 
-from dovebeam.transforms.config.disclosure import MASK, mask_urls, shown_header, shown_key_path, shown_url
-from dovebeam.transforms.config.settings import SETTINGS
-from dovebeam.transforms.drivers.kinds import Kind
-from dovebeam.transforms.drivers.setting import SettingValue
-from dovebeam.transforms.errors import ConfigProblem
+from dovebeam.transforms.config.places import MASK, mask_urls, shown_header, shown_key_path, shown_url
+from dovebeam.transforms.config.settings import SETTINGS, settings_of
+from dovebeam.transforms.drivers import Driver, driver_class
+from dovebeam.transforms.drivers.setting import Kind, SettingValue, declared
+from dovebeam.transforms.errors import ConfigProblem, DriverSettingError
 from dovebeam.transforms.filters import Filter
 from dovebeam.transforms.formats import FormatName, IncludePart, TimeFormat
 
@@ -25,7 +25,9 @@ __all__ = [
     "SettingEntry",
     "Settings",
     "SourcePlace",
+    "make_driver",
 ]
+
 
 MethodName = Literal["discrete", "exponential", "linear"]
 
@@ -256,3 +258,34 @@ def _typed(name: str, value: object, kind: type[_T]) -> _T:
     if not isinstance(value, kind):
         raise TypeError(f"{name} is no {kind.__name__}")
     return value
+
+
+# From an `event_exporter` block to its driver.
+
+_FORMAT = "format"
+
+
+def make_driver(exporter: Exporter) -> Driver:
+    """The driver of an exporter, its settings checked as far as that is possible without the target.
+
+    Each field of the driver that declares a setting gets its value; a field `format` gets the format of the exporter.
+
+    Raises:
+        UnknownNameError: there is no such driver.
+        DriverSettingError: a setting with which nothing could ever be delivered.
+    """
+    cls, settings = driver_class(exporter.driver), exporter.settings
+    for row in settings_of("event_exporter"):
+        if row.refused and exporter.driver in row.drivers and settings[row.name]:
+            raise DriverSettingError(row.name, row.refused, exporter.name)
+    values: dict[str, Any] = {
+        field: settings[row.name]
+        for field, row in declared(cls).items()
+        if row.unset is None or settings.is_explicit(row.name)
+    }
+    if any(field.name == _FORMAT for field in fields(cls)):  # type: ignore[arg-type]  # every driver is a dataclass
+        values[_FORMAT] = exporter.format
+    try:
+        return cls(**values)
+    except DriverSettingError as error:
+        raise error.of(exporter.name) from None

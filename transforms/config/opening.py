@@ -5,22 +5,33 @@ Rules from Dovecot's configuration language, section "Blocks".
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Final
 
 from dovebeam.transforms.config.blocks import Context, ContextKind, is_list, resolve_key
-from dovebeam.transforms.config.disclosure import shown_name
-from dovebeam.transforms.config.foreign import CONNECTION_BLOCKS
-from dovebeam.transforms.config.mistakes import unknown_block
-from dovebeam.transforms.config.old_selectors import note_selector, suggest_filter
-from dovebeam.transforms.config.places import Stage
+from dovebeam.transforms.config.known_names import CONNECTION_BLOCKS
+from dovebeam.transforms.config.legacy import assume_version, note_selector, suggest_filter
+from dovebeam.transforms.config.mistakes import ALONE, COMMENTS, OTHER_COMMENT, unknown_block
+from dovebeam.transforms.config.places import FREE_TEXTS, Stage, looks_like_setting, shown_name, start_of
 from dovebeam.transforms.config.reader import LogicalLine
 from dovebeam.transforms.config.settings import BLOCKS, METHOD_NAMES, PLAIN_BLOCKS
 from dovebeam.transforms.config.state import MAX_DEPTH, Brace, Frame, ParserState
-from dovebeam.transforms.config.statements import BlockStart, GroupStart
-from dovebeam.transforms.config.wrong_values import ALONE
+from dovebeam.transforms.config.statements import Assignment, BlockStart, GroupStart, StatementError, ValueKind
+from dovebeam.transforms.drivers.setting import Setting
 
-__all__ = ["close_block", "close_swallowed", "open_block", "open_broken", "open_group"]
+__all__ = [
+    "close_block",
+    "close_swallowed",
+    "note_brace",
+    "open_block",
+    "open_broken",
+    "open_group",
+    "recover",
+    "report_swallowed_setting",
+    "warn_about_swallowed_brace",
+]
+
 
 _OUTER_BLOCKS: Final = frozenset({"event_exporter", "metric"})
 
@@ -196,3 +207,125 @@ def _report_swallowed(state: ParserState, frame: Frame, brace: Brace) -> None:
 def open_broken(state: ParserState, line: LogicalLine) -> None:
     """Enter a block about which nothing is known but that it needs a `}`."""
     _push(state, line, state.detached(state.context, ContextKind.BROKEN, "", "", line.place(0)))
+
+
+# How reading goes on after a line that is no statement: the usual mistakes with braces, and what they meant.
+
+_OPENED: Final = "\n"
+"""What `recover` returns for a line that opened a block without its brace."""
+
+_ONLY_CLOSING = re.compile(r"[}\s]+\Z")
+
+
+def recover(state: ParserState, line: LogicalLine, error: StatementError, previous: str) -> str:
+    """Report a line that is not a statement, and open or close the blocks that it was probably meant to.
+
+    Args:
+        state: the parser's.
+        line: the line.
+        error: why it is not a statement.
+        previous: what this function returned for the line before, an empty string if that was a statement.
+    """
+    text = line.text
+    state.started, first = True, not state.started
+    words = text.replace("{", " { ").split()
+    if text == "{" and previous == _OPENED:  # the brace that the line before lacked
+        return ""
+    if text == "{" and previous and not previous.endswith(("{", "}")):
+        _open_again(state, line, previous)
+        return text
+    if state.context.kind is not ContextKind.BROKEN:
+        state.error(line, line.place(error.offset), error.message, message=_explain(text, error.message))
+    if first:
+        assume_version(state)
+    if OTHER_COMMENT.match(text):
+        return ""
+    if _ONLY_CLOSING.match(text):
+        for _ in range(min(text.count("}"), len(state.frames))):
+            close_block(state, line)
+        return text
+    if text.startswith("}") and state.frames:
+        close_block(state, line)
+        words = words[1:]
+    if text.endswith("{") and words:
+        _open_again(state, line, " ".join(words[:-1]))
+    elif "{" not in text and "=" not in text and _is_header(state, words):
+        _open_again(state, line, text)
+        return _OPENED
+    return text
+
+
+def _is_header(state: ParserState, words: list[str]) -> bool:
+    """Whether a line has all that opens a block of ours, but for the brace."""
+    name = resolve_key(state.context, words[0]) if words else ""
+    return (name in BLOCKS and len(words) == 2) or ((name in PLAIN_BLOCKS or is_list(name)) and len(words) == 1)
+
+
+def _open_again(state: ParserState, line: LogicalLine, header: str) -> None:
+    """Open the block that `header` names although its line was wrong."""
+    words = header.split()
+    if 1 <= len(words) <= 2 and words[0] not in {"group", "}"} and "=" not in words[0]:
+        open_block(state, BlockStart(line, words[0].strip("\"'"), words[1].strip("\"'") if words[1:] else None, 0))
+        return
+    open_broken(state, line)
+
+
+def _explain(text: str, message: str) -> str:
+    if OTHER_COMMENT.match(text):
+        return f"this is not a comment: {COMMENTS}"
+    if message == "Garbage after '{'":
+        return "nothing may follow '{' in its line; write the contents of the block on lines of their own"
+    if message == "Expecting group name":
+        return "a group is defined with: group @LABEL NAME {"
+    if message.startswith("Unknown escape sequence"):
+        return f'{message}; in quotes only \\\\ and \\" exist'
+    if "'" in text:
+        return "a name with spaces needs double quotes; single quotes mean nothing here"
+    if text.startswith("}"):
+        return ALONE
+    if text.endswith("{"):
+        return "'{' must follow the keyword and one name, with a space before it: KEYWORD NAME {"
+    return "this is neither 'NAME = VALUE' nor 'KEYWORD NAME {'; a '{' must stand at the end of the same line"
+
+
+# What became a part of a value and was hardly meant to: lines behind a backslash, and a `}` in the line of a value.
+#
+# Dovecot accepts them without a word. A setting that got lost like this is an error here: it would be missing, and its
+# value, perhaps a secret, would be a part of a path or of a field's name.
+
+
+def warn_about_swallowed_brace(state: ParserState, statement: Assignment) -> None:
+    """Tell that a brace closes no block."""
+    if _is_behind_backslash(statement):
+        message = "the line before ends with a backslash, so this '}' is a part of the value and closes no block"
+        state.report.warning(statement.line.marks[-1][1], message)
+
+
+def _is_behind_backslash(statement: Assignment) -> bool:
+    """Whether the last line of a value is a brace alone."""
+    offset, _ = statement.line.marks[-1]
+    return bool(offset) and statement.line.text[offset:] == "}"
+
+
+def note_brace(state: ParserState, setting: str, statement: Assignment, *, told: bool) -> None:
+    """Remember a value that ends with a `}`: Dovecot takes that for a part of the value."""
+    text = statement.text
+    if not state.frames or statement.kind is not ValueKind.LITERAL or _is_behind_backslash(statement):
+        return
+    if text.endswith("}") and "{" not in text:
+        place = statement.line.place(statement.value_at + len(text) - 1)
+        state.frames[-1].braces.append(Brace(place, setting, told))
+
+
+def report_swallowed_setting(state: ParserState, setting: Setting, statement: Assignment) -> None:
+    """Refuse a value of ours that holds a line with another setting."""
+    for _, place in statement.line.marks[1:]:
+        if not looks_like_setting(place.source, free=setting.name in FREE_TEXTS):
+            continue
+        name = shown_name(start_of(place.source))
+        message = (
+            f"the line before ends with a backslash, so '{name} = ...' is a part of the value of '{statement.key}' and "
+            "sets nothing; remove the backslash"
+        )
+        state.report.error(place, message)
+        return

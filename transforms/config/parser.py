@@ -8,21 +8,25 @@ from __future__ import annotations
 import errno
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import replace
 
 from dovebeam.transforms.config.assignments import assign
-from dovebeam.transforms.config.blocks import Context, ContextKind, resolve_key
-from dovebeam.transforms.config.builtin import BUILT_IN_PATH, built_in_groups
-from dovebeam.transforms.config.files import ConfigFiles, TooLargeError
-from dovebeam.transforms.config.includes import beside, match_files
+from dovebeam.transforms.config.blocks import Context, ContextKind, is_in_secret_list, is_list, resolve_key
+from dovebeam.transforms.config.files import ConfigFiles, TooLargeError, beside, match_files
+from dovebeam.transforms.config.known_names import BUILT_IN_PATH, CONNECTION_BLOCKS, built_in_groups
+from dovebeam.transforms.config.legacy import (
+    VERSION_SETTINGS,
+    check_first,
+    check_versions_at_end,
+    is_public_old_name,
+    set_version,
+)
 from dovebeam.transforms.config.mistakes import is_ours
-from dovebeam.transforms.config.opening import close_block, close_swallowed, open_block, open_group
-from dovebeam.transforms.config.places import Place, Report, Stage
-from dovebeam.transforms.config.public_lines import as_public, is_public_setting, public_structure
+from dovebeam.transforms.config.opening import close_block, close_swallowed, open_block, open_group, recover
+from dovebeam.transforms.config.places import FREE_TEXTS, Place, Report, Stage
 from dovebeam.transforms.config.reader import WHITE_SPACE, LogicalLine, LogicalReader
-from dovebeam.transforms.config.recovery import recover
-from dovebeam.transforms.config.settings import SETTINGS
+from dovebeam.transforms.config.settings import BLOCKS, PLAIN_BLOCKS, SETTINGS
 from dovebeam.transforms.config.state import ParserState
 from dovebeam.transforms.config.statements import (
     Assignment,
@@ -33,9 +37,79 @@ from dovebeam.transforms.config.statements import (
     StatementError,
     classify,
 )
-from dovebeam.transforms.config.versions import VERSION_SETTINGS, check_first, check_versions_at_end, set_version
 
 __all__ = ["parse_files"]
+
+
+_NOT_OURS = frozenset({ContextKind.FOREIGN, ContextKind.BROKEN})
+_MAX_STRUCTURE_WORDS = 3
+
+
+def as_public(context: Context, statement: Statement, labels: Container[str]) -> Statement:
+    """The statement, marked as public if nothing in its line can be a secret.
+
+    Args:
+        context: the block that it stands in.
+        statement: any.
+        labels: those of the groups that are defined.
+    """
+    if isinstance(statement, Assignment):
+        public = _is_public_assignment(context, statement, labels)
+    elif isinstance(statement, BlockStart):
+        public = _is_public_block(context, statement.key)
+    else:
+        public = not is_in_secret_list(context)
+    if not public:
+        return statement
+    free = isinstance(statement, Assignment) and resolve_key(context, statement.key) in FREE_TEXTS
+    return replace(statement, line=statement.line.as_public(free=free))
+
+
+def is_public_setting(context: Context, key: str) -> bool:
+    """Whether a line `key = ...` in this block holds no secret."""
+    if context.kind in _NOT_OURS or is_in_secret_list(context):
+        return False
+    if context.kind is ContextKind.LIST or (context.kind is ContextKind.ROOT and key in VERSION_SETTINGS):
+        return True
+    owner, slash, _ = key.partition("/")
+    name = resolve_key(context, owner)
+    if name in SETTINGS:
+        return SETTINGS[name].is_public and (not slash or is_list(name))
+    return not slash and (name in BLOCKS or name in PLAIN_BLOCKS or is_public_old_name(context.key, key))
+
+
+def public_structure(context: Context, line: LogicalLine) -> LogicalLine:
+    """A line that is no statement, marked as public if it only lacks or misplaces what makes it a block."""
+    words = line.text.replace("{", " ").replace("}", " ").split()
+    if is_in_secret_list(context) or "=" in line.text or len(words) > _MAX_STRUCTURE_WORDS:
+        return line
+    if "{" in line.text and not line.text.endswith("{"):
+        return line
+    return line.as_public() if not words or _is_public_block(context, words[0]) else line
+
+
+def _is_public_assignment(context: Context, statement: Assignment, labels: Container[str]) -> bool:
+    if statement.key.startswith("@") and not statement.key_quoted:
+        return statement.key[1:] in labels and not is_in_secret_list(context)
+    return is_public_setting(context, statement.key)
+
+
+def _is_public_block(context: Context, key: str) -> bool:
+    if context.kind in _NOT_OURS or is_in_secret_list(context):
+        return False
+    name = resolve_key(context, key)
+    return (
+        name in BLOCKS
+        or name in PLAIN_BLOCKS
+        or is_list(name)
+        or name == "metric_filter"
+        or (key in CONNECTION_BLOCKS or key == "group")
+    )
+
+
+# From statements to the tree of blocks: the main loop, includes, and what is still open at the end.
+#
+# Rules from Dovecot's configuration language, sections "Includes" and "Messages while parsing".
 
 
 def parse_files(paths: Sequence[str], environ: Mapping[str, str], report: Report, files: ConfigFiles) -> ParserState:

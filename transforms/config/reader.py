@@ -14,9 +14,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from dovebeam.transforms.config.disclosure import MASK, looks_like_setting
 from dovebeam.transforms.config.files import LOCAL_FILES, ConfigFiles, TooLargeError
-from dovebeam.transforms.config.places import Place, Report, Shows, at_line
+from dovebeam.transforms.config.places import MASK, Place, Report, Shows, at_line, looks_like_setting
 
 __all__ = ["MAX_FILES", "MAX_INCLUDE_DEPTH", "WHITE_SPACE", "LogicalLine", "LogicalReader", "Mark", "public_marks"]
 

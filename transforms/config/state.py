@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from dovebeam.transforms.config.blocks import Context, ContextKind
-from dovebeam.transforms.config.disclosure import MASK
 from dovebeam.transforms.config.files import ConfigFiles, TooLargeError
 from dovebeam.transforms.config.known_names import Later
-from dovebeam.transforms.config.places import Place, Report, Stage, at_line
+from dovebeam.transforms.config.places import MASK, Place, Report, Stage, at_line
 from dovebeam.transforms.config.reader import LogicalLine, LogicalReader, public_marks
 from dovebeam.transforms.config.statements import Assignment, StatementError, ValueKind
 from dovebeam.transforms.config.written_values import Value, value_of

@@ -13,9 +13,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from dovebeam.transforms.config.disclosure import MASK
-from dovebeam.transforms.config.includes import beside
-from dovebeam.transforms.config.places import Place
+from dovebeam.transforms.config.files import beside
+from dovebeam.transforms.config.places import MASK, Place
 from dovebeam.transforms.config.reader import LogicalLine, Mark
 from dovebeam.transforms.config.statements import Assignment, ValueKind, unescape
 

@@ -20,7 +20,7 @@ import time
 from typing import Final
 
 from dovebeam.transforms.drivers.backoff import Backoff
-from dovebeam.transforms.drivers.system_errors import delivery_error
+from dovebeam.transforms.drivers.base import delivery_error
 
 __all__ = ["AWAY", "PEER_GONE", "connect_unix", "pending_error", "send_all", "unread_bytes", "wait_until_read"]
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from dovebeam.transforms.drivers.kinds import Kind
 from dovebeam.transforms.drivers.secrets.secret import NOTHING, Secret
-from dovebeam.transforms.drivers.setting import setting
+from dovebeam.transforms.drivers.setting import Kind, setting
 from dovebeam.transforms.errors import DriverSettingError
 
 __all__ = ["TLS_VERSIONS", "TlsSettings", "check_python_tls"]

@@ -14,11 +14,17 @@ from dataclasses import dataclass
 from typing import ClassVar, Final
 
 from dovebeam.transforms.drivers.backoff import RetryBudget
-from dovebeam.transforms.drivers.base import Batch, Connection, Driver, Failure
-from dovebeam.transforms.drivers.kinds import Kind
-from dovebeam.transforms.drivers.setting import setting
+from dovebeam.transforms.drivers.base import (
+    Batch,
+    Connection,
+    Driver,
+    Failure,
+    check_path,
+    delivery_error,
+    error_number,
+)
+from dovebeam.transforms.drivers.setting import Kind, setting
 from dovebeam.transforms.drivers.sockets import AWAY, PEER_GONE, connect_unix, send_all, wait_until_read
-from dovebeam.transforms.drivers.system_errors import check_path, delivery_error, error_number
 from dovebeam.transforms.errors import DeliveryError
 
 __all__ = ["UnixConnection", "UnixDriver"]

@@ -1,27 +1,17 @@
-"""Which fields of Dovecot's events are not strings: the only way to recover a type that an export has lost.
-
-A JSON export shows IP addresses and (rfc3339) timestamps as strings, a tab-text export shows everything as text.
-Nothing in the value tells them apart, so the type comes from the name of the field, the name of the event and its
-categories, and only where the value has the exact text that the type would have been written as. Source: Dovecot's
-event documentation and the types that real Dovecot events were seen with.
-
-What cannot be recovered: the type of a field that is not known here, a string of a known IP, timestamp or integer field
-that happens to look like one, in tab-text the difference between an empty list, a list of one empty string and an empty
-string.
-"""
+"""The catalogue: names of events, fields and categories, and the types of fields that are not strings."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Final, Literal
 
-from dovebeam.transforms.events.values import INT64_MAX, INT64_MIN
-from dovebeam.transforms.values.addresses import IPAddress, canonical_ip
-from dovebeam.transforms.values.timestamps import Timestamp, parse_rfc3339
+from dovebeam.transforms.events.values import INT64_MAX, INT64_MIN, IPAddress, Timestamp, canonical_ip, parse_rfc3339
 
-__all__ = ["CATALOGUE", "Catalogue", "FieldType", "Value"]
+__all__ = ["CATALOGUE", "FIELDS", "Catalogue", "FieldType", "Value"]
+
 
 FieldType = Literal["str", "int", "ip", "timestamp", "strlist"]
 Value = str | int | Timestamp | IPAddress | list[str]
@@ -155,3 +145,152 @@ def parse_int64(text: str) -> int | None:
 
 
 CATALOGUE: Final = Catalogue()
+
+
+# The names of Dovecot's events, of their fields and categories, and what they were called in Dovecot 2.3.
+#
+# Collected from the source: every name that the code of Dovecot 2.4.0 to 2.4.4 and of the following development
+# version gives to an event, a field of one or a category; the same of Pigeonhole 2.4 and of fts-flatcurve; and every
+# name that real events were seen with. The renamed ones are from the source of 2.3. Some fields are made while Dovecot
+# runs, from what a client or a configuration says: `FIELD_PREFIXES`, and whatever a passdb or userdb adds as
+# `event_NAME`.
+
+EVENTS: Final = frozenset(
+    """
+    auth_client_passdb_lookup_finished auth_client_passdb_lookup_started auth_client_request_challenged
+    auth_client_request_continued auth_client_request_finished auth_client_request_started
+    auth_client_userdb_list_finished auth_client_userdb_list_started auth_client_userdb_lookup_finished
+    auth_client_userdb_lookup_started auth_master_client_login_finished auth_master_client_login_started
+    auth_passdb_request_finished auth_passdb_request_started auth_policy_request_finished auth_request_finished
+    auth_userdb_request_finished auth_userdb_request_started auth_worker_request_finished
+    client_connection_connected client_connection_disconnected data_stack_grow dict_created dict_destroyed
+    dict_increment_key dict_iteration_finished dict_iteration_started dict_lookup_finished
+    dict_server_iteration_finished dict_server_lookup_finished dict_server_transaction_finished dict_set_key
+    dict_set_timestamp dict_transaction_finished dict_transaction_started dict_unset_key dns_request_finished
+    dns_request_started dns_worker_request_finished dns_worker_request_started fts_flatcurve_expunge
+    fts_flatcurve_index fts_flatcurve_index_truncate fts_flatcurve_last_uid fts_flatcurve_optimize
+    fts_flatcurve_query fts_flatcurve_rescan fts_flatcurve_rotate http_request_finished http_request_redirected
+    http_request_retried http_server_request_finished http_server_request_started imap_client_hibernated
+    imap_client_unhibernate_retried imap_client_unhibernated imap_command_finished imap_id_received
+    indexer_worker_indexing_finished login_aborted mail_cache_corrupted mail_cache_decision_changed
+    mail_cache_decision_rejected mail_cache_purge_drop_field mail_cache_purge_finished mail_cache_purge_started
+    mail_cache_record_corrupted mail_delivery_finished mail_delivery_started mail_expunge_requested mail_expunged
+    mail_index_recreated mail_metadata_accessed mail_opened mail_user_session_finished managesieve_command_finished
+    pop3_command_finished proxy_session_established proxy_session_finished proxy_session_reconnecting
+    proxy_session_started push_notification_finished push_notification_lua_call_finished server_connection_connected
+    server_connection_disconnected sieve_action_finished sieve_runtime_script_finished sieve_runtime_script_started
+    sieve_script_activated sieve_script_closed sieve_script_deleted sieve_script_opened sieve_script_renamed
+    sieve_storage_deactivated sieve_storage_save_finished sieve_storage_save_started smtp_client_command_finished
+    smtp_client_command_sent smtp_client_command_started smtp_client_transaction_finished
+    smtp_client_transaction_rcpt_finished smtp_client_transaction_started smtp_server_command_finished
+    smtp_server_command_started smtp_server_transaction_finished smtp_server_transaction_rcpt_finished
+    smtp_server_transaction_started smtp_submit_finished smtp_submit_started sql_connection_finished
+    sql_query_finished sql_transaction_finished
+    """.split()
+)
+
+CATEGORIES: Final = frozenset(
+    """
+    acl auth auth-client cassandra dict dict-server dns dns-worker doveadm fs fts fts-flatcurve fts-solr http-client
+    http-server http-server-resource imap imap-hibernate imap-urlauth imapc imapsieve indexer-worker lda lmtp
+    local-delivery lua mail mail-cache mail-index mailbox maildir managesieve mbox mdbox mysql oauth2 pgsql pop3
+    pop3c push-notification quota-status sasl-client sasl-server sdbox sieve sieve-action sieve-execute
+    sieve-runtime sieve-storage smtp-client smtp-server smtp-submit sql sqlite sqlpool ssl ssl-client ssl-server
+    storage submission
+    """.split()
+)
+CATEGORY_PREFIXES: Final = ("service:",)
+
+FIELDS: Final = frozenset(
+    """
+    action_name alloc_size attempts auth_attempts auth_successes auth_usecs auth_user backtrace backtrace_error
+    binary_path cache cached certificate_user channel_binding client_id cmd_args cmd_human_args cmd_input_name
+    cmd_name cmd_tag command command_id compile_errors compile_warnings connected_usecs connection_id consistency
+    count data_sent data_size decision delay_ms dest_host dest_ip dest_port detail dict dict_driver dict_map
+    dict_name disconnect_reason disconnect_side driver duration enhanced_code error error_code error_code_extended
+    error_consistency event_exporter event_name expunged external field file_seq file_size fileinto_mailbox
+    fileinto_mailbox_name first_uid frame_alloc_bytes frame_alloc_count frame_marker fs fts function_name
+    hibernation_usecs host id idle_usecs imapsieve_from index inet_listener internal invol_cs is_reset key
+    key_not_found language last_alloc_size last_block_size last_run_time last_uid last_used local_ip local_name
+    local_port lock_wait_usecs login_user mail_age_days mail_from mail_from_raw mail_param_auth mail_param_body
+    mail_param_envid mail_param_ret mail_param_size mailbox major_faults master_user max_uid maybe_uids mechanism
+    message_count message_from message_id message_size message_subject message_vsize method metric metric_group_by
+    metric_group_by_method minor_faults mode name namespace net_in_bytes net_out_bytes new_decision new_mailbox
+    new_script_name notify_target old_decision old_mailbox old_script_name orig_size original_user passdb
+    passdb_driver passdb_id path pipe_program policy_penalty policy_response policy_result port prev_deleted_records
+    prev_file_seq prev_file_size protocol query query_first_word quota rchar rcpt_index rcpt_param_notify
+    rcpt_param_orcpt rcpt_param_orcpt_type rcpt_to real_local_ip real_local_port real_remote_ip real_remote_port
+    realm reason reason_code recipients recipients_aborted recipients_denied recipients_failed recipients_succeeded
+    reconnect_attempts redirect_target redirects remote_gid remote_ip remote_pid remote_port remote_uid reply_state
+    report_target report_type request_id result rollback rows rss running_usecs script script_location script_name
+    script_size seq service session sieve_extlists_list sieve_script sieve_script_file_path slow_query socket_path
+    source_ip source_port sql_driver ssl_client_cert_fp ssl_client_cert_pubkey_fp ssl_ja3_hash status status_code
+    stime success syscr syscw tagged_reply tagged_reply_state target tls_cipher tls_cipher_bits tls_pfs tls_protocol
+    transaction_id translated_user transport trusted txid uid uids used_size user user_cpu_usecs userdb
+    userdb_driver userdb_id utime vol_cs vsz wchar write_uncertain
+    """.split()
+)
+FIELD_PREFIXES: Final = ("id_param_", "http_hdr_")
+
+RENAMED_EVENTS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "auth_client_cache_flush_finished": "",
+        "auth_client_cache_flush_started": "",
+        "auth_client_request_continue": "auth_client_request_continued",
+        "mail_cache_lookup_finished": "",
+        "mail_delivery": "mail_delivery_finished",
+        "push_notification": "push_notification_finished",
+    }
+)
+"""What 2.3 called an event, and what it is called now; empty if there is no such event any more."""
+
+RENAMED_CATEGORIES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "auth-master-client": "auth-client",
+        "auth-master-client-login": "auth-client",
+        "cydir": "",
+        "director": "",
+        "index": "mail-index",
+        "mail-delivery": "local-delivery",
+        "mail_delivery": "local-delivery",
+        "push_notification": "push-notification",
+    }
+)
+
+RENAMED_FIELDS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "args": "cmd_args",
+        "bytes_in": "net_in_bytes",
+        "bytes_out": "net_out_bytes",
+        "client_ip": "source_ip",
+        "connect_finished_time": "",
+        "credentials_scheme": "",
+        "human_args": "cmd_human_args",
+        "idle_secs": "idle_usecs",
+        "ip": "dest_ip",
+        "mech": "mechanism",
+        "orig_user": "original_user",
+        "original_username": "original_user",
+        "passdb_name": "passdb",
+        "tag": "cmd_tag",
+        "translated_username": "translated_user",
+        "userdb_name": "userdb",
+        "username": "user",
+    }
+)
+
+RENAMED_FIELDS_OF: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
+    {
+        "auth_worker_": {"id": "command_id"},
+        "dict_": {"driver": "dict_driver"},
+        "imap_command_": {"name": "cmd_name"},
+        "mail_expunge": {"name": "mailbox"},
+        "mail_metadata_": {"name": "mailbox"},
+        "mail_opened": {"name": "mailbox"},
+        "pop3_command_": {"name": "cmd_name"},
+        "smtp_client_command_": {"name": "cmd_name"},
+        "smtp_server_command_": {"name": "cmd_name"},
+        "sql_": {"driver": "sql_driver"},
+    }
+)
+"""By the beginning of an event's name: fields that other events still have, but these have under another name."""

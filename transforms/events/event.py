@@ -9,16 +9,16 @@ by `Catalogue.recover`.
 from __future__ import annotations
 
 import datetime as dt
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, NamedTuple
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from dovebeam.transforms.events.catalogue import CATALOGUE, Value
-from dovebeam.transforms.events.values import INT64_MAX, INT64_MIN
-from dovebeam.transforms.values.timestamps import usec_of_datetime
+from dovebeam.transforms.events.values import INT64_MAX, INT64_MIN, usec_of_datetime
 
-__all__ = ["LOG_TYPES", "AwareTime", "CompleteEvent", "Event", "ExportedEvent", "LogType", "make_event"]
+__all__ = ["LOG_TYPES", "AwareTime", "CompleteEvent", "Event", "ExportedEvent", "LogType", "TimeRange", "make_event"]
+
 
 LogType = Literal["debug", "info", "warning", "error", "fatal", "panic"]
 LOG_TYPES: Final[tuple[LogType, ...]] = ("debug", "info", "warning", "error", "fatal", "panic")
@@ -214,3 +214,20 @@ def time_usec(raw: Any) -> int | None:
     if isinstance(raw, dt.datetime):
         return usec_of_datetime(raw)
     return None if raw is UNSET else int(raw)
+
+
+# The event times that a job is asked for.
+
+
+class TimeRange(NamedTuple):
+    """Event times from `start` up to, but not including, `end`, microseconds since 1970; None for no limit."""
+
+    start: int | None = None
+    end: int | None = None
+
+    def holds(self, event: Event) -> bool:
+        """Whether the event's time is in the range; an event without times is not."""
+        time = event.time
+        if time is None:
+            return False
+        return (self.start is None or time >= self.start) and (self.end is None or time < self.end)

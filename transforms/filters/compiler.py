@@ -14,8 +14,8 @@ from typing import Final, NamedTuple
 
 from dovebeam.transforms.events.event import Event
 from dovebeam.transforms.filters.comparisons import Test, compile_comparison, exact_name
-from dovebeam.transforms.filters.mismatches import Mismatches
 from dovebeam.transforms.filters.nodes import And, Comparison, Node, Not, fold_tree
+from dovebeam.transforms.filters.reasons import Mismatches
 
 __all__ = ["ACCEPT", "REJECT", "Step", "compile_matcher", "compile_steps"]
 

@@ -2,20 +2,131 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, Final, Literal, NamedTuple
+
+from msgspec import UNSET, UnsetType
 
 from dovebeam.transforms.events.event import Event
-from dovebeam.transforms.filters.analysis import OTHER, mentioned_names, mixes_keywords, outlook, requires_name
+from dovebeam.transforms.filters.analysis import Verdict, judge
+from dovebeam.transforms.filters.comparisons import exact_name, may_warn
 from dovebeam.transforms.filters.compiler import Step, compile_matcher, compile_steps
-from dovebeam.transforms.filters.mismatches import FilterWarning, Mismatches
-from dovebeam.transforms.filters.nodes import Comparison, Node, render
+from dovebeam.transforms.filters.nodes import (
+    AND,
+    OR,
+    And,
+    Comparison,
+    Node,
+    Not,
+    Or,
+    comparisons,
+    fold_tree,
+    render,
+    scan,
+)
 from dovebeam.transforms.filters.parser import parse_tree
-from dovebeam.transforms.filters.verdicts import Verdict, judge
+from dovebeam.transforms.filters.reasons import FilterWarning, Mismatches
+from dovebeam.transforms.filters.wildcards import compile_wildcard, has_wildcard
 
-__all__ = ["Filter", "parse_filter"]
+__all__ = ["OTHER", "Dispatcher", "Filter", "Outlook", "accepts_unnamed", "outlook", "parse_filter"]
+
+
+_OPERATORS: Final = ("'='", "'<'", "'>'")
+OTHER: Final = False  # any name that no comparison of the filter mentions, or none
+
+
+class Outlook(NamedTuple):
+    """What evaluating a filter may come to for all the events of one name."""
+
+    can_match: bool
+    can_fail: bool
+    can_warn: bool
+
+
+def requires_name(root: Node) -> bool:
+    """Whether Dovecot counts the filter as one that needs a name: `NOT event=x` does as well."""
+
+    def combine(node: Node, operands: Sequence[bool]) -> bool:
+        if isinstance(node, Comparison):
+            return node.key == "event"
+        return all(operands) if isinstance(node, Or) else any(operands)
+
+    return fold_tree(root, combine)
+
+
+def mentioned_names(root: Node) -> frozenset[str]:
+    """The names that `event=` comparisons without wildcards ask for."""
+    return frozenset(name for name in map(exact_name, comparisons(root)) if name is not None)
+
+
+def name_patterns(root: Node) -> tuple[str, ...]:
+    """The wildcard patterns of `event=` comparisons."""
+    return tuple(node.value for node in comparisons(root) if node.key == "event" and has_wildcard(node.value))
+
+
+def mixes_keywords(text: str) -> bool:
+    """Whether AND and OR join operands of one pair of parentheses, or of the whole filter. `text` is a valid filter."""
+    joined: list[str] = [""]
+    before = ""
+    for token in scan(text):
+        if token.kind == "'('":
+            joined.append("")
+        elif token.kind == "')'":
+            joined.pop()
+        elif token.kind in (AND, OR) and before not in _OPERATORS:  # after an operator it is a value
+            if joined[-1] not in ("", token.kind):
+                return True
+            joined[-1] = token.kind
+        before = token.kind
+    return False
+
+
+def outlook(root: Node, name: str | Literal[False]) -> Outlook:
+    """What may come of the events called `name`, or of all `OTHER` ones, unnamed ones included."""
+
+    def combine(node: Node, operands: Sequence[Outlook]) -> Outlook:
+        if isinstance(node, Comparison):
+            return _of_comparison(node, name)
+        if isinstance(node, Not):
+            return Outlook(operands[0].can_fail, operands[0].can_match, operands[0].can_warn)
+        return _of_chain(operands, continues_on_match=isinstance(node, And))
+
+    return fold_tree(root, combine)
+
+
+def _of_comparison(node: Comparison, name: str | Literal[False]) -> Outlook:
+    if node.key != "event":
+        return Outlook(can_match=True, can_fail=True, can_warn=may_warn(node))
+    if not has_wildcard(node.value):
+        result = exact_name(node) == name
+    elif name is not OTHER:
+        result = compile_wildcard(node.value, ignore_case=False)(name)
+    else:
+        return Outlook(can_match=True, can_fail=True, can_warn=False)
+    return Outlook(can_match=result, can_fail=not result, can_warn=False)
+
+
+def _of_chain(operands: Sequence[Outlook], *, continues_on_match: bool) -> Outlook:
+    """AND goes on while operands match and ends with the first that fails; OR is the mirror image."""
+    can_stop = can_warn = False
+    for operand in operands:
+        can_warn |= operand.can_warn
+        stops, goes_on = (
+            (operand.can_fail, operand.can_match) if continues_on_match else (operand.can_match, operand.can_fail)
+        )
+        can_stop |= stops
+        if not goes_on:
+            return Outlook(not continues_on_match, continues_on_match, can_warn)
+    return Outlook(
+        can_match=continues_on_match or can_stop,
+        can_fail=not continues_on_match or can_stop,
+        can_warn=can_warn,
+    )
+
+
+# `parse_filter`: a filter's text to a value that matches events.
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -119,3 +230,100 @@ def parse_filter(text: str) -> Filter:
 
 def _matches_nothing(_: Event) -> bool:
     return False
+
+
+# Many filters against one event, without trying those that its name already rules out.
+#
+# Rules from Dovecot's event filter language, "Unnamed events and the pre-check": the filters of a configuration share
+# one decision about unnamed events. How many filters there are does not matter to the cost as long as each begins with
+# the name, or does not need to look at a field before it.
+
+# Dovecot has some 150 event names of up to 50 characters; data may contain any number of any length.
+_MAX_UNKNOWN_NAMES: Final = 4096
+_MAX_NAME_CHARS: Final = 200
+
+_Candidates = tuple[tuple[int, Callable[[Event], bool]], ...]
+
+
+class _ByName(dict[str | UnsetType, _Candidates]):
+    """What to try for a name, found when the name is first met."""
+
+    def __init__(self, find: Callable[[str], _Candidates]) -> None:
+        super().__init__()
+        self._find = find
+
+    def __missing__(self, name: str) -> _Candidates:
+        return self._find(name)
+
+
+class Dispatcher:
+    """The filters of a configuration, or some of them.
+
+    Args:
+        filters: in the order of the configuration; blank ones match nothing.
+        unnamed: whether unnamed events are looked at, as `accepts_unnamed` decides it for all filters of the
+            configuration; None if `filters` are all of them.
+
+    Attributes:
+        candidates: by the `raw_name` of an event the filters that may match it, as pairs of index and closure; for
+            loops that cannot afford a call of `matching`.
+    """
+
+    def __init__(self, filters: Iterable[Filter], unnamed: bool | None = None) -> None:
+        self.filters: Final = tuple(filters)
+        self.unnamed: Final = accepts_unnamed(self.filters) if unnamed is None else unnamed
+        self._mentions: dict[str, set[int]] = {}
+        self._general: set[int] = set()
+        self._by_pattern: set[int] = set()
+        for index, filter_ in enumerate(self.filters):
+            if filter_.root is not None:
+                self._add(index, filter_.root)
+        self._others = self._candidates(self._general)
+        for_unnamed = self._others if self.unnamed else ()
+        self.candidates: Final = _ByName(self._for_name)
+        self.candidates[UNSET] = for_unnamed
+
+    def matching(self, event: Event) -> Sequence[int]:
+        """The indexes of the filters that `event` matches, ascending."""
+        return [index for index, matches in self.candidates[event.raw_name] if matches(event)]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Dispatcher, (self.filters, self.unnamed)
+
+    def _add(self, index: int, root: Node) -> None:
+        for name in mentioned_names(root):
+            self._mentions.setdefault(name, set()).add(index)
+        if _is_candidate(root, OTHER):
+            self._general.add(index)
+            if name_patterns(root):
+                self._by_pattern.add(index)
+
+    def _for_name(self, name: str) -> _Candidates:
+        mentioned = self._mentions.get(name)
+        if mentioned is None and (len(self.candidates) >= self._max_names or len(name) > _MAX_NAME_CHARS):
+            return self._others
+        undecided = self._by_pattern.union(mentioned or ())
+        candidates = self._general.difference(undecided)
+        candidates.update(index for index in undecided if _is_candidate(self.filters[index].root, name))
+        self.candidates[name] = self._candidates(candidates)
+        return self.candidates[name]
+
+    @property
+    def _max_names(self) -> int:
+        return len(self._mentions) + _MAX_UNKNOWN_NAMES
+
+    def _candidates(self, indexes: Iterable[int]) -> _Candidates:
+        return tuple((index, self.filters[index].matches) for index in sorted(indexes))
+
+
+def accepts_unnamed(filters: Iterable[Filter]) -> bool:
+    """Whether unnamed events are looked at: if not all filters of a configuration require a name, blank ones aside."""
+    return any(filter_.root is not None and not filter_.requires_name for filter_ in filters)
+
+
+def _is_candidate(root: Node | None, name: str | Literal[False]) -> bool:
+    """Whether evaluating the filter for an event of this name can come to anything: a match or a warning."""
+    if root is None:
+        return False
+    what = outlook(root, name)
+    return what.can_match or what.can_warn

@@ -5,12 +5,70 @@ Dovecot's message names the token that did not fit; people coming from other lan
 
 from __future__ import annotations
 
-from typing import Final
+import re
+from collections.abc import Sequence
+from typing import Final, Literal, NamedTuple
 
-from dovebeam.transforms.filters.mistake import Mistake, Place, Rewrite
-from dovebeam.transforms.filters.tokens import AND, END, INVALID, NOT, OR, STRING, WORD, Token, scan
+from dovebeam.transforms.filters.nodes import AND, END, INVALID, NOT, OR, STRING, WORD, Token, is_plain_word, scan
 
-__all__ = ["hint_for"]
+__all__ = [
+    "BRACKETS",
+    "FOREIGN_STRING",
+    "QUOTE_MARKS",
+    "STRING_TEXT",
+    "Mistake",
+    "Place",
+    "Rewrite",
+    "closing_bracket",
+    "comparison_of",
+    "end_of_token",
+    "hint_for",
+    "joined",
+    "quoted",
+    "skip",
+    "source_of",
+    "styled",
+    "value_of",
+]
+
+
+Place = Literal["start", "operand", "operator", "value", "end of group", "end"]
+
+
+class Rewrite(NamedTuple):
+    """`text` replaces the characters from `start` up to `end` of the filter; `reason` says what is wrong with them."""
+
+    start: int
+    end: int
+    text: str
+    reason: str
+
+
+class Mistake(NamedTuple):
+    """Where a filter stops to parse.
+
+    Attributes:
+        text: the whole filter.
+        token: the first token that does not fit.
+        place: what could have stood there.
+        opened: offset of the parenthesis that is still open, or None.
+        key: the key that was read last, or None; of the comparison that is broken, or that stands before `token`.
+        operator: the operator after it, empty if there is none yet.
+        value: the value after that, None if there is none yet.
+    """
+
+    text: str
+    token: Token
+    place: Place
+    opened: int | None = None
+    key: Token | None = None
+    operator: str = ""
+    value: Token | None = None
+
+
+# What to write instead of a filter that does not parse: one sentence for each of the frequent mistakes.
+#
+# Dovecot's message names the token that did not fit; people coming from other languages need to be told what does.
 
 _KEYWORDS: Final = (AND, OR, NOT)
 _MAX_SHOWN: Final = 100
@@ -139,3 +197,88 @@ def _after_comparison(token: Token) -> str:
     if token.kind in (WORD, STRING) or token.text == "(":
         return "comparisons are joined with AND or OR, standing alone; a value with spaces needs double quotes"
     return f"{token.text} cannot follow a complete comparison; join comparisons with AND or OR"
+
+
+# Pieces of filters as people write them in other languages, and how the same is written here.
+
+QUOTE_MARKS: Final = "'`\u00b4\u2018\u2019\u201a\u201b\u201c\u201d\u201e\u201f\u00ab\u00bb\u2039\u203a\u2032\u2033"
+"""What people take for quotes; only the straight double one is."""
+
+BRACKETS: Final = {"(": ")", "[": "]", "{": "}"}
+STRING_TEXT: Final = r'"(?:[^"\\]|\\.)*"'
+FOREIGN_STRING: Final = re.compile(rf'[{QUOTE_MARKS}]([^{QUOTE_MARKS}"]*)[{QUOTE_MARKS}]')
+_STRING: Final = re.compile(STRING_TEXT, re.DOTALL)
+_COMPARISON: Final = re.compile(r"\s*([A-Za-z_][\w.-]*)\s*([<>]=?|=)\s*([^<>=\"()]*?)\s*", re.ASCII | re.DOTALL)
+_BRACKET_PARTS: Final = {
+    opening: re.compile(rf"{STRING_TEXT}|\{opening}|\{closing}", re.DOTALL) for opening, closing in BRACKETS.items()
+}
+_HIDDEN_QUOTE: Final = re.compile(r'(?<!\\)(?:\\\\)*\\(?:"|\Z)')
+_SPACE: Final = re.compile(r"\s*")
+
+
+def joined(key: str, operator: str, values: Sequence[str]) -> str:
+    """One comparison for each value, joined by OR; `!=` becomes a NOT before all of them."""
+    negation = "NOT " if operator == "!=" else ""
+    alternatives = " OR ".join(f"{key}{operator.replace('!', '')}{value}" for value in values)
+    return f"{negation}{alternatives}" if len(values) == 1 else f"{negation}({alternatives})"
+
+
+def styled(item: str, style: str) -> str:
+    """The value of an operator of another language, such as `like`, with the wildcards of this one."""
+    value = value_of(item)
+    inside = value[1:-1] if value.startswith('"') else value
+    if style in ("like", "ilike"):
+        return quoted(inside.replace("%", "*"))
+    return quoted(f"*{inside}*") if style == "contains" else value
+
+
+def value_of(item: str) -> str:
+    """How a value is written here that was written with other quotes, or with none."""
+    if item.startswith('"') and item.endswith('"') and len(item) > 1:
+        return item
+    foreign = FOREIGN_STRING.fullmatch(item)
+    return quoted(foreign[1] if foreign else item)
+
+
+def quoted(value: str) -> str:
+    """A value in double quotes, if it needs them. Its backslashes stay, except where they would hide the quote."""
+    if is_plain_word(value):
+        return value
+    if _HIDDEN_QUOTE.search(value):
+        value = value.replace("\\", "\\\\")
+    return '"' + value.replace('"', '\\"') + '"'
+
+
+def comparison_of(text: str) -> str | None:
+    """The comparison that stands as a whole between quotes, None if there is another thing."""
+    match = _COMPARISON.fullmatch(text)
+    return f"{match[1]}{match[2]}{value_of(match[3])}" if match and match[3] else None
+
+
+def closing_bracket(text: str, at: int) -> int:
+    """Offset of the bracket that closes the one at `at`, or -1; brackets in strings do not count."""
+    depth = 0
+    for part in _BRACKET_PARTS[text[at]].finditer(text, at):
+        depth += (part[0] == text[at]) - (part[0] == BRACKETS[text[at]])
+        if not depth:
+            return part.start()
+    return -1
+
+
+def source_of(text: str, token: Token) -> str:
+    """A word or string as it is written."""
+    return text[token.offset : end_of_token(text, token)]
+
+
+def end_of_token(text: str, token: Token) -> int:
+    """Offset behind a word or string."""
+    if token.kind != STRING:
+        return token.offset + len(token.text)
+    match = _STRING.match(text, token.offset)
+    return match.end() if match else len(text)
+
+
+def skip(text: str, at: int, what: re.Pattern[str] = _SPACE) -> int:
+    """Offset behind what stands at `at`: white space, or something else that may be missing."""
+    match = what.match(text, at)
+    return match.end() if match else at

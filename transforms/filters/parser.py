@@ -11,12 +11,27 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple, NoReturn, cast
 
 from dovebeam.transforms.errors import FilterSyntaxError
-from dovebeam.transforms.filters.hints import hint_for
-from dovebeam.transforms.filters.mistake import Mistake, Place, Rewrite
-from dovebeam.transforms.filters.nodes import SPECIAL_KEYS, And, Comparison, Node, Not, Operator, Or
+from dovebeam.transforms.filters.hints import Mistake, Place, Rewrite, hint_for
+from dovebeam.transforms.filters.nodes import (
+    AND,
+    END,
+    KEYWORDS,
+    NOT,
+    OR,
+    SPECIAL_KEYS,
+    STRING,
+    WORD,
+    And,
+    Comparison,
+    Node,
+    Not,
+    Operator,
+    Or,
+    Token,
+    scan,
+)
 from dovebeam.transforms.filters.rewrites import rewrite
-from dovebeam.transforms.filters.text import unescape
-from dovebeam.transforms.filters.tokens import AND, END, KEYWORDS, NOT, OR, STRING, WORD, Token, scan
+from dovebeam.transforms.filters.wildcards import unescape
 
 __all__ = ["ParsedFilter", "parse_tree"]
 

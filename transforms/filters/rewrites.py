@@ -11,12 +11,13 @@ import re
 from typing import Final
 from unicodedata import category
 
-from dovebeam.transforms.filters.mistake import Mistake, Rewrite
-from dovebeam.transforms.filters.pieces import (
+from dovebeam.transforms.filters.hints import (
     BRACKETS,
     FOREIGN_STRING,
     QUOTE_MARKS,
     STRING_TEXT,
+    Mistake,
+    Rewrite,
     closing_bracket,
     comparison_of,
     end_of_token,
@@ -27,7 +28,7 @@ from dovebeam.transforms.filters.pieces import (
     styled,
     value_of,
 )
-from dovebeam.transforms.filters.tokens import AND, END, INVALID, NOT, OR, STRING, WORD, Token, scan
+from dovebeam.transforms.filters.nodes import AND, END, INVALID, NOT, OR, STRING, WORD, Token, scan
 
 __all__ = ["rewrite"]
 

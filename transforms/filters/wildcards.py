@@ -11,9 +11,77 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
-from dovebeam.transforms.filters.text import equals_ignoring_case, fold, to_bytes, to_text
+__all__ = [
+    "Budget",
+    "compile_wildcard",
+    "equals_ignoring_case",
+    "fold",
+    "has_wildcard",
+    "may_share_a_text",
+    "to_bytes",
+    "to_text",
+    "unescape",
+]
 
-__all__ = ["compile_wildcard"]
+
+_ESCAPED: Final = re.compile(r"\\(.)?", re.DOTALL)
+_RAW_BYTES: Final = re.compile("[\udc80-\udcff]{2,}")
+_ESCAPED_OR_WILDCARD: Final = re.compile(r"\\.|([*?])", re.DOTALL)
+
+
+def to_bytes(text: str) -> bytes:
+    """The bytes that `text` stands for; total, even for surrogates that no decoder makes."""
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return b"".join(_byte_or_surrogate(char) for char in text)
+
+
+def to_text(data: bytes) -> str:
+    """The inverse of `to_bytes`."""
+    return data.decode("utf-8", "surrogateescape")
+
+
+def fold(text: str) -> bytes:
+    """The bytes of `text` with A-Z turned into a-z."""
+    return to_bytes(text).lower()
+
+
+def unescape(text: str) -> str:
+    """Removes each backslash and keeps the character after it, whatever it is."""
+    if "\\" not in text:
+        return text
+    plain = _ESCAPED.sub(lambda pair: pair[1] or "", text)
+    # A backslash may have kept the bytes of one character apart; without it they are that character.
+    return plain if plain.isascii() else _RAW_BYTES.sub(lambda run: to_text(to_bytes(run[0])), plain)
+
+
+def has_wildcard(text: str) -> bool:
+    """Whether the value `text` contains a `*` or `?` that no backslash takes away."""
+    return any(match[1] for match in _ESCAPED_OR_WILDCARD.finditer(text))
+
+
+def equals_ignoring_case(wanted: str) -> Callable[[str], bool]:
+    """A test whether a text has the bytes of `wanted`, A-Z counting as a-z."""
+    if not wanted.isascii():
+        folded_bytes = fold(wanted)
+        return lambda text: text == wanted or fold(text) == folded_bytes
+    if wanted.lower() == wanted.upper():
+        return wanted.__eq__
+    folded, length = wanted.lower(), len(wanted)
+    return lambda text: text == wanted or (len(text) == length and text.isascii() and text.lower() == folded)
+
+
+def _byte_or_surrogate(char: str) -> bytes:
+    escaped = "\udc80" <= char <= "\udcff"
+    return char.encode("utf-8", "surrogateescape" if escaped else "surrogatepass")
+
+
+# Wildcard patterns in time linear in (pattern length x text length), whatever the pattern.
+#
+# Rules from Dovecot's event filter language, "Wildcard matching": `*` is any number of bytes, `?` is one byte, `\*`,
+# `\?` and `\\` are the character itself, any other backslash is a backslash. Between two stars it suffices to find the
+# leftmost place of each piece, so nothing ever has to be tried again; the pieces themselves have a fixed length.
 
 _ITEM: Final = re.compile(rb"\\([*?\\])|([*?])|([^*?\\]+|\\)", re.DOTALL)
 
@@ -141,3 +209,59 @@ def _piece(parts: list[bytes | None]) -> _Piece:
         return match.start() - lead if match else -1
 
     return _Piece(length, None, find)
+
+
+# Whether two wildcard patterns have a text in common.
+
+_CHARS: Final = re.compile(rb"\\([*?\\])|(.)", re.DOTALL)
+_STAR: Final = -1
+_ANY_BYTE: Final = -2
+
+
+class Budget:
+    """How many steps may still be taken for one filter; what is beyond them counts as possible."""
+
+    def __init__(self, steps: int = 2_000_000) -> None:
+        self._left = steps
+
+    def take(self, steps: int) -> bool:
+        """Takes steps; False if there are not so many left."""
+        self._left -= steps
+        return self._left >= 0
+
+
+def may_share_a_text(one: str, other: str, budget: Budget) -> bool:
+    """Whether some text matches both patterns; True also where that takes more steps than there are."""
+    left, right = _items(one), _items(other)
+    if not budget.take(len(left) * len(right)):
+        return True
+    # reachable[j]: some text is matched by the items read of `left` and by the first j of `right`.
+    reachable = [True, *[False] * len(right)]
+    _skip_stars(reachable, right)
+    for item in left:
+        following = [reachable[0] and item == _STAR]
+        for j, opposite in enumerate(right):
+            if item == _STAR:
+                # The star takes no byte, or the byte that `opposite` takes.
+                possible = reachable[j + 1] or following[j]
+            elif opposite == _STAR:
+                possible = reachable[j + 1] or following[j]
+            else:
+                possible = reachable[j] and (item == opposite or _ANY_BYTE in (item, opposite))
+            following.append(possible)
+        reachable = following
+    return reachable[-1]
+
+
+def _skip_stars(reachable: list[bool], items: list[int]) -> None:
+    for j, item in enumerate(items):
+        reachable[j + 1] = reachable[j] and item == _STAR
+
+
+def _items(pattern: str) -> list[int]:
+    """Bytes, `_STAR` and `_ANY_BYTE`; a backslash that escapes nothing is a byte."""
+    wildcards = {b"*": _STAR, b"?": _ANY_BYTE}
+    return [
+        escaped[0] if escaped else wildcards.get(plain, plain[0])
+        for escaped, plain in _CHARS.findall(to_bytes(pattern))
+    ]

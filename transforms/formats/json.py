@@ -16,10 +16,8 @@ import msgspec
 from msgspec import UNSET
 
 from dovebeam.transforms.events.event import CompleteEvent, Event, ExportedEvent
-from dovebeam.transforms.formats.selection import Selection
-from dovebeam.transforms.formats.values import compile_time_text, json_cut, typed_value
-from dovebeam.transforms.values.addresses import IPAddress
-from dovebeam.transforms.values.timestamps import Timestamp
+from dovebeam.transforms.events.values import IPAddress, Timestamp
+from dovebeam.transforms.formats.selection import Selection, compile_time_text, json_cut, typed_value
 
 __all__ = ["compile_json"]
 

@@ -13,10 +13,8 @@ from typing import Any, Final
 from msgspec import UNSET
 
 from dovebeam.transforms.events.event import Event
-from dovebeam.transforms.formats.selection import Selection
-from dovebeam.transforms.formats.values import compile_time_text, typed_value
-from dovebeam.transforms.values.addresses import IPAddress
-from dovebeam.transforms.values.timestamps import Timestamp
+from dovebeam.transforms.events.values import IPAddress, Timestamp
+from dovebeam.transforms.formats.selection import Selection, compile_time_text, typed_value
 
 __all__ = ["compile_tab_text", "escape_tab", "unescape_tab"]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from dovebeam.transforms.codecs import (
@@ -20,6 +20,7 @@ from dovebeam.transforms.sources import (
     AvroRecord,
     Block,
     Message,
+    MessageOrigin,
     avro_records,
     message_at,
     message_of,
@@ -29,7 +30,8 @@ from dovebeam.transforms.sources import (
     unpacked_payload,
 )
 
-__all__ = ["BlockEvents", "decode_block", "lost_lines"]
+__all__ = ["TALLY", "BlockEvents", "Outcome", "PayloadBatch", "Tally", "decode_block", "lost_lines"]
+
 
 _EMPTY: Final = "the message is empty, and so holds no event"
 
@@ -189,3 +191,99 @@ class _Found:
 
 def _none() -> DecodedBlock:
     return DecodedBlock([], [], list)
+
+
+# What became of some events: payloads for exporters, rejects, and the counts of both and of all others.
+
+
+@dataclass(slots=True)
+class PayloadBatch:
+    """Payloads for one exporter, with where each came from.
+
+    Attributes:
+        payloads: formatted events, without a line's end.
+        metrics: the name of the metric's block of each.
+        offsets: the byte offset of the line of each in `source_uri`, None where it is unknown.
+        source_uri: the file that all were read from, empty if unknown.
+        paths: what the exporter's router said of each; empty if it has none.
+        records: the rejects that the payloads were before they were sent again; empty if they were none.
+        messages: those that the payloads came in, if they came from a topic.
+    """
+
+    payloads: list[bytes] = field(default_factory=list)
+    metrics: list[str] = field(default_factory=list)
+    offsets: list[int | None] = field(default_factory=list)
+    source_uri: str = ""
+    paths: list[str] = field(default_factory=list)
+    records: list[Reject] = field(default_factory=list)
+    messages: tuple[MessageOrigin, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.payloads)
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of some events.
+
+    Attributes:
+        batches: payloads by exporter, only those that have any.
+        rejects: what is no event.
+        read: how many lines, records or events there were.
+        matched_by_metric: how many events each metric matched.
+        matched: how many events some metric matched.
+        unmatched: how many none matched.
+        out_of_range: how many were not looked at because of their time.
+        unrouted: events for which their exporter has no place.
+    """
+
+    batches: dict[str, PayloadBatch]
+    matched_by_metric: dict[str, int]
+    rejects: Sequence[Reject] = ()
+    read: int = 0
+    matched: int = 0
+    unmatched: int = 0
+    out_of_range: int = 0
+    unrouted: list[Reject] = field(default_factory=list)
+
+
+# What the bundles of a stream counted that were acknowledged, known at once and also if its pipeline fails later.
+#
+# Beam's in-process runner tells counters only when a pipeline has ended well. There all work is done in one process,
+# one bundle after the other, so the counts can be kept beside Beam's. On other runners nobody asks for them.
+
+
+class Tally:
+    """Counts by the names of counters: those of the bundle in hand, and those of bundles that were acknowledged."""
+
+    def __init__(self) -> None:
+        self._in_hand: dict[str, int] | None = None
+        self._kept: dict[str, int] = {}
+
+    def begin(self) -> None:
+        """A bundle begins; what one counted that failed is forgotten."""
+        self._in_hand = {}
+
+    def add(self, name: str, count: int) -> None:
+        """Counts for the bundle in hand; does nothing outside of one."""
+        if self._in_hand is not None:
+            self._in_hand[name] = self._in_hand.get(name, 0) + count
+
+    def keep(self) -> None:
+        """The bundle in hand was acknowledged."""
+        for name, count in (self._in_hand or {}).items():
+            self._kept[name] = self._kept.get(name, 0) + count
+        self._in_hand = None
+
+    def kept(self) -> dict[str, int]:
+        """What acknowledged bundles counted since the last call of `take`; another thread may count meanwhile."""
+        return dict(self._kept)
+
+    def take(self) -> dict[str, int]:
+        """What acknowledged bundles counted since the last call."""
+        kept, self._kept = self._kept, {}
+        return kept
+
+
+TALLY: Final = Tally()
+"""That of this process."""

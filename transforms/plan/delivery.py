@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from dovebeam.transforms.drivers import Batch, Driver, Failure
-from dovebeam.transforms.events.reject import Reject, as_payload, make_reject, rejected_again
-from dovebeam.transforms.identity import payload_key
-from dovebeam.transforms.outcome import PayloadBatch
+from dovebeam.transforms.events.reject import Reject, as_payload, make_reject, payload_key, rejected_again
+from dovebeam.transforms.plan.decoding import PayloadBatch
 from dovebeam.transforms.plan.export_plan import placed
 
 __all__ = ["Delivery", "Refused", "Sent", "refused_reject"]

@@ -16,19 +16,16 @@ from typing import Final, NamedTuple
 import msgspec
 
 from dovebeam.transforms.codecs import DEFAULT_MAX_LINE_BYTES, encode_json, encode_tab
-from dovebeam.transforms.codecs.json_block import with_line_feeds
-from dovebeam.transforms.codecs.json_glimpse import Glimpser
+from dovebeam.transforms.codecs.json_glimpse import Glimpser, with_line_feeds
 from dovebeam.transforms.codecs.lines import line_starts
 from dovebeam.transforms.config import Config, Exporter, Metric
 from dovebeam.transforms.drivers import Router, RoutingError
-from dovebeam.transforms.events.event import Event
+from dovebeam.transforms.events.event import Event, TimeRange
 from dovebeam.transforms.events.reject import Reject, make_reject, with_attributes
 from dovebeam.transforms.filters import Dispatcher, accepts_unnamed
 from dovebeam.transforms.formats import LOG_MAX_STRING_BYTES, Formatter, make_formatter
-from dovebeam.transforms.outcome import Outcome, PayloadBatch
-from dovebeam.transforms.plan.decoding import BlockEvents, decode_block
+from dovebeam.transforms.plan.decoding import BlockEvents, Outcome, PayloadBatch, decode_block
 from dovebeam.transforms.sources import Block, MessageOrigin, message_at
-from dovebeam.transforms.time_range import TimeRange
 
 __all__ = ["ExportPlan", "make_plan", "metric_formatter", "placed"]
 

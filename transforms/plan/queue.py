@@ -11,16 +11,159 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
+import secrets
+import time
+import zlib
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Final, NamedTuple, Self
 
+import msgspec
+
+from dovebeam.transforms.drivers.base import delivery_error
 from dovebeam.transforms.drivers.file.names import encode_value, short_name
-from dovebeam.transforms.drivers.system_errors import delivery_error
-from dovebeam.transforms.local_files import make_private_directory
-from dovebeam.transforms.outcome import PayloadBatch
-from dovebeam.transforms.queues.segments import SegmentName, decode_segment
+from dovebeam.transforms.errors import DeliveryError
+from dovebeam.transforms.local_files import make_private_directory, sync_directory, write_new
+from dovebeam.transforms.plan.decoding import PayloadBatch
+from dovebeam.transforms.sources import MessageOrigin
 
-__all__ = ["Queue", "make_directory"]
+__all__ = ["Queue", "QueueWriter", "SegmentName", "decode_segment", "encode_segment", "make_directory"]
+
+
+MIN_DISK_BYTES: Final = 4096
+"""What a file of a few bytes takes on most file systems."""
+
+_MAGIC: Final = b"dovebeam queue 1\n"
+_HEAD_BYTES: Final = len(_MAGIC) + 4
+_NAME: Final = re.compile(r"([0-9]{20})\.([0-9]{1,12})\.([0-9]{1,12})", re.ASCII)
+
+
+class SegmentName(NamedTuple):
+    """The name of a segment says what whoever only lists the queue wants to know.
+
+    Attributes:
+        number: place in the order of the queue.
+        events: number of payloads.
+        size: bytes of the file.
+    """
+
+    number: int
+    events: int
+    size: int
+
+    def __str__(self) -> str:
+        return f"{self.number:020}.{self.events}.{self.size}"
+
+    @classmethod
+    def of(cls, text: str) -> Self | None:
+        """The segment of this name; None if the file is something else."""
+        found = _NAME.fullmatch(text)
+        return None if found is None else cls(*map(int, found.groups()))
+
+    @property
+    def disk_bytes(self) -> int:
+        """About what it takes on the disk."""
+        return max(self.size, MIN_DISK_BYTES)
+
+
+class _Entry(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """A `PayloadBatch`; names of metrics are written once."""
+
+    payloads: list[bytes]
+    source_uri: bytes
+    names: list[bytes]
+    metrics: list[int]
+    offsets: list[int | None]
+    paths: list[bytes]
+    messages: tuple[MessageOrigin, ...]
+
+
+_encoder: Final = msgspec.msgpack.Encoder()
+_decoder: Final = msgspec.msgpack.Decoder(list[_Entry])
+
+
+def encode_segment(batches: Iterable[PayloadBatch]) -> bytes:
+    """The bytes of a segment of these batches, none of which was a reject before."""
+    body = _encoder.encode([_entry(batch) for batch in batches])
+    return b"%b%b%b" % (_MAGIC, zlib.crc32(body).to_bytes(4), body)
+
+
+def decode_segment(content: bytes, path: str) -> list[PayloadBatch]:
+    """The batches of a segment.
+
+    Args:
+        content: bytes of the file.
+        path: of the file, for the error.
+
+    Raises:
+        DeliveryError: they are damaged, or are something else.
+    """
+    body = content[_HEAD_BYTES:]
+    if content[:_HEAD_BYTES] != b"%b%b" % (_MAGIC, zlib.crc32(body).to_bytes(4)):
+        raise _damaged(path, "its checksum is wrong")
+    try:
+        return [_batch(entry) for entry in _decoder.decode(body)]
+    except (msgspec.DecodeError, UnicodeDecodeError, ValueError, RecursionError) as error:
+        raise _damaged(path, str(error)) from None
+
+
+def _damaged(path: str, why: str) -> DeliveryError:
+    return DeliveryError(
+        f"{path} is damaged ({why}); restore it, or move it away: the payloads that it held are then not delivered",
+        path,
+    )
+
+
+def _entry(batch: PayloadBatch) -> _Entry:
+    names = {name: number for number, name in enumerate(dict.fromkeys(batch.metrics))}
+    return _Entry(
+        batch.payloads,
+        _to_bytes(batch.source_uri),
+        [_to_bytes(name) for name in names],
+        [names[name] for name in batch.metrics],
+        batch.offsets,
+        [_to_bytes(path) for path in batch.paths],
+        batch.messages,
+    )
+
+
+def _batch(entry: _Entry) -> PayloadBatch:
+    count = len(entry.payloads)
+    _check_counts(count, entry.metrics, entry.offsets, entry.paths)
+    names = [_to_text(name) for name in entry.names]
+    if any(not 0 <= number < len(names) for number in entry.metrics):
+        raise ValueError("it names a metric that is not there")
+    return PayloadBatch(
+        entry.payloads,
+        [names[number] for number in entry.metrics],
+        entry.offsets,
+        _to_text(entry.source_uri),
+        [_to_text(path) for path in entry.paths],
+        messages=entry.messages,
+    )
+
+
+def _check_counts(count: int, *lists: Sequence[object]) -> None:
+    """Of each payload everything is known, or of none."""
+    if any(len(each) not in {0, count} for each in lists):
+        raise ValueError("it does not say the same of all payloads")
+
+
+def _to_bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
+
+
+def _to_text(data: bytes) -> str:
+    return data.decode("utf-8", "surrogateescape")
+
+
+# The queue of one exporter: a directory of segments, taken in the order of their numbers.
+#
+#     01795604400123456789.500.231877    a segment: its number, its payloads, its bytes
+#     .01795604400123456790.4f1e         one that is being written
+#     full                               says that nothing more should be put in
+#
+# A segment has its name when it is on the disk, and loses it when the exporter has all of its payloads.
 
 _FULL: Final = "full"
 _UNFINISHED: Final = "."
@@ -128,3 +271,116 @@ def make_directory(path: str) -> None:
         make_private_directory(path)
     except OSError as error:
         raise delivery_error("mkdir", path, error) from error
+
+
+# Puts the payloads of a bundle into the queues of their exporters.
+
+_SEGMENT_BYTES: Final = 4 * 1024 * 1024
+_PRIVATE: Final = 0o600
+
+
+class QueueWriter:
+    """Writes what a bundle brings, and gives it to the queues when the bundle has brought everything.
+
+    One thread at a time may use it. Numbers follow the clock, but never go back behind what is in the queue, so the
+    payloads of one exporter keep their order over restarts.
+
+    Guarantee: when `commit` returns, all payloads that were added are in their queues, also after a power failure. If
+    it raises, or is never called, none or some are.
+
+    Args:
+        root: the directory of all queues of a stream.
+        exporters: their names.
+    """
+
+    def __init__(self, root: str, exporters: Iterable[str]) -> None:
+        self._inlets = {name: _Inlet(Queue(root, name)) for name in exporters}
+
+    def begin(self) -> None:
+        """Forgets what a failed bundle brought."""
+        for inlet in self._inlets.values():
+            inlet.abandon()
+
+    def is_full(self, exporter: str) -> bool:
+        """Whether an exporter lags so far behind that its bundle should wait."""
+        return self._inlets[exporter].queue.is_full
+
+    def add(self, exporter: str, batch: PayloadBatch) -> None:
+        """Takes payloads for an exporter.
+
+        Raises:
+            DeliveryError: they cannot be written.
+        """
+        self._inlets[exporter].add(batch)
+
+    def commit(self) -> int:
+        """Gives everything to the queues; how many payloads that were.
+
+        Raises:
+            DeliveryError: something cannot be written.
+        """
+        for inlet in self._inlets.values():
+            inlet.write()  # the disk may be full: first all is written, then all gets its name
+        return sum(inlet.publish() for inlet in self._inlets.values())
+
+
+class _Inlet:
+    """What a bundle has for one queue: payloads in memory, and segments that are written and have no name yet."""
+
+    def __init__(self, queue: Queue) -> None:
+        self.queue = queue
+        queue.make()
+        self._last = max((name.number for name in queue.names()), default=0)
+        self._batches: list[PayloadBatch] = []
+        self._size = 0
+        self._written: list[tuple[str, SegmentName]] = []
+
+    def add(self, batch: PayloadBatch) -> None:
+        self._batches.append(batch)
+        self._size += sum(map(len, batch.payloads))
+        if self._size >= _SEGMENT_BYTES:
+            self.write()
+
+    def write(self) -> None:
+        """Puts what is in memory on the disk."""
+        batches, self._batches, self._size = self._batches, [], 0
+        if not batches:
+            return
+        content = encode_segment(batches)
+        self._last = max(self._last + 1, time.time_ns())
+        name = SegmentName(self._last, sum(map(len, batches)), len(content))
+        path = os.path.join(self.queue.directory, f".{name.number:020}.{secrets.token_hex(4)}")
+        try:
+            write_new(path, content, _PRIVATE)
+        except OSError as error:
+            _remove(path)
+            raise delivery_error("write", path, error) from error
+        self._written.append((path, name))
+
+    def publish(self) -> int:
+        """Gives all segments their names."""
+        if not self._written:
+            return 0
+        directory = self.queue.directory
+        count = 0
+        try:
+            while self._written:
+                path, name = self._written[0]
+                os.rename(path, os.path.join(directory, str(name)))
+                del self._written[0]
+                count += name.events
+            sync_directory(directory)
+        except OSError as error:
+            raise delivery_error("rename", directory, error) from error
+        return count
+
+    def abandon(self) -> None:
+        self._batches, self._size = [], 0
+        for path, _ in self._written:
+            _remove(path)
+        self._written = []
+
+
+def _remove(path: str) -> None:
+    with contextlib.suppress(OSError):
+        os.unlink(path)

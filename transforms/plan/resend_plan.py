@@ -36,8 +36,7 @@ from dovebeam.transforms.events.reject import (
     without_sending,
 )
 from dovebeam.transforms.formats import Formatter
-from dovebeam.transforms.outcome import PayloadBatch
-from dovebeam.transforms.plan.decoding import lost_lines
+from dovebeam.transforms.plan.decoding import PayloadBatch, lost_lines
 from dovebeam.transforms.plan.export_plan import ExportPlan, make_plan, metric_formatter
 from dovebeam.transforms.sources import Block
 

@@ -1,14 +1,30 @@
-"""The hours of events: as text, as directories of an archive, and back to the times that a directory holds."""
+"""Archives of events: Avro files by the hour, how events lie in them, and which files a time range needs."""
 
 from __future__ import annotations
 
 import datetime as dt
 import re
-from typing import Final
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, NamedTuple
 
-from dovebeam.transforms.events.event import Event
+from dovebeam.transforms.codecs import AvroCodec, container_block, container_head, time_of_avro
+from dovebeam.transforms.events.event import Event, TimeRange
+from dovebeam.transforms.shards.committing import Manifest, ManifestFile
 
-__all__ = ["ARCHIVE_NAME", "HOUR_USEC", "HourPartition", "HourRouter", "archive_of", "hour_of", "partition_span"]
+__all__ = [
+    "ARCHIVE_NAME",
+    "HOUR_USEC",
+    "ArchiveFile",
+    "AvroFraming",
+    "HourPartition",
+    "HourRouter",
+    "archive_files",
+    "archive_of",
+    "hour_of",
+    "is_wanted",
+    "partition_span",
+]
+
 
 HOUR_USEC: Final = 3_600_000_000
 ARCHIVE_NAME: Final = "events.avro"
@@ -71,3 +87,82 @@ def partition_span(name: str) -> tuple[int, int] | None:
     except ValueError:
         return None
     return begin, begin + HOUR_USEC
+
+
+# Which files of an archive a time range needs: by the manifests of the runs, and by the names of directories.
+
+
+class ArchiveFile(NamedTuple):
+    """A file of an archive.
+
+    Attributes:
+        name: relative to the archive.
+        span: earliest and latest time of its events, microseconds since 1970; None if unknown.
+        events: how many it holds; None if unknown.
+    """
+
+    name: str
+    span: tuple[int, int] | None = None
+    events: int | None = None
+
+
+def archive_files(names: Iterable[str], manifests: Iterable[Manifest]) -> list[ArchiveFile]:
+    """Everything that is known of the Avro files of an archive.
+
+    Args:
+        names: of all its Avro files, relative to it.
+        manifests: that were found in it.
+    """
+    known: dict[str, ManifestFile] = {file.name: file for manifest in manifests for file in manifest.files}
+    return [_known(name, known) for name in sorted(names)]
+
+
+def is_wanted(file: ArchiveFile, time_range: TimeRange) -> bool:
+    """Whether a file may hold an event of the range; events without times are in no range but the one of everything."""
+    if time_range == TimeRange():
+        return True
+    span = file.span
+    if span is None:
+        of_partition = partition_span(file.name)
+        if of_partition is None:
+            return True
+        span = of_partition[0], of_partition[1] - 1
+    first, last = span
+    return (time_range.end is None or first < time_range.end) and (time_range.start is None or last >= time_range.start)
+
+
+def _known(name: str, known: Mapping[str, ManifestFile]) -> ArchiveFile:
+    file = known.get(name)
+    if file is None:
+        return ArchiveFile(name)
+    span = None
+    if file.first_time_usec is not None and file.last_time_usec is not None:
+        span = file.first_time_usec, file.last_time_usec
+    return ArchiveFile(name, span, file.events)
+
+
+# How events lie in the files of an archive: Avro blocks, compressed where they arise.
+
+
+class AvroFraming:
+    """Records of `encode_avro` in Avro containers; see `Framing`.
+
+    Args:
+        codec: how blocks are compressed.
+    """
+
+    def __init__(self, codec: AvroCodec = "deflate") -> None:
+        self._codec = codec
+
+    def frame(self, payloads: Sequence[bytes]) -> bytes:
+        """One block."""
+        return container_block(payloads, self._codec)
+
+    def head(self) -> bytes:
+        """Schema, codec and sync marker."""
+        return container_head(self._codec)
+
+    def span(self, payloads: Sequence[bytes]) -> tuple[int, int] | None:
+        """The earliest and the latest time, None if no event has any."""
+        times = [time for time in map(time_of_avro, payloads) if time is not None]
+        return (min(times), max(times)) if len(times) == len(payloads) else None

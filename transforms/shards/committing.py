@@ -9,24 +9,132 @@ from __future__ import annotations
 
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final, Literal
 
-from dovebeam.transforms.errors import DeliveryError
-from dovebeam.transforms.shards.fingerprints import Fingerprint
+import msgspec
+
+from dovebeam.transforms.errors import DeliveryError, DovebeamError
 from dovebeam.transforms.shards.layout import Layout
-from dovebeam.transforms.shards.manifest import (
-    Manifest,
-    ManifestError,
-    ManifestFile,
-    manifest_from_json,
-    manifest_to_json,
-    sorted_files,
-)
-from dovebeam.transforms.shards.pieces import Existing, WrittenFile
-from dovebeam.transforms.shards.store import Store, fingerprint
+from dovebeam.transforms.shards.local_store import Store, fingerprint
+from dovebeam.transforms.shards.pieces import Existing, Fingerprint, WrittenFile
 
-__all__ = ["commit", "manifest_of"]
+__all__ = [
+    "Manifest",
+    "ManifestError",
+    "ManifestFile",
+    "commit",
+    "manifest_from_json",
+    "manifest_of",
+    "manifest_to_json",
+]
+
+
+_VERSION: Final = 1
+
+
+class ManifestError(DovebeamError):
+    """A file that should be a manifest and is none."""
+
+
+class ManifestFile(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One file.
+
+    Attributes:
+        name: relative to the directory of the manifest.
+        events: how many it holds.
+        bytes: its size.
+        sha256: of its bytes, in hex.
+        first_time_usec: of an archive, the earliest time of its events, microseconds since 1970; None if unknown.
+        last_time_usec: the latest one.
+    """
+
+    name: str
+    events: int
+    bytes: int
+    sha256: str
+    first_time_usec: int | None = None
+    last_time_usec: int | None = None
+
+
+class Manifest(msgspec.Struct, frozen=True):
+    """What a run of an exporter made.
+
+    Attributes:
+        version: of this format.
+        exporter: its name.
+        run_id: what the run is called.
+        state: "committing" while files get their names, "done" when they have them.
+        events: in all files.
+        files: in the order of their names.
+        replaces: while committing, the files of an earlier run of the same name that may still be there.
+        attempt: while committing, what no other attempt to commit has.
+    """
+
+    exporter: str
+    run_id: str
+    state: Literal["committing", "done"]
+    events: int
+    files: tuple[ManifestFile, ...]
+    replaces: tuple[ManifestFile, ...] = ()
+    attempt: str = ""
+    version: int = _VERSION
+
+    def own(self) -> dict[str, set[Fingerprint]]:
+        """Sizes and checksums by name of everything that the run may have put in place."""
+        found: dict[str, set[Fingerprint]] = {}
+        for file in self._all():
+            found.setdefault(file.name, set()).add(Fingerprint(file.bytes, file.sha256))
+        return found
+
+    def _all(self) -> Iterator[ManifestFile]:
+        yield from self.files
+        yield from self.replaces
+
+
+class _Version(msgspec.Struct):
+    version: int
+
+
+_version_decoder: Final = msgspec.json.Decoder(_Version)
+_decoder: Final = msgspec.json.Decoder(Manifest)
+
+
+def manifest_to_json(manifest: Manifest) -> bytes:
+    """For people and programs: one line for each file."""
+    return msgspec.json.format(msgspec.json.encode(manifest), indent=1) + b"\n"
+
+
+def manifest_from_json(data: bytes, name: str) -> Manifest:
+    """Reads a manifest.
+
+    Raises:
+        ManifestError: it is none, or one of a later version.
+    """
+    try:
+        version = _version_decoder.decode(data).version
+        manifest = _decoder.decode(data) if version == _VERSION else None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ManifestError(
+            f"{name} is no manifest of dovebeam ({error}); move it away, or choose another place"
+        ) from None
+    if manifest is not None and manifest.events != sum(file.events for file in manifest.files):
+        raise ManifestError(f"{name} counts other events than its files have together; restore it from a backup")
+    if manifest is None:
+        raise ManifestError(f"{name} has version {version}, and this dovebeam knows {_VERSION}; use a newer one")
+    return manifest
+
+
+def sorted_files(files: Iterable[ManifestFile]) -> tuple[ManifestFile, ...]:
+    """In the order of their names."""
+    return tuple(sorted(files, key=lambda file: file.name))
+
+
+# The commit: files get their final names, all or, if it is interrupted, when it is run again.
+#
+# Nothing that exists is replaced unless the manifest of the same run says that the run itself has put it there, and it
+# is still what the run has put there. The manifest is written before the first file gets its name, so that a commit
+# that was interrupted, or is run twice, finds out what is its own.
 
 _MAX_MANIFEST_BYTES: Final = 256 * 1024 * 1024
 _Own = Mapping[str, set[Fingerprint]]

@@ -9,10 +9,8 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO, Final, cast
 
 from dovebeam.transforms.errors import DeliveryError
-from dovebeam.transforms.shards.fingerprints import COPY_BYTES, Fingerprint
-from dovebeam.transforms.shards.framing import Framing
-from dovebeam.transforms.shards.pieces import Existing, Extent, FilePlan, WrittenFile
-from dovebeam.transforms.shards.store import Store, fingerprint
+from dovebeam.transforms.shards.local_store import Store, fingerprint
+from dovebeam.transforms.shards.pieces import COPY_BYTES, Existing, Extent, FilePlan, Fingerprint, Framing, WrittenFile
 
 __all__ = ["compose"]
 

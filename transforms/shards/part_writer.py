@@ -7,9 +7,8 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import BinaryIO, Final
 
-from dovebeam.transforms.shards.framing import Framing
-from dovebeam.transforms.shards.pieces import UNKNOWN_OFFSET, Frame, Piece
-from dovebeam.transforms.shards.store import Store
+from dovebeam.transforms.shards.local_store import Store
+from dovebeam.transforms.shards.pieces import UNKNOWN_OFFSET, Frame, Framing, Piece
 
 __all__ = ["Origin", "PartWriter", "by_path"]
 

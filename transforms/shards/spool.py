@@ -10,18 +10,24 @@ killed process left is found and used by the next one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import contextlib
+import datetime as dt
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple, Self
 
 import msgspec
 
 from dovebeam.transforms.drivers.file.names import encode_value, short_name
 from dovebeam.transforms.errors import DeliveryError
-from dovebeam.transforms.shards.local_store import cut_off_note
-from dovebeam.transforms.shards.pieces import Piece
-from dovebeam.transforms.shards.store import Store
+from dovebeam.transforms.shards.committing import Manifest, commit, manifest_of
+from dovebeam.transforms.shards.composing import compose
+from dovebeam.transforms.shards.layout import Layout
+from dovebeam.transforms.shards.local_store import Store, cut_off_note
+from dovebeam.transforms.shards.pieces import Framing, Piece, plan_files
 
-__all__ = ["PaneIntent", "Spool", "SpooledPart"]
+__all__ = ["PaneIntent", "Publisher", "Spool", "SpooledPart", "time_mark", "write_pane"]
+
 
 _PART: Final = ".part"
 _PIECES: Final = ".pieces"
@@ -206,3 +212,150 @@ class Spool:
     def _stems(self, suffix: str) -> list[str]:
         names = self._store.names(self._directory)
         return [name.removesuffix(suffix) for name in names if name.endswith(suffix) and not name.startswith(".")]
+
+
+# A pane: the files of what came for some windows of a stream, put in place together.
+#
+# A stream has no end at which its files could be complete. So they are written pane by pane, each a run of its own
+# with a manifest of its own; what comes later makes further files and touches none that are there.
+
+_EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+
+
+def write_pane(store: Store, layout: Layout, pieces: Iterable[Piece], framing: Framing, max_bytes: int) -> Manifest:
+    """Makes files of all pieces, or does nothing if the pane is complete already.
+
+    Args:
+        store: where the parts are and the files go.
+        layout: of the pane; the same one only for the same pieces.
+        pieces: all of the pane, in any order.
+        framing: how payloads lie in files.
+        max_bytes: where files end, 0 for a default.
+
+    Raises:
+        DeliveryError: the place refuses something, or a name is taken. Calling it again goes on.
+    """
+    done = manifest_of(store, layout)
+    if done is not None and done.state == "done":
+        return done
+    store.delete_tree(layout.temporary)  # what an interrupted attempt had composed
+    by_path: dict[str, list[Piece]] = {}
+    for piece in pieces:
+        by_path.setdefault(piece.path, []).append(piece)
+    try:
+        plans = [plan for path, of_path in by_path.items() for plan in plan_files(path, of_path, layout, max_bytes)]
+    except ValueError as error:
+        raise DeliveryError(str(error), layout.manifest) from error
+    written = [compose(store, plan, layout.written(uuid.uuid4().hex), framing, layout.compression) for plan in plans]
+    return commit(store, layout, written)
+
+
+def time_mark(seconds: int) -> str:
+    """A time in names of files, such as 20261125T100000Z; seconds since 1970."""
+    return f"{_EPOCH + dt.timedelta(seconds=seconds):%Y%m%dT%H%M%SZ}"
+
+
+# Makes panes of what is in a stream's spool, when it is time.
+
+_MSEC: Final = 1000
+
+
+class Publisher:
+    """The one that makes panes of a spool. Use it as a context: no other may, as long as it lasts.
+
+    A window's pane is made when the window has been over for some time, and what comes later makes another pane after
+    as much time again. So a window has one file as a rule, and late events have files of their own.
+
+    Args:
+        store: where the exporter's files go.
+        exporter: its name.
+        stream: what the stream is called.
+        compression: of the files.
+        framing: how payloads lie in them.
+        max_bytes: where they end, 0 for a default.
+        window_secs: length of a window.
+        delay_msec: how long after a window's end, and after the arrival of what comes later, its files are made.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        exporter: str,
+        stream: str,
+        *,
+        compression: str,
+        framing: Framing,
+        max_bytes: int,
+        window_secs: int,
+        delay_msec: int,
+    ) -> None:
+        self._store = store
+        self._spool = Spool(store, exporter, stream)
+        self._layout = Layout(exporter, stream, compression)
+        self._framing = framing
+        self._max_bytes = max_bytes
+        self._window_msec = window_secs * _MSEC
+        self._delay_msec = delay_msec
+        self._owner = uuid.uuid4().hex
+
+    @contextlib.contextmanager
+    def alone(self, now_msec: int) -> Iterator[None]:
+        """For as long as the stream runs.
+
+        Raises:
+            DeliveryError: the place cannot be written, or another stream of this name runs.
+        """
+        with self._store.alone(self._spool.lock):
+            self._spool.claim(self._owner)
+            self._spool.remove_stale(now_msec)
+            yield
+
+    def publish(self, now_msec: int, *, everything: bool = False) -> Manifest | None:
+        """Makes a pane of all that is due; None if nothing is.
+
+        Args:
+            now_msec: the time, milliseconds since 1970.
+            everything: whether to wait for nothing, because the stream ends.
+
+        Raises:
+            DeliveryError: the place refuses something. Nothing is lost; calling it again goes on.
+        """
+        self._spool.check_owner(self._owner)
+        interrupted = self._spool.begun()
+        if interrupted is not None:
+            self._finish(interrupted)
+        parts = self._spool.parts()
+        chosen = parts if everything else self._due(parts, now_msec)
+        if not chosen:
+            return None
+        intent = PaneIntent(self._new_mark(now_msec // _MSEC), tuple(part.stem for part in chosen))
+        self._spool.begin(intent)
+        return self._finish(intent)
+
+    def _due(self, parts: Sequence[SpooledPart], now_msec: int) -> list[SpooledPart]:
+        first: dict[int, int] = {}
+        for part in parts:
+            first[part.window_secs] = min(part.since_msec, first.get(part.window_secs, part.since_msec))
+        due = {window for window, since in first.items() if self._due_msec(window, since) <= now_msec}
+        return [part for part in parts if part.window_secs in due]
+
+    def _due_msec(self, window_secs: int, since_msec: int) -> int:
+        return max(window_secs * _MSEC + self._window_msec, since_msec) + self._delay_msec
+
+    def _finish(self, intent: PaneIntent) -> Manifest:
+        layout = self._pane(intent.mark)
+        manifest = manifest_of(self._store, layout)
+        if manifest is None or manifest.state != "done":  # else its parts may be gone
+            pieces = [piece for stem in intent.parts for piece in self._spool.pieces(stem)]
+            manifest = write_pane(self._store, layout, pieces, self._framing, self._max_bytes)
+        self._spool.end(intent)
+        return manifest
+
+    def _new_mark(self, now_secs: int) -> str:
+        """A time that no pane of this stream has had; numbers would begin again when somebody has moved the files."""
+        while self._store.stamp(self._pane(time_mark(now_secs)).manifest):
+            now_secs += 1
+        return time_mark(now_secs)
+
+    def _pane(self, mark: str) -> Layout:
+        return Layout(self._layout.exporter, f"{self._layout.run_id}-{mark}", self._layout.compression)

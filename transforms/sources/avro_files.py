@@ -6,19 +6,121 @@ memory is taken for it. Records are decoded later, where the other formats are (
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Final, NamedTuple
+import bz2
+import lzma
+import zlib
+from collections.abc import Callable, Iterator
+from typing import Any, Final, NamedTuple
 
-from dovebeam.transforms.sources.avro_bytes import AvroBytes
-from dovebeam.transforms.sources.avro_codecs import UNPACKERS, unpacked
-from dovebeam.transforms.sources.avro_pieces import pieces_of
+import msgspec
+
+from dovebeam.transforms.sources.avro_reading import avro_records, pieces_of
 from dovebeam.transforms.sources.avro_schema import check_schema
-from dovebeam.transforms.sources.block import Block
-from dovebeam.transforms.sources.errors import DamagedError
-from dovebeam.transforms.sources.formats import AVRO_MAGIC
-from dovebeam.transforms.sources.streams import ByteStream
+from dovebeam.transforms.sources.block import AVRO_MAGIC, OVERLONG_HEAD_BYTES, Block
+from dovebeam.transforms.sources.compression import decompressed
+from dovebeam.transforms.sources.streams import ByteStream, DamagedError, SourceError
 
-__all__ = ["MAX_AVRO_BLOCK_BYTES", "AvroContainer", "AvroFrame", "read_avro_blocks"]
+__all__ = ["MAX_AVRO_BLOCK_BYTES", "AvroContainer", "AvroFrame", "Gap", "read_avro_blocks", "salvaged"]
+
+
+_MAX_LONG_BYTES: Final = 10
+_READ_BYTES: Final = 256 * 1024
+
+
+class AvroBytes:
+    """A stream that stands at the start of a container; too few bytes are an error.
+
+    Attributes:
+        uri: the file, for errors.
+        offset: of the next byte.
+    """
+
+    def __init__(self, stream: ByteStream) -> None:
+        self._stream = stream
+        self._buffer = b""
+        self._position = 0
+        self.uri = stream.uri
+        self.offset = 0
+
+    def more(self) -> bool:
+        """Whether any byte is left."""
+        if self._position == len(self._buffer):
+            self._buffer, self._position = self._stream.read(_READ_BYTES), 0
+        return bool(self._buffer)
+
+    def exactly(self, size: int) -> bytes:
+        """The next `size` bytes."""
+        parts: list[bytes] = []
+        missing = size
+        while missing:
+            if not self.more():
+                raise self.error("the Avro file is cut off; give it again once it is whole")
+            parts.append(self._buffer[self._position : self._position + missing])
+            self._position += len(parts[-1])
+            self.offset += len(parts[-1])
+            missing -= len(parts[-1])
+        return b"".join(parts)
+
+    def long(self) -> int:
+        """One of Avro's numbers: seven bits a byte, the lowest first, the sign in the lowest bit."""
+        number = 0
+        for index in range(_MAX_LONG_BYTES):
+            byte = self.exactly(1)[0]
+            number |= (byte & 0x7F) << (7 * index)
+            if byte < 0x80:
+                return (number >> 1) ^ -(number & 1)
+        raise self.error("the Avro file is damaged: a number has more than 64 bits")
+
+    def sized(self, limit: int) -> bytes:
+        """Bytes behind the number of them."""
+        size = self.long()
+        if not 0 <= size <= limit:
+            raise self.error(f"the Avro file is damaged: its header has an entry of {size} bytes")
+        return self.exactly(size)
+
+    def error(self, message: str) -> DamagedError:
+        """An error at the present place."""
+        return DamagedError(message, self.uri, self.offset)
+
+
+# Blocks of Avro, decompressed; never to more than a limit, whatever they claim to be.
+
+_XZ_MEMORY_BYTES: Final = 80 * 1024 * 1024  # more than xz's highest level takes to unpack
+
+
+def unpacked(codec: str, data: bytes, limit: int) -> bytes:
+    """What a block holds; of more than `limit` bytes only the first ones, and some more.
+
+    Raises:
+        ValueError: the data is damaged.
+    """
+    try:
+        return UNPACKERS[codec](data, limit)
+    except (zlib.error, OSError, EOFError, lzma.LZMAError, SourceError) as error:
+        raise ValueError(str(error)) from error
+
+
+def _unpack(decompressor: Any, data: bytes, limit: int) -> bytes:
+    content: bytes = decompressor.decompress(data, limit)
+    if not decompressor.eof and len(content) < limit:
+        raise ValueError("its compressed data is cut off")
+    return content
+
+
+UNPACKERS: Final[dict[str, Callable[[bytes, int], bytes]]] = {
+    "null": lambda data, _limit: data,
+    "deflate": lambda data, limit: _unpack(zlib.decompressobj(-zlib.MAX_WBITS), data, limit),
+    "bzip2": lambda data, limit: _unpack(bz2.BZ2Decompressor(), data, limit),
+    "xz": lambda data, limit: _unpack(lzma.LZMADecompressor(memlimit=_XZ_MEMORY_BYTES), data, limit),
+    "zstandard": lambda data, limit: decompressed(data, "zstd", limit),
+}
+"""By the names of Avro's codecs."""
+
+
+# Avro object container files, block by block, as Avro's specification lays them out.
+#
+# Read here and not by a library, because sizes in a file are the word of whoever wrote it: a block is refused before
+# memory is taken for it. Records are decoded later, where the other formats are (`avro_records`).
 
 MAX_AVRO_BLOCK_BYTES: Final = 64 * 1024 * 1024  # writers make blocks of 16 KiB to a few MiB
 _MAX_HEADER_BYTES: Final = 1024 * 1024
@@ -157,3 +259,68 @@ def _read_header(source: AvroBytes) -> dict[str, bytes]:
             if source.offset > _MAX_HEADER_BYTES:
                 raise source.error(f"the header of the Avro file has more than {_MAX_HEADER_BYTES} bytes")
     return header
+
+
+# What can be read of a damaged Avro file, and where it cannot.
+
+_UNKNOWN: Final = 2**62
+
+
+class Gap(NamedTuple):
+    """A place at which a file cannot be read.
+
+    Attributes:
+        uri: the file.
+        offset: of the broken block.
+        why: what is wrong.
+        events: how many are lost there at most.
+        data: the first of the bytes that cannot be read, as they are stored or unpacked.
+    """
+
+    uri: str
+    offset: int
+    why: str
+    events: int
+    data: bytes = b""
+
+
+def salvaged(stream: ByteStream, uri: str) -> Iterator[Block | Gap]:
+    """The records of a file that can be told apart, and its gaps, in their order.
+
+    The number of records that a block claims is not believed: it is how many can be decoded out of its data.
+
+    Args:
+        stream: stands at the start of the file.
+        uri: what it is called.
+
+    Raises:
+        SourceError: the file cannot be read.
+    """
+    try:
+        container = AvroContainer(stream)
+        for frame in container.frames():
+            yield from _records(container, frame, uri)
+    except DamagedError as error:
+        yield Gap(uri, error.content_offset, error.message, _UNKNOWN)
+
+
+def _records(container: AvroContainer, frame: AvroFrame, uri: str) -> Iterator[Block | Gap]:
+    try:
+        block = container.block(frame)
+    except DamagedError as error:
+        yield Gap(uri, frame.offset, error.message, frame.records, frame.data[:OVERLONG_HEAD_BYTES])
+        return
+    whole, end, why = 0, 0, ""
+    for record in avro_records(msgspec.structs.replace(block, records=len(block.data))):
+        if record.error is not None:
+            why = record.error.reason
+            break
+        whole, end = whole + 1, record.start + len(record.raw)
+    if whole:
+        yield from pieces_of(msgspec.structs.replace(block, data=block.data[:end], records=whole))
+    if end < len(block.data):
+        rest = block.data[end : end + OVERLONG_HEAD_BYTES]
+        yield Gap(uri, frame.offset, why, max(1, frame.records - whole), rest)
+    elif whole != frame.records:
+        why = f"the Avro block at byte {frame.offset} says that it has {frame.records} records, and has {whole}"
+        yield Gap(uri, frame.offset, why, max(0, frame.records - whole))

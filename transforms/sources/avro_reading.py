@@ -10,12 +10,109 @@ import io
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
-from dovebeam.transforms.errors import DecodeError
-from dovebeam.transforms.sources.avro_extent import record_end
-from dovebeam.transforms.sources.avro_schema import plain_schema
-from dovebeam.transforms.sources.block import OVERLONG_HEAD_BYTES, Block
+import msgspec
 
-__all__ = ["AvroRecord", "avro_records"]
+from dovebeam.transforms.errors import DecodeError
+from dovebeam.transforms.sources.avro_schema import message_of, message_times, plain_schema, schema_kind
+from dovebeam.transforms.sources.block import OVERLONG_HEAD_BYTES, Block
+from dovebeam.transforms.sources.messages import is_compressed
+
+__all__ = ["MAX_ITEMS", "MAX_LOST_RECORDS", "AvroRecord", "avro_records", "lost_blocks", "pieces_of", "record_end"]
+
+
+MAX_ITEMS: Final = 200_000
+"""The most items of arrays and maps that one record may have; one item may take a byte, and becomes up to 200."""
+
+_LONG: Final = frozenset({"int", "long", "enum"})
+_SIZED: Final = frozenset({"bytes", "string"})
+_FIXED: Final = {"null": 0, "boolean": 1, "float": 4, "double": 8}
+_MAX_LONG_BYTES: Final = 10
+
+
+def record_end(schema: Any, data: bytes, start: int) -> int:
+    """Offset of the first byte behind a record.
+
+    Args:
+        schema: from `plain_schema`.
+        data: holds the record.
+        start: offset of the record.
+
+    Raises:
+        DecodeError: the record ends beyond the data, is damaged, or has more than `MAX_ITEMS` items.
+    """
+    walk = _Walk(data, start)
+    walk.over(schema)
+    return walk.position
+
+
+class _Walk:
+    """Passes over values.
+
+    Attributes:
+        position: offset of the next byte.
+    """
+
+    def __init__(self, data: bytes, start: int) -> None:
+        self._data = data
+        self._items = 0
+        self.position = start
+
+    def over(self, schema: Any) -> None:
+        """Passes over one value of this type."""
+        if isinstance(schema, list):
+            index = self._long()
+            if not 0 <= index < len(schema):
+                raise DecodeError(f"a union has no branch {index}", self.position)
+            self.over(schema[index])
+            return
+        kind = schema if isinstance(schema, str) else schema["type"]
+        if kind == "record":
+            for member in schema["fields"]:
+                self.over(member["type"])
+        elif kind == "array":
+            self._blocks(schema["items"], keyed=False)
+        elif kind == "map":
+            self._blocks(schema["values"], keyed=True)
+        elif kind in _SIZED:
+            self._skip(self._long())
+        elif kind in _LONG:
+            self._long()
+        else:
+            self._skip(_FIXED[kind])
+
+    def _blocks(self, items: Any, *, keyed: bool) -> None:
+        while count := self._long():
+            if count < 0:  # then the size of these items follows
+                count = -count
+                self._long()
+            self._items += count
+            if self._items > MAX_ITEMS:
+                raise DecodeError(f"the record has more than {MAX_ITEMS} items in its arrays and maps", self.position)
+            for _ in range(count):
+                if keyed:
+                    self._skip(self._long())
+                self.over(items)
+
+    def _skip(self, size: int) -> None:
+        if not 0 <= size <= len(self._data) - self.position:
+            raise DecodeError(f"a value of {size} bytes ends beyond the block", self.position)
+        self.position += size
+
+    def _long(self) -> int:
+        number = 0
+        for index in range(_MAX_LONG_BYTES):
+            self._skip(1)
+            byte = self._data[self.position - 1]
+            number |= (byte & 0x7F) << (7 * index)
+            if byte < 0x80:
+                return (number >> 1) ^ -(number & 1)
+        raise DecodeError("a number has more than 64 bits", self.position)
+
+
+# The records of an Avro block, each with its own bytes.
+#
+# What a record becomes may be 200 times as large as its bytes, so records are decoded out of windows: one that is
+# larger than a window is looked at before it is built.
 
 _WINDOW_BYTES: Final = 256 * 1024  # the largest real event seen has 7 KiB
 
@@ -106,3 +203,66 @@ def _broken(block: Block, number: int, start: int, why: str) -> AvroRecord:
     lost = max(1, block.first_record + block.records - number)
     raw = block.data[start : start + OVERLONG_HEAD_BYTES]
     return AvroRecord(number, start, raw, None, DecodeError(reason, start), lost)
+
+
+# Large blocks of Avro in pieces, so that what is made of one at a time is bounded.
+#
+# Writers choose how large their blocks are, and a block of a few kilobytes can be unpacked to millions of records. A
+# message that is compressed may be as large as many blocks, so no piece has two of them.
+
+_MAX_BYTES: Final = 2 * 1024 * 1024  # blocks of an archive have 1 MiB
+_MAX_RECORDS: Final = 20_000
+_PIECE_BYTES: Final = 1024 * 1024
+MAX_LOST_RECORDS: Final = 1000
+"""For how many lost records one block stands."""
+
+
+def pieces_of(block: Block) -> Iterator[Block]:
+    """A block as it is if it is small, or else blocks of some of its records each."""
+    times = message_times(block.schema) if schema_kind(block.schema) == "messages" else None
+    if len(block.data) <= _MAX_BYTES and block.records <= _MAX_RECORDS and times is None:
+        if block.records or block.data:
+            yield block
+        return
+    first, start = block.first_record, 0
+    for record in avro_records(block):
+        if record.error is not None:
+            yield from _piece(block, first, record.number - first, start, record.start)
+            yield from lost_blocks(_damaged(block, record), record.lost)
+            return
+        end = record.start + len(record.raw)
+        compressed = times is not None and is_compressed(*message_of(record.value, times))
+        if compressed or end - start >= _PIECE_BYTES or record.number + 1 - first >= _MAX_RECORDS:
+            yield from _piece(block, first, record.number + 1 - first, start, end)
+            first, start = record.number + 1, end
+    yield from _piece(block, first, block.first_record + block.records - first, start, len(block.data))
+
+
+def lost_blocks(block: Block, events: int) -> Iterator[Block]:
+    """A block with `damage` for so many events, as some blocks that each stand for no more than one can.
+
+    There is one at least; the first one has the data.
+    """
+    while True:
+        yield msgspec.structs.replace(block, records=min(events, MAX_LOST_RECORDS))
+        events -= MAX_LOST_RECORDS
+        if events <= 0:
+            return
+        block = msgspec.structs.replace(block, data=b"")
+
+
+def _damaged(block: Block, record: AvroRecord) -> Block:
+    return msgspec.structs.replace(
+        block, data=record.raw, inner_offset=block.inner_offset + record.start, schema=b"", damage=str(record.error)
+    )
+
+
+def _piece(block: Block, first: int, records: int, start: int, end: int) -> Iterator[Block]:
+    if records:
+        yield msgspec.structs.replace(
+            block,
+            data=block.data[start:end],
+            records=records,
+            first_record=first,
+            inner_offset=block.inner_offset + start,
+        )

@@ -3,14 +3,69 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
-from dovebeam.transforms.sources.formats import Format
+from dovebeam.transforms.codecs.tab_lines import TAB_PARTS
 from dovebeam.transforms.sources.messages import MessageOrigin, places_in
 
-__all__ = ["DEFAULT_BLOCK_BYTES", "OVERLONG_HEAD_BYTES", "Block"]
+__all__ = [
+    "AVRO_MAGIC",
+    "DEFAULT_BLOCK_BYTES",
+    "HEAD_BYTES",
+    "INPUT_FORMATS",
+    "OVERLONG_HEAD_BYTES",
+    "Block",
+    "Format",
+    "InputFormat",
+    "detect_format",
+    "format_advice",
+]
+
+
+Format = Literal["json", "tab-text", "avro", "rejects"]
+InputFormat = Literal["auto", "json", "tab-text", "avro", "rejects"]
+
+INPUT_FORMATS: Final[tuple[InputFormat, ...]] = ("auto", "json", "tab-text", "avro", "rejects")
+AVRO_MAGIC: Final = b"Obj\x01"
+HEAD_BYTES: Final = 64 * 1024
+
+_MARK: Final = b"\xef\xbb\xbf"
+_UTF16: Final = (b"\xff\xfe", b"\xfe\xff")
+
+
+def detect_format(head: bytes) -> Format | None:
+    """The format of a file whose uncompressed content begins with `head`; `HEAD_BYTES` of it are enough.
+
+    The first line that begins as lines of either format begin decides, so that a damaged or blank line at the top
+    does not hide what follows; neither do zero bytes. Returns None if no line does.
+    """
+    if head.startswith(AVRO_MAGIC):
+        return "avro"
+    for line in head.removeprefix(_MARK).replace(b"\0", b"\n").split(b"\n"):
+        if line.lstrip(b" \t").startswith(b"{"):
+            return "json"
+        if line.startswith(TAB_PARTS):
+            return "tab-text"
+    return None
+
+
+def format_advice(head: bytes) -> str:
+    """What to do about a file that begins so and cannot be read as lines of events; empty if nothing is known."""
+    if head.startswith(_UTF16):
+        return "is in UTF-16; convert it to UTF-8, as with iconv -f UTF-16 -t UTF-8"
+    if head.startswith(AVRO_MAGIC):
+        return ""
+    first = head.removeprefix(_MARK).lstrip(b" \t\r\n").split(b"\n", 1)[0].rstrip(b" \t\r")
+    if first == b"{":
+        return "has events over several lines; make one line of each, as with jq -c ."
+    if first.startswith(b"["):
+        return "begins with '[' as one JSON array does; make one line of each event, as with jq -c '.[]'"
+    return ""
+
+
+# The element that the reading side hands on: a piece of a file that can be decoded without the rest.
 
 # A runner's work for a block is the same whatever is in it, so it is not small; sizes of 256 KiB and more, for which
 # the C library asks the system for fresh pages each time, were no faster over several filters.

@@ -14,8 +14,7 @@ import re
 import zlib
 from typing import TYPE_CHECKING, Final, Literal
 
-from dovebeam.transforms.sources.errors import DamagedError
-from dovebeam.transforms.sources.streams import ByteStream, FileStream
+from dovebeam.transforms.sources.streams import ByteStream, DamagedError, FileStream
 
 if TYPE_CHECKING:
     from zstandard import ZstdDecompressionObj

@@ -1,9 +1,4 @@
-"""Where in a topic a line came from, for blocks that are made of messages.
-
-A message has no offset in anything, but an id that its topic gives to no other. A hash of that id takes the place of
-an offset: the same message has the same place however often and by whichever job it is pulled, so that what is made of
-places (`identity.payload_key`) stays the same when a message is delivered again.
-"""
+"""Messages as input: their payloads, decompressed within a limit, and where in a topic each line came from."""
 
 from __future__ import annotations
 
@@ -14,9 +9,21 @@ from typing import Final
 
 import msgspec
 
-from dovebeam.transforms.values.timestamps import format_rfc3339
+from dovebeam.transforms.errors import DecodeError
+from dovebeam.transforms.events.values import format_rfc3339
+from dovebeam.transforms.sources.compression import MAGIC_BYTES, Compression, decompressed, detect_compression
+from dovebeam.transforms.sources.streams import SourceError
 
-__all__ = ["MAX_MESSAGE_BYTES", "MessageOrigin", "message_at", "message_place", "places_in"]
+__all__ = [
+    "MAX_MESSAGE_BYTES",
+    "MessageOrigin",
+    "is_compressed",
+    "message_at",
+    "message_place",
+    "places_in",
+    "unpacked_payload",
+]
+
 
 MAX_MESSAGE_BYTES: Final = 16 * 1024 * 1024
 """The most that a message may hold when it is decompressed; Pub/Sub's own limit, of what it stores, is 10 MB."""
@@ -83,3 +90,68 @@ def message_at(messages: Sequence[MessageOrigin], place: int) -> MessageOrigin |
         if 0 <= place - message.place < MAX_MESSAGE_BYTES:
             return message
     return None
+
+
+# Payloads of messages as their publishers meant them: decompressed, within a limit.
+#
+# Pub/Sub itself compresses nothing; publishers do, and say so by an attribute `Content-Encoding`, as in HTTP (RFC
+# 9110, section 8.4). Where attributes are lost, as in Avro files without metadata, the first bytes tell: no event
+# begins as gzip or zstd do.
+
+_ATTRIBUTE: Final = "content-encoding"
+_ENCODINGS: Final[dict[str, Compression]] = {"gzip": "gzip", "x-gzip": "gzip", "zstd": "zstd"}
+_NO_ENCODINGS: Final = frozenset({"", "identity"})
+_MAX_ENCODINGS: Final = 3
+
+
+def unpacked_payload(data: bytes, attributes: Iterable[tuple[str, str]]) -> bytes:
+    """The payload of a message, decompressed if it is compressed.
+
+    Args:
+        data: as it was published.
+        attributes: of the message.
+
+    Raises:
+        DecodeError: the data is not what the attribute says, is damaged, or holds more than `MAX_MESSAGE_BYTES`.
+    """
+    encodings = _encodings(attributes)
+    if not encodings:
+        compression = detect_compression(data[:MAGIC_BYTES])
+        return data if compression == "none" else _unpacked(data, compression)
+    if len(encodings) > _MAX_ENCODINGS:
+        raise DecodeError(
+            f"the message has {len(encodings)} Content-Encodings, and at most {_MAX_ENCODINGS} are undone"
+        )
+    for name in reversed(encodings):
+        if name not in _ENCODINGS:
+            raise DecodeError(
+                f"the message has the Content-Encoding {name[:40]!r}; supported: {', '.join(sorted(_ENCODINGS))}"
+            )
+        data = _unpacked(data, _ENCODINGS[name])
+    return data
+
+
+def is_compressed(data: bytes, attributes: Iterable[tuple[str, str]]) -> bool:
+    """Whether `unpacked_payload` has anything to decompress."""
+    return bool(_encodings(attributes)) or detect_compression(data[:MAGIC_BYTES]) != "none"
+
+
+def _encodings(attributes: Iterable[tuple[str, str]]) -> list[str]:
+    """In the order in which they were applied."""
+    given = [value for name, value in attributes if name.lower() == _ATTRIBUTE]
+    names = [name.strip().lower() for value in given for name in value.split(",")]
+    return [name for name in names if name not in _NO_ENCODINGS]
+
+
+def _unpacked(data: bytes, compression: Compression) -> bytes:
+    if detect_compression(data[:MAGIC_BYTES]) != compression:
+        raise DecodeError(
+            f"the message has the Content-Encoding {compression}, and its data does not begin as {compression}"
+        )
+    try:
+        content = decompressed(data, compression, MAX_MESSAGE_BYTES + 1)
+    except SourceError as error:
+        raise DecodeError(f"the message cannot be decompressed: {error.message.split(';')[0]}") from None
+    if len(content) > MAX_MESSAGE_BYTES:
+        raise DecodeError(f"the message holds more than {MAX_MESSAGE_BYTES} bytes when it is decompressed")
+    return content

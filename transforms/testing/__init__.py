@@ -4,12 +4,19 @@
 `assert_matches` says why a filter did not match, `holds_rejects` and `assert_balanced` look at what a pipeline did.
 """
 
-from dovebeam.transforms.testing.counts import assert_balanced, counters_of
-from dovebeam.transforms.testing.events import event_of_line, sample_event, write_events
-from dovebeam.transforms.testing.filters import assert_matches, assert_no_match, why
-from dovebeam.transforms.testing.http_target import Answer, HttpRequest, HttpTarget
-from dovebeam.transforms.testing.rejects import ExpectedReject, holds_rejects
-from dovebeam.transforms.testing.targets import KeepingDriver
+from dovebeam.transforms.testing.events import (
+    ExpectedReject,
+    assert_balanced,
+    assert_matches,
+    assert_no_match,
+    counters_of,
+    event_of_line,
+    holds_rejects,
+    sample_event,
+    why,
+    write_events,
+)
+from dovebeam.transforms.testing.targets import Answer, HttpRequest, HttpTarget, KeepingDriver
 
 __all__ = [
     "Answer",

@@ -1,17 +1,37 @@
-"""Events for tests: from keywords, from a line, and as a file that a job reads."""
+"""Events for tests, and assertions: on filters, on rejects, and on what a pipeline counted."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 from dovebeam.transforms.codecs import decode_json, decode_tab, encode_json
-from dovebeam.transforms.codecs.typed import typed_fields
+from dovebeam.transforms.codecs.lines import typed_fields
+from dovebeam.transforms.counters import NAMESPACE
 from dovebeam.transforms.events.catalogue import CATALOGUE, Value
 from dovebeam.transforms.events.event import Event, make_event
+from dovebeam.transforms.events.reject import Reject, Stage
+from dovebeam.transforms.events.values import IPAddress, Timestamp, format_rfc3339
+from dovebeam.transforms.filters import Filter, Finding, explain, parse_filter
 
-__all__ = ["event_of_line", "sample_event", "write_events"]
+if TYPE_CHECKING:
+    from apache_beam.runners.runner import PipelineResult
+
+__all__ = [
+    "ExpectedReject",
+    "assert_balanced",
+    "assert_matches",
+    "assert_no_match",
+    "counters_of",
+    "event_of_line",
+    "holds_rejects",
+    "sample_event",
+    "why",
+    "write_events",
+]
 
 
 def sample_event(
@@ -55,3 +75,171 @@ def write_events(path: str | os.PathLike[str], events: Iterable[Event]) -> Path:
     target = Path(path)
     target.write_bytes(b"".join(encode_json(event) + b"\n" for event in events))
     return target
+
+
+# Assertions on filters, whose failures say what each comparison saw.
+
+
+def assert_matches(filter_: str | Filter, event: Event) -> None:
+    """Passes if a filter matches an event.
+
+    Raises:
+        AssertionError: it does not; the text is that of `why`.
+        FilterSyntaxError: the filter does not parse.
+    """
+    if not _parsed(filter_).matches(event):
+        raise AssertionError(why(filter_, event))
+
+
+def assert_no_match(filter_: str | Filter, event: Event) -> None:
+    """Passes if a filter does not match an event.
+
+    Raises:
+        AssertionError: it does; the text is that of `why`.
+        FilterSyntaxError: the filter does not parse.
+    """
+    if _parsed(filter_).matches(event):
+        raise AssertionError(why(filter_, event))
+
+
+def why(filter_: str | Filter, event: Event) -> str:
+    """Why a filter matches an event, or why not: a line for it, and one for each comparison, in their order.
+
+    Raises:
+        FilterSyntaxError: the filter does not parse.
+    """
+    parsed = _parsed(filter_)
+    explanation = explain(parsed, event)
+    verdict = "matches" if explanation.matched else "does not match"
+    lines = [f"the filter {parsed.text} {verdict} the event {event.name if event.name is not None else '(unnamed)'}"]
+    return "\n".join([*lines, *(line for finding in explanation.findings for line in _lines(finding))])
+
+
+def _parsed(filter_: str | Filter) -> Filter:
+    return parse_filter(filter_) if isinstance(filter_, str) else filter_
+
+
+def _lines(finding: Finding) -> Iterator[str]:
+    yield f"  {finding.outcome:13}  {finding.comparison}  ({_found(finding)})"
+    if finding.warning is not None:
+        yield f"  {'':13}  {finding.warning.text}"
+
+
+def _found(finding: Finding) -> str:
+    value = finding.found
+    if value is None:
+        return f"the event has no {finding.comparison.key}"
+    if isinstance(value, Timestamp):
+        return f"the event has {format_rfc3339(value.usec)}"
+    return f"the event has {value.text if isinstance(value, IPAddress) else repr(value)}"
+
+
+# An assertion on the rejects of a pipeline.
+
+_SHOWN_BYTES: Final = 60
+
+
+@dataclass(frozen=True)
+class ExpectedReject:
+    """What a test says of a reject; what it leaves out may be anything.
+
+    Attributes:
+        payload: exactly these bytes.
+        stage: where it was rejected.
+        reason: a part of the error's message.
+        exporter: who was to deliver it.
+        http_status: the last one.
+    """
+
+    payload: bytes | None = None
+    stage: Stage | None = None
+    reason: str = ""
+    exporter: str | None = field(default=None, kw_only=True)
+    http_status: int | None = field(default=None, kw_only=True)
+
+    def fits(self, reject: Reject) -> bool:
+        """Whether a reject is as expected."""
+        pairs = (
+            (self.payload, reject.payload_bytes),
+            (self.stage, reject.stage),
+            (self.exporter, reject.exporter),
+            (self.http_status, reject.http_status),
+        )
+        return self.reason in reject.error_message and all(want is None or want == is_ for want, is_ in pairs)
+
+
+def holds_rejects(expected: Iterable[ExpectedReject]) -> Callable[[Iterable[Reject]], None]:
+    """What Beam's `assert_that` takes to see that a collection of rejects is these, in any order, and no others.
+
+    Args:
+        expected: the most precise ones first, where one reject could be two of them.
+    """
+    wanted = list(expected)
+
+    def check(actual: Iterable[Reject]) -> None:
+        left = list(actual)
+        missing = []
+        for each in wanted:
+            found = next((n for n, reject in enumerate(left) if each.fits(reject)), None)
+            if found is None:
+                missing.append(each)
+            else:
+                del left[found]
+        if missing or left:
+            told = [*(f"missing: {each}" for each in missing), *(f"not expected: {_told(reject)}" for reject in left)]
+            raise AssertionError("\n".join(told))
+
+    return check
+
+
+def _told(reject: Reject) -> str:
+    payload = reject.payload_bytes
+    shown = f"{payload[:_SHOWN_BYTES]!r}{'...' if len(payload) > _SHOWN_BYTES else ''}"
+    whom = f" by {reject.exporter}" if reject.exporter else ""
+    return f"{shown} at {reject.stage}{whom}: {reject.error_message}"
+
+
+# What a pipeline counted: dovebeam's counters, and the equations that hold if nothing was lost.
+
+
+def counters_of(result: PipelineResult) -> dict[str, int]:
+    """The counters of dovebeam by name, added up over the steps that have them.
+
+    Args:
+        result: of `pipeline.run()`, waited for; of a `with beam.Pipeline() as p` it is `p.result`.
+    """
+    counters: dict[str, int] = {}
+    for counter in result.metrics().query()["counters"]:
+        if counter.key.metric.namespace == NAMESPACE:
+            name = counter.key.metric.name
+            counters[name] = counters.get(name, 0) + counter.result
+    return counters
+
+
+def assert_balanced(counters: Mapping[str, int]) -> None:
+    """Passes if every event of an `ExportEvents` is accounted for: read, and what became of it; formatted, and so on.
+
+    Args:
+        counters: from `counters_of`.
+
+    Raises:
+        AssertionError: naming the equations that do not hold.
+    """
+    wrong = [text for text in _equations(counters) if text]
+    if wrong:
+        raise AssertionError("\n".join(wrong))
+
+
+def _equations(counters: Mapping[str, int]) -> Iterable[str]:
+    parts = ("matched", "unmatched", "out_of_range", "undecodable")
+    yield _compared("read", counters, parts)
+    exporters = {name.partition("/")[2] for name in counters if name.startswith("formatted/")}
+    for exporter in sorted(exporters):
+        yield _compared(f"formatted/{exporter}", counters, (f"delivered/{exporter}", f"rejected/{exporter}"))
+
+
+def _compared(name: str, counters: Mapping[str, int], parts: Iterable[str]) -> str:
+    whole, counts = counters.get(name, 0), {part: counters.get(part, 0) for part in parts}
+    if whole == sum(counts.values()):
+        return ""
+    return f"{name} is {whole}, but " + " + ".join(f"{part} {count}" for part, count in counts.items())

@@ -4,10 +4,7 @@
 events have the columns of `EventRow`; transforms that take them are content with some of these, and leave others alone.
 """
 
-from dovebeam.transforms.yaml.events import DovecotEvents
-from dovebeam.transforms.yaml.export import ExportEvents
-from dovebeam.transforms.yaml.format import FormatEvents
-from dovebeam.transforms.yaml.http import WriteToHttp
-from dovebeam.transforms.yaml.match import MatchMetric
+from dovebeam.transforms.yaml.events import DovecotEvents, FormatEvents, MatchMetric
+from dovebeam.transforms.yaml.export import ExportEvents, WriteToHttp
 
 __all__ = ["DovecotEvents", "ExportEvents", "FormatEvents", "MatchMetric", "WriteToHttp"]

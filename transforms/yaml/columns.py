@@ -1,13 +1,39 @@
-"""What is known of a collection's columns when a pipeline is built, and the mistakes that can be told then."""
+"""Columns of rows in Beam YAML: known ones, promoted fields, any row as JSON; and the output for errors."""
 
-from typing import Any
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from decimal import Decimal
+from typing import Any, Final, Optional
 
 import apache_beam as beam
+import msgspec
+from apache_beam.typehints.row_type import RowTypeConstraint
 from apache_beam.typehints.schemas import named_fields_from_element_type
+from apache_beam.utils.timestamp import Timestamp
 
-from dovebeam.transforms.rows import EventRow
+from dovebeam.transforms.errors import DovebeamError, UnknownNameError
+from dovebeam.transforms.events.reject import Reject
+from dovebeam.transforms.events.values import format_rfc3339
+from dovebeam.transforms.rows import EventRow, FieldRow, RejectRow, reject_to_row
 
-__all__ = ["check_events", "columns_of", "one_column", "only_input"]
+__all__ = [
+    "BAD",
+    "check_columns",
+    "check_events",
+    "columns_of",
+    "error_output",
+    "error_row",
+    "error_type",
+    "one_column",
+    "only_input",
+    "promote",
+    "promoted_type",
+    "reject_errors",
+    "row_to_json",
+    "with_errors",
+]
 
 
 def only_input(name: str, given: Any) -> Any:
@@ -61,3 +87,184 @@ def one_column(name: str, rows: Any, column: str | None) -> str:
     if column not in (columns or ()):
         raise ValueError(f"{name}: there is no column {column!r}; its input has: {found}")
     return column
+
+
+# Any row of Beam as one JSON object.
+
+_encode: Final = msgspec.json.Encoder().encode
+
+
+def row_to_json(row: Any) -> bytes:
+    """A row as JSON: rows and maps are objects, lists arrays, bytes base64, times and decimals text.
+
+    Args:
+        row: a `beam.Row`, a named tuple, or a mapping.
+
+    Raises:
+        ValueError: it holds what JSON cannot say: NaN, infinity, text that is not UTF-8, a type that is unknown here.
+    """
+    try:
+        return _encode(_plain(row))
+    except (UnicodeEncodeError, TypeError, RecursionError) as error:
+        raise ValueError(f"the row cannot be written as JSON: {error}") from None
+
+
+def _plain(value: Any) -> Any:
+    """The same in types that msgspec writes as meant."""
+    if value is None or isinstance(value, str | bytes | bool | int):
+        return value
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise ValueError(f"the row cannot be written as JSON: {value} is no number there")
+        return float(value)  # numpy's is a subclass
+    if isinstance(value, Timestamp):
+        return value.to_rfc3339()
+    if isinstance(value, Decimal):
+        return str(value)
+    return _plain_composite(value)
+
+
+def _plain_composite(value: Any) -> Any:
+    members = getattr(value, "_asdict", None)
+    if members is not None:
+        return {name: _plain(member) for name, member in members().items()}
+    if isinstance(value, Mapping):
+        return {key: _plain(member) for key, member in value.items()}
+    if type(value).__module__ == "numpy" and hasattr(value, "item"):
+        return _plain(value.item())
+    if isinstance(value, Iterable) and not hasattr(value, "isoformat"):
+        return [_plain(member) for member in value]
+    return value
+
+
+# Fields of events as columns of their own, for SQL and for the expressions of Beam YAML.
+
+# ruff: noqa: UP045  Beam 2.77 takes `X | None` in a schema for Any
+COLUMN_TYPES: Final[Mapping[str, Any]] = {
+    "str": Optional[str],
+    "int": Optional[int],
+    "time_usec": Optional[int],
+    "ip": Optional[str],
+    "strlist": Optional[list[str]],
+}
+"""What a column of a field can be; the names are those of the columns of `FieldRow`."""
+
+
+def check_columns(columns: Mapping[str, str]) -> None:
+    """Refuses columns that cannot be.
+
+    Raises:
+        UnknownNameError: there is no such type.
+        ValueError: an event has a column of that name.
+    """
+    for name, kind in columns.items():
+        if kind not in COLUMN_TYPES:
+            raise UnknownNameError(f"type of the column {name!r}:", str(kind), COLUMN_TYPES)
+        if name in EventRow._fields:
+            raise ValueError(f"columns: every event has a column {name!r}, which is not the field of that name")
+
+
+def promoted_type(columns: Mapping[str, str]) -> Any:
+    """The schema of events with these columns."""
+    if not columns:
+        return EventRow
+    own = named_fields_from_element_type(EventRow)
+    return RowTypeConstraint.from_fields([*own, *((name, COLUMN_TYPES[kind]) for name, kind in columns.items())])
+
+
+def promote(columns: Mapping[str, str]) -> Callable[[EventRow], Any]:
+    """What gives a row its further columns: a field that is missing, or of another type, is None there."""
+    if not columns:
+        return lambda row: row
+
+    def with_columns(row: EventRow) -> beam.Row:
+        found = {field.key: field for field in row.fields or ()}
+        return beam.Row(**row._asdict(), **dict(_values(columns, found)))
+
+    return with_columns
+
+
+def _values(columns: Mapping[str, str], found: Mapping[str, FieldRow]) -> Iterator[tuple[str, Any]]:
+    for name, kind in columns.items():
+        field = found.get(name)
+        if field is None:
+            yield name, None
+        else:
+            yield name, _text(field) if kind == "str" else getattr(field, kind)
+
+
+def _text(field: FieldRow) -> str | None:
+    """Any single value as text, as in an export; None for a list."""
+    if field.int is not None:
+        return str(field.int)
+    if field.time_usec is not None:
+        return format_rfc3339(field.time_usec)
+    return field.ip if field.ip is not None else field.str
+
+
+# Beam YAML's `error_handling: {output: NAME}` for dovebeam's transforms.
+#
+# Rows that cannot be processed come out at the output NAME as rows of `element`, `msg` and `stack`, as those of Beam's
+# own transforms do, so that `StripErrorMetadata` gets them back. Without `error_handling` the first one fails the job.
+
+BAD: Final = "bad"
+"""The tag of error rows in the outputs of the DoFns of this package."""
+
+_GOOD: Final = "good"  # Beam's own name for the main output beside errors
+_ADVICE: Final = "write error_handling: {output: NAME}, and read what fails from the output NAME"
+
+
+class RefusedRowError(DovebeamError):
+    """A row that cannot be processed, in a transform without `error_handling`."""
+
+
+def error_output(error_handling: Mapping[str, Any] | None) -> str | None:
+    """The name of the output for errors; None without `error_handling`.
+
+    Raises:
+        ValueError: it says something else than an output.
+    """
+    if error_handling is None:
+        return None
+    output = error_handling.get("output")
+    if not isinstance(output, str) or not output or output == _GOOD or len(error_handling) != 1:
+        raise ValueError(f"error_handling {dict(error_handling)!r} is not understood; {_ADVICE}")
+    return output
+
+
+def error_row(element: Any, message: str, **more: Any) -> beam.Row:
+    """The row of an element that failed; there is no stack, since nothing was raised."""
+    return beam.Row(element=element, msg=message, stack="", **more)
+
+
+def error_type(element_type: Any, *more: tuple[str, Any]) -> RowTypeConstraint:
+    """The schema of `error_row`s of such elements."""
+    return RowTypeConstraint.from_fields([("element", element_type), ("msg", str), ("stack", str), *more])
+
+
+def reject_errors(rejects: Any) -> Any:
+    """A PCollection of Reject to one of error rows, whose element is the reject as a row."""
+    return rejects | "Error rows" >> beam.Map(_of_reject).with_output_types(error_type(RejectRow))
+
+
+def with_errors(good: Any, errors: Any, output: str | None) -> Any:
+    """What `expand` returns: a transform's outputs by name.
+
+    Args:
+        good: the main output, None for a sink.
+        errors: PCollection of error rows.
+        output: from `error_output`.
+    """
+    if output is None:
+        _ = errors | "Fail on an error" >> beam.ParDo(_FailFn())
+        return good
+    return {output: errors} if good is None else {_GOOD: good, output: errors}
+
+
+def _of_reject(reject: Reject) -> beam.Row:
+    return error_row(reject_to_row(reject), reject.error_message)
+
+
+class _FailFn(beam.DoFn):
+    def process(self, error: Any) -> Iterable[Any]:
+        raise RefusedRowError(f"rejected: {error.msg}; to keep such rows and go on, {_ADVICE}")

@@ -1,25 +1,45 @@
-"""`DovecotEvents` for Beam YAML: files, or a column of incoming rows, to rows of events."""
+"""Beam YAML's transforms of rows of events: `DovecotEvents`, `MatchMetric` and `FormatEvents`."""
+
+from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Optional, Union, get_args
 
 import apache_beam as beam
+from apache_beam.typehints.row_type import RowTypeConstraint
 
 from dovebeam.transforms import counters
 from dovebeam.transforms.codecs import DEFAULT_MAX_LINE_BYTES
 from dovebeam.transforms.decode_events import INPUT_FORMATS as LINE_FORMATS
-from dovebeam.transforms.errors import UnknownNameError
+from dovebeam.transforms.errors import DecodeError, UnknownNameError
 from dovebeam.transforms.events.reject import Reject
+from dovebeam.transforms.filters import Dispatcher, parse_filter
+from dovebeam.transforms.formats import INCLUDE_PARTS, Formatter, make_formatter
 from dovebeam.transforms.plan.decoding import decode_block
-from dovebeam.transforms.reading import ReadFromFiles
-from dovebeam.transforms.rows import event_to_row
+from dovebeam.transforms.read_from_files import ReadFromFiles
+from dovebeam.transforms.rows import event_from_row, event_to_row
 from dovebeam.transforms.sources import Block, Format
-from dovebeam.transforms.yaml.columns import one_column
-from dovebeam.transforms.yaml.error_output import BAD, error_output, error_row, error_type, reject_errors, with_errors
-from dovebeam.transforms.yaml.promoted import check_columns, promote, promoted_type
+from dovebeam.transforms.yaml.columns import (
+    BAD,
+    check_columns,
+    check_events,
+    columns_of,
+    error_output,
+    error_row,
+    error_type,
+    one_column,
+    only_input,
+    promote,
+    promoted_type,
+    reject_errors,
+    with_errors,
+)
+
+__all__ = ["FILE_FORMATS", "DovecotEvents", "FormatEvents", "MatchMetric"]
+
 
 # ruff: noqa: UP007, UP045  Beam 2.77 takes `X | None` in a schema for Any
-__all__ = ["FILE_FORMATS", "DovecotEvents"]
+
 
 FILE_FORMATS: Final = ("auto", "json", "tab-text", "avro")
 """What `DovecotEvents` and `ExportEvents` read from files."""
@@ -154,3 +174,138 @@ class _ColumnFn(_DecodeFn):
             return "json" if data.lstrip().startswith(b"{") else "tab-text"
         found: Format = next(known for known in get_args(Format) if known == self._format)
         return found
+
+
+# `MatchMetric` for Beam YAML: the rows of events that a filter of Dovecot's language matches.
+
+# ruff: noqa: UP045  Beam 2.77 takes `X | None` in a schema for Any
+
+
+class MatchMetric(beam.PTransform):
+    """Keeps the rows of events that a filter matches, as they are.
+
+    Args:
+        filter: in the language of a metric's filter in dovecot.conf, such as event=imap_command_finished AND
+            duration >= 1s.
+        unnamed: whether events without a name are looked at; if it is not given, only if the filter names no event, as
+            Dovecot does it.
+        error_handling: output is the name of the output for rows whose columns are not those of an event; without it
+            the first one fails the job.
+    """
+
+    def __init__(
+        self,
+        filter: str,  # noqa: A002  the setting's own name
+        *,
+        unnamed: Optional[bool] = None,
+        error_handling: Optional[Mapping[str, str]] = None,
+    ) -> None:
+        super().__init__()
+        self._filter = parse_filter(filter)
+        self._unnamed = unnamed
+        self._error_output = error_output(error_handling)
+
+    def expand(self, given: Any) -> Any:
+        """PCollection of rows to a PCollection of the same rows."""
+        rows = only_input("MatchMetric", given)
+        check_events("MatchMetric", rows)
+        match = beam.ParDo(_MatchFn(self._filter.text, Dispatcher([self._filter], self._unnamed)))
+        outputs = rows | "Match" >> match.with_output_types(rows.element_type).with_outputs(BAD, main="matching")
+        outputs[BAD].element_type = error_type(rows.element_type)
+        return with_errors(outputs["matching"], outputs[BAD], self._error_output)
+
+
+class _MatchFn(beam.DoFn):
+    def __init__(self, name: str, dispatcher: Dispatcher) -> None:
+        self._name = name
+        self._dispatcher = dispatcher
+
+    def process(self, row: Any) -> Iterable[Any]:
+        try:
+            event = event_from_row(row)
+        except DecodeError as error:
+            yield beam.pvalue.TaggedOutput(BAD, error_row(row, error.reason))
+            return
+        matching = bool(self._dispatcher.matching(event))
+        counters.add("matched" if matching else "unmatched", 1, self._name)
+        if matching:
+            yield row
+
+
+# `FormatEvents` for Beam YAML: rows of events to the bytes that Dovecot would write.
+
+# ruff: noqa: UP045  Beam 2.77 takes `X | None` in a schema for Any
+
+
+_PAYLOAD = "payload"
+
+
+class FormatEvents(beam.PTransform):
+    """Writes each row of an event in one of Dovecot's formats, into the column payload (bytes, without a line's end).
+
+    Args:
+        format: json, tab-text or none.
+        time_format: rfc3339 or unix.
+        include: the parts to write, of name, hostname, timestamps, categories and fields, as a metric's
+            exporter_include; all if it is not given.
+        fields: the fields to write, in this order; all if it is not given.
+        append: whether the rows keep their columns beside payload; otherwise it is the only one.
+        error_handling: output is the name of the output for rows whose columns are not those of an event; without it
+            the first one fails the job.
+    """
+
+    def __init__(
+        self,
+        *,
+        format: Optional[str] = "json",  # noqa: A002  the setting's own name
+        time_format: Optional[str] = "rfc3339",
+        include: Optional[Sequence[str]] = None,
+        fields: Optional[Sequence[str]] = None,
+        append: Optional[bool] = False,
+        error_handling: Optional[Mapping[str, str]] = None,
+    ) -> None:
+        super().__init__()
+        self._formatter = make_formatter(
+            format or "json",
+            time_format=time_format or "rfc3339",
+            include=INCLUDE_PARTS if include is None else include,
+            fields=fields or (),
+        )
+        self._append = bool(append)
+        self._error_output = error_output(error_handling)
+
+    def expand(self, given: Any) -> Any:
+        """PCollection of rows to PCollection of rows with a payload."""
+        rows = only_input("FormatEvents", given)
+        check_events("FormatEvents", rows)
+        kept = self._kept(rows)
+        written = RowTypeConstraint.from_fields([*kept.items(), (_PAYLOAD, bytes)])
+        write = beam.ParDo(_FormatFn(self._formatter, list(kept))).with_output_types(written)
+        outputs = rows | "Format" >> write.with_outputs(BAD, main="written")
+        outputs[BAD].element_type = error_type(rows.element_type)
+        return with_errors(outputs["written"], outputs[BAD], self._error_output)
+
+    def _kept(self, rows: Any) -> dict[str, Any]:
+        if not self._append:
+            return {}
+        columns = columns_of(rows)
+        if columns is None:
+            raise ValueError("append: true needs an input with a schema; give the transform before it output types")
+        if _PAYLOAD in columns:
+            raise ValueError("the input has a column payload already; rename it, or leave append out")
+        return columns
+
+
+class _FormatFn(beam.DoFn):
+    def __init__(self, formatter: Formatter, kept: Sequence[str]) -> None:
+        self._formatter = formatter
+        self._kept = kept
+
+    def process(self, row: Any) -> Iterable[Any]:
+        try:
+            event = event_from_row(row)
+        except DecodeError as error:
+            yield beam.pvalue.TaggedOutput(BAD, error_row(row, error.reason))
+            return
+        kept = {name: getattr(row, name) for name in self._kept}
+        yield beam.Row(**kept, payload=self._formatter.format(event))

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from dovebeam.pipelines.export.options import ExportOptions, add_arguments, parse_export
-from dovebeam.pipelines.jobs import run_id
+from dovebeam.pipelines.jobs import configuration
 from dovebeam.pipelines.jobs.configuration import restrict
 from dovebeam.transforms.config import Config, load_config
+from dovebeam.transforms.events.event import TimeRange
 from dovebeam.transforms.shards.layout import check_run_id
-from dovebeam.transforms.time_range import TimeRange
 from support.commands import exporter, metric, write_config, write_events
 
 EVENT = b'{"event":"e"}'
@@ -34,7 +34,7 @@ def config(folder: Path, *settings: str, filter_: str = "event=e"):
     return load_config([write_config(folder, block, metric("m", filter_, "x"))])
 
 
-def run_id_of(asked: ExportOptions, config: Config, name=run_id.run_id_of) -> str:
+def run_id_of(asked: ExportOptions, config: Config, name=configuration.run_id_of) -> str:
     """What an export is called, by its options."""
     times = TimeRange(asked.start_time, asked.end_time)
     lines = asked.max_line_bytes
@@ -43,7 +43,7 @@ def run_id_of(asked: ExportOptions, config: Config, name=run_id.run_id_of) -> st
 
 def run_id_of_input(asked: ExportOptions, config: Config) -> str:
     """The same, also by the files that are there."""
-    return run_id_of(asked, config, run_id.run_id_of_input)
+    return run_id_of(asked, config, configuration.run_id_of_input)
 
 
 @pytest.fixture

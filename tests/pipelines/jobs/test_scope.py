@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from dovebeam.pipelines.jobs.configuration import failed_exporters, restrict
-from dovebeam.pipelines.options.errors import UsageError
+from dovebeam.pipelines.terminal.exit_codes import UsageError
 from dovebeam.transforms.config import load_config
 from dovebeam.transforms.plan.export_plan import make_plan
 from support.commands import exporter, metric, write_config

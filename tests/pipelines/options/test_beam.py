@@ -4,7 +4,7 @@ import pytest
 from apache_beam.options.pipeline_options import DirectOptions
 
 from dovebeam.pipelines.options.beam import is_in_process, known_option_names, make_beam_options, runs_here
-from dovebeam.pipelines.options.errors import UsageError
+from dovebeam.pipelines.terminal.exit_codes import UsageError
 
 
 def test_values_arrive() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dovebeam.pipelines.options.beam import make_beam_options, stream_arguments
-from dovebeam.pipelines.options.errors import UsageError
+from dovebeam.pipelines.terminal.exit_codes import UsageError
 
 FINISH = "--finish_bundle_before_checkpointing"
 

@@ -7,7 +7,7 @@ import argparse
 import pytest
 
 from dovebeam.pipelines.export.options import ExportOptions, add_arguments, parse_export
-from dovebeam.pipelines.options.errors import UsageError
+from dovebeam.pipelines.terminal.exit_codes import UsageError
 
 NEEDED = ["--config", "c", "--input", "i"]
 

@@ -10,10 +10,10 @@ import pytest
 
 from dovebeam.pipelines.export.options import add_arguments, parse_export
 from dovebeam.pipelines.options.beam import known_option_names
-from dovebeam.pipelines.options.errors import UsageError
 from dovebeam.pipelines.options.spellings import ELSEWHERE, GOOGLES, camel_case, spellings_of
 from dovebeam.pipelines.replay.options import add_replay_arguments, parse_replay
 from dovebeam.pipelines.stream.options import add_stream_arguments, parse_stream
+from dovebeam.pipelines.terminal.exit_codes import UsageError
 
 COMMANDS: dict[str, tuple[Callable[..., None], Callable[..., Any]]] = {
     "export": (add_arguments, parse_export),

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dovebeam.pipelines.jobs.outputs import check_appendable, check_replaceable, claim, replace_file
-from dovebeam.pipelines.options.errors import UsageError
+from dovebeam.pipelines.terminal.exit_codes import UsageError
 from dovebeam.transforms.errors import DeliveryError
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dovebeam.pipelines.running.failures import explain_failure, is_stop
+from dovebeam.pipelines.running.local import explain_failure, is_stop
 from dovebeam.transforms import Config, load_config
 from dovebeam.transforms.errors import DeliveryError
 from dovebeam.transforms.progress import StoppedError

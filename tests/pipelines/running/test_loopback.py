@@ -6,7 +6,7 @@ import threading
 
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from dovebeam.pipelines.workers.loopback import loopback_workers
+from dovebeam.pipelines.running.in_process import loopback_workers
 
 FLAGS = ["--runner=PortableRunner", "--job_endpoint=localhost:1", "--environment_type=LOOPBACK"]
 

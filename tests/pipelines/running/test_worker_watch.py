@@ -10,8 +10,8 @@ import time
 
 import pytest
 
+from dovebeam.pipelines.running.in_process import WatchedDisplay, WorkersGoneError
 from dovebeam.pipelines.running.local import run_to_end
-from dovebeam.pipelines.workers.watch import WatchedDisplay, WorkersGoneError
 from dovebeam.transforms import progress
 from dovebeam.transforms.progress import Board, Totals
 from support.programs import wait_until

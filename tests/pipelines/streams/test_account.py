@@ -13,7 +13,7 @@ import pytest
 from dovebeam.pipelines.stream.account import Acknowledged, StreamAccount
 from dovebeam.pipelines.stream.queues import StreamQueues
 from dovebeam.transforms import load_config
-from dovebeam.transforms.tally import TALLY
+from dovebeam.transforms.plan.decoding import TALLY
 from support.commands import dovebeam, exporter, metric, write_config
 from support.fault_server_control import fault_server
 from support.fault_server_job import event_line

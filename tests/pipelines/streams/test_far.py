@@ -10,7 +10,7 @@ from apache_beam.portability import common_urns
 from apache_beam.portability.api import beam_runner_api_pb2
 from apache_beam.portability.common_urns import composites
 
-from dovebeam.pipelines.stream.far import _message
+from dovebeam.pipelines.stream.stream_job import _message
 from dovebeam.transforms.events.reject import make_reject, reject_from_json
 from support.commands import Ran, dovebeam, exporter, metric, write_config
 from support.far_runner import TranslatingRunner

@@ -16,9 +16,9 @@ from dovebeam.pipelines.stream.options import DEFAULT_MAX_QUEUE_BYTES
 from dovebeam.pipelines.stream.queues import StreamQueues
 from dovebeam.transforms.config import load_config
 from dovebeam.transforms.drivers import FileDriver
-from dovebeam.transforms.outcome import PayloadBatch
+from dovebeam.transforms.plan.decoding import PayloadBatch
+from dovebeam.transforms.plan.queue import QueueWriter
 from dovebeam.transforms.progress import Board
-from dovebeam.transforms.queues import QueueWriter
 from support.commands import dovebeam, exporter, metric, write_config
 from support.fault_server_control import fault_server
 from support.fault_server_job import event_line

@@ -8,14 +8,13 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.runner import PipelineResult
 
 from dovebeam.pipelines.running.in_process import make_in_process_runner
-from dovebeam.pipelines.stream import segments
-from dovebeam.pipelines.stream.account import Acknowledged, Counters
-from dovebeam.pipelines.stream.segments import run_segments
+from dovebeam.pipelines.stream import account as segments
+from dovebeam.pipelines.stream.account import Acknowledged, Counters, run_segments
 from dovebeam.transforms import counters as counting
 from dovebeam.transforms.errors import DeliveryError
+from dovebeam.transforms.plan.decoding import TALLY
 from dovebeam.transforms.progress import Board
-from dovebeam.transforms.streaming import Segment
-from dovebeam.transforms.tally import TALLY
+from dovebeam.transforms.read_from_streams import Segment
 
 
 class Stream:

@@ -12,10 +12,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar, Final
 
 from dovebeam.transforms.drivers.base import Batch, Connection, Driver, Failure
-from dovebeam.transforms.drivers.file.append import AppendedFile, AppendSettings, shown_path
+from dovebeam.transforms.drivers.file.append import AppendedFile, AppendSettings, OpenFiles, shown_path
 from dovebeam.transforms.drivers.file.names import compressed_name
 from dovebeam.transforms.drivers.file.settings import FileSettings
-from dovebeam.transforms.drivers.files.open_files import OpenFiles
 from dovebeam.transforms.errors import DeliveryError
 
 __all__ = ["FileConnection", "FileDriver"]

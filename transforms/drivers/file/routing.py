@@ -9,14 +9,21 @@ from typing import Final, Literal
 
 from dovebeam.transforms.drivers.base import RoutingError
 from dovebeam.transforms.drivers.file.names import encode_value, short_name, split_suffix
-from dovebeam.transforms.drivers.file.path_template import Code, Component, Field, PathTemplate, parse_template
-from dovebeam.transforms.drivers.files.template_codes import CODES, coarsest_step_secs
+from dovebeam.transforms.drivers.file.path_template import (
+    CODES,
+    Code,
+    Component,
+    Field,
+    PathTemplate,
+    coarsest_step_secs,
+    parse_template,
+)
 from dovebeam.transforms.events.catalogue import Value
 from dovebeam.transforms.events.event import Event
-from dovebeam.transforms.values.addresses import IPAddress
-from dovebeam.transforms.values.timestamps import Timestamp, format_rfc3339
+from dovebeam.transforms.events.values import IPAddress, Timestamp, format_rfc3339
 
-__all__ = ["PathRouter", "event_secs", "window_start_secs"]
+__all__ = ["PathRouter", "WindowRouter", "event_secs", "split_windowed", "window_start_secs"]
+
 
 _USEC: Final = 1_000_000
 _FIRST_SECS: Final = -62_135_596_800  # year 1
@@ -178,3 +185,34 @@ def _text(value: Value) -> str:
     if isinstance(value, Timestamp):
         return format_rfc3339(value.usec)
     return ",".join(value) if isinstance(value, list) else str(value)
+
+
+# Paths of events together with the windows of their times, for files that are written window by window.
+
+_SEPARATOR: Final = ":"
+
+
+@dataclass(frozen=True, slots=True)
+class WindowRouter:
+    """Says of an event the window as well as the path, in one text for `split_windowed`.
+
+    Attributes:
+        paths: finds the path; it has windows.
+    """
+
+    paths: PathRouter
+
+    def route(self, event: Event) -> str:
+        """The start of the event's window, seconds since 1970, and the path that `paths` says.
+
+        Raises:
+            RoutingError: the event has no time, or not a field, that the path needs.
+        """
+        path = self.paths.route(event)
+        return f"{window_start_secs(event_secs(event), self.paths.window_secs)}{_SEPARATOR}{path}"
+
+
+def split_windowed(text: str) -> tuple[int, str]:
+    """The start of the window, seconds since 1970, and the path, from what `WindowRouter` said."""
+    window, _, path = text.partition(_SEPARATOR)
+    return int(window), path

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, cast
 
+from dovebeam.transforms.drivers.base import Driver, check_path
 from dovebeam.transforms.drivers.file.names import COMPRESSION_SUFFIXES
 from dovebeam.transforms.drivers.file.path_template import TemplateError, parse_template
 from dovebeam.transforms.drivers.file.routing import PathRouter
-from dovebeam.transforms.drivers.kinds import Kind
-from dovebeam.transforms.drivers.setting import check_values, setting
-from dovebeam.transforms.drivers.system_errors import check_path
+from dovebeam.transforms.drivers.setting import Kind, check_values, setting
 from dovebeam.transforms.errors import DriverSettingError
 from dovebeam.transforms.local_files import file_url_path, is_url
 
-__all__ = ["FileSettings"]
+__all__ = ["FileSettings", "shard_clashes"]
+
 
 _IN_BUCKET: Final = re.compile(r"[^:]+://[^/]+")
 _OF_PROCESS: Final = re.compile(r"/dev/(?:stdin|stdout|stderr|fd/[0-9]+|tty)\Z|/proc/(?:self|[0-9]+)/fd/")
@@ -193,3 +194,28 @@ def _check_mode(text: str) -> None:
 
 def _wrong(name: str, message: str) -> DriverSettingError:
     return DriverSettingError(f"event_exporter_{name}", message)
+
+
+# Exporters that would write the same shards: each puts files in place by itself, so names must differ.
+
+
+def shard_clashes(drivers: Mapping[str, Driver]) -> dict[str, DriverSettingError]:
+    """What is wrong with an exporter whose files would have the names of another one's, by its name.
+
+    Args:
+        drivers: of one job, by exporter. Append mode is no matter: there, several exporters may share a file.
+    """
+    seen: dict[tuple[str, str], str] = {}
+    wrong = {}
+    for name, driver in drivers.items():
+        if isinstance(driver, FileSettings) and driver.file_writing == "shards":
+            first = seen.setdefault(_names(driver), name)
+            if first != name:
+                message = f"event_exporter {first} writes shards of the same names; choose another path"
+                wrong[name] = DriverSettingError("event_exporter_file_path", message, name)
+    return wrong
+
+
+def _names(settings: FileSettings) -> tuple[str, str]:
+    base = settings.base if is_url(settings.base) else os.path.abspath(settings.base)
+    return base, settings.file_path_template or settings.default_path

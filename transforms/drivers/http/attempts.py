@@ -9,24 +9,22 @@ from typing import Final
 import pycurl
 
 from dovebeam.transforms.drivers.base import Batch, Failure
-from dovebeam.transforms.drivers.http.backlog import Backlog
+from dovebeam.transforms.drivers.http.backlog import Backlog, RetryPolicy
 from dovebeam.transforms.drivers.http.endpoint import Endpoint, Member
 from dovebeam.transforms.drivers.http.handles import HandlePool
 from dovebeam.transforms.drivers.http.options import Easy
 from dovebeam.transforms.drivers.http.outcome import (
     Outcome,
     Trouble,
+    Verdict,
     outcome_of_error,
     outcome_of_search,
     outcome_of_status,
+    redirect_target,
     too_long,
 )
-from dovebeam.transforms.drivers.http.redirects import redirect_target
-from dovebeam.transforms.drivers.http.requests import Request
-from dovebeam.transforms.drivers.http.retry import RetryPolicy
-from dovebeam.transforms.drivers.http.search import ALIKE, Search
+from dovebeam.transforms.drivers.http.requests import ALIKE, Request, Search
 from dovebeam.transforms.drivers.http.settings import HttpPostSettings
-from dovebeam.transforms.drivers.http.statuses import Verdict
 from dovebeam.transforms.errors import DeliveryError
 
 __all__ = ["Attempts"]

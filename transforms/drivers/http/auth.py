@@ -6,20 +6,59 @@ are `Secret`s in the driver's description, so that it can travel and be shown.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass
 from typing import Final
 
-from dovebeam.transforms.drivers.http.header_names import header_name_problem
-from dovebeam.transforms.drivers.kinds import Kind
 from dovebeam.transforms.drivers.secrets.secret import Scheme, Secret
 from dovebeam.transforms.drivers.secrets.secret_url import SecretUrl
-from dovebeam.transforms.drivers.setting import declared, setting, setting_name
+from dovebeam.transforms.drivers.setting import Kind, declared, setting, setting_name
 from dovebeam.transforms.drivers.tls_settings import TlsSettings
 from dovebeam.transforms.drivers.urls import http_query_error
 from dovebeam.transforms.errors import DriverSettingError
 
-__all__ = ["AUTH_METHODS", "AuthSettings"]
+__all__ = ["AUTH_METHODS", "AuthSettings", "header_name_problem"]
+
+
+_NAME: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,200}\Z")  # a token of RFC 9110
+_OWN: Final[Mapping[str, str]] = {
+    "content-type": "use http_post_content_type",
+    "content-encoding": "use http_post_compression",
+    "user-agent": "use http_client_user_agent",
+    "proxy-authorization": "use http_client_proxy_username and http_client_proxy_password",
+    **dict.fromkeys(
+        (
+            "connection content-length date expect host keep-alive proxy-connection te trailer transfer-encoding "
+            "upgrade"
+        ).split(),
+        "the driver writes it itself",
+    ),
+}
+_WITH_A_MEANING: Final = frozenset({"accept", "authorization"})
+
+
+def header_name_problem(name: str, *, for_key: bool = False) -> str:
+    """What is wrong with a header of this name, and what to do; empty if it may be set.
+
+    Args:
+        name: the header's name.
+        for_key: it is to carry an idempotency key, so it must not be one that servers read as something else.
+    """
+    if not _NAME.match(name):
+        return "a header's name has no such characters; correct it"
+    lower = name.lower()
+    if lower in _OWN:
+        return f"it cannot be set like this; {_OWN[lower]}"
+    if for_key and lower in _WITH_A_MEANING:
+        return "it means something else; write for example Idempotency-Key"
+    return ""
+
+
+# The settings of `http-post` that hold credentials, and what can be wrong with them at launch.
+#
+# Dovecot knows user and password in the URL, proxy credentials and a client certificate; the rest is dovebeam's. All
+# are `Secret`s in the driver's description, so that it can travel and be shown.
 
 AUTH_METHODS: Final[Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
     "none": ((), ()),

@@ -8,10 +8,9 @@ from __future__ import annotations
 import base64
 from typing import Final
 
-from dovebeam.transforms.drivers.file_identity import file_identities
 from dovebeam.transforms.drivers.http.settings import HttpPostSettings
-from dovebeam.transforms.drivers.http.url import HttpUrl
-from dovebeam.transforms.drivers.secrets.secret import Scheme, Secret, secrets_in
+from dovebeam.transforms.drivers.secrets.secret import Scheme, Secret, file_identities, secrets_in
+from dovebeam.transforms.drivers.secrets.secret_url import HttpUrl
 from dovebeam.transforms.drivers.setting import setting_name
 from dovebeam.transforms.errors import DeliveryError
 

@@ -19,7 +19,7 @@ from dovebeam.transforms.drivers.http.settings import HttpPostSettings
 from dovebeam.transforms.errors import DeliveryError
 
 if TYPE_CHECKING:
-    from dovebeam.transforms.drivers.http.url import HttpUrl
+    from dovebeam.transforms.drivers.secrets.secret_url import HttpUrl
 
 __all__ = ["HandlePool", "http_date"]
 

@@ -13,7 +13,7 @@ import pycurl
 
 from dovebeam.transforms.drivers.http.credentials import Credentials
 from dovebeam.transforms.drivers.http.settings import HttpPostSettings
-from dovebeam.transforms.drivers.http.url import HttpUrl
+from dovebeam.transforms.drivers.secrets.secret_url import HttpUrl
 
 __all__ = ["Easy", "set_proxy", "set_sockets", "set_tls", "set_url", "system_trust"]
 

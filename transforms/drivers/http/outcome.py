@@ -7,6 +7,7 @@ again at all (`http_client_request_max_attempts`). Which statuses dovebeam retri
 from __future__ import annotations
 
 import enum
+import functools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -14,7 +15,24 @@ from http import HTTPStatus
 from types import MappingProxyType
 from typing import Final
 
-__all__ = ["Outcome", "Trouble", "outcome_of_error", "outcome_of_search", "outcome_of_status", "too_long"]
+from dovebeam.transforms.drivers.secrets.secret_url import HttpUrl, parse_http_url, same_site
+from dovebeam.transforms.errors import DriverSettingError
+
+__all__ = [
+    "DEFAULT_RETRY",
+    "DEFAULT_SUCCESS",
+    "Outcome",
+    "StatusRules",
+    "Trouble",
+    "Verdict",
+    "outcome_of_error",
+    "outcome_of_search",
+    "outcome_of_status",
+    "parse_statuses",
+    "redirect_target",
+    "too_long",
+]
+
 
 _REQUEST_TIMEOUT: Final = 408
 _BUSY_STATUS: Final = frozenset({429, 503})
@@ -155,3 +173,145 @@ def _trouble(code: int) -> Trouble:
     if code in _UNREACHABLE:
         return Trouble.UNREACHABLE
     return Trouble.LOST if code in _SILENT else Trouble.NONE
+
+
+# Redirects of `http-post`: refused by default, followed within one place if the settings say so, never elsewhere.
+
+_MAX_CHARS: Final = 8000
+
+
+def redirect_target(origin: HttpUrl, status: int, location: str, followed: int, limit: int) -> HttpUrl | Outcome:
+    """Where a redirect leads, or why it is not followed.
+
+    Args:
+        origin: the URL of the settings.
+        status: the answer's.
+        location: the absolute URL that it names.
+        followed: how many redirects this attempt has followed.
+        limit: how many it may follow.
+    """
+    reason = outcome_of_status(status).reason
+    if followed >= limit:
+        why = f"more than {limit} redirects" if limit else "redirects are refused"
+        return Outcome(f"{reason}: {why} (correct the URL, or raise http_client_request_max_redirects)", status)
+    target = _parse(location)
+    if target is None or not same_site(origin, target):
+        return Outcome(f"{reason}: a redirect to another place is refused (correct the URL)", status)
+    return target
+
+
+def _parse(location: str) -> HttpUrl | None:
+    """The place that a redirect names; None if it cannot be requested, or brings credentials of its own."""
+    if len(location) > _MAX_CHARS:
+        return None
+    try:
+        target = parse_http_url("Location", location.partition("#")[0])
+    except DriverSettingError:
+        return None
+    return None if target.has_userinfo else target
+
+
+# What each HTTP status means for a request: the lists of statuses that users write, and the rules behind them.
+#
+# Dovecot takes 2xx for success and tries again after 408, and after 503 with `Retry-After`. Its users' other exporters
+# also try again after 425, 429 and the 5xx that can pass, if they are told to try again at all; so does dovebeam.
+# Which statuses an endpoint answers with is not always what the standard says, so the lists can be written.
+
+DEFAULT_SUCCESS: Final = "200-299"
+DEFAULT_RETRY: Final = "408 425 429 500 502-599"
+
+_SUCCESS: Final = "event_exporter_http_post_success_statuses"
+_RETRY: Final = "event_exporter_http_post_retry_statuses"
+_REJECT: Final = "event_exporter_http_post_reject_statuses"
+
+_ITEM: Final = re.compile(r"([0-9]{3})(?:-([0-9]{3}))?\Z")
+_LOWEST, _HIGHEST = 200, 599
+_TOO_LARGE: Final = frozenset({413})
+_PERHAPS_ONE: Final = frozenset({400, 422})
+
+
+class Verdict(enum.Enum):
+    """What to do after an answer."""
+
+    SUCCESS = "all of the body is delivered"
+    RETRY = "send it again later"
+    SPLIT = "the body is too large: send halves"
+    SEARCH = "something in the body is refused: send halves, to find it"
+    FINAL = "reject all of it"
+
+
+@dataclass(frozen=True, slots=True)
+class StatusRules:
+    """The rules of one exporter.
+
+    Attributes:
+        success: statuses that deliver.
+        retry: statuses after which the same request may succeed.
+        reject: statuses that reject the whole body at once, without halving it.
+    """
+
+    success: frozenset[int]
+    retry: frozenset[int]
+    reject: frozenset[int]
+
+    @classmethod
+    @functools.cache
+    def parse(cls, success: str = DEFAULT_SUCCESS, retry: str = DEFAULT_RETRY, reject: str = "") -> StatusRules:
+        """Reads the three settings. A status that one of them names is taken out of the others' defaults.
+
+        Raises:
+            DriverSettingError: a list is not of statuses, or two written lists share one.
+        """
+        lists = {
+            _SUCCESS: parse_statuses(_SUCCESS, success),
+            _RETRY: parse_statuses(_RETRY, retry),
+            _REJECT: parse_statuses(_REJECT, reject),
+        }
+        if not lists[_SUCCESS]:
+            raise DriverSettingError(_SUCCESS, f"no status would be success; write for example {DEFAULT_SUCCESS}")
+        defaults = {_SUCCESS: success == DEFAULT_SUCCESS, _RETRY: retry == DEFAULT_RETRY, _REJECT: not reject}
+        written = [name for name in lists if not defaults[name]]
+        _check_overlaps({name: lists[name] for name in written})
+        taken = frozenset[int]().union(*(lists[name] for name in written))
+        lists.update({name: statuses - taken for name, statuses in lists.items() if defaults[name]})
+        return cls(lists[_SUCCESS], lists[_RETRY], lists[_REJECT])
+
+    def verdict(self, status: int, events: int) -> Verdict:
+        """What a status means for a request with a body of so many events."""
+        if status in self.success:
+            return Verdict.SUCCESS
+        if status in self.retry:
+            return Verdict.RETRY
+        if status in self.reject or events == 1:
+            return Verdict.FINAL
+        if status in _TOO_LARGE:
+            return Verdict.SPLIT
+        return Verdict.SEARCH if status in _PERHAPS_ONE else Verdict.FINAL
+
+
+def parse_statuses(setting: str, text: str) -> frozenset[int]:
+    """Reads a list such as `408 425 429 500-599`; commas may stand between the items.
+
+    Raises:
+        DriverSettingError: the text says which item is wrong.
+    """
+    statuses: set[int] = set()
+    for item in text.replace(",", " ").split():
+        found = _ITEM.match(item)
+        first, last = (int(found[1]), int(found[2] or found[1])) if found else (0, 0)
+        if not _LOWEST <= first <= last <= _HIGHEST:
+            message = f"'{item[:20]}' is no status from 200 to 599 and no range of them; write for example 429 500-599"
+            raise DriverSettingError(setting, message)
+        statuses.update(range(first, last + 1))
+    return frozenset(statuses)
+
+
+def _check_overlaps(lists: dict[str, frozenset[int]]) -> None:
+    """Two lists that somebody wrote must not share a status."""
+    names = list(lists)
+    for place, name in enumerate(names):
+        for other in names[place + 1 :]:
+            shared = lists[name] & lists[other]
+            if shared:
+                message = f"{min(shared)} stands in {name} as well; a status can have one meaning, remove it from one"
+                raise DriverSettingError(other, message)

@@ -9,15 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from dovebeam.transforms.drivers.http.auth import AuthSettings
-from dovebeam.transforms.drivers.http.bodies import BATCH_FORMATS, COMPRESSIONS, CONTENT_TYPES, BodyMaker
-from dovebeam.transforms.drivers.http.header_names import header_name_problem
-from dovebeam.transforms.drivers.http.statuses import DEFAULT_RETRY, DEFAULT_SUCCESS, StatusRules
-from dovebeam.transforms.drivers.http.url import HttpUrl
-from dovebeam.transforms.drivers.kinds import Kind
+from dovebeam.transforms.drivers.http.auth import AuthSettings, header_name_problem
+from dovebeam.transforms.drivers.http.outcome import DEFAULT_RETRY, DEFAULT_SUCCESS, StatusRules
+from dovebeam.transforms.drivers.http.requests import BATCH_FORMATS, COMPRESSIONS, CONTENT_TYPES, BodyMaker
 from dovebeam.transforms.drivers.secrets.secret import Secret
-from dovebeam.transforms.drivers.secrets.secret_url import SecretUrl
-from dovebeam.transforms.drivers.setting import check_values, setting, setting_name
+from dovebeam.transforms.drivers.secrets.secret_url import HttpUrl, SecretUrl
+from dovebeam.transforms.drivers.setting import Kind, check_values, setting, setting_name
 from dovebeam.transforms.errors import DriverSettingError, UnknownNameError
 
 __all__ = ["HttpPostSettings"]

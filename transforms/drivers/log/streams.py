@@ -17,10 +17,10 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
+from dovebeam.transforms.drivers.base import delivery_error
+from dovebeam.transforms.drivers.log.settings import SyslogTarget
 from dovebeam.transforms.drivers.log.wires import Address, Wire, resolve
 from dovebeam.transforms.drivers.sockets import pending_error, send_all, unread_bytes
-from dovebeam.transforms.drivers.syslog.target import SyslogTarget
-from dovebeam.transforms.drivers.system_errors import delivery_error
 from dovebeam.transforms.errors import DeliveryError
 
 __all__ = ["TcpWire", "TlsWire", "is_distrust", "open_tcp", "open_tls"]

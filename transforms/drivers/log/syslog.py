@@ -14,17 +14,15 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from dovebeam.transforms.drivers.backoff import RetryBudget
-from dovebeam.transforms.drivers.base import Batch, Connection, Failure
-from dovebeam.transforms.drivers.log.settings import LogSettings
+from dovebeam.transforms.drivers.base import Batch, Connection, Failure, delivery_error, error_number
+from dovebeam.transforms.drivers.log.settings import FACILITIES, LogSettings, parse_target
 from dovebeam.transforms.drivers.log.streams import is_distrust, open_tcp, open_tls
 from dovebeam.transforms.drivers.log.tls import RenewedContext
 from dovebeam.transforms.drivers.log.wires import Wire, open_local, open_udp
 from dovebeam.transforms.drivers.rate_limit import portions, shared_bucket
 from dovebeam.transforms.drivers.sockets import AWAY
-from dovebeam.transforms.drivers.syslog.target import FACILITIES, parse_target
-from dovebeam.transforms.drivers.system_errors import delivery_error, error_number
 from dovebeam.transforms.errors import DeliveryError
-from dovebeam.transforms.values.timestamps import format_rfc3339
+from dovebeam.transforms.events.values import format_rfc3339
 
 __all__ = ["SyslogConnection"]
 

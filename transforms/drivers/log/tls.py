@@ -9,8 +9,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from dovebeam.transforms.drivers.file_identity import file_identities
-from dovebeam.transforms.drivers.secrets.secret import Scheme
+from dovebeam.transforms.drivers.secrets.secret import Scheme, file_identities
 from dovebeam.transforms.drivers.tls_settings import TlsSettings
 from dovebeam.transforms.errors import DeliveryError
 

@@ -12,9 +12,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar, Final
 
+from dovebeam.transforms.drivers.base import delivery_error
+from dovebeam.transforms.drivers.log.settings import SETTING, SyslogTarget
 from dovebeam.transforms.drivers.sockets import connect_unix, pending_error, send_all, wait_until_read
-from dovebeam.transforms.drivers.syslog.target import SETTING, SyslogTarget
-from dovebeam.transforms.drivers.system_errors import delivery_error
 from dovebeam.transforms.errors import DeliveryError
 
 __all__ = ["Address", "DatagramWire", "LocalStreamWire", "UdpWire", "Wire", "open_local", "open_udp", "resolve"]

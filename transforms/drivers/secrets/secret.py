@@ -19,7 +19,7 @@ import enum
 import os
 import re
 import stat
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -27,7 +27,8 @@ from dovebeam.transforms.drivers.secrets import vault
 from dovebeam.transforms.drivers.secrets.secret_manager import VERSION, fetch_secret
 from dovebeam.transforms.errors import DeliveryError, DriverSettingError
 
-__all__ = ["HOW_TO_REFER", "NOTHING", "Scheme", "Secret", "is_reference", "secrets_in"]
+__all__ = ["HOW_TO_REFER", "NOTHING", "Scheme", "Secret", "file_identities", "is_reference", "secrets_in"]
+
 
 HOW_TO_REFER: Final = "env:NAME, file:/PATH or gsm:projects/P/secrets/S/versions/V"
 """What to write instead of a secret, for advice in errors."""
@@ -230,3 +231,33 @@ def _from_vault(setting: str, identity: str) -> str:
         )
         raise DeliveryError(message)
     return text
+
+
+# Whether a file has been replaced since it was read: certificates and secrets are, while a job runs.
+
+Identity = tuple[int, ...]
+"""Device, inode, size and times of a file; of a directory also those of all that is in it; empty if there is none."""
+
+
+def file_identities(paths: Iterable[str]) -> tuple[Identity, ...]:
+    """The identity of each file: another one after it was written, renamed over, or its symbolic link moved."""
+    return tuple(_identity(path) for path in paths)
+
+
+def _identity(path: str) -> Identity:
+    try:
+        found = os.stat(path)  # follows links: Kubernetes replaces mounted secrets by moving one
+        own = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+        if not os.path.isdir(path):
+            return own
+        return (*own, *(number for name in sorted(os.listdir(path)) for number in _entry(os.path.join(path, name))))
+    except OSError:
+        return ()
+
+
+def _entry(path: str) -> Identity:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return ()
+    return (found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)

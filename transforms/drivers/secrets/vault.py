@@ -16,8 +16,7 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import Final, Self
 
-from dovebeam.transforms.local_files import open_new
-from dovebeam.transforms.temporary import TemporaryFolder, remove_folder
+from dovebeam.transforms.local_files import TemporaryFolder, open_new, remove_folder
 
 __all__ = ["ENVIRONMENT", "Loan", "keep", "recall", "wipe"]
 

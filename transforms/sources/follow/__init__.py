@@ -4,10 +4,16 @@
 snapshot whose lines were delivered.
 """
 
-from dovebeam.transforms.sources.follow.follower import Follower, FollowSettings
+from dovebeam.transforms.sources.follow.follower import (
+    Follower,
+    FollowRequest,
+    FollowSettings,
+    Session,
+    close_session,
+    session_of,
+)
+from dovebeam.transforms.sources.follow.records import StateStore
 from dovebeam.transforms.sources.follow.targets import FollowTarget, includes, make_target
-from dovebeam.transforms.tailing.session import FollowRequest, Session, close_session, session_of
-from dovebeam.transforms.tailing.store import StateStore
 
 __all__ = [
     "FollowRequest",

@@ -18,10 +18,10 @@ from dovebeam.transforms.sources import (
     detect_compression,
     detect_format,
 )
+from dovebeam.transforms.sources.block import HEAD_BYTES as FORMAT_BYTES
+from dovebeam.transforms.sources.block import InputFormat
 from dovebeam.transforms.sources.follow.records import HEAD_BYTES, FileRecord, head_hash
-from dovebeam.transforms.sources.formats import HEAD_BYTES as FORMAT_BYTES
-from dovebeam.transforms.sources.formats import InputFormat
-from dovebeam.transforms.sources.nuls import NUL
+from dovebeam.transforms.sources.streams import NUL
 
 __all__ = ["ReplacedError", "Tail", "UnreadableFormatError"]
 

@@ -5,12 +5,17 @@
 stream. Needs the extra `gcp`. Honours PUBSUB_EMULATOR_HOST.
 """
 
-from dovebeam.transforms.pubsub.blocks import blocks_of
-from dovebeam.transforms.pubsub.errors import PubSubUnavailableError
-from dovebeam.transforms.pubsub.names import check_subscription, check_topic
-from dovebeam.transforms.pubsub.topics import check_pullable, create_subscription, delete_subscription
-from dovebeam.transforms.sources.pubsub.blocks import Session, SubscribeRequest, close_session, session_of
-from dovebeam.transforms.sources.pubsub.client import Pulled, SubscriptionClient
+from dovebeam.transforms.sources.pubsub.blocks import Session, SubscribeRequest, blocks_of, close_session, session_of
+from dovebeam.transforms.sources.pubsub.client import (
+    PubSubUnavailableError,
+    Pulled,
+    SubscriptionClient,
+    check_pullable,
+    check_subscription,
+    check_topic,
+    create_subscription,
+    delete_subscription,
+)
 from dovebeam.transforms.sources.pubsub.puller import Puller, PullLimits
 
 __all__ = [

@@ -1,21 +1,141 @@
-"""The few calls to Pub/Sub that reading a subscription takes, each with a time limit of its own.
-
-Messages are pulled by single calls and not by Google's streaming pull. A call brings no more messages than were asked
-for, so that what is held is bounded also while a target hangs. Google's client for streams was tried: it gives leases
-up without a word, takes an acknowledgement that failed for done, and holds back messages that have the ordering key of
-one that is not acknowledged yet.
-"""
+"""Calls to Pub/Sub, each with its time limit: messages, acknowledgements, subscriptions; names and errors."""
 
 from __future__ import annotations
 
+import contextlib
+import re
 import time
+import uuid
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
-from dovebeam.transforms.pubsub.errors import translated
-from dovebeam.transforms.pubsub.names import check_subscription
+from dovebeam.transforms.sources import SourceError
 
-__all__ = ["MAX_PULL_MESSAGES", "Pulled", "SubscriptionClient", "make_client"]
+__all__ = [
+    "MAX_PULL_MESSAGES",
+    "PubSubRefusedError",
+    "PubSubUnavailableError",
+    "Pulled",
+    "SubscriptionClient",
+    "check_pullable",
+    "check_subscription",
+    "check_topic",
+    "create_subscription",
+    "delete_subscription",
+    "make_client",
+]
+
+
+_MAX_TEXT_CHARS: Final = 500
+_INSTALL: Final = "reading from Pub/Sub needs Google's client; install dovebeam[gcp]"
+_LOG_IN: Final = (
+    "there are no credentials for Google Cloud; run `gcloud auth application-default login`, or let "
+    "GOOGLE_APPLICATION_CREDENTIALS name a key file"
+)
+_REPAIRS: Final = {
+    "NOT_FOUND": "does not exist; create it or correct the name",
+    "PERMISSION_DENIED": "this account may not use it; give it roles/pubsub.subscriber",
+    "UNAUTHENTICATED": "the service does not accept the credentials; renew them",
+}
+"""What somebody must repair, by the code of the status."""
+
+_REFUSED: Final = frozenset({"INVALID_ARGUMENT", "FAILED_PRECONDITION", "OUT_OF_RANGE"})
+"""Codes for what is wrong with a request; all that are not named here are trouble that passes."""
+
+
+class PubSubUnavailableError(SourceError):
+    """The service does not answer, or not now. Trying again later may help."""
+
+
+class PubSubRefusedError(SourceError):
+    """The service refuses a request as it is: a subscription that pushes cannot be pulled, a lease has ended."""
+
+
+@contextlib.contextmanager
+def translated(name: str) -> Iterator[None]:
+    """Raises what Google's libraries raise within the block as an error about `name`.
+
+    Raises:
+        PubSubUnavailableError: it may pass.
+        PubSubRefusedError: this request cannot succeed.
+        SourceError: somebody must repair it.
+    """
+    try:
+        from google.api_core.exceptions import GoogleAPICallError, RetryError  # noqa: PLC0415  an extra
+        from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError  # noqa: PLC0415
+    except ImportError as error:
+        raise SourceError(_INSTALL, name) from error
+    try:
+        yield
+    except ImportError as error:
+        raise SourceError(_INSTALL, name) from error
+    except DefaultCredentialsError as error:
+        raise SourceError(_LOG_IN, name) from error
+    except GoogleAPICallError as error:
+        raise _of_status(error, name) from error
+    except RetryError as error:
+        raise PubSubUnavailableError("the service does not answer", name) from error
+    except GoogleAuthError as error:
+        if getattr(error, "retryable", False):
+            raise PubSubUnavailableError("no access token can be had now", name) from error
+        raise SourceError("the service for access tokens refuses the credentials; renew them", name) from error
+
+
+def _of_status(error: Exception, name: str) -> SourceError:
+    status = getattr(getattr(error, "grpc_status_code", None), "name", "")
+    told = str(getattr(error, "message", ""))[:_MAX_TEXT_CHARS]
+    if status in _REPAIRS:
+        return SourceError(f"{_REPAIRS[status]} ({told})", name)
+    if status in _REFUSED:
+        return PubSubRefusedError(f"the service refuses the request: {status}: {told}", name)
+    what = status or type(error).__name__
+    return PubSubUnavailableError(f"the service does not answer properly: {what}: {told}", name)
+
+
+# Full names of subscriptions and topics, as Google's own tools and templates take them.
+
+_PROJECT: Final = r"projects/[a-z][a-z0-9:.-]{4,61}[a-z0-9]"
+# By Pub/Sub's "Guidelines to name a topic or a subscription".
+_NAME: Final = r"(?!goog)[A-Za-z][A-Za-z0-9._~+%-]{2,254}"
+_SUBSCRIPTION: Final = re.compile(f"{_PROJECT}/subscriptions/{_NAME}")
+_TOPIC: Final = re.compile(f"{_PROJECT}/topics/{_NAME}")
+
+
+def check_subscription(name: str) -> str:
+    """The name, if it is one of a subscription.
+
+    Raises:
+        SourceError: it is not.
+    """
+    if not _SUBSCRIPTION.fullmatch(name):
+        hint = "; that is a topic: give it as --input_topic" if _TOPIC.fullmatch(name) else ""
+        raise SourceError(f"is no subscription; write projects/PROJECT/subscriptions/NAME{hint}", name)
+    return name
+
+
+def check_topic(name: str) -> str:
+    """The name, if it is one of a topic.
+
+    Raises:
+        SourceError: it is not.
+    """
+    if not _TOPIC.fullmatch(name):
+        hint = "; that is a subscription: give it as --input_subscription" if _SUBSCRIPTION.fullmatch(name) else ""
+        raise SourceError(f"is no topic; write projects/PROJECT/topics/NAME{hint}", name)
+    return name
+
+
+def project_of(name: str) -> str:
+    """The project of a name that was checked."""
+    return name.split("/", 2)[1]
+
+
+# The few calls to Pub/Sub that reading a subscription takes, each with a time limit of its own.
+#
+# Messages are pulled by single calls and not by Google's streaming pull. A call brings no more messages than were
+# asked for, so that what is held is bounded also while a target hangs. Google's client for streams was tried: it gives
+# leases up without a word, takes an acknowledgement that failed for done, and holds back messages that have the
+# ordering key of one that is not acknowledged yet.
 
 MAX_PULL_MESSAGES: Final = 1000
 """The most that the service gives in one answer."""
@@ -144,3 +264,82 @@ def _pulled(received: Any) -> Pulled:
 def _parts(ack_ids: Sequence[str]) -> Iterator[list[str]]:
     for start in range(0, len(ack_ids), _MAX_IDS):
         yield list(ack_ids[start : start + _MAX_IDS])
+
+
+# Subscriptions as things of their own: looked at before a job begins, made for a topic, and removed again.
+
+_ADMIN_CALL_SECS: Final = 20.0
+_ACK_DEADLINE_SECS: Final = 20
+_EXPIRES_SECS: Final = 24 * 60 * 60
+"""The shortest time without a pull after which the service removes a subscription by itself."""
+
+_ELSEWHERE: Final = {"push_config": "push_endpoint", "bigquery_config": "table", "cloud_storage_config": "bucket"}
+"""Where messages may go instead of waiting, and what is set in there if they do."""
+
+
+def check_pullable(subscription: str) -> None:
+    """Looks at a subscription before a job begins, if this account may look.
+
+    Raises:
+        PubSubUnavailableError: the service does not answer.
+        SourceError: it does not exist or cannot be pulled from.
+    """
+    check_subscription(subscription)
+    from google.api_core.exceptions import PermissionDenied  # noqa: PLC0415  an extra
+
+    client = make_client(subscription)
+    try:
+        with translated(subscription):
+            found = client.get_subscription(
+                request={"subscription": subscription}, retry=None, timeout=_ADMIN_CALL_SECS
+            )
+    except SourceError as error:
+        if isinstance(error.__cause__, PermissionDenied):  # whoever may pull need not be allowed to look
+            return
+        raise
+    finally:
+        client.close()
+    where = [config for config, what in _ELSEWHERE.items() if getattr(getattr(found, config), what)]
+    if where or found.detached:
+        what = f"its messages go elsewhere ({where[0]})" if where else "it is detached from its topic"
+        raise SourceError(f"cannot be pulled: {what}; create another subscription of {found.topic}", subscription)
+
+
+def create_subscription(topic: str) -> str:
+    """A new subscription of a topic, in the project of the topic; its name.
+
+    It gets what is published from now on, and is removed by the service a day after nobody has pulled any more.
+
+    Raises:
+        SourceError: it cannot be made.
+    """
+    check_topic(topic)
+    name = f"projects/{project_of(topic)}/subscriptions/dovebeam-{uuid.uuid4().hex}"
+    client = make_client(topic)
+    request = {
+        "name": name,
+        "topic": topic,
+        "ack_deadline_seconds": _ACK_DEADLINE_SECS,
+        "expiration_policy": {"ttl": {"seconds": _EXPIRES_SECS}},
+        "message_retention_duration": {"seconds": _EXPIRES_SECS},
+    }
+    try:
+        with translated(topic):
+            client.create_subscription(request=request, retry=None, timeout=_ADMIN_CALL_SECS)
+    finally:
+        client.close()
+    return name
+
+
+def delete_subscription(subscription: str) -> None:
+    """Removes it with all that it holds.
+
+    Raises:
+        SourceError: it cannot be removed.
+    """
+    client = make_client(subscription)
+    try:
+        with translated(subscription):
+            client.delete_subscription(request={"subscription": subscription}, retry=None, timeout=_ADMIN_CALL_SECS)
+    finally:
+        client.close()

@@ -1,1 +1,0 @@
-"""Sample events and a configuration for `dovebeam demo`."""

@@ -1,0 +1,187 @@
+"""The three rules of the house: who may import whom, where Beam is, and what an import costs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+
+import pytest
+from structure import figures
+
+MODULES = {each.path: each for each in figures.modules()}
+BY_NAME = {each.name: each for each in MODULES.values()}
+
+# The folders of transforms/ and the ones each may import, apart from itself and `FLAT`.
+FOLDERS = {
+    "events": set(),
+    "filters": {"events"},
+    "formats": {"events"},
+    "codecs": {"events", "formats"},
+    "drivers": {"events"},
+    "config": {"filters", "formats", "drivers"},
+    "sources": {"codecs", "drivers"},
+    "shards": {"events", "codecs", "drivers"},
+    "plan": {"events", "filters", "formats", "codecs", "drivers", "config", "sources"},
+    "queues": {"drivers", "sources", "plan"},
+}
+# Flat modules without Beam, which the folders may import.
+FLAT = {"errors", "local_files", "progress"}
+# Folders in which Beam is allowed: the other language's transforms, and helpers for tests of pipelines.
+WITH_BEAM = {"yaml", "testing"}
+# Flat modules that hold no transform of their name, but what several transforms share.
+SHARED = {"filesystems", "config_files", "counters", "error_handling", "rows", "shard_steps", "spool_driver"}
+
+# The folders of pipelines/ and the ones each may import: what commands share first, then the commands. A replay is an
+# export, and a check reads the same kinds of input.
+PIPELINES = {
+    "terminal": set(),
+    "options": {"terminal"},
+    "jobs": {"terminal", "options"},
+    "running": {"terminal", "options"},
+    "ledger": {"terminal", "options", "jobs", "running"},
+    "export": {"terminal", "options", "jobs", "running", "ledger"},
+    "replay": {"terminal", "options", "jobs", "running", "ledger", "export"},
+    "archive": {"terminal", "options", "jobs", "running", "ledger"},
+    "stream": {"terminal", "options", "jobs", "running", "ledger"},
+    "check": {"terminal", "options", "jobs", "export"},
+    "collect": {"terminal", "options"},
+}
+
+
+def in_folders(top: str) -> Iterator[tuple[str, figures.Module]]:
+    """The modules in folders of transforms/ or pipelines/, with the name of the folder right below."""
+    for path, module in MODULES.items():
+        parts = path.split("/")
+        if parts[0] == top and len(parts) > 2:
+            yield parts[1], module
+
+
+def neighbours(module: figures.Module) -> Iterator[tuple[str, str]]:
+    """What a module imports of ours: transforms or pipelines, and the folder or module right below."""
+    for path in figures.imports(module, BY_NAME):
+        top, below = path.split("/")[:2]
+        yield top, below.removesuffix(".py")
+
+
+def uses_beam(module: figures.Module) -> bool:
+    """Whether a module imports Beam itself."""
+    return any(name.split(".")[0] == "apache_beam" for name in figures.imported_names(module))
+
+
+def test_folders_of_transforms_do_not_import_beam() -> None:
+    """Rule 1: a folder never imports Beam, itself or by a flat module."""
+    for folder, module in in_folders("transforms"):
+        if folder not in WITH_BEAM:
+            assert not uses_beam(module), module.path
+    for name in FLAT:
+        assert not uses_beam(MODULES[f"transforms/{name}.py"])
+
+
+def test_flat_modules_are_transforms() -> None:
+    """Rule 1: a flat module is a Beam transform and is named for it, or it is one of a few that are listed above."""
+    flat = {path.split("/")[1].removesuffix(".py") for path in MODULES if path.count("/") == 1 and path[0:2] == "tr"}
+    for name in flat - FLAT - SHARED - {"__init__"}:
+        module = MODULES[f"transforms/{name}.py"]
+        assert uses_beam(module), module.path
+        assert f"class {name.title().replace('_', '')}(" in module.text.replace("PubSub", "Pubsub"), module.path
+    assert flat > FLAT | SHARED
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_direction_of_transforms(folder: str) -> None:
+    """A folder imports only those that its line of the table names."""
+    modules = [module for name, module in in_folders("transforms") if name == folder]
+    assert modules
+    for module in modules:
+        for top, below in neighbours(module):
+            assert top == "transforms", module.path
+            assert below in FOLDERS[folder] | FLAT | {folder}, f"{module.path} imports {below}"
+
+
+def test_no_transform_imports_pipelines() -> None:
+    """The library knows nothing of the commands."""
+    for path, module in MODULES.items():
+        if path.startswith("transforms/"):
+            assert all(top == "transforms" for top, _ in neighbours(module)), path
+
+
+def test_every_folder_has_its_line() -> None:
+    """A new folder is put into the picture before it is used; the samples of `dovebeam demo` are data."""
+    assert {folder for folder, _ in in_folders("transforms")} == {*FOLDERS, *WITH_BEAM}
+    assert {folder for folder, _ in in_folders("pipelines")} == {*PIPELINES, "samples"}
+
+
+def test_the_tables_have_no_circle() -> None:
+    """The lines of the tables are in an order in which each names only earlier ones."""
+    for table in (FOLDERS, PIPELINES):
+        seen: set[str] = set()
+        for name, allowed in table.items():
+            assert allowed <= seen, name
+            seen.add(name)
+
+
+@pytest.mark.parametrize("folder", PIPELINES)
+def test_direction_of_pipelines(folder: str) -> None:
+    """Rule 2: what commands share knows no command, and a command imports only what stands before it."""
+    modules = [module for name, module in in_folders("pipelines") if name == folder]
+    assert modules
+    for module in modules:
+        for top, below in neighbours(module):
+            if top == "pipelines":
+                assert below in PIPELINES[folder] | {folder}, f"{module.path} imports {below}"
+
+
+@pytest.mark.parametrize("command", ["export", "replay", "archive", "stream", "check", "collect"])
+def test_a_command_has_a_light_door(command: str) -> None:
+    """Rule 2: `command.py` and `options.py` load neither Beam nor drivers before the options are read."""
+    code = (
+        f"import sys\nimport dovebeam.pipelines.{command}.command, dovebeam.pipelines.{command}.options\n"
+        "print([name for name in ('apache_beam', 'pycurl', 'grpc', 'dovebeam.transforms.plan') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+@pytest.mark.parametrize("component", ["http", "file", "log"])
+def test_settings_of_a_component(component: str) -> None:
+    """Rule 3: helpers of a component import its settings, never its driver."""
+    folder = f"transforms/drivers/{component}"
+    for path, module in MODULES.items():
+        if path.startswith(folder) and not path.endswith(("driver.py", "__init__.py")):
+            assert f"{folder}/driver.py" not in figures.imports(module, BY_NAME), path
+
+
+def test_mypy_has_the_same_folders() -> None:
+    """Only where Beam is, mypy lets untyped calls pass."""
+    text = (figures.ROOT / "pyproject.toml").read_text()
+    overrides = tomllib.loads(text)["tool"]["mypy"]["overrides"]
+    (strict,) = [each["module"] for each in overrides if each.get("disallow_untyped_calls")]
+    assert set(strict) == {f"dovebeam.transforms.{folder}.*" for folder in FOLDERS}
+
+
+@pytest.mark.alone
+@pytest.mark.parametrize("layer", ["errors", "events", "filters", "formats", "codecs", "drivers", "config"])
+def test_importing_is_quick_and_brings_no_beam(layer: str) -> None:
+    """Importing a package of the core takes under 0.2 s of CPU and does not load Beam."""
+    code = (
+        "import sys, time; start = time.process_time()\n"
+        f"import dovebeam.transforms.{layer}\n"
+        "assert not any(m.startswith('apache_beam') for m in sys.modules)\n"
+        "print(time.process_time() - start)"
+    )
+    seconds = min(
+        float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
+        for _ in range(5)
+    )
+    assert seconds < 0.2
+
+
+def test_templates_import_only_pipelines() -> None:
+    """Entry points and what makes their metadata know the commands, nothing below them."""
+    templates = [module for path, module in MODULES.items() if path.startswith("templates/")]
+    assert templates
+    for module in templates:
+        ours = {name for name in figures.imported_names(module) if name.split(".")[0] == "dovebeam"}
+        assert all(name.startswith("dovebeam.pipelines") for name in ours), f"{module.path} imports {ours}"
