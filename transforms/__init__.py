@@ -123,8 +123,7 @@ _HOMES = {
     "count_exports": "CountExports ExportSum",
     "decode_events": "DecodeEvents",
     "drivers": (
-        "Batch Connection Driver DropDriver Failure FileDriver HttpPostDriver LogDriver Router RoutingError "
-        "UnixDriver"
+        "Batch Connection Driver DropDriver Failure FileDriver HttpPostDriver LogDriver Router RoutingError UnixDriver"
     ),
     "error_handling": "RejectedError",
     "errors": (

@@ -1,7 +1,5 @@
 """Beam's file systems: files of a pattern, opening, uploading, and what their errors say."""
 
-from __future__ import annotations
-
 import contextlib
 import http.client
 import logging
@@ -230,8 +228,8 @@ class Upload:
 
     def __init__(self, uri: str, compression: str = CompressionTypes.AUTO) -> None:
         if compression == CompressionTypes.AUTO:
-            compression = CompressionTypes.detect_compression_type(uri)  # type: ignore[no-untyped-call]
-        mime_type = CompressionTypes.mime_type(compression, _BINARY)  # type: ignore[no-untyped-call]
+            compression = CompressionTypes.detect_compression_type(uri)
+        mime_type = CompressionTypes.mime_type(compression, _BINARY)
         self._uri = uri
         self._file: Any = None
         self._out: Any = None

@@ -1,7 +1,5 @@
 """`ReadFromFiles` and `ReadAllFromFiles`: the steps from patterns to blocks."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final

@@ -1,7 +1,5 @@
 """Sources of streams: files that grow, and messages of Google Pub/Sub, as unbounded collections of blocks."""
 
-from __future__ import annotations
-
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterator

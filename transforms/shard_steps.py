@@ -1,7 +1,5 @@
 """The steps of `WriteToShards`: parts by bundles, files by plan, and one commit."""
 
-from __future__ import annotations
-
 import contextlib
 import uuid
 from collections.abc import Callable, Iterable, Iterator

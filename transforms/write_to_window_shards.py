@@ -6,8 +6,6 @@ Pieces carry the time of their window, and Beam says when it is over. What comes
 make further files; nothing is ever too late.
 """
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import time

@@ -26,6 +26,7 @@ __all__ = ["as_json", "run_check", "show_text"]
 
 
 _TARGETS: Final = (*(name for name, row in SETTINGS.items() if row.required), "event_exporter_log_target")
+_EXTENSIONS: Final = frozenset(row.short_name for row in SETTINGS.values() if row.extension)
 _SHOWN_AS_COLUMNS: Final = frozenset(
     (*_TARGETS, *(f"event_exporter_{name}" for name in ("name", "driver", "format", "time_format")))
 )
@@ -73,7 +74,7 @@ def _set_here(exporter: Exporter) -> Iterator[tuple[str, str, str]]:
     settings = exporter.settings
     for name in settings:
         if settings.is_explicit(name) and name not in _SHOWN_AS_COLUMNS:
-            yield name.removeprefix("event_exporter_"), settings.shown(name), str(settings.place(name))
+            yield SETTINGS[name].short_name, settings.shown(name), str(settings.place(name))
 
 
 def _counted(count: int, what: str) -> str:
@@ -110,17 +111,12 @@ def _settings(config: Config) -> Table:
     """What the configuration says beyond driver, format and target; extensions are marked."""
     used = {metric.exporter for metric in config.metrics}
     rows = [
-        (name, setting, printable(value), "dovebeam" if _is_extension(setting) else "Dovecot", place)
+        (name, setting, printable(value), "dovebeam" if setting in _EXTENSIONS else "Dovecot", place)
         for name, exporter in config.exporters.items()
         if name in used
         for setting, value, place in _set_here(exporter)
     ]
     return Table(("exporter", "setting", "value", "known to", "set in"), frozenset(), rows)
-
-
-def _is_extension(setting: str) -> bool:
-    row = SETTINGS.get(f"event_exporter_{setting}") or SETTINGS.get(setting)
-    return row is not None and row.extension
 
 
 def _sample_tables(sample: Sample, *, explain: bool) -> Iterator[Table]:

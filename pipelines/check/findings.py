@@ -56,7 +56,7 @@ def _of_other_drivers(config: Config) -> Iterator[ConfigProblem]:
                 places.setdefault((name, exporter.settings.place(name)), []).append(exporter)
     for (name, place), exporters in places.items():
         if all(exporter.driver not in _drivers_of(name) for exporter in exporters):
-            short, first = name.removeprefix(_PREFIX), exporters[0]
+            short, first = SETTINGS[name].short_name, exporters[0]
             message = f"event_exporter {first.name}: {short} has no effect with driver = {first.driver}"
             yield place.problem(message)
 

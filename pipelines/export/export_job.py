@@ -1,7 +1,5 @@
 """The job `export`: checked, launched, and closed with its ledger."""
 
-from __future__ import annotations
-
 import contextlib
 import dataclasses
 from collections.abc import Iterable, Mapping
@@ -19,9 +17,8 @@ from dovebeam.pipelines.jobs.drivers import make_drivers
 from dovebeam.pipelines.jobs.outputs import check_far_outputs, check_outputs
 from dovebeam.pipelines.jobs.readable_input import check_no_pipes, readable_input
 from dovebeam.pipelines.jobs.reject_sink import reject_handler
-from dovebeam.pipelines.ledger.closing import close_started, report_failure
+from dovebeam.pipelines.ledger.closing import close_started, report_failure, unmatching_metrics_text
 from dovebeam.pipelines.ledger.ledger import Ledger, make_ledger
-from dovebeam.pipelines.ledger.text import unmatching_metrics_text
 from dovebeam.pipelines.options.arguments import STDOUT
 from dovebeam.pipelines.options.beam import make_beam_options, runs_here, workers_of
 from dovebeam.pipelines.running.in_process import lent_to_workers

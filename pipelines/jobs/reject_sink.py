@@ -3,8 +3,6 @@
 Rejects are consumed where they arise, and those of different steps never wait for each other.
 """
 
-from __future__ import annotations
-
 import os
 import posixpath
 import re

@@ -24,9 +24,15 @@ from dovebeam.pipelines.export.options import ExportOptions
 from dovebeam.pipelines.jobs.configuration import failed_exporters, load_for_job, run_id_of
 from dovebeam.pipelines.jobs.outputs import check_replaceable
 from dovebeam.pipelines.jobs.readable_input import readable_input
-from dovebeam.pipelines.ledger.closing import close_job, counters_of, report_failure, write_account
+from dovebeam.pipelines.ledger.closing import (
+    close_job,
+    counters_of,
+    damage_text,
+    event_table,
+    report_failure,
+    write_account,
+)
 from dovebeam.pipelines.ledger.ledger import Ledger, make_ledger
-from dovebeam.pipelines.ledger.text import damage_text, event_table
 from dovebeam.pipelines.options.arguments import STDOUT
 from dovebeam.pipelines.options.beam import make_beam_options, runs_here
 from dovebeam.pipelines.replay.options import ReplayOptions

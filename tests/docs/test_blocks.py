@@ -120,5 +120,8 @@ def test_files_that_contributors_are_told_of() -> None:
     """Each path in CONTRIBUTING.md exists, or its folder does where a name is to be chosen."""
     text = (ROOT / "CONTRIBUTING.md").read_text()
     paths = re.findall(r"`((?:transforms|pipelines|tests|docs|templates|\.ci)/[^`\s]*|[A-Z]+\.md)`", text)
+    made = {block.file for block in blocks_of("CONTRIBUTING.md")}
     assert len(paths) > 15
-    assert [path for path in paths if not any(ROOT.glob(re.sub(r"(test_)?NAME\.py", "", path)))] == []
+    assert [
+        path for path in paths if path not in made and not any(ROOT.glob(re.sub(r"(test_)?NAME\.py", "", path)))
+    ] == []

@@ -182,7 +182,9 @@ def main() -> None:
     """Prints the figures."""
     among = modules()
     code = [each for each in among if not each.path.endswith("__init__.py")]
-    print(f"modules:                    {len(among)} (at most {MOST_MODULES}), {sum(each.lines for each in among)} lines")
+    print(
+        f"modules:                    {len(among)} (at most {MOST_MODULES}), {sum(each.lines for each in among)} lines"
+    )
     print(f"under {SHORT_LINES} lines:             {len(short_modules(among))} (at most {MOST_SHORT})")
     print(f"over {MOST_LINES} lines:             {long_modules(among) or 'none'}")
     print(f"bodies over {MOST_BODY_LINES} lines:       {long_functions(among) or 'none'}")

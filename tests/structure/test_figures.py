@@ -55,7 +55,10 @@ def made(folder: Path, files: dict[str, str]) -> list[figures.Module]:
 )
 def test_a_circle_is_seen(tmp_path: Path, hidden: str) -> None:
     """The test above sees imports of every kind."""
-    modules = made(tmp_path, {"a.py": hidden, "b.py": "from dovebeam.transforms.c.d import D", "c/d.py": "import dovebeam.transforms.a"})
+    modules = made(
+        tmp_path,
+        {"a.py": hidden, "b.py": "from dovebeam.transforms.c.d import D", "c/d.py": "import dovebeam.transforms.a"},
+    )
     assert figures.circles(modules) == [["transforms/a.py", "transforms/b.py", "transforms/c/d.py"]]
 
 
@@ -67,7 +70,16 @@ def test_a_straight_line_is_no_circle(tmp_path: Path) -> None:
 
 def test_nearly_one_name_is_seen(tmp_path: Path) -> None:
     """A verb and its noun, a singular and its plural are one name; two things are two."""
-    names = ["decode.py", "decoding.py", "shards/a.py", "sharding/a.py", "file.py", "files/a.py", "match_metric.py", "format.py"]
+    names = [
+        "decode.py",
+        "decoding.py",
+        "shards/a.py",
+        "sharding/a.py",
+        "file.py",
+        "files/a.py",
+        "match_metric.py",
+        "format.py",
+    ]
     assert figures.similar_names(made(tmp_path, dict.fromkeys(names, ""))) == [
         ("transforms/decode", "transforms/decoding"),
         ("transforms/file", "transforms/files"),

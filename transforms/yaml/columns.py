@@ -1,7 +1,5 @@
 """Columns of rows in Beam YAML: known ones, promoted fields, any row as JSON; and the output for errors."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal

@@ -1,7 +1,5 @@
 """Beam YAML's transforms of rows of events: `DovecotEvents`, `MatchMetric` and `FormatEvents`."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Optional, Union, get_args
 

@@ -1,7 +1,5 @@
 """`ExportEvents` and `WriteToHttp` for Beam YAML: a dovecot.conf's whole export, and rows to an HTTP endpoint."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field

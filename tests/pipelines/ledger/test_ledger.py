@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from dovebeam.pipelines.ledger.closing import close_job
+from dovebeam.pipelines.ledger.closing import close_job, ledger_text, show_ledger
 from dovebeam.pipelines.ledger.ledger import Ledger, make_ledger
-from dovebeam.pipelines.ledger.text import ledger_text, show_ledger
 from dovebeam.pipelines.terminal.exit_codes import ExitCode
 from dovebeam.transforms import Config, load_config
 from support.commands import exporter, metric, write_config

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from dovebeam.pipelines.ledger.closing import unmatching_metrics_text
 from dovebeam.pipelines.ledger.ledger import make_ledger
-from dovebeam.pipelines.ledger.text import unmatching_metrics_text
 from dovebeam.transforms import load_config
 from support.commands import exporter, metric, write_config
 

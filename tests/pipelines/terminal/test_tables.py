@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dovebeam.pipelines.ledger.closing import show_ledger
 from dovebeam.pipelines.ledger.ledger import ExporterAccount, Ledger, MetricAccount
-from dovebeam.pipelines.ledger.text import show_ledger
 from dovebeam.pipelines.replay.replay_job import show_dry
 from dovebeam.pipelines.terminal.tables import Table, fitted, number, text_of
 from dovebeam.transforms.count_exports import ExportSum

@@ -12,7 +12,7 @@ from dovebeam.transforms.drivers.base import Driver, check_path
 from dovebeam.transforms.drivers.file.names import COMPRESSION_SUFFIXES
 from dovebeam.transforms.drivers.file.path_template import TemplateError, parse_template
 from dovebeam.transforms.drivers.file.routing import PathRouter
-from dovebeam.transforms.drivers.setting import Kind, check_values, setting
+from dovebeam.transforms.drivers.setting import Kind, check_values, setting, setting_name
 from dovebeam.transforms.errors import DriverSettingError
 from dovebeam.transforms.local_files import file_url_path, is_url
 
@@ -193,7 +193,7 @@ def _check_mode(text: str) -> None:
 
 
 def _wrong(name: str, message: str) -> DriverSettingError:
-    return DriverSettingError(f"event_exporter_{name}", message)
+    return DriverSettingError(setting_name(name), message)
 
 
 # Exporters that would write the same shards: each puts files in place by itself, so names must differ.
