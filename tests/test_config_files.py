@@ -13,8 +13,8 @@ from dovebeam.transforms.config.files import LocalFiles
 from dovebeam.transforms.config.loading import load_config as load_with
 from dovebeam.transforms.config_files import AnyFiles, read_config
 from dovebeam.transforms.errors import ConfigError
-from support.commands import HEAD, dovebeam, exporter, metric
-from support.gcs_emulator import GcsEmulator, gcs_emulator
+from support.jobs.commands import HEAD, dovebeam, exporter, metric
+from support.servers.gcs_emulator import GcsEmulator, gcs_emulator
 
 
 @pytest.fixture(scope="module", name="gcs")

@@ -15,8 +15,9 @@ from dovebeam.pipelines.running.in_process import lent_to_workers
 from dovebeam.transforms import Config, ExportEvents, ReadFromFiles
 from dovebeam.transforms.codecs import AVRO_SCHEMA, decode_tab, event_to_avro
 from dovebeam.transforms.config import make_driver
-from support.corpus import CORPUS, corpus_lines
-from support.corpus_targets import (
+from support.jobs.pipelines import Counters, pipeline
+from support.oracle.corpus import CORPUS, corpus_lines
+from support.oracle.corpus_targets import (
     EVENTS,
     Targets,
     check_all_events,
@@ -29,8 +30,7 @@ from support.corpus_targets import (
     run_targets,
     shown_in_json,
 )
-from support.gcs_emulator import gcs_emulator
-from support.pipelines import Counters, pipeline
+from support.servers.gcs_emulator import gcs_emulator
 
 
 @pytest.fixture

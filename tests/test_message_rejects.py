@@ -19,7 +19,7 @@ from dovebeam.transforms.export_events import ExportEvents
 from dovebeam.transforms.plan.export_plan import make_plan
 from dovebeam.transforms.sources import message_place
 from dovebeam.transforms.sources.pubsub import Pulled, blocks_of
-from support.commands import exporter, metric, write_config
+from support.jobs.commands import exporter, metric, write_config
 
 SUBSCRIPTION = "projects/project/subscriptions/events"
 TEXTS = [b'{"event":"a"}', b'{"event":"bad"}', b'{"event":"a"}\n{"event":"bad"}', b'{"event":"other"}']

@@ -33,8 +33,8 @@ from dovebeam.transforms import (
 from dovebeam.transforms.codecs import AVRO_SCHEMA
 from dovebeam.transforms.errors import DecodeError
 from dovebeam.transforms.events.reject import make_reject, reject_to_json
-from support.corpus import corpus_lines
-from support.pipelines import pipeline
+from support.jobs.pipelines import pipeline
+from support.oracle.corpus import corpus_lines
 from support.strategies import events, utf8_texts
 
 LINE = b'{"event":"a","hostname":"h","start_time":"2026-01-02T03:04:05.000006Z","categories":["c"],"fields":{"user":"u","net_in_bytes":5,"remote_ip":"192.0.2.1","reason_code":["x","y"]}}'

@@ -24,8 +24,8 @@ from dovebeam.transforms.drivers import Connection, Driver, DropDriver, Failure
 from dovebeam.transforms.errors import DeliveryError, FilterSyntaxError, UnknownNameError
 from dovebeam.transforms.read_from_files import ReadFromFiles
 from dovebeam.transforms.sources import Block
-from support.corpus import corpus_lines
-from support.pipelines import pipeline
+from support.jobs.pipelines import pipeline
+from support.oracle.corpus import corpus_lines
 
 HEAD = "dovecot_config_version = 2.4.0\ndovecot_storage_version = 2.4.0\n"
 

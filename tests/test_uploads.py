@@ -11,8 +11,8 @@ import zstandard
 
 from dovebeam.transforms.errors import DeliveryError
 from dovebeam.transforms.filesystems import Upload
-from support.gcs_emulator import gcs_emulator
-from support.gcs_faults import gcs_faults
+from support.servers.gcs_emulator import gcs_emulator
+from support.servers.gcs_faults import gcs_faults
 
 _MORE_THAN_GOOGLES_WRITER_HOLDS = bytes(17 * 1024 * 1024)
 

@@ -30,7 +30,7 @@ from dovebeam.transforms.filters import Dispatcher, parse_filter
 from dovebeam.transforms.formats import make_formatter
 from dovebeam.transforms.plan.export_plan import ExportPlan, make_plan
 from dovebeam.transforms.sources import Block
-from support.corpus import corpus_lines
+from support.oracle.corpus import corpus_lines
 
 FILTER = "event=imap_command_finished AND tagged_reply_state=OK AND duration>1000"
 BLOCK_BYTES = 64 * 1024

@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parent))
 from rivals import FILTERS
 
-from support.corpus import corpus_lines
+from support.oracle.corpus import corpus_lines
 
 SMALL = 20_000
 LEAST_TIMES_STOCK = 4.0

@@ -31,8 +31,8 @@ import pycurl
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from dovebeam.transforms.drivers import HttpPostDriver
-from support.corpus import corpus_lines
-from support.nginx import run_nginx
+from support.oracle.corpus import corpus_lines
+from support.servers.nginx import run_nginx
 
 BATCH = 500
 TARGET_PER_CORE = 60_000

@@ -23,9 +23,9 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from support.fault_server_control import FaultServer, fault_server
-from support.fault_server_job import FaultJob
-from support.fault_server_memory import watched_job
+from support.jobs.fault_server_job import FaultJob
+from support.jobs.fault_server_memory import watched_job
+from support.servers.fault_server_control import FaultServer, fault_server
 
 DELAY_SECS = 0.05
 TARGET_OF_LIMIT = 1.3

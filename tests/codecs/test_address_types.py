@@ -13,7 +13,7 @@ from dovebeam.transforms.codecs.json_glimpse import Glimpser
 from dovebeam.transforms.codecs.json_scan import scan_event
 from dovebeam.transforms.events.event import Event
 from dovebeam.transforms.events.values import IPAddress
-from support.corpus import corpus_lines
+from support.oracle.corpus import corpus_lines
 
 ADDRESSES = ("dest_ip", "local_ip", "real_local_ip", "real_remote_ip", "remote_ip", "source_ip")
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from dovebeam.transforms.codecs import AVRO_SCHEMA, decode_json, event_from_avro, event_to_avro
 from dovebeam.transforms.codecs.avro_writer import encode_avro, encode_long
 from dovebeam.transforms.events.event import Event, make_event
-from support.corpus import corpus_lines
+from support.oracle.corpus import corpus_lines
 from support.strategies import events
 
 SCHEMA = fastavro.parse_schema(dict(AVRO_SCHEMA))

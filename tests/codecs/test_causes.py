@@ -12,7 +12,7 @@ import pytest
 
 from dovebeam.transforms.codecs import decode_json, decode_tab
 from dovebeam.transforms.errors import DecodeError
-from support.corpus import corpus_lines
+from support.oracle.corpus import corpus_lines
 from support.programs import require_program
 
 EVENT: dict[str, Any] = {"event": "a", "categories": ["imap"], "fields": {"user": "ann", "n": 5}}

@@ -14,7 +14,7 @@ from dovebeam.transforms.codecs import (
     event_to_avro,
 )
 from dovebeam.transforms.events.event import Event, make_event
-from support.corpus import corpus_lines
+from support.oracle.corpus import corpus_lines
 
 FILES = [
     ("events.json.gz", decode_json, encode_json, "rfc3339"),

@@ -5,7 +5,7 @@ import pytest
 from dovebeam.transforms.codecs import decode_json_block
 from dovebeam.transforms.codecs.json_glimpse import Glimpser
 from dovebeam.transforms.filters import parse_filter
-from support.corpus import corpus_lines
+from support.oracle.corpus import corpus_lines
 
 FILTERS = [
     "event=imap_command_finished AND tagged_reply_state=OK AND duration>1000",

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from dovebeam.transforms.codecs import decode_json, decode_json_block, decode_tab, decode_tab_block
 from dovebeam.transforms.codecs.lines import DecodedBlock
-from support.corpus import corpus_lines
+from support.oracle.corpus import corpus_lines
 
 JSON = corpus_lines("events.json.gz")[:50]
 TAB = corpus_lines("events.tab.gz")[:50]

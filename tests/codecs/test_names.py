@@ -10,8 +10,8 @@ from dovebeam.transforms.codecs import decode_json, decode_json_block, decode_ta
 from dovebeam.transforms.codecs.json_glimpse import Glimpser
 from dovebeam.transforms.codecs.lines import is_possible_name
 from dovebeam.transforms.errors import DecodeError
-from support.cases import case_file
-from support.corpus import corpus_lines
+from support.oracle.cases import case_file
+from support.oracle.corpus import corpus_lines
 
 POSSIBLE = [
     "",

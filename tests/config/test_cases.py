@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from dovebeam.pipelines.check.findings import Findings, examine
-from support.cases import case_file, case_names, expected
+from support.oracle.cases import case_file, case_names, expected
 
 NAMES = case_names(suffix=".conf")
 

@@ -13,7 +13,7 @@ from dovebeam.transforms.config import Settings, SourcePlace, load_config
 from dovebeam.transforms.config.model import SettingEntry
 from dovebeam.transforms.errors import ConfigError
 from support.config_text import VERSIONS, accepted
-from support.corpus import CORPUS
+from support.oracle.corpus import CORPUS
 
 
 def test_the_real_configuration() -> None:

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conformance.config_vectors import answer, config_folder, expected_answer, inside, samples
 
 from dovebeam.transforms.config import load_config
 from dovebeam.transforms.config.loading import read_config
 from dovebeam.transforms.config.places import Stage
 from dovebeam.transforms.errors import ConfigError
-from support.config_vectors import answer, config_folder, expected_answer, inside, samples
-from support.report import Report, left_out
-from support.vectors import vectors_folder
+from support.oracle.report import Report, left_out
+from support.oracle.vectors import vectors_folder
 
 
 def samples_folder(scratch: Path) -> Path | None:

@@ -7,8 +7,8 @@ import json
 import pytest
 
 from dovebeam.transforms.filters import explain, parse_filter
-from support.cases import case_file, case_names, expected
-from support.vectors import build_event
+from support.oracle.cases import case_file, case_names, expected
+from support.oracle.vectors import build_event
 
 FILTERS = case_names("filter-", suffix=".json")
 

@@ -8,8 +8,8 @@ import pytest
 
 from dovebeam.transforms.errors import FilterSyntaxError
 from dovebeam.transforms.filters import parse_filter
-from support.report import Report, left_out
-from support.vectors import find_vectors, read_vectors, vectors_folder
+from support.oracle.report import Report, left_out
+from support.oracle.vectors import find_vectors, read_vectors, vectors_folder
 
 EMPTY = "metric m { filter } is empty - will not match anything"  # said of the setting, not of the filter
 

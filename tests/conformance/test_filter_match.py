@@ -9,8 +9,8 @@ from functools import cache
 import pytest
 
 from dovebeam.transforms.filters import Filter, explain, parse_filter
-from support.report import Report, left_out
-from support.vectors import build_event, find_vectors, read_vectors, vectors_folder
+from support.oracle.report import Report, left_out
+from support.oracle.vectors import build_event, find_vectors, read_vectors, vectors_folder
 
 
 @cache

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from dovebeam.transforms.formats import LOG_MAX_STRING_BYTES, Formatter, make_formatter
-from support.report import Report, left_out
-from support.vectors import build_event, expected_bytes, find_vectors, read_vectors, vectors_folder
+from support.oracle.report import Report, left_out
+from support.oracle.vectors import build_event, expected_bytes, find_vectors, read_vectors, vectors_folder
 
 
 def formatter_of(vector: dict[str, Any]) -> Formatter:

@@ -12,7 +12,7 @@ from dovebeam.transforms.config import load_config
 from dovebeam.transforms.events.event import TimeRange
 from dovebeam.transforms.plan.export_plan import make_plan
 from dovebeam.transforms.sources import Block
-from support.cases import case_file, case_names, expected
+from support.oracle.cases import case_file, case_names, expected
 
 SESSIONS = [
     name for name in case_names(suffix=".json") if case_file(name, ".conf").is_file() and "matched" in expected(name)

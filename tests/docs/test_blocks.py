@@ -18,13 +18,13 @@ from pathlib import Path
 
 import pytest
 
-from support.document_homes import common_home, environment_under_test, with_all_events, with_rejects
-from support.documented import parse_crontab, understand_command
-from support.documented_cloud import understand_docker, understand_gcloud, understand_terraform, understand_wheel
-from support.documents import ROOT, blocks_of, pages
-from support.page_reader import COMMAND_SECS, PageReader, Spared
+from support.pages.document_homes import common_home, environment_under_test, with_all_events, with_rejects
+from support.pages.documented import parse_crontab, understand_command
+from support.pages.documented_cloud import understand_docker, understand_gcloud, understand_terraform, understand_wheel
+from support.pages.documents import ROOT, blocks_of, pages
+from support.pages.page_reader import COMMAND_SECS, PageReader, Spared
+from support.pages.shell_session import shell_session
 from support.programs import free_port
-from support.shell_session import shell_session
 
 PORT = "8390"
 """Stands in pages for one that is free."""

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import dovebeam.transforms
-from support.documents import Block, blocks_of
+from support.pages.documents import Block, blocks_of
 
 PAGE = "CONTRIBUTING.md"
 EVENT = {"event": "auth_request_finished", "hostname": "mx1", "fields": {"user": "joe"}}

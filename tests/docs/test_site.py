@@ -12,6 +12,8 @@ from types import ModuleType
 from urllib.parse import urlsplit
 
 import pytest
+from docs.html_pages import Page, read_site
+from docs.markdown_pages import anchors_of, exists, links_of
 
 import dovebeam.transforms
 from dovebeam.pipelines import command_line
@@ -22,9 +24,7 @@ from dovebeam.transforms.config import SETTINGS
 from dovebeam.transforms.counters import COUNTERS
 from sitetools import commands, contents, links, reference, settings_tables
 from sitetools.tables import anchor_of
-from support.documents import ROOT, pages
-from support.html_pages import Page, read_site
-from support.markdown_pages import anchors_of, exists, links_of
+from support.pages.documents import ROOT, pages
 
 MARKDOWN = [*pages(), *(name for name in ("CHANGELOG.md",) if (ROOT / name).is_file())]
 HOSTS = {

@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 
 from dovebeam.transforms.testing import HttpTarget
-from support.certificates import make_authority
-from support.commands import HEAD, dovebeam, exporter, metric, write_config, write_events
-from support.corpus import corpus_lines
-from support.documents import ROOT
+from support.jobs.commands import HEAD, dovebeam, exporter, metric, write_config, write_events
+from support.jobs.stream_command import Job, line
+from support.oracle.corpus import corpus_lines
+from support.pages.documents import ROOT
 from support.programs import free_port
-from support.stream_command import Job, line
+from support.servers.certificates import make_authority
 
 SAID = re.findall(r"^\| `([^`]+)` \|", (ROOT / "docs" / "troubleshooting.md").read_text(), re.MULTILINE)
 

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from support.document_homes import environment
-from support.documents import ROOT, blocks_of, pages
-from support.page_reader import COMMAND_SECS, PageReader
+from support.pages.document_homes import environment
+from support.pages.documents import ROOT, blocks_of, pages
+from support.pages.page_reader import COMMAND_SECS, PageReader
+from support.pages.shell_session import shell_session
 from support.programs import free_port
-from support.shell_session import shell_session
 
 TUTORIALS = [page for page in pages() if page.startswith("docs/tutorials/")]
 FOLDERS = {"operator": "operator", "data-engineer": "engineer", "pipeline-author": "author"}

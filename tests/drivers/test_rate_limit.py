@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from dovebeam.transforms.drivers import LogDriver
 from dovebeam.transforms.drivers.rate_limit import TokenBucket, portions, shared_bucket
-from support.syslog_server import run_syslog_server
+from support.servers.syslog_server import run_syslog_server
 
 _RATES = st.floats(0.01, 10_000)
 _STEPS = st.lists(st.tuples(st.integers(1, 500), st.floats(0, 3)), min_size=1, max_size=50)

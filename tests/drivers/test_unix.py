@@ -14,9 +14,9 @@ import pytest
 
 from dovebeam.transforms.drivers import Driver, UnixDriver
 from dovebeam.transforms.errors import DeliveryError, DriverSettingError
-from support.corpus import CORPUS
 from support.driver_contract import DriverContract
-from support.server_unix import UnixListener, run_unix_listener
+from support.oracle.corpus import CORPUS
+from support.servers.server_unix import UnixListener, run_unix_listener
 
 
 class TestContract(DriverContract):

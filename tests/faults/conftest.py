@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from support.fault_server_job import FaultJob
+from support.jobs.fault_server_job import FaultJob
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from support.fault_server_control import fault_server
-from support.fault_server_job import PATIENT, FaultJob
-from support.fault_server_memory import MemoryWatch, watched_job
+from support.jobs.fault_server_job import PATIENT, FaultJob
+from support.jobs.fault_server_memory import MemoryWatch, watched_job
+from support.servers.fault_server_control import fault_server
 
 pytestmark = pytest.mark.alone
 

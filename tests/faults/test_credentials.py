@@ -20,17 +20,17 @@ import apache_beam as beam
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.portable_runner import JobServiceHandle
+from faults.credential_search import found_below, found_in
 
 from dovebeam.pipelines.export.export_job import build_export
 from dovebeam.pipelines.export.options import ExportOptions
 from dovebeam.transforms.config import load_config
 from dovebeam.transforms.drivers.secrets import vault
-from support.certificates import Authority, make_authority
-from support.commands import dovebeam, exporter, metric, write_config, write_events
-from support.credential_search import found_below, found_in
-from support.nginx import run_nginx
+from support.jobs.commands import dovebeam, exporter, metric, write_config, write_events
 from support.programs import free_port, wait_until
-from support.server_http import Answer, HttpServer, Request, run_http_server, status
+from support.servers.certificates import Authority, make_authority
+from support.servers.nginx import run_nginx
+from support.servers.server_http import Answer, HttpServer, Request, run_http_server, status
 
 # One for each place where a configuration can have one, so that a leak tells where it comes from.
 _URL_USER, _URL_PASSWORD, _QUERY = "url-user-7Qa", "url-p@ss/word-7Qb", "query-token-7Qc"
@@ -263,7 +263,7 @@ def test_job_elsewhere_refuses_written_out_credentials_all_at_once(
     job.prepare("http://127.0.0.1:9", authority, tls_port)
     ran = dovebeam(
         *("export", "--config", job.config, "--input", job.folder / "events.json"),
-        *("--runner=support.far_runner.FarRunner", "--wait"),
+        *("--runner=support.jobs.far_runner.FarRunner", "--wait"),
     )
     assert ran.code == 78
     assert found_in(ran.out + ran.err, SECRETS) == set()

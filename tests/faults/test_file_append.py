@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from support.file_jobs import TWO_PROCESSES, FileJob, files_below, ids, make_read_only, mount, small_disk, unmount
+from support.jobs.file_jobs import TWO_PROCESSES, FileJob, files_below, ids, make_read_only, mount, small_disk, unmount
 
 SUFFIXES = {"none": "", "gzip": ".gz", "zstd": ".zst"}
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from support.log_writer import LogWriter
-from support.stream_job import StreamJob, UnixListener, numbered_events, numbers_in
+from support.jobs.log_writer import LogWriter
+from support.jobs.stream_job import StreamJob, UnixListener, numbered_events, numbers_in
 
 pytestmark = pytest.mark.alone
 

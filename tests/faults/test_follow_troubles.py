@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from support.delivery_job import ids_in, listener_process
-from support.stream_job import StreamJob, UnixListener, numbered_events, numbers_in
+from support.jobs.delivery_job import ids_in, listener_process
+from support.jobs.stream_job import StreamJob, UnixListener, numbered_events, numbers_in
 
 
 def _append(log: Path, lines: list[bytes]) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from support.fault_server_control import FaultServer, Seen, fault_server
-from support.fault_server_job import PATIENT, FaultJob
+from support.jobs.fault_server_job import PATIENT, FaultJob
+from support.servers.fault_server_control import FaultServer, Seen, fault_server
 
 _RETRIES = (
     *PATIENT,

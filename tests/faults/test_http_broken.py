@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from support.fault_server_control import FaultServer, fault_server
-from support.fault_server_job import PATIENT, FaultJob
+from support.jobs.fault_server_job import PATIENT, FaultJob
 from support.programs import free_port
+from support.servers.fault_server_control import FaultServer, fault_server
 
 _EVENTS = 60
 _CONNECTIONS = "http_client_max_parallel_connections = 4"

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from support.fault_server_control import FaultServer, fault_server
-from support.fault_server_job import PATIENT, FaultJob
-from support.fault_server_memory import watched_job
+from support.jobs.fault_server_job import PATIENT, FaultJob
+from support.jobs.fault_server_memory import watched_job
 from support.programs import wait_until
+from support.servers.fault_server_control import FaultServer, fault_server
 
 _RETRIES = (
     *(*PATIENT, "http_client_request_max_attempts = 1000", "http_post_retry_budget = 60 s"),

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from support.certificates import Authority, make_authority, rename_over, write_over
-from support.fault_server_control import fault_server
-from support.fault_server_job import PATIENT, FaultJob
+from support.jobs.fault_server_job import PATIENT, FaultJob
+from support.servers.certificates import Authority, make_authority, rename_over, write_over
+from support.servers.fault_server_control import fault_server
 
 _NAMES = "DNS:localhost,IP:127.0.0.1"
 

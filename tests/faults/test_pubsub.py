@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from support.commands import exporter, metric, write_config
-from support.fault_server_control import fault_server
-from support.pubsub_server import SUBSCRIPTION, Publisher, PubSubServer, pubsub_server
-from support.stream_job import StreamJob, numbered_events, numbers_in
+from support.jobs.commands import exporter, metric, write_config
+from support.jobs.stream_job import StreamJob, numbered_events, numbers_in
+from support.servers.fault_server_control import fault_server
+from support.servers.pubsub_server import SUBSCRIPTION, Publisher, PubSubServer, pubsub_server
 
 _MESSAGES = 200_000
 _PER_SECOND = 20_000

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from dovebeam.transforms.events.reject import Reject, reject_from_json
-from support.commands import Ran, dovebeam_process
-from support.delivery_job import ids_in
-from support.fault_server_control import fault_server
-from support.fault_server_job import FaultJob
+from support.jobs.commands import Ran, dovebeam_process
+from support.jobs.delivery_job import ids_in
+from support.jobs.fault_server_job import FaultJob
 from support.programs import require_program
+from support.servers.fault_server_control import fault_server
 
 EVENTS = 2000
 _TWO_WORKERS = ("--direct_num_workers=2", "--direct_running_mode=multi_processing")

@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 
 from dovebeam.transforms.shards.committing import Manifest, manifest_from_json
-from support.commands import Ran, exporter, metric, write_config, write_events
-from support.file_jobs import TWO_PROCESSES, FileJob, files_below, ids, mount, small_disk
+from support.jobs.commands import Ran, exporter, metric, write_config, write_events
+from support.jobs.file_jobs import TWO_PROCESSES, FileJob, files_below, ids, mount, small_disk
 from support.programs import require_program, wait_until
 
 Undisturbed = Callable[..., dict[str, bytes]]

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from dovebeam.transforms.sources.follow.records import decode_state
-from support.engines import WAYS, WITHOUT_PROCESSES
-from support.log_writer import LogWriter
+from support.jobs.engines import WAYS, WITHOUT_PROCESSES
+from support.jobs.log_writer import LogWriter
+from support.jobs.stream_command import Job
+from support.jobs.stream_job import StreamJob
+from support.jobs.window_files import SETTINGS, digests, lines_in, spooled, timed_line
 from support.programs import wait_until
-from support.stream_command import Job
-from support.stream_job import StreamJob
-from support.window_files import SETTINGS, digests, lines_in, spooled, timed_line
 
 _EVENTS = 60_000
 _KILLS = 3

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from support.certificates import Authority, make_authority
-from support.delivery_job import DeliveryJob, ids_in
+from support.jobs.delivery_job import DeliveryJob, ids_in
 from support.programs import wait_until
-from support.syslog_daemon import SyslogDaemon, run_rsyslogd
+from support.servers.certificates import Authority, make_authority
+from support.servers.syslog_daemon import SyslogDaemon, run_rsyslogd
 
 EVENTS = 20_000
 

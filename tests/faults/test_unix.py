@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from support.delivery_job import DeliveryJob, ids_in, listener_process
+from support.jobs.delivery_job import DeliveryJob, ids_in, listener_process
 from support.programs import wait_until
 
 EVENTS = 20_000

@@ -14,7 +14,7 @@ from dovebeam.transforms.events.values import IPAddress
 from dovebeam.transforms.filters import parse_filter
 from dovebeam.transforms.filters.analysis import read_otherwise, types_of
 from dovebeam.transforms.filters.wildcards import Budget, compile_wildcard, may_share_a_text
-from support.corpus import corpus_lines
+from support.oracle.corpus import corpus_lines
 from support.strategies import int64s, ip_addresses, timestamps
 
 NAMES = ("a", "ab", "b", "imap_command_finished", "")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from dovebeam.transforms.filters import Dispatcher, explain, parse_filter
-from support.vectors import build_event, read_vectors
+from support.oracle.vectors import build_event, read_vectors
 
 EXAMPLES = list(read_vectors(Path(__file__).with_name("worked_examples.jsonl")))
 

@@ -15,7 +15,7 @@ from dovebeam.transforms.errors import DecodeError
 from dovebeam.transforms.plan.decoding import decode_block
 from dovebeam.transforms.sources import FileStream, SourceError, read_avro_blocks, unpacked_payload
 from support.avro_files import SUBSCRIPTION, TEMPLATE, message
-from support.corpus import corpus_lines
+from support.oracle.corpus import corpus_lines
 
 
 def targets(_folder: Path) -> list[Target]:

@@ -12,7 +12,7 @@ from fuzzing import Target
 from dovebeam.pipelines.collect.http_connections import RequestBorders
 from dovebeam.pipelines.collect.http_posts import ENCODINGS, BrokenBodyError, unpacked
 from dovebeam.pipelines.collect.unix_lines import LineAssembler
-from support.corpus import corpus_lines
+from support.oracle.corpus import corpus_lines
 
 MAX_LINE_BYTES = 3000
 MAX_BODY_BYTES = 100_000

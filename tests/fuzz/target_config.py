@@ -13,8 +13,8 @@ from dovebeam.transforms.config import SETTINGS
 from dovebeam.transforms.config.places import is_guarded_name
 from dovebeam.transforms.config_files import read_config
 from dovebeam.transforms.errors import ConfigError
-from support.cases import case_file, case_names
-from support.corpus import CORPUS
+from support.oracle.cases import case_file, case_names
+from support.oracle.corpus import CORPUS
 
 SECRET: Final = b"Zq7kEBryxH2mTK29X"
 HEAD: Final = b"dovecot_config_version = 2.4.0\ndovecot_storage_version = 2.4.0\n"

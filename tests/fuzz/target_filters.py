@@ -11,7 +11,7 @@ from dovebeam.transforms.codecs import decode_json
 from dovebeam.transforms.errors import FilterSyntaxError
 from dovebeam.transforms.events.event import Event
 from dovebeam.transforms.filters import parse_filter
-from support.corpus import corpus_lines
+from support.oracle.corpus import corpus_lines
 
 FILTERS = [
     b"event=imap_command_finished AND tagged_reply_state=OK AND duration>1000",

@@ -15,7 +15,7 @@ from dovebeam.transforms.errors import DecodeError
 from dovebeam.transforms.events.event import Event
 from dovebeam.transforms.plan.export_plan import ExportPlan, make_plan
 from dovebeam.transforms.sources import Block
-from support.corpus import corpus_lines
+from support.oracle.corpus import corpus_lines
 
 CONFIG = """\
 dovecot_config_version = 2.4.0

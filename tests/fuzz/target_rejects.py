@@ -13,7 +13,7 @@ from dovebeam.transforms.events.reject import decode_reject, make_reject, reject
 from dovebeam.transforms.plan.resend_plan import make_resend_plan
 from dovebeam.transforms.rows import reject_to_row
 from dovebeam.transforms.sources import Block
-from support.corpus import corpus_lines
+from support.oracle.corpus import corpus_lines
 
 _CONFIG = """\
 dovecot_config_version = 2.4.0

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from support.documents import ROOT
+from support.pages.documents import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 FOLDERS = ("transforms", "pipelines")

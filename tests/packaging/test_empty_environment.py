@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from support.documents import ROOT
+from support.pages.documents import ROOT
 
 CORE = ["tests/formats", "tests/values", "tests/filters/test_filter.py", "tests/codecs/test_json_line.py"]
-CORE += ["tests/drivers/test_http_post.py", "tests/drivers/test_http_auth.py", "tests/test_transforms.py"]
+CORE += ["tests/drivers/http/test_http_post.py", "tests/drivers/http/test_http_auth.py", "tests/test_transforms.py"]
 CORE += ["tests/archives", "tests/sources"]
 
 

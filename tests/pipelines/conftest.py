@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from support.commands import write_events
-from support.export_command import LINES
+from support.jobs.commands import write_events
+from support.jobs.export_command import LINES
 
 
 @pytest.fixture

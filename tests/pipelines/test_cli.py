@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from dovebeam.pipelines.export import command as export
-from support.commands import (
+from support.jobs.commands import (
     Ran,
     dovebeam,
     dovebeam_process,
 )
-from support.export_command import everything_to
+from support.jobs.export_command import everything_to
 
 
 def seconds_of(arguments: list[str]) -> float:

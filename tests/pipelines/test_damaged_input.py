@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from dovebeam.pipelines.terminal.exit_codes import ExitCode
-from support.commands import Ran, dovebeam, exporter, metric, write_config
+from support.jobs.commands import Ran, dovebeam, exporter, metric, write_config
 
 WORKERS = ("--direct_num_workers=2", "--direct_running_mode=multi_processing")
 

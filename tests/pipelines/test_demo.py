@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from support.commands import dovebeam
+from support.jobs.commands import dovebeam
 
 
 def test_demo(tmp_path: Path) -> None:

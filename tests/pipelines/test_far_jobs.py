@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from support.commands import (
+from support.jobs.commands import (
     dovebeam,
 )
-from support.export_command import everything_to
-from support.gcs_emulator import PIPELINE_OPTIONS, gcs_emulator
+from support.jobs.export_command import everything_to
+from support.servers.gcs_emulator import PIPELINE_OPTIONS, gcs_emulator
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_a_far_job(wait: bool, tmp_path: Path, events: Path) -> None:
     with gcs_emulator() as gcs:
         options = ["--wait", "--ledger", ledger] if wait else ["--rejects", gcs.uri("rejects.jsonl")]
         command = ["export", "--config", everything_to(tmp_path, "drop"), "--input", events, *options]
-        ran = dovebeam(*command, "--runner=support.far_runner.FarRunner", *PIPELINE_OPTIONS)
+        ran = dovebeam(*command, "--runner=support.jobs.far_runner.FarRunner", *PIPELINE_OPTIONS)
     assert ran.code == 0
     assert "dovebeam: job job-17 is running\n" in ran.err
     assert ledger.exists() == ("delivered" in ran.out) == wait
@@ -47,14 +47,14 @@ def test_a_far_job(wait: bool, tmp_path: Path, events: Path) -> None:
 def test_a_far_job_that_nobody_looks_after(command: str, tmp_path: Path, events: Path) -> None:
     """What it rejects must have a place, since its account is seen by nobody."""
     own = ["--config", everything_to(tmp_path, "drop")] if command == "export" else ["--output", tmp_path]
-    ran = dovebeam(command, *own, "--input", events, "--runner=support.far_runner.FarRunner")
+    ran = dovebeam(command, *own, "--input", events, "--runner=support.jobs.far_runner.FarRunner")
     assert ran.code == 2
     assert "needs a place for what it rejects; add --rejects gs://BUCKET/OBJECT, or --wait" in ran.err
 
 
 def test_a_far_job_that_failed(tmp_path: Path, events: Path) -> None:
     """The runner's word for it is passed on."""
-    far = ["--runner=support.far_runner.FailingRunner", "--wait"]
+    far = ["--runner=support.jobs.far_runner.FailingRunner", "--wait"]
     ran = dovebeam("export", "--config", everything_to(tmp_path, "drop"), "--input", events, *far)
     assert ran.code == 1
     assert "the job ended as FAILED" in ran.err

@@ -14,17 +14,17 @@ from typing import Any
 
 import pytest
 
-from support.commands import (
+from support.jobs.commands import (
     dovebeam,
     exporter,
     interrupted,
     metric,
     write_config,
 )
-from support.corpus import CORPUS, corpus_lines
-from support.export_command import everything_to
-from support.fault_server_control import fault_server
-from support.fault_server_job import PATIENT, FaultJob
+from support.jobs.export_command import everything_to
+from support.jobs.fault_server_job import PATIENT, FaultJob
+from support.oracle.corpus import CORPUS, corpus_lines
+from support.servers.fault_server_control import fault_server
 
 
 @pytest.fixture

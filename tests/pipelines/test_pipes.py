@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from dovebeam.pipelines.terminal.exit_codes import ExitCode
-from support.commands import dovebeam, exporter, metric, write_config
+from support.jobs.commands import dovebeam, exporter, metric, write_config
 from support.programs import wait_until
 
 EVENTS = b"".join(b'{"event":"e","fields":{"n":%d}}\n' % number for number in range(50))

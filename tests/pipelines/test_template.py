@@ -8,7 +8,7 @@ import pytest
 
 from dovebeam.pipelines.template import IMAGE_VARIABLE, main, with_workers
 from dovebeam.pipelines.terminal.exit_codes import ExitCode
-from support.commands import dovebeam, exporter, metric, write_config, write_events
+from support.jobs.commands import dovebeam, exporter, metric, write_config, write_events
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_nobody_waits_for_a_job_that_is_only_described(tmp_path: Path) -> None:
     """There is none yet, so there is no end of it."""
     config = write_config(tmp_path, exporter("x", "drop"), metric("all", "event=*", "x"))
     events = write_events(tmp_path, [b'{"event":"x"}'])
-    far = ["--runner=support.far_runner.FarRunner", "--template_location=gs://b/job", "--wait"]
+    far = ["--runner=support.jobs.far_runner.FarRunner", "--template_location=gs://b/job", "--wait"]
     ran = dovebeam("export", "--config", config, "--input", events, *far)
     assert ran.code == 2
     assert "--template_location only describes the job" in ran.err

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from support.commands import HEAD, Ran, dovebeam, exporter, inside, metric
+from support.jobs.commands import HEAD, Ran, dovebeam, exporter, inside, metric
 
 EVENT = '{"event":"imap_command_finished","end_time":"2026-11-22T08:15:39.986543Z"}'
 

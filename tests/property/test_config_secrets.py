@@ -12,6 +12,7 @@ import random
 from pathlib import Path
 
 import pytest
+from property.secret_places import Placed, place_secret
 
 from dovebeam.pipelines.check import findings
 from dovebeam.pipelines.check.check_job import as_json, show_text
@@ -19,7 +20,6 @@ from dovebeam.pipelines.jobs.configuration import load_for_job
 from dovebeam.pipelines.jobs.drivers import make_drivers
 from dovebeam.transforms.config_files import read_config
 from dovebeam.transforms.errors import ConfigError
-from support.secret_places import Placed, place_secret
 
 PLACEMENTS = int(os.environ.get("DOVEBEAM_SECRET_PLACEMENTS", "500"))
 SEED = int(os.environ.get("DOVEBEAM_SECRET_SEED", "1"))

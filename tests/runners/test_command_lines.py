@@ -16,7 +16,7 @@ from dovebeam.pipelines.export.export_job import build_export
 from dovebeam.pipelines.export.options import ExportOptions, add_arguments, parse_export
 from dovebeam.pipelines.options.beam import make_beam_options, runs_here
 from dovebeam.transforms import load_config
-from support.commands import exporter, metric, write_config, write_events
+from support.jobs.commands import exporter, metric, write_config, write_events
 
 PAGE = Path(__file__).parents[2] / "docs" / "runners.md"
 HERE = [True, True, True, True, False, True, False, False]

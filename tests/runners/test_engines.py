@@ -15,10 +15,8 @@ from pathlib import Path
 import pytest
 
 from dovebeam.transforms import load_config
-from support.commands import Ran, dovebeam_process, exporter, metric, write_config, write_events
-from support.corpus import CORPUS, corpus_lines
-from support.corpus_targets import Targets, check_as_multisets, check_http, check_log, config_files, run_targets
-from support.engines import (
+from support.jobs.commands import Ran, dovebeam_process, exporter, metric, write_config, write_events
+from support.jobs.engines import (
     WAYS,
     WITHOUT_PROCESSES,
     children,
@@ -28,6 +26,8 @@ from support.engines import (
     prism_server,
     process_options,
 )
+from support.oracle.corpus import CORPUS, corpus_lines
+from support.oracle.corpus_targets import Targets, check_as_multisets, check_http, check_log, config_files, run_targets
 from support.programs import wait_until
 
 REPEATS = 15

@@ -13,11 +13,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from runners.flink_cluster import FlinkCluster, flink_cluster
 
-from support.commands import exporter, metric, write_config
-from support.corpus import check_arrived, corpus_lines
-from support.engines import flink_runner
-from support.flink_cluster import FlinkCluster, flink_cluster
+from support.jobs.commands import exporter, metric, write_config
+from support.jobs.engines import flink_runner
+from support.oracle.corpus import check_arrived, corpus_lines
 from support.programs import wait_until
 
 pytestmark = pytest.mark.alone

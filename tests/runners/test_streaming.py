@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from support.collector import run_collector
-from support.commands import exporter, metric, write_config
-from support.corpus import check_arrived, corpus_lines
-from support.engines import children, command_line, prism_options, process_options
+from support.jobs.collector import run_collector
+from support.jobs.commands import exporter, metric, write_config
+from support.jobs.engines import children, command_line, prism_options, process_options
+from support.oracle.corpus import check_arrived, corpus_lines
 from support.programs import wait_until
 
 

@@ -16,7 +16,7 @@ from dovebeam.transforms.errors import DeliveryError
 from dovebeam.transforms.shards.composing import compose
 from dovebeam.transforms.shards.local_store import LocalStore, fingerprint
 from dovebeam.transforms.shards.pieces import Extent, FilePlan, Lines
-from support.file_jobs import small_disk
+from support.jobs.file_jobs import small_disk
 from support.programs import require_program
 
 

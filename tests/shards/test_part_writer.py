@@ -10,7 +10,7 @@ from dovebeam.transforms.errors import DeliveryError
 from dovebeam.transforms.shards.local_store import LocalStore
 from dovebeam.transforms.shards.part_writer import PartWriter, by_path
 from dovebeam.transforms.shards.pieces import UNKNOWN_OFFSET, Lines
-from support.file_jobs import small_disk
+from support.jobs.file_jobs import small_disk
 
 MIB = 2**20
 

@@ -12,7 +12,7 @@ from dovebeam.transforms.codecs import decode_json
 from dovebeam.transforms.plan.decoding import BlockEvents, decode_block
 from dovebeam.transforms.sources import FileStream, SourceError, read_avro_blocks
 from support.avro_files import SUBSCRIPTION, SUBSCRIPTION_DATA_ONLY, TEMPLATE, message
-from support.corpus import corpus_lines
+from support.oracle.corpus import corpus_lines
 
 LINES = corpus_lines("events.json.gz")[:50]
 

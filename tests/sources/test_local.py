@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dovebeam.transforms.sources import SourceError, read_local_blocks
-from support.corpus import CORPUS
+from support.oracle.corpus import CORPUS
 
 LINES = b'{"event":"a"}\n' * 30_000
 

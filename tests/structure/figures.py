@@ -1,6 +1,6 @@
 """The figures of the house: how many modules, how long, how they are named, and whether imports go in circles.
 
-    python tests/structure/figures.py
+    PYTHONPATH=tests python tests/structure/figures.py
 
 prints them; `test_figures.py` holds them to the limits that CONTRIBUTING.md names.
 """
@@ -11,9 +11,10 @@ import ast
 import collections
 import itertools
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from structure.import_graph import Import, import_circles, imports_in
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("transforms", "pipelines", "templates")
@@ -132,44 +133,10 @@ def imports(module: Module, known: dict[str, Module]) -> set[str]:
     return found - {module.path}
 
 
-def circles(among: list[Module]) -> list[list[str]]:
-    """Groups of modules that import each other in a circle (Tarjan's strongly connected components)."""
-    known = {each.name: each for each in among}
-    edges = {each.path: sorted(imports(each, known)) for each in among}
-    return [sorted(group) for group in _components(edges) if len(group) > 1]
-
-
-def _components(edges: dict[str, list[str]]) -> Iterator[list[str]]:
-    index: dict[str, int] = {}
-    low: dict[str, int] = {}
-    stack: list[str] = []
-    for root in edges:
-        if root in index:
-            continue
-        work: list[tuple[str, Iterator[str]]] = []
-
-        def enter(node: str, work: list[tuple[str, Iterator[str]]] = work) -> None:
-            index[node] = low[node] = len(index)
-            stack.append(node)
-            work.append((node, iter(edges[node])))
-
-        enter(root)
-        while work:
-            node, rest = work[-1]
-            following = next((each for each in rest if each not in index or each in stack), None)
-            if following is None:
-                work.pop()
-                if work:
-                    low[work[-1][0]] = min(low[work[-1][0]], low[node])
-                if low[node] == index[node]:
-                    group = []
-                    while not group or group[-1] != node:
-                        group.append(stack.pop())
-                    yield group
-            elif following not in index:
-                enter(following)
-            else:
-                low[node] = min(low[node], index[following])
+def circles(root: Path = ROOT) -> list[list[Import]]:
+    """The import circles of the package and the templates, a shortest one for each group of modules."""
+    folders = {f"dovebeam.{folder}": root / folder for folder in FOLDERS}
+    return import_circles(imports_in({name: folder for name, folder in folders.items() if folder.is_dir()}))
 
 
 def comment_share(among: list[Module]) -> float:
@@ -188,7 +155,7 @@ def main() -> None:
     print(f"under {SHORT_LINES} lines:             {len(short_modules(among))} (at most {MOST_SHORT})")
     print(f"over {MOST_LINES} lines:             {long_modules(among) or 'none'}")
     print(f"bodies over {MOST_BODY_LINES} lines:       {long_functions(among) or 'none'}")
-    print(f"import circles:             {circles(among) or 'none'}")
+    print(f"import circles:             {[[str(each) for each in circle] for circle in circles()] or 'none'}")
     print(f"nearly one name:            {similar_names(among) or 'none'}")
     print(f"names used more than twice: {repeated_names(among) or 'none'}")
     print(f"lines that are comments:    {comment_share(code):.1f} %")

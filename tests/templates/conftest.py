@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from support.flex_templates import locked_environment
+from support.jobs.flex_templates import locked_environment
 
 
 @pytest.fixture(scope="session", name="locked")

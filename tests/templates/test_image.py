@@ -20,7 +20,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from dovebeam.pipelines.template import IMAGE_VARIABLE
-from support.flex_templates import LOCK, NAMES, ROOT, TEMPLATES
+from support.jobs.flex_templates import LOCK, NAMES, ROOT, TEMPLATES
 
 DOCKERFILE = TEMPLATES / "Dockerfile"
 _PIN = re.compile(r"^([A-Za-z0-9._-]+)(\[[^]]*\])?==(\S+)(?: ; [^\\]+)? \\$", re.MULTILINE)

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from apache_beam.portability.api import beam_runner_api_pb2
 from apache_beam.portability.common_urns import composites, environments
+from templates.template_launch import IMAGE, Launch, Launcher, launcher
 
-from support.commands import HEAD, dovebeam, exporter, metric
-from support.flex_templates import example_of, parameters_of
-from support.gcs_emulator import PIPELINE_OPTIONS
-from support.template_launch import IMAGE, Launch, Launcher, launcher
+from support.jobs.commands import HEAD, dovebeam, exporter, metric
+from support.jobs.flex_templates import example_of, parameters_of
+from support.servers.gcs_emulator import PIPELINE_OPTIONS
 
 CONFIG = HEAD + "!include exporters.conf\n" + metric("all", "event=*", "datalake")
 SECRET = "do-not-show-this"

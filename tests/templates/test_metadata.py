@@ -11,7 +11,7 @@ import pytest
 
 from dovebeam.pipelines.template import COMMANDS
 from dovebeam.pipelines.terminal.exit_codes import UsageError
-from support.flex_templates import NAMES, committed, example_of, generator, parameters_of
+from support.jobs.flex_templates import NAMES, committed, example_of, generator, parameters_of
 
 PARAMETERS = [(template, name) for template in NAMES for name in parameters_of(template)]
 _SECRETS = re.compile(r"token|password|secret|credential|auth|key", re.IGNORECASE)

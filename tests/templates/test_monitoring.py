@@ -17,7 +17,7 @@ from google.cloud.monitoring_dashboard_v1 import Dashboard
 from google.cloud.monitoring_v3 import AlertPolicy
 
 from dovebeam.transforms.counters import COUNTERS
-from support.flex_templates import TEMPLATES
+from support.jobs.flex_templates import TEMPLATES
 from support.programs import require_program
 
 DASHBOARD = TEMPLATES / "monitoring" / "dashboard.json"

@@ -9,8 +9,8 @@ from collections.abc import Callable
 import pytest
 
 from dovebeam.pipelines.options.spellings import ELSEWHERE, GOOGLES, camel_case
-from support.documented_cloud import understand_docker, understand_gcloud, understand_terraform, understand_wheel
-from support.flex_templates import NAMES, ROOT, TEMPLATES
+from support.jobs.flex_templates import NAMES, ROOT, TEMPLATES
+from support.pages.documented_cloud import understand_docker, understand_gcloud, understand_terraform, understand_wheel
 
 TEMPLATES_PAGE = (ROOT / "docs" / "templates.md").read_text()
 SCHEDULES_PAGE = (ROOT / "docs" / "schedules.md").read_text()

@@ -20,9 +20,9 @@ import jinja2
 import pytest
 from google.cloud.dataflow_v1beta3.types import LaunchFlexTemplateParameter
 
-from support.commands import HEAD, dovebeam, exporter, metric
-from support.corpus import corpus_lines
-from support.flex_templates import TEMPLATES, generator, parameters_of
+from support.jobs.commands import HEAD, dovebeam, exporter, metric
+from support.jobs.flex_templates import TEMPLATES, generator, parameters_of
+from support.oracle.corpus import corpus_lines
 
 SCHEDULES = TEMPLATES / "schedules"
 WHEN = dt.datetime(2026, 11, 22, 9, 15, tzinfo=dt.UTC)

@@ -14,7 +14,7 @@ import pytest
 import yaml
 from google.cloud.dataflow_v1beta3.types import LaunchFlexTemplateParameter
 
-from support.flex_templates import NAMES, TEMPLATES, parameters_of
+from support.jobs.flex_templates import NAMES, TEMPLATES, parameters_of
 
 FILES = sorted((TEMPLATES / "terraform").glob("*.tf"))
 WORKFLOW = TEMPLATES / "schedules" / "replay_workflow.yaml"

@@ -22,7 +22,7 @@ from dovebeam.transforms.testing import (
     sample_event,
     write_events,
 )
-from support.commands import exporter, metric, write_config
+from support.jobs.commands import exporter, metric, write_config
 
 
 def config_of(folder: Path) -> Any:

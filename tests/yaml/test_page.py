@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 import dovebeam.transforms.yaml as package
-from support.documents import blocks_of
+from support.pages.documents import blocks_of
 
 FILES = {"ExportEvents"}
 """What reads files when it is made; the pipelines that have it are run with the page."""

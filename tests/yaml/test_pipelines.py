@@ -11,9 +11,9 @@ import pytest
 from apache_beam.yaml.yaml_provider import load_providers, merge_providers
 
 from dovebeam.transforms import decode_json, make_formatter, parse_filter
-from support.commands import HEAD, Ran, dovebeam, exporter, metric
-from support.corpus import corpus_lines
-from support.server_http import Request, run_http_server, status
+from support.jobs.commands import HEAD, Ran, dovebeam, exporter, metric
+from support.oracle.corpus import corpus_lines
+from support.servers.server_http import Request, run_http_server, status
 
 RUNNER = "--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner"
 ERROR_NAMES = ("payloadString", "stage", "sourceUri", "sourceOffset", "contentHash")

@@ -10,9 +10,9 @@ from apache_beam.typehints.schemas import named_fields_from_element_type
 
 from dovebeam.transforms import EventRow, event_to_row, make_event
 from dovebeam.transforms.yaml import DovecotEvents, ExportEvents, FormatEvents, MatchMetric, WriteToHttp
-from support.commands import HEAD, exporter, metric
-from support.pipelines import pipeline
-from support.server_http import run_http_server, status
+from support.jobs.commands import HEAD, exporter, metric
+from support.jobs.pipelines import pipeline
+from support.servers.server_http import run_http_server, status
 
 LINES = [b'{"event":"a","fields":{"x":5}}', b"event:b\tfield:x=1", b"nonsense", b""]
 ROWS = [event_to_row(make_event(name, fields={"x": x})) for name, x in (("a", 5), ("b", 1), ("c", 7))]

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from support.commands import dovebeam, exporter, metric, write_config, write_events
+from support.jobs.commands import dovebeam, exporter, metric, write_config, write_events
 
 EVENT = b'{"event":"e","fields":{"user":"u"}}'
-FAR = "--runner=support.far_runner.FarRunner"
+FAR = "--runner=support.jobs.far_runner.FarRunner"
 
 
 def two_exporters(folder: Path, first: str, second: str) -> Path:

@@ -14,7 +14,7 @@ from dovebeam.pipelines.jobs.configuration import restrict
 from dovebeam.transforms.config import Config, load_config
 from dovebeam.transforms.events.event import TimeRange
 from dovebeam.transforms.shards.layout import check_run_id
-from support.commands import exporter, metric, write_config, write_events
+from support.jobs.commands import exporter, metric, write_config, write_events
 
 EVENT = b'{"event":"e"}'
 

@@ -9,7 +9,7 @@ from dovebeam.pipelines.jobs.configuration import failed_exporters, restrict
 from dovebeam.pipelines.terminal.exit_codes import UsageError
 from dovebeam.transforms.config import load_config
 from dovebeam.transforms.plan.export_plan import make_plan
-from support.commands import exporter, metric, write_config
+from support.jobs.commands import exporter, metric, write_config
 
 
 def ledger(folder: Path, **accounts: tuple[int, int]) -> str:

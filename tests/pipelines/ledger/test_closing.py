@@ -12,7 +12,7 @@ from dovebeam.pipelines.ledger.ledger import Ledger, make_ledger
 from dovebeam.transforms import counters as counting
 from dovebeam.transforms import load_config, progress
 from dovebeam.transforms.progress import Board
-from support.commands import exporter, metric, write_config
+from support.jobs.commands import exporter, metric, write_config
 
 
 def account(folder: Path, counters: dict[str, int], metrics: int = 2) -> Ledger:

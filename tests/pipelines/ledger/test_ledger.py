@@ -12,7 +12,7 @@ from dovebeam.pipelines.ledger.closing import close_job, ledger_text, show_ledge
 from dovebeam.pipelines.ledger.ledger import Ledger, make_ledger
 from dovebeam.pipelines.terminal.exit_codes import ExitCode
 from dovebeam.transforms import Config, load_config
-from support.commands import exporter, metric, write_config
+from support.jobs.commands import exporter, metric, write_config
 
 BALANCED = {
     "read": 100,

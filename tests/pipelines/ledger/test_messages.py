@@ -9,7 +9,7 @@ import pytest
 from dovebeam.pipelines.ledger.closing import unmatching_metrics_text
 from dovebeam.pipelines.ledger.ledger import make_ledger
 from dovebeam.transforms import load_config
-from support.commands import exporter, metric, write_config
+from support.jobs.commands import exporter, metric, write_config
 
 MATCHED = {"read": 5, "matched": 2, "unmatched": 3, "matched/m0": 2, "formatted/out": 2, "delivered/out": 2}
 

@@ -12,7 +12,7 @@ from dovebeam.transforms import Config, load_config
 from dovebeam.transforms.errors import DeliveryError
 from dovebeam.transforms.progress import StoppedError
 from dovebeam.transforms.sources import SourceError
-from support.commands import exporter, metric, write_config
+from support.jobs.commands import exporter, metric, write_config
 
 STEP = " [while running 'Export/Deliver to a/Deliver']"
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from support.commands import exporter, metric, write_config, write_events
+from support.jobs.commands import exporter, metric, write_config, write_events
 
 _EVENT = b'{"event":"x"}'
 

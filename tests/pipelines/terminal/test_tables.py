@@ -17,8 +17,8 @@ from dovebeam.pipelines.ledger.ledger import ExporterAccount, Ledger, MetricAcco
 from dovebeam.pipelines.replay.replay_job import show_dry
 from dovebeam.pipelines.terminal.tables import Table, fitted, number, text_of
 from dovebeam.transforms.count_exports import ExportSum
-from support.commands import dovebeam
-from support.corpus import CORPUS
+from support.jobs.commands import dovebeam
+from support.oracle.corpus import CORPUS
 from support.terminals import terminal
 
 WIDTHS = (60, 80, 120)
