@@ -12,7 +12,7 @@ import dovebeam.transforms as public
 ROOT = Path(__file__).parents[1]
 
 EXCUSED = {
-    "what workers and their launcher tell each other": "progress Board StoppedError Totals counting TALLY vault Loan",
+    "what workers and their launcher tell each other": "progress Board StoppedError Totals counters TALLY vault Loan",
     "the queues and sources of a stream, which its launcher opens": (
         "Delivery Sent refused_reject Queue SegmentName make_directory Backoff ENDLESS StateStore close_session "
         "check_topic check_subscription check_pullable create_subscription delete_subscription"
@@ -32,7 +32,7 @@ EXCUSED = {
     ),
     "where a secret is": "Secret SecretUrl secrets_in HOW_TO_REFER",
     "what `check` says about a configuration": (
-        "Reading read_config SETTINGS INCLUDE_PARTS LOG_TYPES event_names metric_formatter closest_name "
+        "Reading read_config SETTINGS INCLUDE_PARTS LOG_TYPES catalogue metric_formatter closest_name "
         "setting_name value_text unescape Profile accepts_unnamed read_otherwise Budget may_share_a_text has_wildcard "
         "compile_wildcard"
     ),

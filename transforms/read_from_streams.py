@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final, NamedTuple
 
 import apache_beam as beam
-from apache_beam.io.gcp import pubsub
 from apache_beam.io.restriction_trackers import OffsetRange, OffsetRestrictionTracker
 from apache_beam.io.watermark_estimators import ManualWatermarkEstimator
 from apache_beam.metrics import Metrics
@@ -365,13 +364,15 @@ class ReadFromPubSub(beam.PTransform):
         """
         if not isinstance(pbegin, beam.pvalue.PBegin):
             raise TypeError("ReadFromPubSub begins a pipeline, found a PCollection")
+        from apache_beam.io.gcp import pubsub  # noqa: PLC0415  loads Google's libraries, which other sources don't need
+
         read = pubsub.ReadFromPubSub(subscription=self._subscription, topic=self._topic, with_attributes=True)
         to_block = beam.Map(_block, self._subscription or self._topic).with_output_types(Block)
         blocks: beam.PCollection[Block] = pbegin | "Receive" >> read | "To blocks" >> to_block
         return blocks
 
 
-def _block(message: pubsub.PubsubMessage, source: str) -> Block:
+def _block(message: Any, source: str) -> Block:
     """One message as a block."""
     pulled = Pulled(
         "",

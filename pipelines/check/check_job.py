@@ -8,8 +8,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
-from dovebeam.pipelines.check.findings import Findings, examine, with_name_advice
-from dovebeam.pipelines.check.names import SeenNames
+from dovebeam.pipelines.check.findings import Findings, SeenNames, examine, with_name_advice
 from dovebeam.pipelines.check.options import CheckOptions
 from dovebeam.pipelines.check.sample import MetricCount, Sample, Trial, Verdict, take_sample
 from dovebeam.pipelines.jobs.readable_input import readable_input, tell_terminal

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from dovebeam.pipelines.check.names import SeenNames
+from dovebeam.pipelines.check.findings import SeenNames
 from dovebeam.pipelines.check.options import CheckOptions
 from dovebeam.pipelines.options.arguments import DEFAULT_MAX_LINE_BYTES
 from dovebeam.pipelines.terminal.exit_codes import UsageError

@@ -14,7 +14,8 @@ from apache_beam.portability.api import (
 )
 from google.protobuf import struct_pb2
 
-from dovebeam.pipelines.running.boot import main, worker_environment
+from dovebeam.pipelines.running.boot import main
+from dovebeam.pipelines.running.provision import worker_environment
 from support.programs import free_port
 
 
@@ -80,6 +81,6 @@ def test_refused(info: beam_provision_api_pb2.ProvisionInfo, words: str, capsys:
 
 def test_no_engine(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """An address where nobody answers is waited for, but not for ever."""
-    monkeypatch.setattr("dovebeam.pipelines.running.boot._ANSWER_SECS", 0.5)
+    monkeypatch.setattr("dovebeam.pipelines.running.provision._ANSWER_SECS", 0.5)
     assert main(["--id=w", f"--provision_endpoint=127.0.0.1:{free_port()}"]) == 1
     assert "no answer from the engine at 127.0.0.1:" in capsys.readouterr().err

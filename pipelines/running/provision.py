@@ -1,0 +1,95 @@
+"""What an engine tells a worker that it starts, by Beam's provision API, and the worker that runs by that."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Mapping
+from typing import Any, Final
+
+import grpc
+from apache_beam.portability.api import beam_provision_api_pb2, beam_provision_api_pb2_grpc, beam_runner_api_pb2
+from apache_beam.runners.worker import sdk_worker_main
+from google.protobuf import json_format
+
+from dovebeam.transforms import progress
+
+__all__ = ["prepare", "run_worker", "worker_environment"]
+
+_ANSWER_SECS: Final = 60.0
+_LIST_OF_PACKAGES: Final = "submission_environment_dependencies.txt"  # Beam sends it along for comparison only
+
+
+def prepare(endpoint: str, worker_id: str) -> None:
+    """Asks an engine what its worker is to do, and sets the environment variables for that.
+
+    Args:
+        endpoint: where the engine listens.
+        worker_id: what the engine calls the worker.
+
+    Raises:
+        ValueError: the engine does not answer, or wants something that this program never does.
+    """
+    os.environ.update(worker_environment(_provision_info(endpoint, worker_id), worker_id))
+
+
+def run_worker() -> None:
+    """Runs Beam's worker, as the environment variables say, until its engine lets it go."""
+    progress.advance()  # registers this process, if its launcher looks after its workers
+    # Beam prints the traceback of every failed bundle, which the engine gets, too, and reports.
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere):
+        sdk_worker_main.main(sys.argv[:1])
+
+
+def worker_environment(info: Any, worker_id: str) -> Mapping[str, str]:
+    """What Beam's worker reads from its environment variables.
+
+    Args:
+        info: Beam's ProvisionInfo, the engine's answer.
+        worker_id: what the engine calls the worker.
+
+    Raises:
+        ValueError: the engine wants packages installed first, which this program never does; or it names no endpoint.
+    """
+    _check_packages(info)
+    if not info.control_endpoint.url:
+        raise ValueError("the engine names no control endpoint; it does not speak Beam's provision API")
+    variables = {
+        "WORKER_ID": worker_id,
+        "PIPELINE_OPTIONS": json_format.MessageToJson(info.pipeline_options, indent=None),
+        "CONTROL_API_SERVICE_DESCRIPTOR": str(info.control_endpoint),
+        "RUNNER_CAPABILITIES": " ".join(info.runner_capabilities),
+    }
+    if info.logging_endpoint.url:
+        variables["LOGGING_API_SERVICE_DESCRIPTOR"] = str(info.logging_endpoint)
+    if info.status_endpoint.url:
+        variables["STATUS_API_SERVICE_DESCRIPTOR"] = str(info.status_endpoint)
+    return variables
+
+
+def _check_packages(info: Any) -> None:
+    staged = (
+        beam_runner_api_pb2.ArtifactStagingToRolePayload.FromString(each.role_payload) for each in info.dependencies
+    )
+    names = [each.staged_name for each in staged if each.staged_name != _LIST_OF_PACKAGES]
+    if names:
+        raise ValueError(
+            f"the job brings packages ({', '.join(names)}), but dovebeam-worker installs none; install them beside "
+            "dovebeam on every worker machine and leave out --setup_file, --requirements_file and --extra_package"
+        )
+
+
+def _provision_info(endpoint: str, worker_id: str) -> Any:
+    with grpc.insecure_channel(endpoint) as channel:
+        service = beam_provision_api_pb2_grpc.ProvisionServiceStub(channel)
+        try:
+            answer = service.GetProvisionInfo(
+                beam_provision_api_pb2.GetProvisionInfoRequest(),
+                metadata=(("worker_id", worker_id),),
+                timeout=_ANSWER_SECS,
+                wait_for_ready=True,
+            )
+        except grpc.RpcError as error:
+            raise ValueError(f"no answer from the engine at {endpoint}: {error.details()}") from error
+    return answer.info
