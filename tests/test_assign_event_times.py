@@ -16,7 +16,7 @@ from apache_beam.utils.timestamp import MIN_TIMESTAMP
 
 from dovebeam.pipelines.running.in_process import loopback_workers
 from dovebeam.transforms import AssignEventTimes, DecodeEvents, Event, make_event
-from dovebeam.transforms.progress import Board
+from dovebeam.transforms.progress import JobMonitor
 from dovebeam.transforms.read_from_streams import ReadFromFollowedFiles, Segment
 from dovebeam.transforms.sources.follow import FollowRequest, FollowSettings, close_session, make_target
 from support.jobs.engines import prism_server
@@ -68,7 +68,7 @@ def test_windows_fire_while_the_stream_runs(tmp_path: Path) -> None:
     (tmp_path / "spool").mkdir()
     request = FollowRequest("s", str(tmp_path / "state"), (make_target(str(tmp_path / "spool")),), FollowSettings())
     COUNTS.clear()
-    with prism_server(tmp_path) as engine, Board() as board:
+    with prism_server(tmp_path) as engine, JobMonitor() as monitor:
         thread = threading.Thread(target=_count_in_windows, args=(engine, request))
         thread.start()
         try:
@@ -77,7 +77,7 @@ def test_windows_fire_while_the_stream_runs(tmp_path: Path) -> None:
             second = _append(tmp_path, 2)
             wait_until(lambda: COUNTS.get(second, 0) + (second == first) * 2 >= 2, "the next count", seconds=60)
         finally:
-            board.drain()
+            monitor.drain()
             thread.join(60)
     assert not thread.is_alive()
     assert sum(COUNTS.values()) == 5

@@ -14,7 +14,7 @@ from dovebeam.pipelines.ledger.closing import counters_of
 from dovebeam.pipelines.running.in_process import make_in_process_runner
 from dovebeam.transforms import counters as counting
 from dovebeam.transforms.plan.decoding import TALLY
-from dovebeam.transforms.progress import Board
+from dovebeam.transforms.progress import JobMonitor
 from dovebeam.transforms.read_from_streams import ReadFromFollowedFiles, Segment
 from dovebeam.transforms.sources import SourceError
 from dovebeam.transforms.sources.follow import FollowRequest, FollowSettings, StateStore, close_session, make_target
@@ -125,13 +125,13 @@ def _append_later(folder: Path, offset: int, line: str) -> None:
 
 def test_many_bundles_and_drain(folder: Path) -> None:
     """Lines are delivered as they come, and a stream that is drained ends when what was read is delivered."""
-    with Board() as board:
+    with JobMonitor() as monitor:
         thread = threading.Thread(target=run, args=(folder, "one", Segment()))
         thread.start()
         for number in range(20):
             append(folder, f"{{{number}}}")
             wait_until(lambda: len(DELIVERED) > number, "a line to be delivered")  # noqa: B023
-        board.drain()
+        monitor.drain()
         thread.join(60)
         assert not thread.is_alive()
     assert [int(line[1:-1]) for line in DELIVERED] == list(range(20))

@@ -6,7 +6,7 @@ import apache_beam as beam
 import pytest
 from apache_beam.testing.util import assert_that, equal_to
 
-from dovebeam.transforms.progress import Board, StoppedError
+from dovebeam.transforms.progress import JobMonitor, StoppedError
 from dovebeam.transforms.sources import Block
 from dovebeam.transforms.throttle_blocks import ThrottleBlocks, _WaitFn, block_bytes_for, events_in
 from support.jobs.pipelines import pipeline
@@ -52,7 +52,7 @@ def test_a_wish_to_stop_is_obeyed_while_waiting(tmp_path: Path) -> None:
     wait.setup()
     block = Block("f", 0, b"{}\n", "json")
     assert list(wait.process(block)) == [block]
-    with Board() as board:
-        board.stop()
+    with JobMonitor() as monitor:
+        monitor.stop()
         with pytest.raises(StoppedError):
             list(wait.process(block))

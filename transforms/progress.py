@@ -27,8 +27,8 @@ from dovebeam.transforms.local_files import TemporaryFolder
 
 __all__ = [
     "ENVIRONMENT",
-    "Board",
     "CounterFile",
+    "JobMonitor",
     "StoppedError",
     "Totals",
     "advance",
@@ -126,18 +126,6 @@ def _read_names(path: Path) -> list[str]:
         return []
     return [str(json.loads(line)) for line in lines if line.endswith(b"\n")]
 
-
-# How far a local job has come, told by its workers to the process that launched it while it runs.
-#
-# Beam's counters are known when a bundle ends, and on one machine a whole job may be one bundle. So each worker
-# process also keeps a few numbers in a small file that it maps into memory, in a directory that the launcher made; the
-# launcher adds them up as often as it likes. The same directory takes the launcher's wish to stop back to the workers,
-# which obey it between two blocks, so that no batch is torn.
-#
-# The named counters of the ledger are there, too, so that a job which is stopped, or fails, can still account for what
-# it did.
-#
-# Without such a directory, as on any cluster, nothing is done.
 
 ENVIRONMENT: Final = "DOVEBEAM_PROGRESS_DIR"
 """The environment variable that leads workers, which inherit it, to the directory."""
@@ -268,7 +256,7 @@ def obey() -> None:
 
 
 def count(name: str, amount: int) -> None:
-    """Adds to a named counter of this process, which the launcher reads as `Board.counters`."""
+    """Adds to a named counter of this process, which the launcher reads as `JobMonitor.counters`."""
     counts = _home.counts()
     if counts is not None:
         counts.add_named(name, amount)
@@ -307,8 +295,10 @@ def is_abandoned(directory: str) -> bool:
     return os.path.exists(os.path.join(directory, _ABANDON)) or not os.path.isdir(directory)
 
 
-class Board:
-    """The launcher's side: makes the directory, leads workers to it, adds up, and removes it in the end.
+class JobMonitor:
+    """Monitor of a local job, in its launcher: adds up what workers count and asks them to drain, stop or end.
+
+    It makes the directory, leads workers to it by the environment, and removes it at the end.
 
     A context manager. Only one can be in use in a process.
     """

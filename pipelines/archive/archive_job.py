@@ -27,7 +27,7 @@ from dovebeam.transforms.config import Config
 from dovebeam.transforms.events.event import TimeRange
 from dovebeam.transforms.filesystems import match_files
 from dovebeam.transforms.local_files import file_url_path, is_url
-from dovebeam.transforms.progress import Board
+from dovebeam.transforms.progress import JobMonitor
 from dovebeam.transforms.read_from_files import ReadFromFiles
 from dovebeam.transforms.sources import SourceError
 from dovebeam.transforms.write_to_archive import ARCHIVE, WriteToArchive
@@ -42,11 +42,11 @@ def run_archive(options: ArchiveOptions) -> int:
         UsageError: options that fit neither Beam nor each other.
     """
 
-    def launch(board: Board) -> PipelineResult | None:
+    def launch(monitor: JobMonitor) -> PipelineResult | None:
         build = partial(build_archive, options=options)
         if not here:
             return launch_far(build, beam_options, wait=options.wait)
-        return launch_here(build, beam_options, board, patterns=options.input, debug=options.debug)
+        return launch_here(build, beam_options, monitor, patterns=options.input, debug=options.debug)
 
     def account(counters: Iterable[tuple[str, int]]) -> Ledger:
         return make_archive_ledger(counters, ARCHIVE, options.output)

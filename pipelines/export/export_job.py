@@ -32,7 +32,7 @@ from dovebeam.transforms.events.event import TimeRange
 from dovebeam.transforms.export_events import ExportEvents
 from dovebeam.transforms.local_files import TemporaryFolder
 from dovebeam.transforms.plan.resend_plan import max_record_bytes
-from dovebeam.transforms.progress import Board
+from dovebeam.transforms.progress import JobMonitor
 from dovebeam.transforms.read_from_files import ReadFromFiles
 from dovebeam.transforms.resend_rejects import ResendRejects
 from dovebeam.transforms.sources import DEFAULT_BLOCK_BYTES
@@ -203,11 +203,11 @@ def _launch(
     build = partial(build_export, options=options, config=config, drivers=drivers)
     targets = {name: driver.endpoint for name, driver in drivers.items()}
 
-    def launch(board: Board) -> PipelineResult | None:
+    def launch(monitor: JobMonitor) -> PipelineResult | None:
         if not here:
             return launch_far(build, beam_options, wait=options.wait)
         with lent_to_workers(drivers, beam_options):
-            return launch_here(build, beam_options, board, patterns=options.input, debug=options.debug)
+            return launch_here(build, beam_options, monitor, patterns=options.input, debug=options.debug)
 
     def account(counters: Iterable[tuple[str, int]]) -> Ledger:
         return make_ledger(counters, config, targets, options.counted)

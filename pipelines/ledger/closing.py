@@ -24,7 +24,7 @@ from dovebeam.transforms import counters
 from dovebeam.transforms.config import Config
 from dovebeam.transforms.errors import DeliveryError
 from dovebeam.transforms.local_files import is_url
-from dovebeam.transforms.progress import Board
+from dovebeam.transforms.progress import JobMonitor
 
 __all__ = [
     "UNNAMED_FILES",
@@ -180,13 +180,13 @@ def counters_of(result: PipelineResult) -> Iterator[tuple[str, int]]:
             yield counter.key.metric.name, counter.result
 
 
-def counters_so_far(board: Board) -> Iterator[tuple[str, int]]:
+def counters_so_far(monitor: JobMonitor) -> Iterator[tuple[str, int]]:
     """Names and values of the counters of a job on this machine that was stopped or failed.
 
     Args:
-        board: of its workers. What arrived of a batch that was on its way counts as delivered.
+        monitor: the monitor of its workers. What arrived of a batch that was on its way counts as delivered.
     """
-    for name, value in board.counters().items():
+    for name, value in monitor.counters().items():
         kind, slash, exporter = name.partition("/")
         yield (f"delivered/{exporter}" if slash and kind == counters.ARRIVING else name), value
 
@@ -215,7 +215,7 @@ def close_job(ledger: Ledger, path: str | None, *, are_rejects_kept: bool) -> in
 
 
 def close_started(
-    launch: Callable[[Board], PipelineResult | None],
+    launch: Callable[[JobMonitor], PipelineResult | None],
     account: Callable[[Iterable[tuple[str, int]]], Ledger],
     failed: Callable[[Exception], int],
     path: str | None,
@@ -225,7 +225,7 @@ def close_started(
     """Launches a job and closes it, however it ends.
 
     Args:
-        launch: runs the job to its end if it is waited for; tells the board what is done if that is known here.
+        launch: runs the job to its end if it is waited for; it enters the monitor if the workers count here.
         account: makes a ledger of counters.
         failed: says what went wrong, and returns the exit code for it.
         path: see `close_job`.
@@ -237,15 +237,15 @@ def close_started(
     Raises:
         UsageError: options that fit neither Beam nor each other.
     """
-    board = Board()
+    monitor = JobMonitor()
     try:
-        result = launch(board)
+        result = launch(monitor)
     except UsageError:
         raise
     except Exception as error:
         code = failed(error)
-        if board.has_begun:
-            close_unfinished(account(counters_so_far(board)), path, show=isinstance(error, InterruptedJobError))
+        if monitor.has_begun:
+            close_unfinished(account(counters_so_far(monitor)), path, show=isinstance(error, InterruptedJobError))
         return code, None
     if result is None:
         return ExitCode.DONE, None

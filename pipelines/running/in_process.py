@@ -27,7 +27,7 @@ from dovebeam.transforms.drivers import Driver
 from dovebeam.transforms.drivers.secrets.secret import secrets_in
 from dovebeam.transforms.drivers.secrets.vault import Loan
 from dovebeam.transforms.errors import DovebeamError
-from dovebeam.transforms.progress import Board, Totals
+from dovebeam.transforms.progress import JobMonitor, Totals
 
 __all__ = ["WatchedDisplay", "WorkersGoneError", "lent_to_workers", "loopback_workers", "make_in_process_runner"]
 
@@ -178,7 +178,7 @@ class WatchedDisplay:
 
     Args:
         display: shows the progress.
-        board: where every worker process has registered by counting.
+        monitor: lists every worker process that has counted something.
         grace_secs: how long none may be left.
         launcher_counts: whether this process counts as well, without being a worker: it delivers out of queues.
     """
@@ -186,14 +186,14 @@ class WatchedDisplay:
     def __init__(
         self,
         display: Display,
-        board: Board,
+        monitor: JobMonitor,
         grace_secs: float = _GRACE_SECS,
         *,
         launcher_counts: bool = False,
     ) -> None:
         self._display = display
         self._launcher = os.getpid() if launcher_counts else None
-        self._board = board
+        self._monitor = monitor
         self._grace_secs = grace_secs
         self._gone_since: float | None = None
 
@@ -204,7 +204,7 @@ class WatchedDisplay:
             WorkersGoneError: there were workers, and none is left.
         """
         self._display.show(totals)
-        workers = [pid for pid in self._board.workers() if pid != self._launcher]
+        workers = [pid for pid in self._monitor.workers() if pid != self._launcher]
         if not workers or any(map(_is_alive, workers)):
             self._gone_since = None
             return

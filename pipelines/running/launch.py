@@ -23,7 +23,7 @@ from dovebeam.pipelines.terminal.logs import say
 from dovebeam.pipelines.terminal.progress_bar import make_display
 from dovebeam.transforms.errors import DovebeamError
 from dovebeam.transforms.filesystems import match_files
-from dovebeam.transforms.progress import Board
+from dovebeam.transforms.progress import JobMonitor
 from dovebeam.transforms.sources import FoundFile, detect_compression, detect_format
 
 __all__ = [
@@ -53,7 +53,7 @@ class JobFailedError(DovebeamError):
 def launch_here(
     build: Build,
     beam_options: PipelineOptions,
-    board: Board | None = None,
+    monitor: JobMonitor | None = None,
     *,
     patterns: Sequence[str] = (),
     debug: bool = False,
@@ -63,7 +63,7 @@ def launch_here(
     Args:
         build: adds the job's steps to a pipeline.
         beam_options: where it runs.
-        board: is told what the workers do, and still knows it when the job was stopped or has failed.
+        monitor: collects what the workers do, and keeps it after the job was stopped or has failed.
         patterns: of its input files, for the progress bar.
         debug: whether worker processes log everything.
 
@@ -72,20 +72,20 @@ def launch_here(
         JobFailedError: the runner says that it failed.
         Exception: what a step raised.
     """
-    board = board or Board()
+    monitor = monitor or JobMonitor()
     if is_in_process(beam_options):
         runner = make_in_process_runner(beam_options, debug=debug)
         pipeline = beam.Pipeline(runner=runner, options=beam_options)
         build(pipeline)
-        with board, make_display(lambda: input_size(patterns)) as display:
-            return run_to_end(lambda: _finished(pipeline.run()), board, display)
-    # The board comes first, since an engine's processes inherit the way to it.
-    with board, loopback_workers(beam_options, debug=debug):
+        with monitor, make_display(lambda: input_size(patterns)) as display:
+            return run_to_end(lambda: _finished(pipeline.run()), monitor, display)
+    # The monitor comes first, since an engine's processes inherit the environment variable that leads to its folder.
+    with monitor, loopback_workers(beam_options, debug=debug):
         pipeline = _pipeline(beam_options)
         build(pipeline)
         result = pipeline.run()  # in this thread: Beam sets signal handlers when it starts an engine
         with cancelled_on_error(result), make_display(lambda: input_size(patterns)) as display:
-            return run_to_end(lambda: _finished(result), board, WatchedDisplay(display, board))
+            return run_to_end(lambda: _finished(result), monitor, WatchedDisplay(display, monitor))
 
 
 def launch_far(build: Build, beam_options: PipelineOptions, *, wait: bool) -> PipelineResult | None:
@@ -179,14 +179,14 @@ def cancelled_on_error(result: PipelineResult) -> Iterator[None]:
         raise
 
 
-def wait_until_drained(result: PipelineResult, board: Board) -> bool:
+def wait_until_drained(result: PipelineResult, monitor: JobMonitor) -> bool:
     """Waits for the end of a stream, and ends it when its source has said that all is done.
 
     Flink keeps a job whose sources have nothing more to give, as long as it is to make checkpoints.
 
     Args:
         result: of the stream.
-        board: where its source says so.
+        monitor: is told by its source.
 
     Returns:
         Whether the engine ended the stream itself; if not, it may have no counters.
@@ -197,7 +197,7 @@ def wait_until_drained(result: PipelineResult, board: Board) -> bool:
     wait = _Wait(result)
     wait.start()
     while not wait.ended.wait(_LOOK_SECS):
-        if board.is_drained() and not wait.ended.wait(_END_SECS):
+        if monitor.is_drained() and not wait.ended.wait(_END_SECS):
             _cancel(result)
             return False
     if wait.error is not None:

@@ -19,7 +19,7 @@ from dovebeam.pipelines.terminal.logs import say
 from dovebeam.pipelines.terminal.progress_bar import Display
 from dovebeam.transforms.config import Config
 from dovebeam.transforms.errors import DovebeamError
-from dovebeam.transforms.progress import Board, StoppedError, Totals
+from dovebeam.transforms.progress import JobMonitor, StoppedError, Totals
 
 __all__ = ["InterruptedJobError", "WorkerLostError", "explain_failure", "is_stop", "run_to_end"]
 
@@ -136,12 +136,12 @@ class WorkerLostError(DovebeamError):
         )
 
 
-def run_to_end(run: Callable[[], _T], board: Board, display: Display, *, drain: bool = False) -> _T:
+def run_to_end(run: Callable[[], _T], monitor: JobMonitor, display: Display, *, drain: bool = False) -> _T:
     """Calls `run` in another thread, shows progress meanwhile, and returns or raises what it does.
 
     Args:
         run: the job.
-        board: tells what its workers do, and tells them to stop.
+        monitor: shows what its workers do, and asks them to stop.
         display: shows that.
         drain: whether the first signal lets the job finish what it has read, however long that takes, and return.
 
@@ -153,12 +153,12 @@ def run_to_end(run: Callable[[], _T], board: Board, display: Display, *, drain: 
     with signals_as_interrupts(), _lost_workers() as lost:
         try:
             job.start()
-            _wait(job, board, display, lost)
+            _wait(job, monitor, display, lost)
         except KeyboardInterrupt as interrupt:
-            if drain and _drained(job, board):
+            if drain and _drained(job, monitor):
                 return job.result()
-            torn = not _stop(job, board)
-            raise InterruptedJobError(exit_code_of(interrupt), board.totals(), torn=torn) from None
+            torn = not _stop(job, monitor)
+            raise InterruptedJobError(exit_code_of(interrupt), monitor.totals(), torn=torn) from None
     return job.result()
 
 
@@ -191,19 +191,19 @@ class _Job(threading.Thread, Generic[_T]):
         return self._results[0]
 
 
-def _wait(job: _Job[Any], board: Board, display: Display, lost: Sequence[int]) -> None:
+def _wait(job: _Job[Any], monitor: JobMonitor, display: Display, lost: Sequence[int]) -> None:
     while not job.ended.wait(_LOOK_SECS):
-        display.show(board.totals())
+        display.show(monitor.totals())
         if lost and not job.ended.wait(_END_SECS):
             threading.excepthook = _ignore
-            board.abandon()
+            monitor.abandon()
             raise WorkerLostError(lost[0])
-    display.show(board.totals())
+    display.show(monitor.totals())
 
 
-def _drained(job: _Job[Any], board: Board) -> bool:
+def _drained(job: _Job[Any], monitor: JobMonitor) -> bool:
     """Whether the job has ended, and no second signal came before it had."""
-    board.drain()
+    monitor.drain()
     try:
         say("finishing what was read; again to stop at once")
         job.ended.wait()
@@ -212,16 +212,16 @@ def _drained(job: _Job[Any], board: Board) -> bool:
     return True
 
 
-def _stop(job: _Job[Any], board: Board) -> bool:
+def _stop(job: _Job[Any], monitor: JobMonitor) -> bool:
     """Whether the job stopped of its own accord."""
-    board.stop()
+    monitor.stop()
     with contextlib.suppress(KeyboardInterrupt):
         say("stopping after the blocks in hand; again to stop at once")
         job.ended.wait(_OBEY_SECS)
     if job.ended.is_set():
         return job.error is None or is_stop(job.error)
     threading.excepthook = _ignore  # the threads that look after worker processes would complain that these ended
-    board.abandon()
+    monitor.abandon()
     with contextlib.suppress(KeyboardInterrupt):
         job.ended.wait(_END_SECS)
     return False

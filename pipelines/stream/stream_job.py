@@ -44,7 +44,7 @@ from dovebeam.transforms.drivers.file.names import insert_mark
 from dovebeam.transforms.events.reject import Reject, reject_to_json
 from dovebeam.transforms.export_events import ExportEvents
 from dovebeam.transforms.local_files import is_url
-from dovebeam.transforms.progress import Board, Totals
+from dovebeam.transforms.progress import JobMonitor, Totals
 from dovebeam.transforms.read_from_streams import ENDLESS, ReadFromPubSub, Segment
 from dovebeam.transforms.shards.spool import time_mark
 from dovebeam.transforms.sources.pubsub import check_topic
@@ -298,13 +298,18 @@ def _run_in_process(stream: _Stream, beam_options: PipelineOptions) -> _Counts:
 
     def work() -> _Counts:
         queues.deliver()
-        counters = run_segments(run, stream.account.update, report, lambda: board.totals().delivered, acknowledged)
+        counters = run_segments(run, stream.account.update, report, lambda: monitor.totals().delivered, acknowledged)
         queues.finish()
         return stream.account.with_queues(counters.items())
 
-    with Board() as board, stream.shards.made(board.drain), queues.worked(), make_display(lambda: None) as display:
+    with (
+        JobMonitor() as monitor,
+        stream.shards.made(monitor.drain),
+        queues.worked(),
+        make_display(lambda: None) as display,
+    ):
         stream.account.begin(lambda: acknowledged.so_far().items())
-        return run_to_end(work, board, display, drain=True)
+        return run_to_end(work, monitor, display, drain=True)
 
 
 def _run_on_engine(stream: _Stream, beam_options: PipelineOptions) -> _Counts | None:
@@ -312,25 +317,25 @@ def _run_on_engine(stream: _Stream, beam_options: PipelineOptions) -> _Counts | 
     beam_options.view_as(StandardOptions).streaming = True
     options, queues = stream.options, stream.queues
     with (
-        Board() as board,
-        stream.shards.made(board.drain),
+        JobMonitor() as monitor,
+        stream.shards.made(monitor.drain),
         queues.worked(),
         loopback_workers(beam_options, debug=options.debug),
     ):
-        stream.account.begin(lambda: counters_so_far(board))
+        stream.account.begin(lambda: counters_so_far(monitor))
         result = stream.pipeline(beam.Pipeline(options=beam_options), ENDLESS).run()
         with cancelled_on_error(result), make_display(lambda: None) as display:
-            watched = WatchedDisplay(display, board, launcher_counts=bool(queues.root))
+            watched = WatchedDisplay(display, monitor, launcher_counts=bool(queues.root))
 
             def work() -> bool:
                 queues.deliver()
-                is_ended = wait_until_drained(result, board)
+                is_ended = wait_until_drained(result, monitor)
                 queues.finish()
                 return is_ended
 
-            ended = run_to_end(work, board, watched, drain=True)
+            ended = run_to_end(work, monitor, watched, drain=True)
         if not ended:
-            say(f"the stream is drained: {_account(board.totals())}")
+            say(f"the stream is drained: {_account(monitor.totals())}")
             if options.ledger:
                 say(f"warning: --ledger {options.ledger} was not written")
             return None

@@ -11,7 +11,7 @@ from dovebeam.pipelines.ledger.closing import close_job, close_unfinished, count
 from dovebeam.pipelines.ledger.ledger import Ledger, make_ledger
 from dovebeam.transforms import counters as counting
 from dovebeam.transforms import load_config, progress
-from dovebeam.transforms.progress import Board
+from dovebeam.transforms.progress import JobMonitor
 from support.jobs.commands import exporter, metric, write_config
 
 
@@ -45,19 +45,19 @@ def test_an_unfinished_job_has_an_account(tmp_path: Path) -> None:
 
 def test_counters_so_far() -> None:
     """What has arrived of a batch on its way counts as delivered, until the batch itself is counted."""
-    board = Board()
-    with board:
+    monitor = JobMonitor()
+    with monitor:
         counting.add("delivered", 4, "out")
         progress.recount(f"{counting.ARRIVING}/out", 3)
-        assert dict(sum_up(board)) == {"delivered/out": 7}
+        assert dict(sum_up(monitor)) == {"delivered/out": 7}
         progress.recount(f"{counting.ARRIVING}/out", 0)
         counting.add("delivered", 5, "out")
-    assert dict(sum_up(board)) == {"delivered/out": 9}
+    assert dict(sum_up(monitor)) == {"delivered/out": 9}
 
 
-def sum_up(board: Board) -> dict[str, int]:
+def sum_up(monitor: JobMonitor) -> dict[str, int]:
     """Counters by name."""
     sums: dict[str, int] = {}
-    for name, value in counters_so_far(board):
+    for name, value in counters_so_far(monitor):
         sums[name] = sums.get(name, 0) + value
     return sums

@@ -15,7 +15,7 @@ from dovebeam.pipelines.running import local as running
 from dovebeam.pipelines.running.local import InterruptedJobError, WorkerLostError, run_to_end
 from dovebeam.pipelines.terminal.exit_codes import ExitCode
 from dovebeam.pipelines.terminal.progress_bar import ProgressBar, Silence, make_display
-from dovebeam.transforms.progress import Board, Totals, advance, is_draining
+from dovebeam.transforms.progress import JobMonitor, Totals, advance, is_draining
 from support.programs import wait_until
 
 
@@ -57,8 +57,8 @@ def test_result_and_progress() -> None:
         return "done"
 
     seen = Seen()
-    with Board() as board:
-        assert run_to_end(job, board, seen) == "done"
+    with JobMonitor() as monitor:
+        assert run_to_end(job, monitor, seen) == "done"
     assert seen.totals[-1].events == 5
 
 
@@ -68,8 +68,8 @@ def test_error() -> None:
     def job() -> None:
         raise ValueError("broken")
 
-    with Board() as board, pytest.raises(ValueError, match="broken"):
-        run_to_end(job, board, Silence())
+    with JobMonitor() as monitor, pytest.raises(ValueError, match="broken"):
+        run_to_end(job, monitor, Silence())
 
 
 @pytest.fixture(autouse=True)
@@ -91,8 +91,8 @@ def test_signals_stop_between_blocks(number: int, code: ExitCode, capsys: pytest
     """The job is asked and obeys; what it did is known, and the signal's own meaning is restored."""
     before = signal.getsignal(signal.SIGTERM)
     interrupt_soon(number)
-    with Board() as board, pytest.raises(InterruptedJobError) as caught:
-        run_to_end(work_until_stopped, board, Silence())
+    with JobMonitor() as monitor, pytest.raises(InterruptedJobError) as caught:
+        run_to_end(work_until_stopped, monitor, Silence())
     assert caught.value.exit_code == code
     assert caught.value.totals.events > 0
     assert not caught.value.torn
@@ -113,9 +113,9 @@ def test_signals_drain(number: int) -> None:
         told.wait(0.3)
         return "drained"
 
-    with Board() as board:
+    with JobMonitor() as monitor:
         threading.Thread(target=signal_when_working, args=(number,), daemon=True).start()
-        assert run_to_end(job, board, Silence(), drain=True) == "drained"
+        assert run_to_end(job, monitor, Silence(), drain=True) == "drained"
 
 
 def signal_when_working(number: int) -> None:
@@ -128,8 +128,8 @@ def test_an_ignored_signal_stays_ignored() -> None:
     """Whoever starts a job with nohup does not want it to end with its terminal."""
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        with Board() as board:
-            assert run_to_end(lambda: os.kill(os.getpid(), signal.SIGHUP), board, Silence()) is None
+        with JobMonitor() as monitor:
+            assert run_to_end(lambda: os.kill(os.getpid(), signal.SIGHUP), monitor, Silence()) is None
         assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGHUP, before)
@@ -140,11 +140,11 @@ def test_a_job_that_does_not_obey(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(running, "_OBEY_SECS", 0.3)
     monkeypatch.setattr(running, "_END_SECS", 0.1)
     release = threading.Event()
-    with Board() as board:
+    with JobMonitor() as monitor:
         interrupt_soon(signal.SIGINT)
         with pytest.raises(InterruptedJobError) as caught:
-            run_to_end(release.wait, board, Silence())
-        assert (board.directory / "abandon").exists()
+            run_to_end(release.wait, monitor, Silence())
+        assert (monitor.directory / "abandon").exists()
     release.set()
     assert caught.value.torn
 
@@ -156,8 +156,8 @@ def test_a_second_interrupt_ends_at_once(monkeypatch: pytest.MonkeyPatch) -> Non
     release = threading.Event()
     begin = time.monotonic()
     interrupt_soon(signal.SIGINT, times=2)
-    with Board() as board, pytest.raises(InterruptedJobError):
-        run_to_end(release.wait, board, Silence())
+    with JobMonitor() as monitor, pytest.raises(InterruptedJobError):
+        run_to_end(release.wait, monitor, Silence())
     release.set()
     assert time.monotonic() - begin < 1800
 
@@ -177,8 +177,8 @@ def test_a_lost_worker_fails_the_job(monkeypatch: pytest.MonkeyPatch, code: int,
         threading.Thread(target=look_after_a_process).start()
         release.wait(30)
 
-    with Board() as board, pytest.raises(WorkerLostError, match=words):
-        run_to_end(job, board, Silence())
+    with JobMonitor() as monitor, pytest.raises(WorkerLostError, match=words):
+        run_to_end(job, monitor, Silence())
     release.set()
 
 

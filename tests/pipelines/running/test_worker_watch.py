@@ -13,7 +13,7 @@ import pytest
 from dovebeam.pipelines.running.in_process import WatchedDisplay, WorkersGoneError
 from dovebeam.pipelines.running.local import run_to_end
 from dovebeam.transforms import progress
-from dovebeam.transforms.progress import Board, Totals
+from dovebeam.transforms.progress import JobMonitor, Totals
 from support.programs import wait_until
 
 
@@ -43,42 +43,42 @@ def start_worker() -> subprocess.Popen[bytes]:
 def test_a_job_without_workers_ends() -> None:
     """After all were killed the job fails, with what to do; a job that ends in time is not disturbed."""
     shown = Shown()
-    with Board() as board, start_worker() as worker:
-        wait_until(lambda: board.workers() == [worker.pid], "the worker")
-        watched = WatchedDisplay(shown, board, grace_secs=0.5)
-        assert run_to_end(lambda: time.sleep(0.8), board, watched) is None
+    with JobMonitor() as monitor, start_worker() as worker:
+        wait_until(lambda: monitor.workers() == [worker.pid], "the worker")
+        watched = WatchedDisplay(shown, monitor, grace_secs=0.5)
+        assert run_to_end(lambda: time.sleep(0.8), monitor, watched) is None
         assert shown.totals.events == 7
         worker.kill()
         worker.wait(60)
-        assert run_to_end(lambda: time.sleep(0.2), board, watched) is None
+        assert run_to_end(lambda: time.sleep(0.2), monitor, watched) is None
         with pytest.raises(WorkersGoneError, match="run again"):
-            run_to_end(lambda: time.sleep(30), board, watched)
+            run_to_end(lambda: time.sleep(30), monitor, watched)
 
 
 def test_one_that_is_left_is_enough() -> None:
     """An engine that started another worker goes on."""
-    with Board() as board, start_worker() as worker:
-        wait_until(lambda: board.workers() == [worker.pid], "the worker")
+    with JobMonitor() as monitor, start_worker() as worker:
+        wait_until(lambda: monitor.workers() == [worker.pid], "the worker")
         progress.advance(events=1)
         worker.kill()
         worker.wait(60)
-        assert set(board.workers()) == {worker.pid, os.getpid()}
-        run_to_end(lambda: time.sleep(0.5), board, WatchedDisplay(Shown(), board, grace_secs=0.1))
+        assert set(monitor.workers()) == {worker.pid, os.getpid()}
+        run_to_end(lambda: time.sleep(0.5), monitor, WatchedDisplay(Shown(), monitor, grace_secs=0.1))
 
 
 def test_a_launcher_that_counts_is_no_worker() -> None:
     """Where the launcher delivers out of queues, its own counts do not hide that all workers are gone."""
-    with Board() as board, start_worker() as worker:
-        wait_until(lambda: board.workers() == [worker.pid], "the worker")
+    with JobMonitor() as monitor, start_worker() as worker:
+        wait_until(lambda: monitor.workers() == [worker.pid], "the worker")
         progress.advance(delivered=1)
         worker.kill()
         worker.wait(60)
-        watched = WatchedDisplay(Shown(), board, grace_secs=0.1, launcher_counts=True)
+        watched = WatchedDisplay(Shown(), monitor, grace_secs=0.1, launcher_counts=True)
         with pytest.raises(WorkersGoneError):
-            run_to_end(lambda: time.sleep(30), board, watched)
+            run_to_end(lambda: time.sleep(30), monitor, watched)
 
 
 def test_none_yet() -> None:
     """Before the first worker has come there is nothing to miss."""
-    with Board() as board:
-        run_to_end(lambda: time.sleep(0.5), board, WatchedDisplay(Shown(), board, grace_secs=0.1))
+    with JobMonitor() as monitor:
+        run_to_end(lambda: time.sleep(0.5), monitor, WatchedDisplay(Shown(), monitor, grace_secs=0.1))

@@ -18,7 +18,7 @@ from dovebeam.transforms.config import load_config
 from dovebeam.transforms.drivers import FileDriver
 from dovebeam.transforms.plan.decoding import PayloadBatch
 from dovebeam.transforms.plan.queue import QueueWriter
-from dovebeam.transforms.progress import Board
+from dovebeam.transforms.progress import JobMonitor
 from support.jobs.commands import dovebeam, exporter, metric, write_config
 from support.jobs.fault_server_job import event_line
 from support.jobs.stream_command import Job
@@ -258,7 +258,7 @@ def test_a_queue_that_cannot_be_read(tmp_path: Path, capsys: pytest.CaptureFixtu
     queues = StreamQueues(
         str(root), load_config(write_config(tmp_path)), drivers, rejects=rejects, max_bytes=DEFAULT_MAX_QUEUE_BYTES
     )
-    with Board(), queues.worked():
+    with JobMonitor(), queues.worked():
         queues.deliver()
         (root / "a").rmdir()
         (root / "a").write_bytes(b"")

@@ -13,15 +13,15 @@ from dovebeam.pipelines.stream.account import Acknowledged, Counters, run_segmen
 from dovebeam.transforms import counters as counting
 from dovebeam.transforms.errors import DeliveryError
 from dovebeam.transforms.plan.decoding import TALLY
-from dovebeam.transforms.progress import Board
+from dovebeam.transforms.progress import JobMonitor
 from dovebeam.transforms.read_from_streams import Segment
 
 
 class Stream:
     """Three segments of one event each: one succeeds, one fails behind its acknowledged bundle, one drains."""
 
-    def __init__(self, board: Board) -> None:
-        self._board = board
+    def __init__(self, monitor: JobMonitor) -> None:
+        self._monitor = monitor
         self.begun = 0
 
     def run(self, _: Segment) -> PipelineResult:
@@ -35,7 +35,7 @@ class Stream:
             TALLY.add("read", 100)
             raise DeliveryError("the target's disk is full", "target")
         if self.begun == 3:
-            self._board.drain()
+            self._monitor.drain()
         options = PipelineOptions([])
         pipeline = beam.Pipeline(runner=make_in_process_runner(options), options=options)
         _ = pipeline | beam.Create([1]) | beam.Map(lambda count: counting.add("read", count))
@@ -59,8 +59,8 @@ def test_a_failed_segment_counts_what_was_acknowledged() -> None:
     """The account grows by it at once, and the bundle that failed is counted when it comes again."""
     accounts: list[Counters] = []
     reported: list[str] = []
-    with Board() as board:
-        stream = Stream(board)
+    with JobMonitor() as monitor:
+        stream = Stream(monitor)
         report = lambda error, _: reported.append(str(error))  # noqa: E731
         counters = run_segments(
             stream.run, lambda now: accounts.append(dict(now)), report, stream.delivered, Acknowledged()
@@ -81,8 +81,8 @@ def test_a_ledger_that_cannot_be_written_ends_no_stream(capsys: pytest.CaptureFi
             raise DeliveryError("write(ledger.json) failed: No space left on device", "ledger.json")
         accounts.append(dict(now))
 
-    with Board() as board:
-        stream = Stream(board)
+    with JobMonitor() as monitor:
+        stream = Stream(monitor)
         report = lambda error, _: reported.append(str(error))  # noqa: E731
         assert run_segments(stream.run, account, report, stream.delivered, Acknowledged()) == {"read": 3}
     assert [text.split(" (")[0] for text in reported] == ["the target's disk is full"]
