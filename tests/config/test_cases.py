@@ -37,7 +37,7 @@ HELD: dict[str, tuple[int | None, tuple[str, ...]]] = {
     "otel": (
         0,
         (
-            "'opentelemetry' is of Dovecot 2.4.6", "'protobuf' is of Dovecot 2.4.6",
+            "'opentelemetry' belongs to Dovecot 2.4.6", "'protobuf' belongs to Dovecot 2.4.6",
             "event_exporter otlp is left out: nothing goes to it, and of metric imap_traces nothing is exported",
         ),
     ),

@@ -76,9 +76,9 @@ def test_exporter_is_left_out(tmp_path: Path, versions: str, lines: tuple[str, .
 @pytest.mark.parametrize(
     ("lines", "why"),
     [
-        ((" export_sample_by = user",), "'export_sample_by' is of Dovecot 2.4.6"),
-        ((" metric_export_sample_by = user",), "'metric_export_sample_by' is of Dovecot 2.4.6"),
-        ((" filter = event=x AND log_level=error",), "'log_level' in a filter is of Dovecot 2.4.6"),
+        ((" export_sample_by = user",), "'export_sample_by' belongs to Dovecot 2.4.6"),
+        ((" metric_export_sample_by = user",), "'metric_export_sample_by' belongs to Dovecot 2.4.6"),
+        ((" filter = event=x AND log_level=error",), "'log_level' in a filter belongs to Dovecot 2.4.6"),
     ],
 )
 def test_metric_is_left_out(tmp_path: Path, lines: tuple[str, ...], why: str) -> None:
@@ -139,6 +139,6 @@ def test_groups(tmp_path: Path) -> None:
 
 def test_words_only() -> None:
     """What cannot be a name is a mistake, whatever version is stated."""
-    assert Later("2.9.0").about("kafka", ()) == "is perhaps of Dovecot 2.9.0, which this dovebeam does not know"
+    assert Later("2.9.0").about("kafka", ()) == "may belong to Dovecot 2.9.0, which this dovebeam does not know"
     for name in ("", "a b", "Kafka", "x" * 100, "1"):
         assert Later("2.9.0").about(name, ()) == ""

@@ -79,14 +79,14 @@ def test_a_row_is_all_it_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     for module in (
         "settings",
         "blocks",
-        "unknown",
+        "mistakes",
         "assignments",
         "build",
         "checks",
         "levels",
         "model",
         "metrics",
-        "public_lines",
+        "parser",
     ):
         monkeypatch.setattr(f"dovebeam.transforms.config.{module}.SETTINGS", table)
     body = "event_exporter_batch_size = 7\nevent_exporter x {\n format = json\n bearer = hunter2\n}\n"

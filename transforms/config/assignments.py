@@ -108,7 +108,7 @@ def assign(state: ParserState, statement: Assignment) -> None:
     value = heredoc or state.read_value(statement, ours=is_ours(context))
     meant = unknown_setting(state, context, statement, value.text if value else "")
     if meant in _REPEATED:  # what a misspelt setting says may be a secret
-        context.told.add(meant)
+        context.reported.add(meant)
     elif meant and value:
         _assign_known(state, context, meant, statement, heredoc)
     elif value:
@@ -155,7 +155,7 @@ def _assign_known(
         _warn_about_second(state, name, statement)
     errors = len(state.report.errors)
     checked = _check(state, setting, statement, value)
-    note_brace(state, name, statement, told=len(state.report.errors) > errors)
+    note_brace(state, name, statement, reported=len(state.report.errors) > errors)
     target.scalars[name] = Assigned(key, value, checked)
 
 

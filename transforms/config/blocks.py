@@ -1,7 +1,7 @@
-"""The tree of blocks as it was read: contexts with their assignments, lists and included groups.
+"""Tree of blocks as it was read: contexts with their assignments, lists and included groups.
 
 Rules from Dovecot's configuration language, sections "Blocks" and "Short setting names". Opening the same kind and name
-again at the same place continues the same block; its rank stays that of the first opening.
+a second time at the same place continues the same block; its rank stays that of the first opening.
 """
 
 from __future__ import annotations
@@ -31,7 +31,10 @@ __all__ = [
 
 
 class ContextKind(enum.Enum):
-    """What a block is to event export."""
+    """Kind of a block, as event export sees it."""
+
+    # NAMED are "named list filters" (`metric NAME {`), PLAIN "named filters" (`ssl_client {`), CONNECTION the likes of
+    # `protocol stats {`. FOREIGN belongs to another part of Dovecot; BROKEN is ours with an error, and is skipped.
 
     ROOT = "root"
     NAMED = "named"
@@ -45,7 +48,7 @@ class ContextKind(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Assigned:
-    """The last assignment of a scalar setting in a context; `checked` if its type has been looked at already."""
+    """Last assignment of a scalar setting in a context; `checked` if its type has been checked already."""
 
     key: str
     value: Value
@@ -54,7 +57,7 @@ class Assigned:
 
 @dataclass(frozen=True, slots=True)
 class Element:
-    """What a context says about one element of a list, and where; `names` as in `Value`, `value` if it has one."""
+    """Statement of a context about one element of a list; `names` as in `Value`, `value` if it has one."""
 
     wanted: bool
     place: Place
@@ -64,7 +67,7 @@ class Element:
 
 @dataclass(slots=True)
 class ListState:
-    """What one context says about a boolean list.
+    """State of a boolean list in one context.
 
     Attributes:
         elements: each element that was mentioned, in that order.
@@ -80,6 +83,7 @@ class ListState:
 
     def assign(self, elements: Iterable[str], value: Value) -> None:
         """`list = a b`: replaces whatever this context said before."""
+        # Whatever block forms said before is gone too: the list starts from nothing, also in less specific levels.
         self.elements = {name: Element(True, value.place, value.names) for name in elements}
         self.cut = True
         self.added_at = None
@@ -87,6 +91,7 @@ class ListState:
     def decide(self, name: str, element: Element) -> None:
         """`list { name = yes }`: changes one element."""
         self.elements[name] = element
+        # Kept for a warning: adding to a list that still has its default is the usual mistake with exporter_include.
         if element.wanted and not self.cut and self.added_at is None:
             self.added_at = element.place
 
@@ -107,11 +112,11 @@ class Context:
         included: groups that this very block includes, in order.
         inherited: blocks of groups that an enclosing block includes and that continue this block.
         list_of: for the block form of a list, the list's full name and the context that it belongs to.
-        told: full names of settings that are missing here because of an error that is told already.
+        reported: full names of settings that are missing here because of an error that is reported already.
         left_out: what a later Dovecot has in this block, so that the block is left out; empty if there is nothing.
         excused: a 2.3 selector stands where the filter should be; its own error is enough.
-        old_terms: what selectors of 2.3 in here are as parts of a filter.
-        old_errors: which errors are about those selectors.
+        old_terms: selectors of 2.3 in this block, rewritten as parts of a filter.
+        old_errors: indexes of the errors about those selectors.
         active: for the top level, the blocks for service `stats` once they are known.
     """
 
@@ -127,7 +132,7 @@ class Context:
     included: list[Context] = field(default_factory=list)
     inherited: list[Context] = field(default_factory=list)
     list_of: tuple[str, Context] | None = None
-    told: set[str] = field(default_factory=set)
+    reported: set[str] = field(default_factory=set)
     left_out: str = ""
     excused: bool = False
     old_terms: list[str] = field(default_factory=list)
@@ -137,6 +142,7 @@ class Context:
     @property
     def groups(self) -> list[Context]:
         """Every group that continues this block; of two that set the same, the later one counts."""
+        # Readers go through it from the end, so a group included here wins over one of an enclosing block.
         return self.inherited + self.included
 
     def is_named(self, key: str) -> bool:
@@ -148,6 +154,7 @@ class Context:
         context: Context | None = self
         while context is not None:
             if context.kind is ContextKind.CONNECTION:
+                # `local`, `remote` and `local_name` depend on a connection, and the stats process has none.
                 if context.key != "protocol" or not _is_for_stats(context.name):
                     return False
             elif context.kind is not ContextKind.ROOT:
@@ -164,6 +171,7 @@ class Context:
 
     def walk(self) -> Iterator[Context]:
         """This context and everything in it, in the order of first opening."""
+        # Sorted at the end: a block can be opened again, so an inner block may be younger than its siblings' children.
         waiting = [self]
         found: list[Context] = []
         while waiting:
@@ -174,12 +182,14 @@ class Context:
 
 
 def _is_for_stats(protocol: str) -> bool:
+    # `protocol !imap` means every service but imap, so stats is among them.
     return protocol == "stats" or (protocol.startswith("!") and protocol != "!stats")
 
 
 def completions(context: Context, key: str) -> Iterator[str]:
-    """The full names that a key may stand for, the first that exists is meant."""
+    """Full names that a key may stand for; the first one that exists is used."""
     if context.kind is ContextKind.NAMED:
+        # First with the block's own name: in `event_exporter file {`, `path` is event_exporter_file_path.
         yield f"{context.key}_{context.name.replace('/', '_')}_{key}"
     if context.kind in {ContextKind.NAMED, ContextKind.PLAIN, ContextKind.GROUP}:
         yield f"{context.key}_{key}"
@@ -189,14 +199,16 @@ def completions(context: Context, key: str) -> Iterator[str]:
 def resolve_key(context: Context, key: str) -> str:
     """The full name of a setting or block that an assignment's key means, or an empty string."""
     for name in completions(context, key):
+        # Plain blocks are not completed: `http_post {` in an exporter is unknown, its full name is required.
         if name in SETTINGS or name in BLOCKS or (name in PLAIN_BLOCKS and name == key):
             return name
     return ""
 
 
 def name_of(context: Context) -> str:
-    """The effective name of a named block, which a setting in it may override; `***` if that may be a secret."""
+    """Effective name of a named block, which a setting in it may override; `***` if that may be a secret."""
     setting = NAME_SETTINGS[context.key]
+    # The block itself wins over its groups, whatever the order in the file.
     for layer in (context, *reversed(context.groups)):
         if setting in layer.scalars:
             value = layer.scalars[setting].value

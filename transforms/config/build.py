@@ -221,7 +221,7 @@ def check_targets(entries: EntryBuilder, exporter: Exporter, contexts: list[Cont
     name, short = needed.name, needed.short_name
     layers = layers_of(contexts)
     found = lookup(layers, name)
-    if entries.is_unknown(found[0]) if found else any(name in layer.told for layer in layers):
+    if entries.is_unknown(found[0]) if found else any(name in layer.reported for layer in layers):
         return False
     place = found[0].value.place if found else block
     target = settings.text(name)

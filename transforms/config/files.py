@@ -1,8 +1,11 @@
-"""Where the files of a configuration are: what reading one asks for, and the answer of this machine.
+"""Access to the files of a configuration, on this machine or elsewhere, and the patterns of `!include`.
 
-The configuration language needs three things of its files: their text, whether there is one of a name, and which ones a
-pattern matches. Whoever keeps configurations elsewhere, such as in an object store, implements `ConfigFiles`; their
-paths are then URLs, and everything relative stays with the file that names it.
+The configuration language needs three things of its files: their text, whether a name exists, and which names a pattern
+matches. To keep configurations elsewhere, such as in an object store, implement `ConfigFiles`; paths are then URLs, and
+relative names belong to the file that names them.
+
+Patterns follow Dovecot's configuration language, section "Includes": `*`, `?`, `[...]` and `{a,b}`, relative to the
+including file; matches are read in the order of their bytes, each alternative of a brace in its place.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ __all__ = [
     "LOCAL_FILES",
     "MAX_FILE_BYTES",
     "MAX_PATTERN_ALTERNATIVES",
+    "MAX_PATTERN_CHARS",
     "ConfigFiles",
     "LocalFiles",
     "TooLargeError",
@@ -31,7 +35,13 @@ __all__ = [
 
 
 MAX_FILE_BYTES: Final = 64 * 1024 * 1024
-"""The most that is read of a file of a configuration."""
+"""Size limit of a configuration file."""
+
+# Nested braces multiply: `{a,b}` thirty times in a row is a billion names.
+MAX_PATTERN_ALTERNATIVES: Final = 1000
+MAX_PATTERN_CHARS: Final = 4096
+
+_MAGIC = re.compile(r"[*?\[]")
 
 
 class TooLargeError(Exception):
@@ -39,15 +49,15 @@ class TooLargeError(Exception):
 
 
 class ConfigFiles(Protocol):
-    """Reads files of a configuration."""
+    """Access to the files of a configuration."""
 
     def read(self, path: str, *, limit: int = MAX_FILE_BYTES, pipes: bool = False) -> str:
-        """A file's bytes as text; bytes that are not UTF-8 become surrogate escapes.
+        """Content of a file as text; bytes that are not UTF-8 become surrogate escapes.
 
         Args:
             path: the file.
-            limit: most bytes to read.
-            pipes: also read what is not a regular file.
+            limit: size limit in bytes.
+            pipes: also read a file that is not a regular one, such as a pipe.
 
         Raises:
             OSError: it cannot be read; its `strerror` says why.
@@ -56,18 +66,18 @@ class ConfigFiles(Protocol):
         ...  # pragma: no cover
 
     def exists(self, path: str) -> bool:
-        """Whether there is something of that name.
+        """Whether the name exists, as a file or anything else.
 
         Raises:
-            OSError: that cannot be found out.
+            OSError: the lookup failed.
         """
         ...  # pragma: no cover
 
     def glob(self, pattern: str) -> list[str]:
-        """What matches a pattern with `*`, `?` and `[...]`, in any order.
+        """Names that match a pattern with `*`, `?` and `[...]`, in any order.
 
         Raises:
-            OSError: that cannot be found out.
+            OSError: the lookup failed.
         """
         ...  # pragma: no cover
 
@@ -77,22 +87,24 @@ class LocalFiles:
 
     def read(self, path: str, *, limit: int = MAX_FILE_BYTES, pipes: bool = False) -> str:
         """See `ConfigFiles`; a directory reads as empty, as in Dovecot. A pipe may block."""
-        # A pipe without a writer would block the open for ever.
+        # Opening a pipe without a writer would block forever.
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | (0 if pipes else os.O_NONBLOCK))
         try:
             mode = os.fstat(descriptor).st_mode
+            # As in Dovecot: `!include` of a directory, also by an empty argument, reads an empty file.
             if stat.S_ISDIR(mode):
                 return ""
             if not pipes and not stat.S_ISREG(mode):
                 raise OSError(errno.EINVAL, "Not a regular file", path)
             with open(descriptor, "rb", closefd=False) as file:
+                # One byte more than allowed shows that the file is too large; pipes have no size that could tell.
                 data = file.read(limit + 1)
         finally:
             os.close(descriptor)
         return text_of(path, data, limit)
 
     def exists(self, path: str) -> bool:
-        """See `ConfigFiles`; a symbolic link that leads nowhere is something, too."""
+        """See `ConfigFiles`; a symbolic link without a target exists, too."""
         return os.path.lexists(path)
 
     def glob(self, pattern: str) -> list[str]:
@@ -104,32 +116,21 @@ LOCAL_FILES: Final = LocalFiles()
 
 
 def text_of(path: str, data: bytes, limit: int) -> str:
-    """The text of a file of which at most one byte more than `limit` was read.
+    """Content of a file as text; `data` is at most one byte longer than `limit`.
 
     Bytes that are not UTF-8 become surrogate escapes, so nothing is lost.
 
     Raises:
-        TooLargeError: it is longer than `limit`.
+        TooLargeError: `data` is longer than `limit`.
     """
     if len(data) > limit:
         raise TooLargeError(f"{path} is larger than {limit} bytes, the most that dovebeam reads")
     return data.decode("utf-8", "surrogateescape")
 
 
-# The list of files that an `!include` names.
-#
-# Rules from Dovecot's configuration language, section "Includes": the argument is a pattern with `*`, `?`, `[...]` and
-# `{a,b}`, relative to the including file; matches are read in the order of their bytes, each alternative of a brace in
-# its place.
-
-MAX_PATTERN_ALTERNATIVES: Final = 1000
-MAX_PATTERN_CHARS: Final = 4096
-
-_MAGIC = re.compile(r"[*?\[]")
-
-
 def beside(path: str, name: str) -> str:
-    """`name` as the file `path` means it: relative names belong to the directory of `path`, URLs to nobody."""
+    """Path of `name` as it is written in the file `path`: relative names start at its directory; URLs stay."""
+    # Plain text, not os.path: `path` may be a URL.
     folder = path.rpartition("/")[0]
     if name.startswith("/") or is_url(name) or "/" not in path:
         return name
@@ -137,7 +138,7 @@ def beside(path: str, name: str) -> str:
 
 
 def match_files(pattern: str, files: ConfigFiles) -> list[str]:
-    """Existing files that match, in Dovecot's order.
+    """Existing files that match a pattern, in Dovecot's order.
 
     Args:
         pattern: relative to the working directory, or a URL.
@@ -145,14 +146,16 @@ def match_files(pattern: str, files: ConfigFiles) -> list[str]:
 
     Raises:
         TooLargeError: the pattern is too long or has more than `MAX_PATTERN_ALTERNATIVES` alternatives.
-        OSError: that cannot be found out.
+        OSError: the lookup failed.
     """
     if len(pattern) > MAX_PATTERN_CHARS:
         raise TooLargeError(f"the file name has more than {MAX_PATTERN_CHARS} characters")
     found: list[str] = []
     for alternative in _expand_braces(pattern):
+        # Python's glob has no backslash escapes and negates a class by "!", unlike glob(3), which Dovecot calls.
         plain = re.sub(r"\\(.)", _quote_magic, alternative).replace("[^", "[!")
         if _MAGIC.search(plain):
+            # Dovecot sorts bytes; a locale or Unicode order would change which setting is the last one.
             found += sorted(files.glob(plain), key=os.fsencode)
         elif files.exists(plain):
             found.append(plain)
@@ -164,7 +167,7 @@ def _quote_magic(escaped: re.Match[str]) -> str:
 
 
 def _expand_braces(pattern: str) -> list[str]:
-    """The pattern once for each alternative; a brace that isn't closed is an ordinary character."""
+    """Patterns without braces, one for each alternative; a brace that isn't closed is an ordinary character."""
     done: list[str] = []
     waiting = [pattern]
     while waiting:
@@ -176,6 +179,7 @@ def _expand_braces(pattern: str) -> list[str]:
             done.append(current)
         else:
             head, alternatives, tail = parts
+            # Reversed, since the list is a stack: the first alternative must come out first.
             waiting.extend(head + alternative + tail for alternative in reversed(alternatives))
     return done
 
@@ -192,5 +196,6 @@ def _first_brace(pattern: str) -> tuple[str, list[str], str] | None:
             if depth == 0:
                 pieces = [pattern[a + 1 : b] for a, b in pairwise(cuts)]
                 return pattern[:start], pieces, pattern[cuts[-1] + 1 :]
+        # This brace is never closed; one further right may be.
         start = pattern.find("{", start + 1)
     return None

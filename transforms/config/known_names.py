@@ -1,4 +1,8 @@
-"""Names that others define: groups that Dovecot brings along, its other parts, later versions; and suggestions."""
+"""Names that others define: built-in groups, other parts of Dovecot, later versions; and suggestions for misspellings.
+
+dovebeam knows its own settings exactly and the other settings of Dovecot only by their first word, which is enough to
+tell a setting of Dovecot from a misspelled one of event export.
+"""
 
 from __future__ import annotations
 
@@ -28,10 +32,14 @@ __all__ = [
 
 
 BUILT_IN_PATH: Final = "(built into Dovecot)"
+# In the order of Dovecot's message, which lists 0.0.0, the version of git builds, last.
 SUPPORTED_VERSIONS: Final = ("2.4.0", "2.4.1", "2.4.2", "2.4.3", "2.4.4", "0.0.0")
-_BEFORE_SESSIONS: Final = frozenset({"2.4.0", "2.4.1"})
+# The group got its metric of proxy sessions with configuration version 2.4.2.
+_BEFORE_SESSION_METRICS: Final = frozenset({"2.4.0", "2.4.1"})
 
-_AUTH: Final = """
+# None of these metrics has an exporter of its own. They are exported if metric_exporter is set globally, or if a
+# configuration opens one of them again with an exporter.
+_AUTH_METRICS: Final = """
 metric auth_successes {
   filter = event=auth_request_finished AND success=yes
 }
@@ -39,19 +47,19 @@ metric auth_failures {
   filter = event=auth_request_finished AND NOT success=yes
 }
 """
-_SESSIONS: Final = """
+_SESSION_METRICS: Final = """
 metric proxy_session_established {
   filter = event=proxy_session_established
 }
 """
-_PROXY: Final = """
+_PROXY_METRICS: Final = """
 metric login_aborted {
   filter = event=login_aborted
   group_by reason {
   }
 }
 """
-_BACKEND: Final = """
+_BACKEND_METRICS: Final = """
 metric imap_commands {
   filter = event=imap_command_finished
   group_by tagged_reply_state {
@@ -71,19 +79,15 @@ metric mail_user_session_finished {
 
 
 def built_in_groups(config_version: str) -> str:
-    """Their definition as a configuration, for one `dovecot_config_version`."""
-    sessions = "" if config_version in _BEFORE_SESSIONS else _SESSIONS
+    """Definition of Dovecot's own groups as a configuration, for one `dovecot_config_version`."""
+    sessions = "" if config_version in _BEFORE_SESSION_METRICS else _SESSION_METRICS
     return (
-        f"group @metric_defaults proxy {{{_AUTH}{_PROXY}{sessions}}}\n"
-        f"group @metric_defaults backend {{{_AUTH}{_BACKEND}}}\n"
+        f"group @metric_defaults proxy {{{_AUTH_METRICS}{_PROXY_METRICS}{sessions}}}\n"
+        f"group @metric_defaults backend {{{_AUTH_METRICS}{_BACKEND_METRICS}}}\n"
     )
 
 
-# Names of settings and blocks that belong to other parts of Dovecot.
-#
-# dovebeam knows its own settings exactly and the others only by their first word, which is enough to tell a setting of
-# Dovecot from a misspelt one of ours. Names from Dovecot's published list of settings, without the words that start
-# ours.
+# Other parts of Dovecot. From its published list of settings, without the first words of event export's own settings.
 
 CONNECTION_BLOCKS: Final = frozenset({"protocol", "local", "local_name", "remote"})
 """Blocks that say for which connections their settings hold."""
@@ -91,7 +95,7 @@ CONNECTION_BLOCKS: Final = frozenset({"protocol", "local", "local_name", "remote
 BUILT_IN_LABELS: Final = frozenset({"metric_defaults", "mailbox_defaults", "acl_rule_set"})
 """Labels of groups that Dovecot brings along, or that its documentation defines outside event export."""
 
-_FIRST_WORDS: Final = frozenset(
+_OTHER_FIRST_WORDS: Final = frozenset(
     """
     acl antispam apparmor auth cassandra cdb charset compress crypt deliver dict director dns doveadm dovecot dsync
     execute first fs fts haproxy imap imapc imapsieve import language last lazy lda ldap libexec lmtp login lua mail
@@ -100,13 +104,13 @@ _FIRST_WORDS: Final = frozenset(
     solr sql sqlite ssl stats submission syslog textcat trash userdb virtual welcome xaps zlib
     """.split()
 )
-_BLOCKS: Final = frozenset(
+_OTHER_BLOCKS: Final = frozenset(
     """
     acl dict execute fifo_listener fs fts inet_listener language ldap lua mailbox mysql namespace oauth2 passdb pgsql
     quota rights service sieve_script sqlite submission unix_listener userdb
     """.split()
 )
-_EXACT: Final = frozenset(
+_OTHER_SETTINGS: Final = frozenset(
     """
     base_dir cache_key debug_log_path default_client_limit default_idle_kill_interval default_internal_group
     default_internal_user default_login_user default_process_limit default_vsz_limit dotlock_use_excl hostname
@@ -115,33 +119,32 @@ _EXACT: Final = frozenset(
     verbose_proctitle verbose_ssl version_ignore
     """.split()
 )
-_PREFIXES: Final = ("http_server_", "inet_listener_", "unix_listener_", "fifo_listener_")
+_OTHER_PREFIXES: Final = ("http_server_", "inet_listener_", "unix_listener_", "fifo_listener_")
 
 
 def is_other_part(name: str) -> bool:
     """Whether a setting or block of this name belongs to another part of Dovecot, as far as its name tells."""
     first, underscore, _ = name.partition("_")
     return (
-        (bool(underscore) and first in _FIRST_WORDS)
-        or name in _BLOCKS
-        or name in _EXACT
+        (bool(underscore) and first in _OTHER_FIRST_WORDS)
+        or name in _OTHER_BLOCKS
+        or name in _OTHER_SETTINGS
         or name in CONNECTION_BLOCKS
-        or name.startswith(_PREFIXES)
+        or name.startswith(_OTHER_PREFIXES)
     )
 
 
-# Suggestions for misspelt names of a configuration.
-#
-# Dovecot has hundreds of names that event export does not know, and some are like ours. So a name is a near miss only
-# if nine tenths of both agree, or if one letter was added, left out, replaced or swapped with its neighbour. Another
-# case and dashes do not count.
+# Suggestions. Dovecot has hundreds of names that event export does not know, and some are like ours. So a name is a
+# near miss only if nine tenths of both agree, or if they differ by one letter (added, missing, replaced or swapped with
+# its neighbour). Case and dashes do not count.
 
+# Comparing takes time with the square of the length; no setting has so long a name.
 _MAX_NAME_CHARS: Final = 80
-_LIKENESS: Final = 0.9
+_MIN_RATIO: Final = 0.9
 
 
 def near_miss(name: str, known: Iterable[str]) -> str:
-    """The nearest of the known names, or an empty string if none is near."""
+    """Nearest of the known names, or an empty string if none is near."""
     if len(name) > _MAX_NAME_CHARS:
         return ""
     plain = name.lower().replace("-", "_")
@@ -150,34 +153,27 @@ def near_miss(name: str, known: Iterable[str]) -> str:
 
 
 def did_you_mean(name: str) -> str:
-    """The question for a suggestion, an empty string without one."""
+    """Suggestion as a question; empty for an empty name."""
     return f"did you mean '{name}'?" if name else ""
 
 
 def _is_near(one: str, other: str) -> bool:
+    # In the order of get_close_matches, which found the name: a ratio depends on which of both is first.
     ratio = difflib.SequenceMatcher(None, other, one).ratio()
     chars = len(one) + len(other)
-    has_one_edit = chars * (1 - ratio) < 2.5 and abs(len(one) - len(other)) <= 1  # a replaced letter counts in both
-    return ratio >= _LIKENESS or has_one_edit
+    # Letters that do not match, in both names together: a replaced letter counts in both, an added one in one of them.
+    has_one_edit = chars * (1 - ratio) < 2.5 and abs(len(one) - len(other)) <= 1
+    return ratio >= _MIN_RATIO or has_one_edit
 
 
-# What a later Dovecot has and this dovebeam does not know: one policy for every closed list of the reader.
-#
-# A name is of a later Dovecot, and not a mistake, in two cases:
-#
-# 1. It is in the table of what Dovecot has announced or released after the versions that dovebeam knows, whatever
-# version the configuration states. 2. The configuration states a version that is newer than those, and no name that
-# dovebeam knows is similar.
-#
-# Everything else that is not known is an error, with the nearest known name. An exporter or a metric with something of
-# a later Dovecot cannot be done faithfully: it is left out with a warning, and everything else is done. With `strict`
-# it is an error.
+# Later versions of Dovecot: one policy for every closed list of the reader, see `Later`.
 
-_VERSION = re.compile(r"2\.([0-9]{1,4})\.([0-9]{1,4})")
+_VERSION_NUMBER = re.compile(r"2\.([0-9]{1,4})\.([0-9]{1,4})")
 
-_WORD = re.compile(r"[a-z][a-z0-9_\-]{1,60}")
+# Anything else is not a name at all, but a value or a piece of one.
+_LATER_WORD = re.compile(r"[a-z][a-z0-9_\-]{1,60}")
 
-_NAMES: Final[Mapping[str, str]] = MappingProxyType(
+_LATER_NAMES: Final[Mapping[str, str]] = MappingProxyType(
     {
         "opentelemetry": "2.4.6",
         "protobuf": "2.4.6",
@@ -187,56 +183,69 @@ _NAMES: Final[Mapping[str, str]] = MappingProxyType(
 )
 """Drivers, formats and settings of later versions, with the first one that has them."""
 
-_BEGINNINGS: Final[Mapping[str, str]] = MappingProxyType(
+_LATER_PREFIXES: Final[Mapping[str, str]] = MappingProxyType(
     {"event_exporter_opentelemetry": "2.4.6", "opentelemetry_": "2.4.6", "metric_export_sample_": "2.4.6"}
 )
-_FILTER_KEYS: Final[Mapping[str, str]] = MappingProxyType({"log_level": "2.4.6"})
+_LATER_FILTER_KEYS: Final[Mapping[str, str]] = MappingProxyType({"log_level": "2.4.6"})
 
 
 def _numbers(version: str) -> tuple[int, int]:
-    found = _VERSION.fullmatch(version)
+    found = _VERSION_NUMBER.fullmatch(version)
+    # Versions of git builds (0.0.0) and texts that are not versions are older than all others: never newer.
     return (int(found[1]), int(found[2])) if found else (0, 0)
 
 
-_NEWEST: Final = max(_numbers(version) for version in SUPPORTED_VERSIONS)
+_NEWEST_SUPPORTED: Final = max(_numbers(version) for version in SUPPORTED_VERSIONS)
 
 
 def is_newer(version: str) -> bool:
     """Whether this is a version of Dovecot 2 after those that dovebeam knows."""
-    return _numbers(version) > _NEWEST
+    return _numbers(version) > _NEWEST_SUPPORTED
 
 
 def later_filter_key(keys: Iterable[str]) -> str:
-    """What to say of the first key of a filter that means something else in a later Dovecot; empty if none does."""
+    """Message about the first key of a filter that means something else in a later Dovecot; empty if none does."""
     for key in keys:
-        if key in _FILTER_KEYS:
-            return f"'{key}' in a filter is of Dovecot {_FILTER_KEYS[key]}, where it is no field of the event"
+        if key in _LATER_FILTER_KEYS:
+            since = _LATER_FILTER_KEYS[key]
+            return f"'{key}' in a filter belongs to Dovecot {since}, where it is not a field of the event"
     return ""
 
 
 def is_announced(name: str) -> bool:
     """Whether a name is one that Dovecot has announced for a later version."""
-    return name in _NAMES
+    return name in _LATER_NAMES
 
 
 @dataclass(frozen=True, slots=True)
 class Later:
-    """The policy for one configuration; `version` is what it states."""
+    """Policy for names that a later Dovecot may have; `version` is the one that the configuration states.
+
+    A name belongs to a later Dovecot, and is not a mistake, if Dovecot has announced or released it after the versions
+    that dovebeam knows, whatever version the configuration states; or if the configuration states a newer version and
+    no name that dovebeam knows is similar.
+
+    Every other unknown name is an error, with the nearest known name. An exporter or a metric that needs a later
+    Dovecot cannot be exported faithfully: it is left out with a warning, or is an error with `strict`.
+    """
 
     version: str
 
     def about(self, name: str, known: Iterable[str]) -> str:
-        """Where an unknown name comes from, to follow the name in a message; empty if it is a mistake.
+        """Origin of an unknown name, to follow the name in a message; empty if it is a mistake.
 
         Args:
-            name: it is in none of the lists.
-            known: what it could be a misspelling of.
+            name: a name that is not in any of the lists.
+            known: names that it could be a misspelling of.
         """
-        if not _WORD.fullmatch(name):
+        if not _LATER_WORD.fullmatch(name):
             return ""
-        since = _NAMES.get(name) or next((v for start, v in _BEGINNINGS.items() if name.startswith(start)), "")
+        # Announced names first: they are certain, whatever version is stated.
+        since = _LATER_NAMES.get(name) or next(
+            (v for start, v in _LATER_PREFIXES.items() if name.startswith(start)), ""
+        )
         if since:
-            return f"is of Dovecot {since}, which this dovebeam does not know"
+            return f"belongs to Dovecot {since}, which this dovebeam does not know"
         if is_newer(self.version) and not near_miss(name, known):
-            return f"is perhaps of Dovecot {self.version}, which this dovebeam does not know"
+            return f"may belong to Dovecot {self.version}, which this dovebeam does not know"
         return ""

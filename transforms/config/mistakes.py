@@ -25,9 +25,9 @@ from dovebeam.transforms.filters import parse_filter
 from dovebeam.transforms.formats import FORMAT_NAMES
 
 __all__ = [
-    "ALONE",
-    "COMMENTS",
-    "OTHER_COMMENT",
+    "BRACE_ADVICE",
+    "COMMENT_ADVICE",
+    "FOREIGN_COMMENT",
     "filter_problem",
     "format_problem",
     "is_ours",
@@ -37,11 +37,11 @@ __all__ = [
 ]
 
 
-ALONE = "a '}' must stand alone in its line"
+BRACE_ADVICE = "a '}' must stand alone in its line"
 
-COMMENTS = "comments begin with '#', with a space before it"
+COMMENT_ADVICE = "comments begin with '#', with a space before it"
 
-OTHER_COMMENT = re.compile(r"//|/\*|\*/|--|;|<!--|%%?(?!\{)")
+FOREIGN_COMMENT = re.compile(r"//|/\*|\*/|--|;|<!--|%%?(?!\{)")
 """How comments of other languages start."""
 
 _COMMENT = re.compile(r"(?:^|\s)(?://|/\*|--|;)(?:\s|$)")
@@ -76,8 +76,8 @@ def meant_instead(key: str, text: str) -> str:
     if doubled:
         return f"'{key} =' stands there twice; write: {key} = {text[doubled.end() :]}"
     if text.endswith("}") and "{" not in text:
-        return ALONE
-    return COMMENTS if _COMMENT.search(text) else ""
+        return BRACE_ADVICE
+    return COMMENT_ADVICE if _COMMENT.search(text) else ""
 
 
 def _suggestion(setting: Setting, statement: Assignment, value: Value) -> str:
@@ -117,14 +117,14 @@ def unknown_setting(state: ParserState, context: Context, statement: Assignment,
     if context.kind is ContextKind.FOREIGN:
         _note_old_service_setting(state, context, statement)
         return ""
-    if OTHER_COMMENT.match(key):
-        state.error(line, place, text, message=f"this is not a comment: {COMMENTS}")
+    if FOREIGN_COMMENT.match(key):
+        state.error(line, place, text, message=f"this is not a comment: {COMMENT_ADVICE}")
         return ""
     if not is_ours(context):
         return _unknown_outside(state, context, statement, text, shown)
     old = old_setting(context.key, key, value)
     if old:
-        context.told.add(old.successor)
+        context.reported.add(old.successor)
         state.error(line, place, text, message=old.message, suggestion=old.lines)
         if old.terms:
             note_selector(state, context, old.terms)
@@ -190,8 +190,8 @@ def unknown_block(state: ParserState, context: Context, statement: BlockStart) -
     text = f"Unknown section name: {shown}{_tried_for_block(context, shown)}"
     if context.kind is ContextKind.FOREIGN:
         return None
-    if OTHER_COMMENT.match(key):
-        state.error(line, place, text, message=f"this is not a comment: {COMMENTS}")
+    if FOREIGN_COMMENT.match(key):
+        state.error(line, place, text, message=f"this is not a comment: {COMMENT_ADVICE}")
         return ""
     if not is_ours(context):
         meant = _meant(state, key, (*BLOCKS, *PLAIN_BLOCKS))

@@ -1,4 +1,7 @@
-"""What a configuration says, as values: exporters, metrics, their groups; frozen, and ready to travel to workers."""
+"""Configuration as values: exporters, metrics and their groups, and the driver of an exporter.
+
+All of them are frozen and can be pickled, since they travel to workers.
+"""
 
 from __future__ import annotations
 
@@ -33,9 +36,11 @@ MethodName = Literal["discrete", "exponential", "linear"]
 
 _T = TypeVar("_T")
 
+_FORMAT_FIELD = "format"
+
 
 class SourcePlace(NamedTuple):
-    """Where a block or setting stands, for errors that show up later; line 0 means a default."""
+    """File and line of a block or setting, for errors that show up later; line 0 means a default."""
 
     path: str
     line: int
@@ -44,18 +49,18 @@ class SourcePlace(NamedTuple):
         return f"{self.path}:{self.line}" if self.line else self.path
 
     def problem(self, message: str) -> ConfigProblem:
-        """A problem at this place; URLs in the message lose what may be secret in them."""
+        """Problem at this place; in URLs of the message, what may be secret is masked."""
         return ConfigProblem(self.path, self.line, 0, "", mask_urls(message))
 
 
 class SettingEntry(NamedTuple):
-    """One setting.
+    """Value of one setting, with its text and place.
 
     Attributes:
-        value: typed.
+        value: the typed value.
         written: its text as written, or the default's.
         place: where it was set; for a default where its block is.
-        explicit: whether anybody set it.
+        explicit: whether the configuration sets it.
         hidden: whether the text may hold a secret although the setting is not for one: its value is wrong, or comes
             from somewhere else.
     """
@@ -68,11 +73,12 @@ class SettingEntry(NamedTuple):
 
 
 class Settings(Mapping[str, SettingValue]):
-    """The settings of a block by their full names; values are typed, times in milliseconds, sizes in bytes.
+    """Settings of a block by their full names; values are typed, times in milliseconds, sizes in bytes.
 
     `None` is a time or size without limit. The representation hides secrets and the user information of URLs.
     """
 
+    # A Mapping of its own and not a dict: frozen, hashable, and a stray repr() shows no secret.
     __slots__ = ("_entries",)
 
     def __init__(self, entries: Mapping[str, SettingEntry]) -> None:
@@ -97,32 +103,33 @@ class Settings(Mapping[str, SettingValue]):
         return type(self), (self._entries,)
 
     def __repr__(self) -> str:
+        # Defaults are left out: an http-post exporter has several dozen of them.
         shown = {name: _shown(name, entry) for name, entry in self._entries.items() if entry.explicit}
         return f"Settings({shown})"
 
     def text(self, name: str) -> str:
-        """The value of a setting that is text. Raises: KeyError, TypeError: there is none, or it isn't text."""
+        """Value of a text setting. Raises: KeyError: unknown setting; TypeError: the value is not text."""
         return _typed(name, self._entries[name].value, str)
 
     def flag(self, name: str) -> bool:
-        """The value of a setting that is yes or no. Raises: KeyError, TypeError."""
+        """Value of a yes/no setting. Raises: KeyError, TypeError."""
         return _typed(name, self._entries[name].value, bool)
 
     def number(self, name: str) -> int:
-        """The value of a setting that is a number. Raises: KeyError, TypeError."""
+        """Value of a numeric setting. Raises: KeyError, TypeError."""
         return _typed(name, self._entries[name].value, int)
 
     def limit(self, name: str) -> int | None:
-        """The value of a time (milliseconds) or size (bytes), `None` if unlimited. Raises: KeyError, TypeError."""
+        """Value of a time (milliseconds) or size (bytes), `None` if unlimited. Raises: KeyError, TypeError."""
         value = self._entries[name].value
         return None if value is None else _typed(name, value, int)
 
     def written(self, name: str) -> str:
-        """The text as written in the configuration, or Dovecot's default; not for display, it may be a secret."""
+        """Text as written in the configuration, or Dovecot's default; not for display, it may be a secret."""
         return self._entries[name].written
 
     def shown(self, name: str) -> str:
-        """The text for display: secrets are `***`, and of URLs there are scheme, host and port."""
+        """Text for display: secrets are `***`; of URLs only scheme, host and port are shown."""
         return _shown(name, self._entries[name])
 
     def is_explicit(self, name: str) -> bool:
@@ -130,7 +137,7 @@ class Settings(Mapping[str, SettingValue]):
         return self._entries[name].explicit
 
     def place(self, name: str) -> SourcePlace:
-        """Where it is set; for a default the place of its block."""
+        """Place where it is set; for a default the place of its block."""
         return self._entries[name].place
 
 
@@ -143,7 +150,7 @@ class Exporter:
         driver: how events are delivered.
         format: how events are serialised.
         time_format: how times are written.
-        settings: every setting that means something for an exporter, by full name.
+        settings: every setting that applies to an exporter, by full name.
         place: where the block was first opened.
     """
 
@@ -207,12 +214,12 @@ class Metric:
 
 
 class LeftOut(NamedTuple):
-    """A block that is not part of a configuration since it has something of a later Dovecot.
+    """Block that is left out of a configuration because it needs a later Dovecot.
 
     Attributes:
         kind: `event_exporter` or `metric`.
-        name: the block's.
-        reason: what it has.
+        name: name of the block.
+        reason: the name or value of a later Dovecot that it has.
     """
 
     kind: str
@@ -227,8 +234,8 @@ class Config:
     Attributes:
         exporters: by block name, in the order of first opening.
         metrics: in the order in which Dovecot evaluates them.
-        warnings: what is probably not meant.
-        left_out: blocks that are not in here since they have something of a later Dovecot.
+        warnings: what is valid, but probably a mistake.
+        left_out: blocks that are not included because they need a later Dovecot.
     """
 
     exporters: Mapping[str, Exporter]
@@ -241,14 +248,44 @@ class Config:
         return tuple(metric for metric in self.metrics if metric.exporter == exporter)
 
 
+def make_driver(exporter: Exporter) -> Driver:
+    """Driver of an exporter; its settings are checked as far as that is possible without the target.
+
+    Each field of the driver that declares a setting gets its value; a field `format` gets the format of the exporter.
+
+    Raises:
+        UnknownNameError: no driver has this name.
+        DriverSettingError: a setting with which nothing could ever be delivered.
+    """
+    cls, settings = driver_class(exporter.driver), exporter.settings
+    for row in settings_of("event_exporter"):
+        # A driver has no field for these settings, so nothing else would notice that they are ignored.
+        if row.refused and exporter.driver in row.drivers and settings[row.name]:
+            raise DriverSettingError(row.name, row.refused, exporter.name)
+    values: dict[str, Any] = {
+        field: settings[row.name]
+        for field, row in declared(cls).items()
+        # `unset` marks a field whose own default differs from the default in Dovecot's table; it is left alone.
+        if row.unset is None or settings.is_explicit(row.name)
+    }
+    if any(field.name == _FORMAT_FIELD for field in fields(cls)):  # type: ignore[arg-type]  # every driver is a dataclass
+        values[_FORMAT_FIELD] = exporter.format
+    try:
+        return cls(**values)
+    except DriverSettingError as error:
+        raise error.of(exporter.name) from None
+
+
 def _shown(name: str, entry: SettingEntry) -> str:
     setting = SETTINGS[name]
     if isinstance(entry.value, tuple):
+        # Headers and form fields: their names help to find a mistake, their values are often tokens.
         return ", ".join(f"{shown_header(key)} = {MASK}" for key, _ in entry.value)
     if setting.secret or entry.hidden:
         return MASK
     if setting.kind is Kind.FILE:  # what was written may be the content of a key
         return str(entry.value) if setting.is_public else shown_key_path(str(entry.value))
+    # Every other text may still quote a URL, with a user or a query in it.
     if name.endswith("_url") and not setting.is_public:
         return shown_url(entry.written)
     return mask_urls(entry.written)
@@ -256,36 +293,5 @@ def _shown(name: str, entry: SettingEntry) -> str:
 
 def _typed(name: str, value: object, kind: type[_T]) -> _T:
     if not isinstance(value, kind):
-        raise TypeError(f"{name} is no {kind.__name__}")
+        raise TypeError(f"{name} is not of type {kind.__name__}: {type(value).__name__}")
     return value
-
-
-# From an `event_exporter` block to its driver.
-
-_FORMAT = "format"
-
-
-def make_driver(exporter: Exporter) -> Driver:
-    """The driver of an exporter, its settings checked as far as that is possible without the target.
-
-    Each field of the driver that declares a setting gets its value; a field `format` gets the format of the exporter.
-
-    Raises:
-        UnknownNameError: there is no such driver.
-        DriverSettingError: a setting with which nothing could ever be delivered.
-    """
-    cls, settings = driver_class(exporter.driver), exporter.settings
-    for row in settings_of("event_exporter"):
-        if row.refused and exporter.driver in row.drivers and settings[row.name]:
-            raise DriverSettingError(row.name, row.refused, exporter.name)
-    values: dict[str, Any] = {
-        field: settings[row.name]
-        for field, row in declared(cls).items()
-        if row.unset is None or settings.is_explicit(row.name)
-    }
-    if any(field.name == _FORMAT for field in fields(cls)):  # type: ignore[arg-type]  # every driver is a dataclass
-        values[_FORMAT] = exporter.format
-    try:
-        return cls(**values)
-    except DriverSettingError as error:
-        raise error.of(exporter.name) from None

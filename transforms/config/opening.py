@@ -12,7 +12,7 @@ from typing import Final
 from dovebeam.transforms.config.blocks import Context, ContextKind, is_list, resolve_key
 from dovebeam.transforms.config.known_names import CONNECTION_BLOCKS
 from dovebeam.transforms.config.legacy import assume_version, note_selector, suggest_filter
-from dovebeam.transforms.config.mistakes import ALONE, COMMENTS, OTHER_COMMENT, unknown_block
+from dovebeam.transforms.config.mistakes import BRACE_ADVICE, COMMENT_ADVICE, FOREIGN_COMMENT, unknown_block
 from dovebeam.transforms.config.places import FREE_TEXTS, Stage, looks_like_setting, shown_name, start_of
 from dovebeam.transforms.config.reader import LogicalLine
 from dovebeam.transforms.config.settings import BLOCKS, METHOD_NAMES, PLAIN_BLOCKS
@@ -176,7 +176,7 @@ def close_block(state: ParserState, line: LogicalLine) -> None:
         return
     suggest_filter(state, context)
     given = [context, *context.inherited]
-    if context.excused or any("metric_filter" in layer.scalars or "metric_filter" in layer.told for layer in given):
+    if context.excused or any("metric_filter" in layer.scalars or "metric_filter" in layer.reported for layer in given):
         return
     text = "Named filter metric is required to have metric_filter setting, but it is missing"
     message = f"metric {context.name} has no filter; add for example: filter = event=imap_command_finished"
@@ -188,7 +188,7 @@ def close_swallowed(state: ParserState) -> None:
     while state.frames and state.frames[-1].braces:
         frame = state.frames.pop()
         brace = frame.braces[-1]
-        if not brace.told:
+        if not brace.reported:
             _report_swallowed(state, frame, brace)
 
 
@@ -196,7 +196,7 @@ def _report_swallowed(state: ParserState, frame: Frame, brace: Brace) -> None:
     """Report a `}` that is a part of a value, and read on as if it had stood in a line of its own."""
     start = frame.place
     text = f"Error in configuration file {state.main_path}: Missing '}}' (section started at {start.path}:{start.line})"
-    message = f"{ALONE}; this one is a part of the value and closes no block"
+    message = f"{BRACE_ADVICE}; this one is a part of the value and closes no block"
     state.report.error(brace.place, message, dovecot=text, stage=Stage.END_OF_INPUT)
     assigned = frame.context.scalars.get(brace.setting)
     if assigned is not None:
@@ -238,7 +238,7 @@ def recover(state: ParserState, line: LogicalLine, error: StatementError, previo
         state.error(line, line.place(error.offset), error.message, message=_explain(text, error.message))
     if first:
         assume_version(state)
-    if OTHER_COMMENT.match(text):
+    if FOREIGN_COMMENT.match(text):
         return ""
     if _ONLY_CLOSING.match(text):
         for _ in range(min(text.count("}"), len(state.frames))):
@@ -271,8 +271,8 @@ def _open_again(state: ParserState, line: LogicalLine, header: str) -> None:
 
 
 def _explain(text: str, message: str) -> str:
-    if OTHER_COMMENT.match(text):
-        return f"this is not a comment: {COMMENTS}"
+    if FOREIGN_COMMENT.match(text):
+        return f"this is not a comment: {COMMENT_ADVICE}"
     if message == "Garbage after '{'":
         return "nothing may follow '{' in its line; write the contents of the block on lines of their own"
     if message == "Expecting group name":
@@ -282,7 +282,7 @@ def _explain(text: str, message: str) -> str:
     if "'" in text:
         return "a name with spaces needs double quotes; single quotes mean nothing here"
     if text.startswith("}"):
-        return ALONE
+        return BRACE_ADVICE
     if text.endswith("{"):
         return "'{' must follow the keyword and one name, with a space before it: KEYWORD NAME {"
     return "this is neither 'NAME = VALUE' nor 'KEYWORD NAME {'; a '{' must stand at the end of the same line"
@@ -307,14 +307,14 @@ def _is_behind_backslash(statement: Assignment) -> bool:
     return bool(offset) and statement.line.text[offset:] == "}"
 
 
-def note_brace(state: ParserState, setting: str, statement: Assignment, *, told: bool) -> None:
+def note_brace(state: ParserState, setting: str, statement: Assignment, *, reported: bool) -> None:
     """Remember a value that ends with a `}`: Dovecot takes that for a part of the value."""
     text = statement.text
     if not state.frames or statement.kind is not ValueKind.LITERAL or _is_behind_backslash(statement):
         return
     if text.endswith("}") and "{" not in text:
         place = statement.line.place(statement.value_at + len(text) - 1)
-        state.frames[-1].braces.append(Brace(place, setting, told))
+        state.frames[-1].braces.append(Brace(place, setting, reported))
 
 
 def report_swallowed_setting(state: ParserState, setting: Setting, statement: Assignment) -> None:

@@ -1,9 +1,12 @@
-"""Where something stands in a configuration, and the collection of everything that is wrong with it.
+"""Positions in configuration files, the report of all problems, and the masking of secrets in both.
 
 A configuration is read to its end whatever is wrong in it, so that an operator repairs it in one round. Dovecot stops
 at the first problem; which one that is depends on the step in which Dovecot would notice it, and `Stage` keeps that
 order. Each finding has Dovecot's own text, as recordings of Dovecot 2.4 show it; `dovebeam check --format json` shows
-both, so that what a log of Dovecot says leads to the place and the repair.
+both, so that a message in Dovecot's log leads to the place and the repair.
+
+A line is hidden in messages unless its setting is known to hold no secret: `Place.shows` says how much may be shown,
+and the parser raises it when it has recognised the statement.
 """
 
 from __future__ import annotations
@@ -21,8 +24,6 @@ from dovebeam.transforms.errors import ConfigProblem, closest_name
 __all__ = [
     "FREE_TEXTS",
     "MASK",
-    "MAX_FINDINGS",
-    "Finding",
     "Place",
     "Report",
     "Shows",
@@ -40,23 +41,30 @@ __all__ = [
 ]
 
 
+MAX_FINDINGS: Final = 100
+"""Limit of the errors, and of the warnings, that are kept; the rest is only counted."""
+
 MASK: Final = "***"
-"""What stands for a text that may be a secret."""
+"""Replacement for a text that may be a secret."""
 
 FREE_TEXTS: Final = frozenset({"metric_filter", "metric_description"})
-"""Settings whose value may have lines that begin with NAME= and are no settings."""
+"""Settings whose values may have lines that begin with NAME= and yet are part of the value."""
 
-_WORD: Final = "[a-z]{1,20}[0-9]?[a-z]?"
-_NAME = re.compile(rf"{_WORD}(?:_{_WORD})+|[a-z]{{1,20}}")
-_START = re.compile(r"""[ \t\v\f\r]*"?([^\s="]*)"?[ \t\v\f\r]*(=?)[ \t\v\f\r]*""")
-_SETTING = re.compile(r"""[ \t\v\f\r]*"?([^\s="]+)"?[ \t\v\f\r]*=""")
+# Names of settings are short lower-case words joined by underscores. A password or token hardly ever is; bounded
+# repetitions keep the match of an endless word cheap.
+_NAME_WORD: Final = "[a-z]{1,20}[0-9]?[a-z]?"
+_NAME = re.compile(rf"{_NAME_WORD}(?:_{_NAME_WORD})+|[a-z]{{1,20}}")
+_FIRST_WORD = re.compile(r"""[ \t\v\f\r]*"?([^\s="]*)"?[ \t\v\f\r]*(=?)[ \t\v\f\r]*""")
+_KEY_BEFORE_EQUALS = re.compile(r"""[ \t\v\f\r]*"?([^\s="]+)"?[ \t\v\f\r]*=""")
 _USER_INFO = re.compile(r"://[^\n]*@")
 _QUERY = re.compile(r"(://[^?\n]*\?)[^\n]+")
+# Stricter than RFC 3986: with any character that could shift the border between user, host and path, all is hidden.
 _PLAIN_URL = re.compile(
     r"([A-Za-z][A-Za-z0-9+.\-]*)://([^/?#@\s]*@)?((?:[A-Za-z0-9.\-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?)(/?)([^@\s]*)"
 )
 
 _KEY_PATH = re.compile(r"/[a-z0-9._\-]{1,40}\.(?:pem|key|crt|cer)\Z")
+# Words with dashes, as header names have them, or one of the few without a dash. A token has other characters.
 _HEADER = re.compile(r"(?i)[a-z]+(?:-[a-z]{1,20}[0-9]{0,3})+|accept|authorization|cookie|date|from|host|origin|via")
 
 _SHORT_NAMES: Final = frozenset(
@@ -65,6 +73,7 @@ _SHORT_NAMES: Final = frozenset(
 _OUR_NAMES: Final = (
     frozenset({*SETTINGS, *BLOCKS, *PLAIN_BLOCKS, "dovecot_config_version", "dovecot_storage_version"}) | _SHORT_NAMES
 )
+# Under their full and their short names, because people write either.
 _GUARDED: Final = frozenset(
     name.removeprefix(prefix)
     for name, row in SETTINGS.items()
@@ -79,26 +88,27 @@ def is_name(word: str) -> bool:
 
 
 def shown_name(word: str) -> str:
-    """A name that is not known, for a message; `***` if it does not look like one."""
+    """Unknown name for display; `***` if it does not look like a name."""
     return word if is_name(word) or _is_misspelt(word) else MASK
 
 
 def shown_header(name: str) -> str:
-    """The name of an HTTP header; `***` if it may be a piece of a header's value."""
+    """Name of an HTTP header for display; `***` if it may be a piece of a header's value."""
     return name if _HEADER.fullmatch(name) else MASK
 
 
 def name_chars(source: str) -> int:
-    """How many characters at the start of a line may be shown if nothing is known about its setting.
+    """Length of the start of a line that may be shown if nothing is known about its setting.
 
     The name, the equals sign and the spaces around it. Without an equals sign the first word may be a secret that
     belongs to another line, so it must be a name of event export.
     """
-    found = _START.match(source)
+    found = _FIRST_WORD.match(source)
     if found is None or not found[1]:
         return 0
     word = found[1]
     alone = word in _OUR_NAMES or word in CONNECTION_BLOCKS
+    # A wrapped value (`password = abc \` and the rest below) makes a line whose first word is a piece of a secret.
     known = is_name(word) or shown_header(word) == word if found[2] else alone
     return found.end() if known or _is_misspelt(word) else found.start(1)
 
@@ -116,34 +126,35 @@ def looks_like_setting(source: str, *, free: bool) -> bool:
 
 
 def shown_key_path(path: str) -> str:
-    """The path of a key's file; `***` if it may be the key itself."""
+    """Path of a key file for display; `***` if it may be the key itself."""
     return path if _KEY_PATH.search(path) else MASK
 
 
 def start_of(source: str) -> str:
     """The name before the equals sign of a line that looks like a setting."""
-    found = _SETTING.match(source)
+    found = _KEY_BEFORE_EQUALS.match(source)
     return found[1] if found else ""
 
 
 def is_guarded_name(name: str) -> bool:
-    """Whether this is the name, perhaps misspelt, of a setting that may hold a secret."""
+    """Whether this is the name, perhaps misspelled, of a setting that may hold a secret."""
     return name in _GUARDED or bool(closest_name(name.lower().replace("-", "_"), _GUARDED))
 
 
 def mask_urls(text: str) -> str:
-    """The text with `***` for user name, password and query of URLs in it.
+    """Text with `***` for user name, password and query of URLs in it.
 
     Both may hold any character by mistake, also a slash, a space or a question mark, so user information goes to the
     last at sign of a line, and a query to the line's end.
     """
+    # Most texts have no URL; this spares them two searches.
     if "://" not in text:
         return text
     return _QUERY.sub(rf"\1{MASK}", _USER_INFO.sub(f"://{MASK}@", text))
 
 
 def shown_url(text: str) -> str:
-    """Scheme, host and port of a URL, and `***` for what else it has; `***` alone if it is not sure which is which."""
+    """Scheme, host and port of a URL, with `***` for its other parts; `***` alone if the parts are ambiguous."""
     if not text:
         return ""
     found = _PLAIN_URL.fullmatch(text)
@@ -160,32 +171,22 @@ def _is_misspelt(word: str) -> bool:
     return _NAME.fullmatch(plain) is not None and bool(near_miss(plain, _OUR_NAMES))
 
 
-# Where something stands in a configuration, and the collection of everything that is wrong with it.
-#
-# A configuration is read to its end whatever is wrong in it, so that an operator repairs it in one round. Dovecot
-# stops at the first problem; which one that is depends on the step in which Dovecot would notice it, and `Stage` keeps
-# that order. Each finding has Dovecot's own text, as recordings of Dovecot 2.4 show it; `dovebeam check --format json`
-# shows both, so that what a log of Dovecot says leads to the place and the repair.
-
-MAX_FINDINGS: Final = 100
-"""So many errors, and so many warnings, are kept; the rest is only counted."""
-
-
 class Stage(enum.IntEnum):
-    """The steps in which Dovecot looks at a configuration, in their order; `OURS` is what it never notices."""
+    """Steps in which Dovecot looks at a configuration, in their order; `OURS` is for what it never notices."""
 
     PARSE = 1
     END_OF_INPUT = 2
     CHECK = 3
     EXPAND = 4
     STATS_START = 5
+    # Above STATS_START, so that it never counts as what stops Dovecot.
     OURS = 6
     PARSE_WARNING = 7
     STATS_WARNING = 8
 
 
 class Shows(enum.Enum):
-    """What may be shown of a line: see `disclosure` for the rule."""
+    """Part of a line that messages may show."""
 
     NOTHING = "nothing"
     NAME = "its first word, if that is the name of a setting"
@@ -193,9 +194,9 @@ class Shows(enum.Enum):
 
 
 class Place(NamedTuple):
-    """A position in a file: line and column count from 1, 0 means unknown; `source` is the whole line.
+    """Position in a file: line and column count from 1, 0 means unknown; `source` is the whole line.
 
-    As long as nobody says that it may be shown, it is not.
+    By default nothing of the line may be shown.
     """
 
     path: str
@@ -211,8 +212,9 @@ class Place(NamedTuple):
 
     @property
     def shown(self) -> tuple[str, int]:
-        """The line as it may be shown, and the column; in a line of which only the name is shown, where *** starts."""
+        """The line as it may be shown, and the column; where only the name is shown, the column where *** starts."""
         if self.is_public:
+            # Masking can shorten the line, and the caret must stay within it.
             source = mask_urls(self.source)
             return source, (min(self.column, len(source)) if source != self.source else self.column)
         if self.shows is Shows.NOTHING:
@@ -222,13 +224,13 @@ class Place(NamedTuple):
         return self.source[:end] + hidden, min(self.column, end + 1)
 
     def moved(self, columns: int) -> Place:
-        """The place so many characters further in the same line."""
+        """Place that many characters further in the same line."""
         return self._replace(column=self.column + columns) if columns and self.column else self
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One problem, the step in which Dovecot would notice it, and how many were found before it."""
+    """One problem, the step in which Dovecot would notice it, and its number in the order of discovery."""
 
     problem: ConfigProblem
     stage: Stage
@@ -236,15 +238,16 @@ class Finding:
 
 
 def at_line(path: str, line: int, text: str) -> str:
-    """Dovecot's form of a message that belongs to a line."""
+    """Dovecot's error message for a line."""
     return f"Error in configuration file {path} line {line}: {text}"
 
 
 @dataclass(slots=True)
 class Report:
-    """Collects findings; never raises. Texts are masked here, in one place.
+    """Collection of all findings; never raises. Texts are masked here, in one place.
 
-    With `strict`, what is of a later Dovecot is an error; with `elsewhere`, a file that is not on this machine is none.
+    With `strict`, a name of a later Dovecot is an error; with `elsewhere`, a file that is not on this machine is a
+    warning. `files` numbers the files in the order of their first reading.
     """
 
     errors: list[Finding] = field(default_factory=list)
@@ -265,7 +268,7 @@ class Report:
         suggestion: str = "",
         stage: Stage = Stage.PARSE,
     ) -> None:
-        """Note something that makes the configuration unusable."""
+        """Add an error, which makes the configuration unusable."""
         if len(self.errors) < MAX_FINDINGS:
             self.errors.append(self._finding(place, message, suggestion, dovecot, stage))
         else:
@@ -280,36 +283,39 @@ class Report:
         suggestion: str = "",
         stage: Stage = Stage.PARSE_WARNING,
     ) -> None:
-        """Note something that probably isn't meant."""
+        """Add a warning: valid, but probably a mistake."""
         if len(self.warnings) < MAX_FINDINGS:
             self.warnings.append(self._finding(place, message, suggestion, dovecot, stage))
         else:
             self.dropped_warnings += 1
 
     def later(self, place: Place, message: str, *, dovecot: str = "", stage: Stage = Stage.PARSE) -> None:
-        """Note something that a later Dovecot has, see `later`."""
+        """Add a name or value of a later Dovecot (`known_names.Later`): a warning, an error if `strict`."""
         note = self.error if self.strict else self.warning
         note(place, message, dovecot=dovecot, stage=stage)
 
     def missing(self, place: Place, message: str, *, dovecot: str = "", stage: Stage = Stage.PARSE) -> None:
-        """Note a file that is not on this machine."""
-        if self.elsewhere:  # where Dovecot runs, it may be there
+        """Add a file that is not on this machine: an error, a warning if `elsewhere`."""
+        # Dovecot would refuse it only where it runs, so no text of Dovecot goes with the warning.
+        if self.elsewhere:
             self.warning(place, f"{message} (on this machine)")
         else:
             self.error(place, message, dovecot=dovecot, stage=stage)
 
     def suggest(self, number: int, suggestion: str) -> None:
-        """Replace the suggestion of an error, by its place in `errors`."""
+        """Replace the suggestion of an error, by its index in `errors`."""
         finding = self.errors[number]
         self.errors[number] = replace(finding, problem=replace(finding.problem, suggestion=mask_urls(suggestion)))
 
     def in_dovecot_order(self) -> Iterator[Finding]:
         """Errors and warnings that Dovecot would notice, in the order in which it would."""
+        # Within a step Dovecot goes through the files as dovebeam does, so the number of the finding decides.
         noticed = [f for f in self.errors + self.warnings if f.problem.dovecot]
         return iter(sorted(noticed, key=lambda f: (f.stage, f.number)))
 
     def dovecot_error(self) -> str:
-        """Of all that was found, with what Dovecot would stop first, in its words; empty if with nothing of it."""
+        """Message with which Dovecot would stop at this configuration; empty if it would start."""
+        # Warnings come after STATS_START in the enum, since Dovecot goes on after them.
         stopping = (f for f in self.in_dovecot_order() if f.stage <= Stage.STATS_START)
         return next((f.problem.dovecot for f in stopping), "")
 
@@ -317,6 +323,7 @@ class Report:
         """Errors, or warnings, in the order of the files; the last one may say how many were left out."""
         findings = self.errors if fatal else self.warnings
         shown = [finding.problem for finding in findings]
+        # Line 0 belongs to a file as a whole and comes after its lines.
         shown.sort(key=lambda p: (self.files.get(p.path, len(self.files)), p.line or 1 << 60, p.column))
         dropped = self.dropped_errors if fatal else self.dropped_warnings
         if dropped:
@@ -325,8 +332,10 @@ class Report:
         return tuple(shown)
 
     def _finding(self, place: Place, message: str, suggestion: str, dovecot: str, stage: Stage) -> Finding:
+        # The only way into the lists, so nothing reaches a message unmasked.
         source, column = place.shown
         texts = (mask_urls(text) for text in (message, suggestion, dovecot))
         problem = ConfigProblem(place.path, place.line, column, source, *texts)
         self.found += 1
+        # Without a text of Dovecot there is no step in which it would notice.
         return Finding(problem, stage if dovecot else Stage.OURS, self.found)

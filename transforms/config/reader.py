@@ -1,8 +1,7 @@
-"""From files to logical lines: physical lines, comments, continuation, the stack of included files.
+"""Logical lines of a configuration: physical lines, comments, continuation, the stack of included files.
 
 Rules from Dovecot's configuration language, section "From bytes to logical lines". The text of a continued line is
-kept from one physical line to the next, also across the end of an included file, and an empty or comment line throws
-it away.
+kept from one physical line to the next, also across the end of an included file; an empty or comment line discards it.
 """
 
 from __future__ import annotations
@@ -17,27 +16,31 @@ from typing import Final
 from dovebeam.transforms.config.files import LOCAL_FILES, ConfigFiles, TooLargeError
 from dovebeam.transforms.config.places import MASK, Place, Report, Shows, at_line, looks_like_setting
 
-__all__ = ["MAX_FILES", "MAX_INCLUDE_DEPTH", "WHITE_SPACE", "LogicalLine", "LogicalReader", "Mark", "public_marks"]
+__all__ = ["WHITE_SPACE", "LogicalLine", "LogicalReader", "Mark", "public_marks"]
 
+# Far above any real configuration: a pattern that is too wide must not read a whole disk.
 MAX_FILES: Final = 2000
 MAX_INCLUDE_DEPTH: Final = 100
+# White space of ASCII, as Dovecot has it: str.strip() would take U+00A0, too, which is part of a value.
 WHITE_SPACE: Final = " \t\v\f\r"
 
 Mark = tuple[int, Place]
-"""An offset in some text, and the place that the text from there on comes from."""
+"""Offset in a text, and the place that the text from there on comes from."""
 
-_UTF16: Final = ("\udcff\udcfe", "\udcfe\udcff")  # the mark at its beginning, as bytes that are not UTF-8 are read
+# The byte order marks of UTF-16, as surrogate escapes: neither byte is UTF-8.
+_UTF16: Final = ("\udcff\udcfe", "\udcfe\udcff")
 
 _QUOTE_OR_HASH = re.compile(r"['\"#]")
+# A backslash takes the next character with it, also outside of values that are unescaped later.
 _CLOSING = {quote: re.compile(rf"\\.|{quote}", re.DOTALL) for quote in "'\""}
 
 
 @dataclass(frozen=True, slots=True)
 class LogicalLine:
-    """One line as the language sees it.
+    """Line as the language sees it: one physical line, or several joined by backslashes.
 
     Attributes:
-        text: without comment, continuation and white space at either end.
+        text: the text without comment, continuation and white space at either end.
         marks: for every physical line in it, where its text begins.
         path: the file of the last physical line.
         number: that line's number; Dovecot's messages name it.
@@ -49,13 +52,13 @@ class LogicalLine:
     number: int
 
     def place(self, offset: int) -> Place:
-        """The file, line and column of a character of `text`."""
+        """File, line and column of a character of `text`."""
         start, place = self.marks[max(0, bisect_right(self.marks, offset, key=lambda mark: mark[0]) - 1)]
         return place.moved(offset - start)
 
     @property
     def is_public(self) -> bool:
-        """Whether all of it is known to hold no secret."""
+        """Whether the whole line is known to hold no secret."""
         return all(place.is_public for _, place in self.marks)
 
     def as_public(self, *, free: bool = False) -> LogicalLine:
@@ -78,6 +81,7 @@ def public_marks(marks: Iterable[Mark], *, free: bool = False) -> tuple[Mark, ..
         free: see `looks_like_setting`.
     """
     return tuple(
+        # A stray backslash may have joined another setting, perhaps a password, to a public one.
         (offset, place if number and looks_like_setting(place.source, free=free) else place._replace(shows=Shows.ALL))
         for number, (offset, place) in enumerate(marks)
     )
@@ -85,7 +89,7 @@ def public_marks(marks: Iterable[Mark], *, free: bool = False) -> tuple[Mark, ..
 
 @dataclass(slots=True)
 class _File:
-    """A file on the stack; `lines` is `None` until its turn comes, `origin` the `!include` that named it."""
+    """File on the stack; `lines` is `None` until it is read, `origin` the `!include` that named it."""
 
     path: str
     lines: list[str] | None
@@ -100,10 +104,10 @@ class LogicalReader:
 
     Attributes:
         report: gets the included files that can't be read.
-        hashes: where a `#` without a space before it has started a comment since the caller last emptied the list.
-        discarded: continued lines that an empty or comment line, or the end of everything, has thrown away since the
-            caller last emptied the list. Dovecot doesn't say a word about them.
-        files: where files are.
+        hashes: places where a `#` without a space before it started a comment; the caller empties the list.
+        discarded: continued lines that were discarded by an empty or comment line, or by the end of the input; the
+            caller empties the list. Dovecot discards them silently.
+        files: access to the files.
     """
 
     report: Report
@@ -124,15 +128,15 @@ class LogicalReader:
 
     @property
     def number(self) -> int:
-        """The physical line read last."""
+        """Number of the physical line read last."""
         return self._stack[-1].number if self._stack else self._last[1]
 
     def open(self, path: str) -> None:
         """Read this file; it may be a pipe.
 
         Raises:
-            OSError: it cannot be read, or is no text in which Dovecot reads it.
-            TooLargeError: it is too long.
+            OSError: the file cannot be read, or is in UTF-16.
+            TooLargeError: the file is too large.
         """
         text = self.files.read(path, pipes=True)
         if text.startswith(_UTF16):
@@ -146,6 +150,7 @@ class LogicalReader:
 
     def include(self, paths: list[str], origin: LogicalLine, *, optional: bool) -> None:
         """Read these files, in this order, before the rest of the current one."""
+        # The last one pushed is read first. Each is opened when its turn comes, so few files are in memory at a time.
         self._stack.extend(_File(path, None, origin, optional) for path in reversed(paths))
 
     def next_line(self) -> LogicalLine | None:
@@ -158,7 +163,7 @@ class LogicalReader:
         return None
 
     def heredoc(self, marker: str) -> list[tuple[str, Place]] | None:
-        """The physical lines up to the one that is `marker`, which is taken too; `None` if there is no such line."""
+        """Physical lines before the one that equals `marker`, which is consumed too; `None` if no line does."""
         file = self._stack[-1]
         found: list[tuple[str, Place]] = []
         lines = file.lines or []
@@ -179,6 +184,7 @@ class LogicalReader:
                 raw = _without_line_end(file.lines[file.number])
                 file.number += 1
                 return raw
+            # Messages about the end of the input still name the last line.
             self._last = (file.path, file.number)
             self._stack.pop()
         return None
@@ -205,7 +211,9 @@ class LogicalReader:
         return []
 
     def _refuse(self, path: str) -> str:
+        # Files that wait for their turn are not included in each other.
         open_paths = [file.path for file in self._stack if file.lines is not None]
+        # By the text of the path, as Dovecot compares it; links in a circle end at the limit of depth.
         if path in open_paths:
             return f"Recursive include file: {path}"
         if len(open_paths) >= MAX_INCLUDE_DEPTH:
@@ -218,13 +226,17 @@ class LogicalReader:
             self._discard()
             return None
         column = len(raw) - len(text) + 1
+        # Each physical line for itself: a quote that an earlier line of a continuation has opened is not open here.
         end = self._comment(text)
+        # A comment may quote an old password, so it is never shown.
         source = raw if end == len(text) else f"{raw[: column + end]}{MASK if text[end + 1 :].strip() else ''}"
+        # A continuation has no name of its own; its first word may be a piece of a secret.
         place = Place(self.path, self.number, column, source, Shows.NOTHING if self._marks else Shows.NAME)
         if end < len(text) and text[end - 1] not in WHITE_SPACE:
             self.hashes.append(place.moved(end))
         text = text[:end].rstrip(WHITE_SPACE)
         if text.endswith("\\"):
+            # Exactly one space joins two lines, whatever the indentation.
             part = text[:-1].rstrip(WHITE_SPACE)
             if part:
                 self._marks.append((self._length, place))
@@ -239,7 +251,7 @@ class LogicalReader:
 
     @staticmethod
     def _comment(text: str) -> int:
-        """Where the comment of a line starts, or its end."""
+        """Offset of the comment of a line; the length of the line if it has none."""
         position = 0
         while (special := _QUOTE_OR_HASH.search(text, position)) is not None:
             if special[0] == "#":
@@ -269,6 +281,7 @@ def _after_quoted(text: str, start: int, quote: str) -> int:
 
 def _split(text: str) -> list[str]:
     lines = text.split("\n")
+    # The last line need not end with a line feed; one that does is not followed by an empty line.
     if not lines[-1]:
         del lines[-1]
     return lines
@@ -276,4 +289,5 @@ def _split(text: str) -> list[str]:
 
 def _without_line_end(raw: str) -> str:
     text = raw.removesuffix("\r")
+    # Dovecot reads lines as C strings: a NUL ends the text.
     return text[: text.index("\0")] if "\0" in text else text

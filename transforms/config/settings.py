@@ -1,4 +1,4 @@
-"""The table of settings: every setting of event export, one row each, Dovecot's own and dovebeam's extensions.
+"""Table of settings: every setting of event export, one row each, Dovecot's own and dovebeam's extensions.
 
 Names, types, defaults and limits from Dovecot's configuration language, sections "Setting tables" and "HTTP and TLS
 settings". The rows of drivers are what their fields declare (`drivers.setting`). Reading, checks, inheritance,
@@ -34,7 +34,7 @@ _HEADER_LIMITS: Final = "answers are limited to 300 KiB of header and 100 KiB a 
 
 _S, _T, _U = Kind.STRING, Kind.TIME, Kind.UINT
 
-_ALL: Final = (
+_COMMON: Final = (
     Setting(
         "event_exporter_name",
         Kind.NAME,
@@ -59,35 +59,37 @@ _ALL: Final = (
         TIME_FORMATS,
     ),
 )
-"""What every exporter has."""
+"""Settings that every exporter has."""
 
-_UNUSED: Final = (
+# They are in the table so that a configuration that Dovecot accepts is accepted here, with a warning that says why
+# the value changes nothing. `no_effect` is missing where a setting has no effect on event export in Dovecot either.
+_WITHOUT_EFFECT: Final = (
     Setting(
         "http_client_read_request_timeout",
         _T,
         "0",
-        "for requests that read, of which an export makes none",
+        "for GET requests; an export sends none",
         drivers=_HTTP,
     ),
     Setting(
         "http_client_delete_request_timeout",
         _T,
         "0",
-        "for requests that delete, of which an export makes none",
+        "for DELETE requests; an export sends none",
         drivers=_HTTP,
     ),
     Setting(
         "http_client_read_request_max_attempts",
         _U,
         "0",
-        "for requests that read, of which an export makes none",
+        "for GET requests; an export sends none",
         drivers=_HTTP,
     ),
     Setting(
         "http_client_delete_request_max_attempts",
         _U,
         "0",
-        "for requests that delete, of which an export makes none",
+        "for DELETE requests; an export sends none",
         drivers=_HTTP,
     ),
     Setting(
@@ -102,7 +104,7 @@ _UNUSED: Final = (
         "http_client_max_pipelined_requests",
         _U,
         "1",
-        "requests that are on their way in one connection",
+        "requests in flight in one connection",
         not_zero="http_client_max_pipelined_requests must not be 0",
         no_effect="requests are not pipelined; set http_client_max_parallel_connections",
         drivers=_HTTP,
@@ -111,7 +113,7 @@ _UNUSED: Final = (
         "http_client_proxy_socket_path",
         _S,
         "",
-        "UNIX socket of a proxy; refused, since dovebeam supports none",
+        "UNIX socket of a proxy; dovebeam does not support it and refuses any value",
         refused="a proxy behind a UNIX socket is not supported; use http_client_proxy_url",
         drivers=_HTTP,
     ),
@@ -152,7 +154,7 @@ _UNUSED: Final = (
         _S,
         "",
         "options of OpenSSL",
-        no_effect="OpenSSL's own defaults hold",
+        no_effect="OpenSSL's defaults apply",
         drivers=_TLS,
     ),
     Setting(
@@ -172,14 +174,7 @@ _UNUSED: Final = (
         drivers=_TLS,
     ),
 )
-"""What Dovecot's HTTP client and TLS have, and no driver uses."""
-
-EXPORTER_SETTINGS: Final = (*_ALL, *DRIVER_SETTINGS, *_UNUSED)
-
-
-# Settings of blocks `metric NAME` and of what is in them.
-#
-# From Dovecot's configuration language, section "Setting tables".
+"""Settings of Dovecot's HTTP client and TLS that no driver uses."""
 
 METHOD_NAMES: Final = ("discrete", "exponential", "linear")
 
@@ -210,14 +205,15 @@ _METRIC: Final = (
     Setting("metric_description", _S, "", "help text of the statistics; it changes nothing in an export"),
 )  # fmt: skip
 
-_GROUPS: Final = (
+_GROUP_BY: Final = (
     Setting("metric_group_by_field", Kind.NAME, "", "the field that statistics are grouped by", block_only=True),
     Setting(
         "metric_group_by_method_method", Kind.NAME, "", "how values of the field are put into groups", METHOD_NAMES,
         block_only=True,
     ),
     Setting(
-        "metric_group_by_method_discrete_modifier", _S, "", "template that makes the group's name of the value",
+        "metric_group_by_method_discrete_modifier", _S, "", "template for the name of a group, made from the value",
+        # Dovecot expands it for each event, not at start, so its `%{value}` must survive.
         expanded=False,
     ),
     Setting(
@@ -227,18 +223,8 @@ _GROUPS: Final = (
     Setting("metric_group_by_method_exponential_base", _U, "10", "base of the limits of groups, 2 or 10"),
     Setting("metric_group_by_method_linear_min", Kind.UINT64, "0", "limit of the first group"),
     Setting("metric_group_by_method_linear_max", Kind.UINT64, "0", "limit of the last group"),
-    Setting("metric_group_by_method_linear_step", Kind.UINT64, "0", "how far the limits of two groups are apart"),
+    Setting("metric_group_by_method_linear_step", Kind.UINT64, "0", "width of a group"),
 )  # fmt: skip
-
-METRIC_SETTINGS: Final = (*_METRIC, *_GROUPS)
-
-
-# The table of settings: every setting of event export, one row each, Dovecot's own and dovebeam's extensions.
-#
-# Names, types, defaults and limits from Dovecot's configuration language, sections "Setting tables" and "HTTP and TLS
-# settings". The rows of drivers are what their fields declare (`drivers.setting`). Reading, checks, inheritance,
-# suggestions, `Exporter.settings` and the reference follow from the table. A row whose full name starts with
-# `event_exporter_` has the rest of its name as the short one inside an exporter.
 
 BLOCKS: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -250,8 +236,9 @@ BLOCKS: Final[Mapping[str, str]] = MappingProxyType(
 )
 """Blocks with a name ("named list filters"), and the structure that Dovecot's messages say they belong to."""
 
+# Of the many plain blocks of Dovecot only these two hold settings of event export.
 PLAIN_BLOCKS: Final = frozenset({"event_exporter_http_post", "ssl_client"})
-"""Blocks without a name ("named filters"): what completes with their name is stored in the enclosing block."""
+"""Blocks without a name ("named filters"): a key completed with their name is stored in the enclosing block."""
 
 NAME_SETTINGS: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -261,15 +248,17 @@ NAME_SETTINGS: Final[Mapping[str, str]] = MappingProxyType(
         "metric_group_by_method": "metric_group_by_method_method",
     }
 )
-"""The setting of each named block whose first value is the block's name."""
+"""Setting of each named block that has the block's name as its initial value."""
 
-_ROWS: Final = (*EXPORTER_SETTINGS, *METRIC_SETTINGS)
+# The order is that of the settings reference.
+_ROWS: Final = (*_COMMON, *DRIVER_SETTINGS, *_WITHOUT_EFFECT, *_METRIC, *_GROUP_BY)
 
 SETTINGS: Final[Mapping[str, Setting]] = MappingProxyType({row.name: row for row in _ROWS})
 """Every setting of event export by its full name, in the order of the table."""
 
-_PREFIXES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+_NAME_PREFIXES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
+        # Dovecot accepts any setting in any block; these prefixes are those that have an effect there.
         "event_exporter": ("event_exporter_", "http_client_", "ssl_"),
         "metric": ("metric_",),
         "metric_group_by": ("metric_group_by_",),
@@ -279,8 +268,11 @@ _PREFIXES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
 
 
 def settings_of(block: str) -> tuple[Setting, ...]:
-    """The settings that mean something in a block of this kind, those of blocks inside it left out."""
+    """Settings that apply in a block of this kind, without those of blocks inside it."""
+    # The name of an inner block starts with that of its outer one: metric_group_by_field is not a setting of metric.
     inner = tuple(f"{other}_" for other in BLOCKS if other.startswith(f"{block}_"))
     return tuple(
-        row for row in _ROWS if row.name.startswith(_PREFIXES[block]) and not (inner and row.name.startswith(inner))
+        row
+        for row in _ROWS
+        if row.name.startswith(_NAME_PREFIXES[block]) and not (inner and row.name.startswith(inner))
     )

@@ -27,7 +27,7 @@ class Brace(NamedTuple):
 
     place: Place
     setting: str
-    told: bool
+    reported: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""From logical lines to statements: what a line is, its key, and how its value is written.
+"""Statements of a configuration: the kind of a line, its key, and how its value is written.
 
 Rules from Dovecot's configuration language, section "From logical lines to statements". The first rule that fits
 decides, so `description = {` is an assignment and `foo bar = x` is a block that lacks its brace.
@@ -27,15 +27,17 @@ __all__ = [
 ]
 
 _KEY_END = re.compile(r"[ \t\v\f\r=]")
+# Single quotes, `=`, `,` and `/` are plain characters of a block's name.
 _WORD_END = re.compile(r"[ \t\v\f\r]")
 _ESCAPE = re.compile(r"\\(.?)", re.DOTALL)
+# In keys a backslash protects a quote; in names of blocks (`_block_name`) it does not. Both as in Dovecot.
 _CLOSING_QUOTE = re.compile(r'(?<!\\)"')
 
 _EXPECTING_BRACE: Final = "Expecting '{'"
 
 
 class ValueKind(enum.Enum):
-    """How a value is written, which decides what is special in it."""
+    """Form of a value, which decides what is special in it."""
 
     LITERAL = "literal"
     QUOTED = "quoted"
@@ -45,11 +47,11 @@ class ValueKind(enum.Enum):
 
 
 class StatementError(Exception):
-    """A line that is no statement.
+    """A line that is not a statement.
 
     Attributes:
         message: Dovecot's message.
-        offset: where in the logical line.
+        offset: position of the error in the logical line.
     """
 
     def __init__(self, message: str, offset: int) -> None:
@@ -113,14 +115,17 @@ def classify(line: LogicalLine) -> Statement:
     """The statement that a logical line is.
 
     Raises:
-        StatementError: it is none.
+        StatementError: the line is not a statement.
     """
+    # The order of the tests is the language: the first rule that applies decides.
     text = line.text
     key, quoted, at = _split_key(text)
     rest_at = _skip_space(text, at)
     ended_by_space = rest_at > at or at == len(text)
+    # `!include=x` is an assignment to an unknown setting, so white space must end the keyword.
     if key in {"!include", "!include_try"} and not quoted and ended_by_space:
         return Include(line, text[rest_at:], rest_at, key == "!include_try")
+    # Before blocks, so that a `{` inside a value never opens one.
     if text.startswith("=", rest_at):
         return _assignment(line, key, quoted, _skip_space(text, rest_at + 1))
     if key == "}" and not quoted and rest_at == len(text):
@@ -139,7 +144,7 @@ def classify(line: LogicalLine) -> Statement:
 
 
 def unescape(text: str, at: int) -> str:
-    r"""The inside of a quoted text with `\\` and `\"` read.
+    r"""Inside of a quoted text with the escapes `\\` and `\"` resolved.
 
     Args:
         text: between the quotes.
@@ -148,6 +153,7 @@ def unescape(text: str, at: int) -> str:
     Raises:
         StatementError: any other escape.
     """
+    # Most texts have no backslash.
     if "\\" not in text:
         return text
     for found in _ESCAPE.finditer(text):
@@ -159,6 +165,7 @@ def unescape(text: str, at: int) -> str:
 def _split_key(text: str) -> tuple[str, bool, int]:
     if text[0] == '"':
         closing = _CLOSING_QUOTE.search(text, 1)
+        # A quote that is never closed: the rest of the line is the key, and the line fails for want of a `{`.
         end = closing.start() if closing else len(text)
         return unescape(text[1:end], 1), True, min(end + 1, len(text))
     found = _KEY_END.search(text)
@@ -169,6 +176,7 @@ def _split_key(text: str) -> tuple[str, bool, int]:
 def _assignment(line: LogicalLine, key: str, quoted: bool, at: int) -> Assignment:
     text = line.text
     value = text[at:]
+    # `<<` alone is a file named `<`: heredocs came after Dovecot 2.4.4, with a marker that is not empty.
     if value.startswith("<<") and value[2:].strip(WHITE_SPACE):
         start = _skip_space(text, at + 2)
         return Assignment(line, key, quoted, ValueKind.HEREDOC, text[start:], start)
@@ -176,8 +184,10 @@ def _assignment(line: LogicalLine, key: str, quoted: bool, at: int) -> Assignmen
         start = _skip_space(text, at + 1)
         return Assignment(line, key, quoted, ValueKind.FILE, text[start:], start)
     first = value[:1]
+    # A `$` anywhere counts, even in plain text: Dovecot then joins the words by single spaces.
     if first not in {"'", '"'} and "$" in value:
         return Assignment(line, key, quoted, ValueKind.VARIABLE, value, at)
+    # Only the ends of the whole value count: `"a" "b"` loses its outer quotes. A lone quote is an empty text.
     if first in {"'", '"'} and value[-1] == first:
         return Assignment(line, key, quoted, ValueKind.QUOTED, value[1:-1], at + 1)
     return Assignment(line, key, quoted, ValueKind.LITERAL, value, at)
@@ -188,6 +198,7 @@ def _group(line: LogicalLine, at: int) -> GroupStart:
     label_end = _word_end(text, at)
     name_at = _skip_space(text, label_end)
     name_end = _word_end(text, name_at)
+    # Label and name are plain words: Dovecot allows quotes for neither.
     if not text.startswith("@", at) or name_at in {label_end, name_end}:
         raise StatementError("Expecting group name", at)
     brace_at = _skip_space(text, name_end)
@@ -204,6 +215,7 @@ def _block_name(text: str, at: int) -> tuple[str, int]:
     end = text.find('"', at + 1)
     if end < 0:
         raise StatementError(_EXPECTING_BRACE, len(text))
+    # After a quoted name the space before `{` is optional; a plain name would take the `{` as its last character.
     return unescape(text[at + 1 : end], at + 1), end + 1
 
 

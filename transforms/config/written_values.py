@@ -1,8 +1,8 @@
-r"""From a written value to its text: quotes, `$ENV:` and `$SET:`, files, heredocs, and the elements of boolean lists.
+r"""Text of a written value: quotes, `$ENV:` and `$SET:`, files, heredocs, and the elements of boolean lists.
 
 Rules from Dovecot's configuration language, sections "Values" and "Boolean lists". A `$SET:` is evaluated when
-everything has been read, so a value holds a reference in its place: a number between two NUL characters, which no
-line can contain.
+everything has been read. Until then the value holds a reference in its place: a number between two NUL characters,
+which no line can contain.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from dovebeam.transforms.config.statements import Assignment, ValueKind, unescap
 
 __all__ = ["ListSyntaxError", "Value", "reference", "reference_names", "split_list", "value_of"]
 
-# A separator starts at a space and takes all white space after it; a tab alone separates nothing.
+# A separator starts at a space and takes all white space after it; a tab alone does not separate words.
 _SEPARATOR = re.compile(r" [ \t\v\f\r]*")
 _REFERENCE = re.compile("\0([0-9]+)\0")
 _ELEMENT_ESCAPE = re.compile(r"\\([es\\_+.])")
@@ -28,7 +28,7 @@ _ELEMENT_ESCAPES: Final = {"e": "=", "s": "/", "\\": "\\", "_": " ", "+": ",", "
 
 
 class ListSyntaxError(Exception):
-    """A boolean list that Dovecot can't split; `message` is Dovecot's, `offset` where in the value."""
+    """A boolean list that Dovecot can't split; `message` is Dovecot's, `offset` the position in the value."""
 
     def __init__(self, message: str, offset: int) -> None:
         super().__init__(message, offset)
@@ -38,12 +38,12 @@ class ListSyntaxError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """The text of a value and where its characters come from.
+    """Text of a value and the places of its characters.
 
     Attributes:
         text: the value; with `names`, `$SET:` references are in it.
         marks: places of its characters, as far as they come from a configuration file.
-        names: what the references name, in the order of their numbers.
+        names: settings that the references name, in the order of their numbers.
         kind: how it was written.
         file: for `ValueKind.FILE` the path, whose content is read only if the value is used.
         from_outside: whether a part of it comes from the environment.
@@ -59,29 +59,32 @@ class Value:
     @property
     def is_public(self) -> bool:
         """Whether the text is known to hold no secret, so that messages may repeat it."""
+        # Variables of the environment often hold passwords, and the configuration file does not show that they do.
         return not self.from_outside and all(place.is_public for _, place in self.marks)
 
     @property
     def place(self) -> Place:
-        """Where the value starts."""
+        """Place where the value starts."""
         return self.marks[0][1]
 
     def place_at(self, offset: int) -> Place:
-        """Where a character of `text` stands."""
+        """Place of a character of `text`."""
+        # The last mark at or before the offset; the first one also serves texts that were inserted before it.
         start, place = self.marks[max(0, bisect_right(self.marks, offset, key=lambda mark: mark[0]) - 1)]
         return place.moved(offset - start)
 
     def without_secret(self, message: str) -> str:
-        """A message that repeats the text, with `***` in its place unless it is known to be no secret."""
+        """Message with `***` in place of the text, unless the text is known to hold no secret."""
+        # An empty text would be found between all characters.
         return message if self.is_public or not self.text else message.replace(self.text, MASK)
 
     def with_text(self, text: str) -> Value:
-        """The value with another text, all of which stands where this value starts."""
+        """Value with another text, whose only place is the start of this value."""
         return Value(text, ((0, self.place),), (), self.kind, self.file, self.from_outside)
 
 
 def value_of(assignment: Assignment, environ: Mapping[str, str]) -> Value:
-    """The value of an assignment that is not a heredoc; a file is not read yet.
+    """Value of an assignment that is not a heredoc; a file is not read yet.
 
     Raises:
         StatementError: a quoted value has an escape that doesn't exist.
@@ -93,12 +96,13 @@ def value_of(assignment: Assignment, environ: Mapping[str, str]) -> Value:
         return _with_variables(line, at, text, environ)
     marks = tuple(line.marks_between(at, at + len(text)))
     if assignment.kind is ValueKind.FILE:
+        # Other parts of Dovecot name files that only root can read, so nothing is opened before it is needed.
         return Value("", marks[:1], (), ValueKind.FILE, beside(line.path, text))
     return Value(text, marks)
 
 
 def reference(number: int) -> str:
-    """What stands in a value's text for its `$SET:` with this number."""
+    """Reference that stands for the `$SET:` with this number in the text of a value."""
     return f"\0{number}\0"
 
 
@@ -109,15 +113,15 @@ def reference_names(text: str, names: tuple[str, ...]) -> Iterator[tuple[int, in
 
 
 def split_list(text: str) -> list[str]:
-    r"""The elements of a boolean list in its assignment form, without duplicates, in the order of first mention.
+    r"""Elements of a boolean list in its assignment form, without duplicates, in the order of first mention.
 
     Spaces and commas separate, tabs don't. An element may be in double quotes; then a backslash takes the next
-    character.
-    Afterwards `\e \s \\ \_ \+ \.` mean `=`, `/`, a backslash, a space, a comma and nothing.
+    character. Afterwards `\e \s \\ \_ \+ \.` mean `=`, `/`, a backslash, a space, a comma and nothing.
 
     Raises:
         ListSyntaxError: the quotes are wrong.
     """
+    # A dict is a set that keeps the order.
     elements: dict[str, None] = {}
     at = 0
     while at < len(text):
@@ -156,6 +160,7 @@ def _quoted_element(text: str, start: int) -> tuple[str, int]:
 
 
 def _quoted(line: LogicalLine, at: int, text: str) -> Value:
+    # Each escape moves the offsets after it by one, so a piece of text between two of them has a mark of its own.
     plain = unescape(text, at)
     marks: list[Mark] = []
     start = dropped = 0
@@ -177,7 +182,9 @@ def _with_variables(line: LogicalLine, at: int, text: str, environ: Mapping[str,
         end = separator.start() if separator else len(text)
         word = text[position:end]
         marks += line.marks_between(at + position, at + end, length)
+        # Only at the start of a word: `x$ENV:Y` is plain text in Dovecot.
         if word.startswith("$ENV:"):
+            # An unset variable is an empty text, and the spaces around it stay.
             word = environ.get(word[5:], "")
         elif word.startswith("$SET:"):
             names.append(word[5:])
@@ -185,5 +192,6 @@ def _with_variables(line: LogicalLine, at: int, text: str, environ: Mapping[str,
         pieces.append(word)
         length += len(word) + 1
         position = separator.end() if separator else len(text) + 1
+    # Broader than what was replaced, to be on the safe side.
     outside = "$ENV:" in text
     return Value(" ".join(pieces), tuple(marks), tuple(names), ValueKind.VARIABLE, from_outside=outside)
