@@ -37,10 +37,10 @@ MISSING = "w@p.example does not have storage.objects.create access"
         (unknown("file:///tmp/a b"), "it is a URL of a file of this machine; write its path, /tmp/a b"),
         (
             unknown("ftp://h/a"),
-            "nothing here can read or write ftp:// (correct the URL, or install what Apache Beam needs for it)",
+            "no installed file system can read or write ftp:// (correct the URL, or install what Apache Beam needs for it)",
         ),
         (BeamIOError("Rename failed", {("gs://a/b", "gs://a/c"): 403}), "403 Forbidden"),
-        (BeamIOError("Rename failed", {("gs://a/b", "gs://a/c"): 799}), "799 is what the store answered"),
+        (BeamIOError("Rename failed", {("gs://a/b", "gs://a/c"): 799}), "799 unknown status"),
         (answered(403, b'{"error": {"code": 403, "message": "%s"}}' % MISSING.encode()), f"403 Forbidden: {MISSING}"),
         (answered(403, b"<html>"), "InvalidResponse: ('Request failed with status code', 403)"),
         (answered(403, b"[]"), "InvalidResponse: ('Request failed with status code', 403)"),

@@ -194,7 +194,7 @@ def test_file_that_shrinks_while_it_is_read(tmp_path: Path) -> None:
         assert b"".join(block.data for block in blocks) == SMALL[:20]
     (tmp_path / "f").unlink()
     (lost,) = read_blocks(file, reader(4), 0, cells)
-    assert "is gone since the job began" in lost.damage
+    assert "was removed or renamed after the job began" in lost.damage
 
 
 def test_bad_settings() -> None:

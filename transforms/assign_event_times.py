@@ -1,4 +1,4 @@
-"""`AssignEventTimes`: events at their own time, for windows of event time."""
+"""`AssignEventTimes`: gives events their own times as timestamps, for windows of event time."""
 
 from collections.abc import Iterable
 from typing import Any, Final
@@ -12,6 +12,8 @@ from dovebeam.transforms.events.event import Event
 
 __all__ = ["AssignEventTimes"]
 
+# Dovecot's times are 64-bit microseconds, Beam's range is narrower. The upper bound is the end of the global window,
+# since the timestamps behind it are those of Beam's own end of input.
 _FIRST_USEC: Final = MIN_TIMESTAMP.micros
 _LAST_USEC: Final = GlobalWindow().max_timestamp().micros
 
@@ -19,9 +21,9 @@ _LAST_USEC: Final = GlobalWindow().max_timestamp().micros
 class AssignEventTimes(beam.PTransform):
     """Gives each event the timestamp of its `time`: its end time, or else its start time.
 
-    An event without times keeps the one that it has: its message's publish time, if it comes from Pub/Sub. Put a
-    `WindowInto` behind it. What is later than the watermark is late, as in all of Beam; the exporters' own files never
-    drop it.
+    An event without times keeps the timestamp that it has: its message's publish time, if it comes from Pub/Sub. Put a
+    `WindowInto` behind it. Events behind the watermark are late data, as everywhere in Beam; the exporters' own files
+    never drop late events.
     """
 
     def expand(self, events: beam.PCollection[Event]) -> beam.PCollection[Event]:
@@ -38,4 +40,5 @@ class _AssignFn(beam.DoFn):
         if usec is None:
             yield event
         else:
+            # Clamped for Beam only: `event.time` itself, and so its format and its path, stay as they are.
             yield TimestampedValue(event, Timestamp(micros=min(max(usec, _FIRST_USEC), _LAST_USEC)))

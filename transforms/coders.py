@@ -1,8 +1,8 @@
-"""Coders for what travels between the steps of a pipeline: events, rejects, batches of payloads and blocks.
+"""Coders for the elements between the steps of a pipeline: events, rejects, batches of payloads and blocks.
 
-Beam uses them once a module with transforms is imported. All write MessagePack without state, so equal elements have
-equal bytes: events and rejects can be keys of `GroupByKey`. Sizes are estimated without encoding, because Beam asks for
-the size of many elements, also of those that it never encodes.
+Importing this module registers them, so every module with transforms imports it. All write MessagePack without state,
+so equal elements have equal bytes: events and rejects can be keys of `GroupByKey`. Sizes are estimated without
+encoding, because Beam asks for the size of many elements, also of those that it never encodes.
 """
 
 from abc import abstractmethod
@@ -27,7 +27,8 @@ _EVENT_BYTES: Final = 160  # name, host, times and categories
 _FIELD_BYTES: Final = 32
 _REJECT_BYTES: Final = 400  # a reason, a file, a checksum, and the names of metric and exporter
 
-# What MessagePack has no type for.
+# Codes of MessagePack's extension types, for what it has no type of its own. They are in what a runner has stored, so a
+# number keeps its meaning.
 _TEXT: Final = 1  # with lone surrogates, which stand for bytes that are not UTF-8
 _INTEGER: Final = 2  # of more than 64 bits
 _TIMESTAMP: Final = 3
@@ -51,11 +52,12 @@ class _MessagePackCoder(Coder, Generic[_T]):
 
     @abstractmethod
     def from_plain(self, plain: Any) -> _T:
-        """The element of what `to_plain` returned, in which tuples have become lists."""
+        """The element of what `to_plain` returned; its tuples have become lists."""
 
     def encode(self, value: _T) -> bytes:
         """The element as MessagePack."""
         plain = self.to_plain(value)
+        # Lone surrogates and huge integers are rare, so only what cannot be encoded as it is pays for escaping.
         try:
             return msgspec.msgpack.encode(plain)
         except (UnicodeEncodeError, OverflowError):
@@ -70,9 +72,10 @@ class _MessagePackCoder(Coder, Generic[_T]):
         return True
 
     def to_type_hint(self) -> type[Any]:
-        """What is encoded."""
+        """Class of the elements."""
         return self.kind
 
+    # Beam looks coders up by equality, so that all of one class are a single coder in the graph.
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other)
 
@@ -93,7 +96,8 @@ class BlockCoder(_MessagePackCoder[Block]):
         """The block that was encoded."""
         try:
             return _BLOCKS.decode(encoded)
-        except msgspec.ValidationError:  # of a file whose name is not UTF-8
+        # The name of its file is not UTF-8, so the texts were escaped; blocks of other files are decoded in one call.
+        except msgspec.ValidationError:
             return super().decode(encoded)
 
     def from_plain(self, plain: Any) -> Block:
@@ -116,6 +120,7 @@ class EventCoder(_MessagePackCoder[Event]):
 
     def to_plain(self, value: Event) -> Any:
         """All parts of the event."""
+        # UNSET and empty differ: a part that was not exported is not written again when the event is formatted.
         has_fields = value.raw_fields is not UNSET
         fields = value.fields if has_fields else {}
         return (
@@ -141,6 +146,7 @@ class EventCoder(_MessagePackCoder[Event]):
 
     def estimate_size(self, value: Event) -> int:
         """About how many bytes `encode` returns, by the number of fields."""
+        # Not `fields`, which recovers the types of all values: too much work for an estimate.
         fields: Any = value.raw_fields
         return _EVENT_BYTES if fields is UNSET else _EVENT_BYTES + _FIELD_BYTES * len(fields)
 
@@ -212,6 +218,7 @@ def _escaped(plain: Any) -> Any:
         return [_escaped(each) for each in plain]
     if isinstance(plain, msgspec.Struct):
         return [_escaped(each) for each in msgspec.structs.astuple(plain)]
+    # 63 bits are what MessagePack holds with either sign.
     if isinstance(plain, int) and plain.bit_length() > 63:
         return Ext(_INTEGER, _bytes_of(plain))
     return plain
@@ -230,8 +237,10 @@ def _bytes_of(number: int) -> bytes:
     return number.to_bytes(number.bit_length() // 8 + 1, "big", signed=True)
 
 
+# A decoder of its own spares the generic way over lists for the elements that are the most bytes.
 _BLOCKS: Final = msgspec.msgpack.Decoder(Block)
 
+# Beam's registry goes by the exact class, so the subclasses of `Event` are listed, too.
 for _kind, _coder in (
     (Block, BlockCoder),
     (Event, EventCoder),

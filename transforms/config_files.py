@@ -35,7 +35,7 @@ class AnyFiles:
         self._pipes: dict[tuple[int, int] | None, str] = {}
 
     def read(self, path: str, *, limit: int = MAX_FILE_BYTES, pipes: bool = False) -> str:
-        """A file's or an object's bytes as text.
+        """Text of a file or an object.
 
         Raises:
             OSError: it cannot be read.
@@ -43,14 +43,17 @@ class AnyFiles:
         """
         if not is_url(path):
             return self._read_local(path, limit, pipes=pipes)
+        # Each store reports a missing object in its own way; asked first, it is the same error as for a missing file.
         if not self.exists(path):
             raise OSError(errno.ENOENT, "No such object", path)
+        # One byte more than the limit shows that an object is longer, without reading all of it.
         data: bytes = _asked(path, lambda systems: _read(systems, path, limit + 1))
         return text_of(path, data, limit)
 
     def _read_local(self, path: str, limit: int, *, pipes: bool) -> str:
-        """A file of this machine; of a pipe what it had when it was read first, since it can be read only once."""
+        """Text of a file of this machine. A pipe can be read only once, so its text is kept for the next call."""
         status = os.stat(path)
+        # By inode, since one pipe has several names: /dev/stdin, /dev/fd/0, /proc/self/fd/0.
         pipe = (status.st_dev, status.st_ino) if pipes and stat.S_ISFIFO(status.st_mode) else None
         if pipe in self._pipes:
             return self._pipes[pipe]
@@ -70,7 +73,7 @@ class AnyFiles:
         return bool(_asked(path, lambda systems: systems.exists(path)))
 
     def glob(self, pattern: str) -> list[str]:
-        """What a pattern matches.
+        """Paths that a pattern matches.
 
         Raises:
             OSError: the store does not say.
@@ -81,6 +84,7 @@ class AnyFiles:
         return [each.path for each in found.metadata_list]
 
 
+# One for the process: `read_config` and `load_config` may be given the same pipe, one after the other.
 _FILES: Final = AnyFiles()
 
 
@@ -104,7 +108,7 @@ def load_config(paths: Paths, *, environ: Mapping[str, str] | None = None, stric
 def read_config(
     paths: Paths, *, environ: Mapping[str, str] | None = None, strict: bool = False, elsewhere: bool = False
 ) -> Reading:
-    """Read a configuration and keep what is wrong in it, too.
+    """Read a configuration together with the problems in it, instead of raising them.
 
     The arguments are those of `load_config`; with `elsewhere` the configuration is for other machines, so that a file
     that it names and that is not here is a warning.
@@ -113,12 +117,12 @@ def read_config(
 
 
 def _asked(path: str, question: Any) -> Any:
-    """What Beam's file systems answer; every store has exceptions of its own, and here they are all `OSError`.
+    """The answer of Beam's file systems; any exception of a store becomes an `OSError`.
 
     Raises:
         OSError: they do not answer.
     """
-    # Only for URLs: Beam takes seconds to load.
+    # Imported here, only for URLs: Beam takes seconds to load, and commands read local files without it.
     from apache_beam.io.filesystems import FileSystems  # noqa: PLC0415
 
     from dovebeam.transforms.filesystems import store_error_text  # noqa: PLC0415
@@ -126,12 +130,14 @@ def _asked(path: str, question: Any) -> Any:
     try:
         return question(FileSystems)
     except Exception as error:
+        # In one line, since the text becomes part of a problem with its file and line.
         raise OSError(errno.EIO, " ".join(store_error_text(error).split()), path) from error
 
 
 def _read(systems: Any, path: str, limit: int) -> bytes:
     from apache_beam.io.filesystem import CompressionTypes  # noqa: PLC0415
 
+    # As it is stored: Beam would decompress by the name's ending, and a local file is not decompressed either.
     with systems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
         data: bytes = file.read(limit)
     return data

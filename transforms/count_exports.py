@@ -1,4 +1,4 @@
-"""`CountExports`: what an export would send, counted by exporter, metric and hour of the events, and nothing sent.
+"""`CountExports`: counts what an export would send, by exporter, metric and hour of the events; sends nothing.
 
     blocks --> Match and format --> add up by (exporter, metric, hour) --> one list of all sums
 
@@ -27,12 +27,12 @@ _ALWAYS = TimeRange()
 
 
 class ExportSum(NamedTuple):
-    """What one metric would export to one exporter of the events of one hour.
+    """Sum of what one metric would export to one exporter of the events of one hour.
 
     Attributes:
         exporter: its name.
         metric: the name of the metric's block.
-        hour: of the end, or else the start of the events, as in 2026-11-22T08Z; empty for events without times.
+        hour: of the events' end time, or else start time, as in 2026-11-22T08Z; empty for events without times.
         events: how many payloads.
         bytes: of the payloads, without framing.
     """
@@ -57,6 +57,7 @@ class CountExports(beam.PTransform):
         self, config: Config, *, time_range: TimeRange = _ALWAYS, max_line_bytes: int = DEFAULT_MAX_LINE_BYTES
     ) -> None:
         super().__init__()
+        # Routers of hours in place of the exporters' own: each payload then comes with its hour as its path.
         routers = {metric.exporter: HourRouter() for metric in config.metrics if metric.exporter}
         self._plan = make_plan(config, time_range, routers)
         self._max_line_bytes = max_line_bytes
@@ -68,6 +69,7 @@ class CountExports(beam.PTransform):
             | "Match and format" >> beam.ParDo(_CountFn(self._plan, self._max_line_bytes))
             | "Add up" >> beam.CombinePerKey(_add_up)
             | "Name" >> beam.MapTuple(lambda key, sums: ExportSum(*key, *sums))
+            # One worker gets them all; there are as many as exporters, metrics and hours, not as many as events.
             | "All" >> beam.combiners.ToList()
             | "Sort" >> beam.Map(sorted)
         )
@@ -75,6 +77,7 @@ class CountExports(beam.PTransform):
 
 
 def _add_up(sums: Iterable[tuple[int, int]]) -> tuple[int, int]:
+    # Beam also calls it on sums that it returned before, so input and output have one form.
     events = size = 0
     for more_events, more_bytes in sums:
         events += more_events
@@ -91,6 +94,7 @@ class _CountFn(beam.DoFn):
 
     def process(self, block: Any) -> Iterable[Any]:
         outcome = self._plan.export_block(block, self._max_line_bytes)
+        # The counters of an export, so that a dry run's ledger has the same equations.
         count_block(block)
         count_outcome(outcome)
         progress.advance(read_bytes=len(block.data), events=outcome.read, rejected=len(outcome.rejects))

@@ -1,6 +1,6 @@
-"""The names of dovebeam's counters, which the ledger adds up and a runner's user interface shows.
+"""Counters of dovebeam: their names, which the ledger adds up and a runner's user interface shows, and counting.
 
-All are in the namespace `dovebeam`. A counter of one metric or exporter has its name behind a slash.
+All are in the namespace `dovebeam`. The name of a metric or an exporter stands behind a slash.
 """
 
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ __all__ = ["ARRIVING", "COUNTERS", "NAMESPACE", "add", "count_block", "count_out
 NAMESPACE: Final = "dovebeam"
 
 ARRIVING: Final = "arriving"
-"""Before a slash and an exporter: payloads of a batch on its way that have arrived; told to a local launcher only."""
+"""With an exporter's name: payloads that have arrived of a batch on its way; only a local launcher sees it."""
 
 COUNTERS: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -30,9 +30,9 @@ COUNTERS: Final[Mapping[str, str]] = MappingProxyType(
         "unmatched": "events that no metric with an exporter matched",
         "unmatched/METRIC": "of `MatchMetric` with a name: events that its filter did not match",
         "out_of_range": "events outside of `--start_time` and `--end_time`",
-        "undecodable": "lines and records that are no events; each becomes a reject",
+        "undecodable": "lines and records that are not events; each becomes a reject",
         "damaged/FILE": "1 for each file of the input that could not be read whole, or is not what its manifest says",
-        "nul_bytes": "zero bytes that were passed over before lines",
+        "nul_bytes": "NUL bytes that were skipped before lines",
         "held_back": "rejects of an earlier job that were tried often enough, or have no exporter any more",
         "resent/EXPORTER": "rejects of an earlier job that went to this exporter without being matched again",
         "formatted/EXPORTER": "events that were written in the format of this exporter",
@@ -40,7 +40,7 @@ COUNTERS: Final[Mapping[str, str]] = MappingProxyType(
         "delivered_bytes/EXPORTER": "bytes of the events that arrived, without framing or compression",
         "rejected/EXPORTER": "of those that were formatted, how many became rejects",
         "files/EXPORTER": "shards that were written",
-        "rejects_accounted": "rejects that arrived where rejects go",
+        "rejects_accounted": "rejects that were written to the output for rejects",
         "reject_reason/TEXT": "rejects of this reason; rare ones are together under `other reasons`",
     }
 )
@@ -51,18 +51,21 @@ def add(name: str, count: int, of: str = "") -> None:
     """Adds to the counter `name`, or `name/of`; a count of 0 makes no counter."""
     if count:
         name = f"{name}/{of}" if of else name
+        # Three accounts of the same: Beam's, which any runner has in the end; that of a stream's acknowledged bundles;
+        # and the launcher's, for a local job that is stopped or fails before Beam tells its own.
         _counter(name).inc(count)
         TALLY.add(name, count)
         progress.count(name, count)
 
 
 def count_block(block: Block) -> None:
-    """Counts what is missing in a block, or was passed over before it."""
+    """Counts what was skipped before the lines of a block."""
     add("nul_bytes", block.nuls)
 
 
 def count_outcome(outcome: Outcome) -> None:
-    """Counts what became of the events of a block, as the ledger adds it up."""
+    """Counts the outcome of a block, as the ledger adds it up."""
+    # The ledger checks: read = matched + unmatched + out_of_range + undecodable.
     add("read", outcome.read)
     add("matched", outcome.matched)
     add("unmatched", outcome.unmatched)
@@ -72,11 +75,13 @@ def count_outcome(outcome: Outcome) -> None:
         add("matched", count, metric)
     for exporter, batch in outcome.batches.items():
         add("formatted", len(batch), exporter)
+    # Formatted, and rejected for lack of a path: on both sides of formatted = delivered + rejected.
     for reject in outcome.unrouted:
         add("formatted", 1, reject.exporter)
         add("rejected", 1, reject.exporter)
 
 
+# Kept, since making a counter costs more than adding to it.
 @cache
 def _counter(name: str) -> Metrics.DelegatingCounter:
     return Metrics.DelegatingCounter(MetricName(NAMESPACE, name))

@@ -1,4 +1,4 @@
-"""`DecodeEvents`: what Dovecot exported, line by line, in messages or in blocks, becomes events."""
+"""`DecodeEvents`: decodes lines, messages or blocks that Dovecot exported into events."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -16,11 +16,12 @@ from dovebeam.transforms.sources import Block, unpacked_payload
 
 __all__ = ["INPUT_FORMATS", "DecodeEvents"]
 
+# No Avro: its records have no lines, and come in blocks, which know their format.
 INPUT_FORMATS = ("auto", "json", "tab-text")
 
 
 class DecodeEvents(RejectingTransform):
-    """Decodes lines and messages (bytes, or str as UTF-8); each line is an event, blank lines are passed over.
+    """Decodes lines and messages (bytes, or str as UTF-8); each line is an event; blank lines are skipped.
 
     A message may hold several lines, and may be compressed with gzip or zstd. Blocks are taken as well, which
     `ReadFromFiles` and the sources of streams give: many lines, or records of an archive.
@@ -30,8 +31,8 @@ class DecodeEvents(RejectingTransform):
             block knows its format.
         max_line_bytes: longer lines are rejected.
 
-    Rejects: lines that are not an event, with their original bytes and the offset of what is wrong; of blocks
-    also with the file, or the message. A message that cannot be decompressed is one reject.
+    Rejects: lines that are not an event, with their original bytes and the offset of the error; those of blocks also
+    with the file, or the message. A message that cannot be decompressed is one reject.
     """
 
     def __init__(self, input_format: str = "auto", *, max_line_bytes: int = DEFAULT_MAX_LINE_BYTES) -> None:
@@ -42,7 +43,7 @@ class DecodeEvents(RejectingTransform):
         self._max_line_bytes = max_line_bytes
 
     def display_data(self) -> dict[str, Any]:
-        """What lines are taken for, for a runner's user interface."""
+        """The format and the limit, for a runner's user interface."""
         return {"input_format": self._input_format, "max_line_bytes": self._max_line_bytes}
 
     def expand(self, lines: beam.PCollection[bytes | str | Block]) -> beam.PCollection[Event]:
@@ -74,13 +75,17 @@ class _DecodeFn(beam.DoFn):
             yield beam.pvalue.TaggedOutput(REJECTED, reject)
 
     def _decode_lines(self, element: bytes | str) -> Iterable[Any]:
+        # Text may hold bytes that are not UTF-8 as surrogates; a reject must have the original bytes.
         given = element.encode("utf-8", "surrogateescape") if isinstance(element, str) else element
         try:
             lines = unpacked_payload(given, ())
         except DecodeError as error:
+            # Its lines cannot be counted, so the message counts as one.
             counters.add("read", 1)
             yield self._rejected(given, error)
             return
+        # The first byte chooses the decoder. With auto it takes lines of the other format, too (`mixed`), because one
+        # file or message may hold the lines of several exporters.
         is_json = self._format == "json" or (self._format == "auto" and lines.lstrip().startswith(b"{"))
         decoded = (decode_json_block if is_json else decode_tab_block)(
             lines, max_bytes=self._max_line_bytes, mixed=self._format == "auto"

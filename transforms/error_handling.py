@@ -1,4 +1,4 @@
-"""What dovebeam's transforms do with rejects: hand them to Beam's error handler, or fail the job."""
+"""Error handling of dovebeam's transforms: rejects go to Beam's error handler, or fail the job."""
 
 import copy
 from collections.abc import Iterable
@@ -18,9 +18,10 @@ REJECTED = "rejected"
 
 
 class RejectedError(DovebeamError):
-    """A job without an error handler met something that it would have to reject."""
+    """Failure of a job that has no error handler, at its first reject."""
 
     def __init__(self, reject: Reject) -> None:
+        # The only argument, because exceptions are pickled by their arguments on the way to the launcher.
         super().__init__(reject)
         self.reject = reject
 
@@ -41,13 +42,15 @@ class RejectingTransform(beam.PTransform):
 
     def with_error_handler(self, error_handler: ErrorHandler | None) -> Self:
         """The same transform with its rejects (`Reject`) going to `error_handler`; None fails the job on a reject."""
+        # A copy, since the caller may use the same transform elsewhere with another handler.
         transform = copy.copy(self)
         transform._error_handler = error_handler
         return transform
 
     def route_rejects(self, rejects: "beam.PCollection[Reject]") -> None:
-        """Sends rejects where they belong; for use in `expand`."""
+        """Connects rejects with the error handler, or with a step that fails; for use in `expand`."""
         if self._error_handler is None:
+            # A step of its own, so that the failed step's name says what happened.
             _ = rejects | "Fail on a reject" >> beam.ParDo(_FailFn())
         else:
             self._error_handler.add_error_pcollection(rejects)

@@ -3,10 +3,10 @@
     blocks or events --> Match and format --+--> Deliver to A --> rejects
                                             +--> Deliver to B --> rejects
 
-One stage decides for all metrics at once and writes their formats, because what an event costs must not grow with the
-number of metrics; the branches behind it are one per exporter. Payloads travel in batches.
+One stage matches all metrics and writes their formats, so that the cost of an event does not grow with the number of
+metrics; behind it is one branch for each exporter. Payloads travel in batches.
 
-In a stream of several exporters the branches end in queues on disk, from which its launcher delivers:
+In a stream with several exporters the branches end in queues on disk, from which its launcher delivers:
 
     blocks --> Match, format and queue --> queue of A, queue of B
 """
@@ -35,6 +35,7 @@ from dovebeam.transforms.write_to_exporter import WriteToExporter
 __all__ = ["ExportEvents"]
 
 _ALWAYS = TimeRange()
+# The launcher marks a full queue by a file, as workers may be other processes, so it is looked for again and again.
 _LOOK_SECS: Final = 0.1
 
 
@@ -50,12 +51,12 @@ class ExportEvents(RejectingTransform):
         max_line_bytes: longer lines of blocks are rejected.
         run_id: see `WriteToExporter`.
         queues: directory of the queues that payloads are put into, instead of being delivered; empty to deliver them.
-            Whoever takes them from there delivers them, and makes rejects of what is refused.
+            Whoever reads the queues delivers the payloads, and makes rejects of what is refused.
 
     Raises:
         DriverSettingError: an exporter that can never deliver, or two whose shards would have the same names.
 
-    Rejects: lines that are no events, and payloads that a target refused.
+    Rejects: lines that are not events, and payloads that a target refused.
 
     Guarantee: every event of every bundle that succeeded was not matched, rejected, or delivered by each exporter that
     a matching metric names, at least once. Counters in the namespace `dovebeam` account for it.
@@ -72,9 +73,12 @@ class ExportEvents(RejectingTransform):
         queues: str = "",
     ) -> None:
         super().__init__()
+        # Metrics without an exporter only count in Dovecot's own statistics. A dict keeps the configuration's order.
         used = dict.fromkeys(metric.exporter for metric in config.metrics if metric.exporter)
         replaced = drivers or {}
+        # All drivers are made at launch, so that one that can never deliver is an error before anything is read.
         chosen = {name: replaced.get(name) or make_driver(config.exporters[name]) for name in used}
+        # Two exporters with the same base and names would replace each other's files.
         for clash in shard_clashes(chosen).values():
             raise clash
         self._routers = {name: router for name, driver in chosen.items() if (router := driver.router()) is not None}
@@ -91,6 +95,7 @@ class ExportEvents(RejectingTransform):
             queue = beam.ParDo(_QueueFn(plan, self._max_line_bytes, self._queues))
             self.route_rejects(source | "Match, format and queue" >> queue)
             return
+        # By number, since an exporter may have the name of the main output.
         tags = {name: f"to_{index}" for index, name in enumerate(plan.exporters)}
         batches = dict.fromkeys(tags.values(), PayloadBatch)
         export = beam.ParDo(_ExportFn(plan, tags, self._max_line_bytes)).with_output_types(Reject, **batches)
@@ -101,7 +106,7 @@ class ExportEvents(RejectingTransform):
             _ = payloads | f"Deliver to {name}" >> delivery.with_error_handler(self._error_handler)
 
     def _routers_for(self, source: Any) -> Mapping[str, Router]:
-        """Input without an end has its shards written window by window, so there each path has its window with it."""
+        """The routers; with unbounded input those of shards also give the window, which their files are written by."""
         if source.is_bounded:
             return self._routers
         windowed = {
@@ -124,10 +129,7 @@ class _PlanFn(beam.DoFn):
         self._max_line_bytes = max_line_bytes
 
     def _outcome(self, element: Any) -> Outcome:
-        """What becomes of an element, counted.
-
-        It is told to the launcher before its events go on, which so never sees more delivered than read.
-        """
+        """The outcome of an element, which is counted and reported to the launcher."""
         if isinstance(element, Event):
             outcome, size = self._plan.export_events([element]), 0
         else:
@@ -135,6 +137,8 @@ class _PlanFn(beam.DoFn):
             outcome, size = self._plan.export_block(element, self._max_line_bytes), len(element.data)
         counters.count_outcome(outcome)
         rejected = len(outcome.rejects) + len(outcome.unrouted)
+        # Before its payloads go on, so that the launcher never sees more delivered than read. A stop is obeyed only
+        # after that.
         progress.tell(read_bytes=size, events=outcome.read, rejected=rejected)
         return outcome
 
@@ -142,7 +146,7 @@ class _PlanFn(beam.DoFn):
 @beam.typehints.with_input_types(Block | Event)
 @beam.typehints.with_output_types(Reject)
 class _ExportFn(_PlanFn):
-    """Gives the payloads to the deliveries behind it."""
+    """Emits the payloads, tagged for the delivery to their exporter."""
 
     def __init__(self, plan: ExportPlan, tags: Mapping[str, str], max_line_bytes: int) -> None:
         super().__init__(plan, max_line_bytes)
@@ -169,6 +173,7 @@ class _QueueFn(_PlanFn):
 
     def start_bundle(self) -> None:
         if self._writer is None:
+            # Not in __init__: it has open files, and a DoFn is pickled.
             self._writer = QueueWriter(self._queues, self._plan.exporters)
         self._writer.begin()
 
@@ -185,9 +190,13 @@ class _QueueFn(_PlanFn):
         progress.advance(waiting=self._open_writer().commit())
 
     def _wait_for_room(self, exporter: str) -> None:
-        """Nothing is read meanwhile. A stream that is to end puts what it has read into a full queue, too."""
+        """Waits while the queue is full, so that nothing more is read.
+
+        A stream that drains does not wait: what it has read must get into the queue before it ends.
+        """
         while self._open_writer().is_full(exporter) and not progress.is_draining():
-            progress.obey()  # ends here if the stream is to stop at once
+            # A stop must not have to wait for the target whose queue is full.
+            progress.obey()
             time.sleep(_LOOK_SECS)
 
     def _open_writer(self) -> QueueWriter:

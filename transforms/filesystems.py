@@ -1,4 +1,4 @@
-"""Beam's file systems: files of a pattern, opening, uploading, and what their errors say."""
+"""Access to files through Beam's file systems: matching, opening, uploading, and the text of their errors."""
 
 import contextlib
 import http.client
@@ -31,7 +31,9 @@ from dovebeam.transforms.sources.streams import error_text
 __all__ = ["MatchFn", "Upload", "match_files", "open_file", "store_error_text"]
 
 
+# An answer can be a whole page of HTML.
 _LONGEST_CHARS: Final = 500
+# Beam has only this text for a scheme without a file system; tests/test_filesystem_errors.py holds it.
 _UNKNOWN: Final = re.compile(r"Unable to get filesystem .* Path specified: (([^:]+)://.*)", re.DOTALL)
 
 
@@ -40,10 +42,12 @@ def store_error_text(error: Exception) -> str:
 
     Of Google's it is the status with the store's own message, which names the permission that is missing.
     """
+    # Beam wraps the errors of all files of a call; the first one stands for them.
     while isinstance(error, BeamIOError) and error.exception_details:
         inner = next(iter(error.exception_details.values()))
-        if isinstance(inner, int):  # of a request within a batch
-            return f"{inner} {http.client.responses.get(inner, 'is what the store answered')}"
+        # Of a request within a batch there is only the status.
+        if isinstance(inner, int):
+            return f"{inner} {http.client.responses.get(inner, 'unknown status')}"
         if not isinstance(inner, Exception):
             break
         error = inner
@@ -51,18 +55,19 @@ def store_error_text(error: Exception) -> str:
 
 
 def _unknown(error: Exception) -> str:
-    """What to do about a URL for which Beam has no file system here; empty for another error."""
+    """Advice for a URL for which Beam has no file system here; empty for another error."""
     found = _UNKNOWN.match(str(error)) if isinstance(error, ValueError) else None
     if found is None:
         return ""
     path = file_url_path(found[1])
     if path:
         return f"it is a URL of a file of this machine; write its path, {path}"
-    return f"nothing here can read or write {found[2]}:// (correct the URL, or install what Apache Beam needs for it)"
+    advice = "correct the URL, or install what Apache Beam needs for it"
+    return f"no installed file system can read or write {found[2]}:// ({advice})"
 
 
 def _answered(error: Exception) -> str:
-    """What a store answered; empty if it did not, or not as Google does."""
+    """Answer of a store in the form of Google's; empty for any other error."""
     answer = getattr(error, "response", None)
     try:
         message = answer.json()["error"]["message"]  # type: ignore[union-attr]
@@ -71,7 +76,7 @@ def _answered(error: Exception) -> str:
         return ""
 
 
-# Which files the patterns mean, in any file system that Beam knows, and how one is opened.
+# Matching patterns and opening files.
 
 _NO_NAMES: Final[Mapping[str, str]] = MappingProxyType({})
 _NOTHING: Final[Mapping[str, Expected]] = MappingProxyType({})
@@ -88,8 +93,8 @@ def match_files(
 
     Args:
         patterns: globs or plain names, local or of any file system that Beam knows.
-        limit: how many objects of each pattern are enough; files of this machine are all looked at.
-        names: what files are called, by their paths, if not by these.
+        limit: how many objects of each pattern are enough; local files are all looked at.
+        names: names of files by their paths, where they differ.
         tell: whether to log which files were matched under several names.
 
     Raises:
@@ -105,11 +110,13 @@ def match_files(
             unmatched.append(pattern)
         for file in files:
             try:
+                # Beam matches files that may not be opened. Here they are found before anything is read, all at once.
                 if not is_url(file.path):
                     check_readable(file.path)
                 sizes[file.path] = file.size_in_bytes or 0
             except SourceError as error:
-                if file.path == pattern or not isinstance(error.__cause__, FileNotFoundError):  # else it is gone again
+                # A file of a glob that has gone since, by a rotation, is not an error.
+                if file.path == pattern or not isinstance(error.__cause__, FileNotFoundError):
                     unreadable.append(error)
     if len(unreadable) == 1:
         raise unreadable[0]
@@ -120,6 +127,7 @@ def match_files(
             f"no file matches {', '.join(unmatched)}; check the spelling ('*' stops at a slash, '**' does not) and "
             "whether this machine may see the files"
         )
+    # After all patterns, since two of them may lead to one file by a link.
     _, again = distinct_files(path for path in sorted(sizes) if not is_url(path))
     for path, kept in again:
         del sizes[path]
@@ -142,11 +150,14 @@ def _match(pattern: str, limit: int | None) -> list[FileMetadata]:
     try:
         matched = FileSystems.match([pattern], [limit])[0].metadata_list
         files = [file for file in matched if not _is_folder(file)]
+        # The first objects may all stand for folders: look at the others before saying that nothing matches.
         if matched and not files and limit:
             return _match(pattern, None)
-        if not matched and FileSystems.exists(pattern):  # a plain name with a bracket in it
+        # A plain name may have a bracket in it.
+        if not matched and FileSystems.exists(pattern):
             files = [FileSystems.get_filesystem(pattern).metadata(pattern)]
-    except Exception as error:  # each file system has its own exceptions
+    # Each file system has its own exceptions, here and below.
+    except Exception as error:
         raise SourceError(f"cannot be matched: {store_error_text(error)}", pattern) from error
     return files
 
@@ -160,18 +171,21 @@ def open_file(uri: str, location: str = "") -> FileStream:
     """The file as it is stored, compressed or not.
 
     Args:
-        uri: what it is called in errors.
-        location: what it is opened by, if not by that.
+        uri: its name in errors.
+        location: the path or URL to open, if it differs from the name.
 
     Raises:
         DamagedError: it is gone.
         SourceError: it cannot be opened.
     """
+    # As it is stored: Beam would decompress by the name's ending, dovebeam goes by the content.
     try:
         file = FileSystems.open(location or uri, compression_type=CompressionTypes.UNCOMPRESSED)
-    except FileNotFoundError as error:  # by a rotation, say; nobody can repair that by running the bundle again
-        raise DamagedError("is gone since the job began; give it again by the name that it has now", uri) from error
-    except Exception as error:  # each file system has its own exceptions
+    # Gone by a rotation, say. It is damage and not a failure, since running the bundle again cannot bring it back.
+    except FileNotFoundError as error:
+        message = "was removed or renamed after the job began; run a job with the name that it has now"
+        raise DamagedError(message, uri) from error
+    except Exception as error:
         raise SourceError(f"cannot be opened: {store_error_text(error)}", uri) from error
     return FileStream(file, uri)
 
@@ -181,7 +195,7 @@ class MatchFn(beam.DoFn):
 
     Args:
         names: see `match_files`.
-        expected: what is known of files, by their names.
+        expected: what the manifests of archives say of files, by their names.
     """
 
     def __init__(self, names: Mapping[str, str] = _NO_NAMES, expected: Mapping[str, Expected] = _NOTHING) -> None:
@@ -210,16 +224,16 @@ def _size(uri: str) -> int:
     return match_files([uri])[0].size
 
 
-# Files that are written through Beam's file systems, and let go of when they cannot be.
+# Writing files, and abandoning them after a failure.
 
 _BINARY: Final = "application/octet-stream"
 
 
 class Upload:
-    """A new file, in place of an older one; a `with` block closes it, or abandons it if something is raised within.
+    """A file that is being written, in place of an older one; a `with` block closes it, or abandons it on an exception.
 
     Args:
-        uri: where to; local, or of any file system that Beam knows.
+        uri: the target; local, or of any file system that Beam knows.
         compression: one of Beam's `CompressionTypes`; by default as the name's ending says.
 
     Guarantee: once writing or closing has raised, nothing more is sent. Google's writer would begin again when it is
@@ -235,14 +249,15 @@ class Upload:
         self._out: Any = None
         with self._errors():
             self._file = self._out = FileSystems.create(uri, mime_type, CompressionTypes.UNCOMPRESSED)
+        # Compressed here and not by `create`: `abandon` needs the writer below.
         if compression != CompressionTypes.UNCOMPRESSED:
             self._out = CompressedFile(self._file, compression)
 
     def write(self, data: bytes) -> None:
-        """Appends it.
+        """Appends data.
 
         Raises:
-            DeliveryError: it cannot be, or could not before.
+            DeliveryError: writing fails now, or has failed before.
         """
         if self._out is None:
             raise DeliveryError(f"{self._uri} is closed, or writing it has failed before", self._uri)
@@ -250,20 +265,23 @@ class Upload:
             self._out.write(data)
 
     def close(self) -> None:
-        """Sends what is left; the file is whole afterwards. Does nothing if it is closed, or writing it has failed.
+        """Sends the rest, so that the file is complete. Does nothing after `close` or a failure.
 
         Raises:
-            DeliveryError: it is not whole.
+            DeliveryError: the file is not complete.
         """
+        # Taken away first, so that nothing closes it a second time if this fails.
         out, self._out = self._out, None
         if out is not None:
             with self._errors():
                 out.close()
 
     def abandon(self) -> None:
-        """Sends nothing more, if the file system can do that: there is no object then. Others close what there is."""
+        """Stops sending: a store that can do so then has no object. Other files are closed as they are."""
         file, self._file, self._out = self._file, None, None
-        if hasattr(file, "terminate"):  # Google's; calling it would ask the store, which may be gone
+        # Only Google's writer has `terminate`. It is not called, because it asks the store, which may be gone; but
+        # without a `close` the writer sends nothing more when it is collected.
+        if hasattr(file, "terminate"):
             file.close = _nothing
         elif file is not None:
             with contextlib.suppress(Exception):
@@ -271,9 +289,10 @@ class Upload:
 
     @contextlib.contextmanager
     def _errors(self) -> Iterator[None]:
-        """Abandons the file after any; every file system has its own."""
+        """Abandons the file on any exception, and makes it a `DeliveryError`."""
         try:
             yield
+        # Also for Ctrl-C: an upload that is interrupted anywhere must not become an object.
         except BaseException as error:
             self.abandon()
             if not isinstance(error, Exception):
@@ -293,4 +312,4 @@ class Upload:
 
 
 def _nothing() -> None:
-    """In place of what a writer does when it is collected."""
+    """Replaces the `close` of a writer that is abandoned."""

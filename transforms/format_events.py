@@ -1,4 +1,4 @@
-"""`FormatEvents`: events become the bytes that Dovecot would write."""
+"""`FormatEvents`: formats events as the bytes that Dovecot would write."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -22,7 +22,7 @@ class FormatEvents(beam.PTransform):
         time_format: "rfc3339" or "unix".
         include: the parts to write, as `exporter_include`.
         fields: the fields to write and their order; empty for all.
-        max_string_bytes: `LOG_MAX_STRING_BYTES` for what the log driver would write.
+        max_string_bytes: limit of strings; `LOG_MAX_STRING_BYTES` for the bytes of the log driver.
 
     Raises:
         UnknownNameError: for an unknown format, when the pipeline is built.
@@ -45,10 +45,12 @@ class FormatEvents(beam.PTransform):
     @classmethod
     def of(cls, metric: Metric, exporter: Exporter) -> "FormatEvents":
         """The transform that writes a metric's events for its exporter."""
+        # The formatter of the export's plan, so that both write the same bytes.
         return cls(**metric_formatter(metric, exporter).settings)
 
     def display_data(self) -> dict[str, Any]:
-        """What is written and how, for a runner's user interface."""
+        """The format's settings, for a runner's user interface."""
+        # Runners show texts and numbers; what is left at its default is left out.
         settings = {key: value for key, value in self._formatter.settings.items() if value not in (None, ())}
         return {key: value if isinstance(value, str | int) else ", ".join(value) for key, value in settings.items()}
 

@@ -1,4 +1,4 @@
-"""`MatchMetric`: the events that a filter of Dovecot's language matches."""
+"""`MatchMetric`: keeps the events that a filter in Dovecot's language matches."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -19,8 +19,8 @@ class MatchMetric(beam.PTransform):
 
     Args:
         metric: a filter in Dovecot's language (text or parsed), or a `Metric` of a configuration.
-        unnamed: whether unnamed events are looked at. None decides as Dovecot does where this is the only metric: not
-            if the filter asks for an event name.
+        unnamed: whether unnamed events are looked at. None: as Dovecot does if this is its only metric, which skips
+            them if the filter asks for an event name.
 
     Raises:
         FilterSyntaxError: for text that does not parse, when the pipeline is built.
@@ -46,6 +46,7 @@ class MatchMetric(beam.PTransform):
 
     def expand(self, events: beam.PCollection[Event]) -> beam.PCollection[Event]:
         """Events to those that match."""
+        # A dispatcher of this filter alone decides about unnamed events as Dovecot does for a single metric.
         matched: beam.PCollection[Event] = events | "Match" >> beam.ParDo(
             _MatchFn(self._name, Dispatcher([self._filter], self._unnamed))
         )
@@ -60,6 +61,7 @@ class _MatchFn(beam.DoFn):
         self._dispatcher = dispatcher
 
     def process(self, event: Any) -> Iterable[Any]:
+        # With the metric's name only: the totals belong to `ExportEvents`, which sees all metrics of an event.
         if self._dispatcher.matching(event):
             counters.add("matched", 1, self._name)
             yield event

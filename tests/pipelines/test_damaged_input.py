@@ -132,7 +132,7 @@ def test_a_vanished_file_is_a_reject(place: Place, monkeypatch: pytest.MonkeyPat
     assert place.numbers() == [*range(50)]
     (reject,) = place.rejects()
     assert reject["sourceUri"] == f"{place.input}/a"
-    assert "is gone since the job began" in str(reject["errorMessage"])
+    assert "was removed or renamed after the job began" in str(reject["errorMessage"])
 
 
 def test_without_rejects_the_job_runs_to_its_end(place: Place) -> None:
