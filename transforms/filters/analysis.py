@@ -1,21 +1,22 @@
-"""What a filter can never do, whatever event comes: abstract evaluation of its tree, from the leaves up.
+"""Static analysis of filters: whether one can match or fail at all, which comparisons never hold, which contradict.
 
+The tree is evaluated without an event, from the leaves up.
 For each node it is known which combinations of facts would make it true, and which would make it false, as far as that
-is worth keeping: what is not kept counts as possible. So a verdict "never" is certain, and its absence says nothing.
+is worth keeping: what is not kept counts as possible. So a verdict "never" is certain, while its absence is not.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from dovebeam.transforms.events.catalogue import CATALOGUE, FIELDS, FieldType
-from dovebeam.transforms.events.event import LOG_TYPES, Event
+from dovebeam.transforms.events.event import LOG_TYPES
 from dovebeam.transforms.events.values import IPAddress, Timestamp
-from dovebeam.transforms.filters.comparisons import Judges, number_bounds
+from dovebeam.transforms.filters.comparisons import Predicates, number_bounds
 from dovebeam.transforms.filters.nodes import And, Comparison, Node, Not, fold_tree
-from dovebeam.transforms.filters.reasons import Mismatches, mapped_network, reason_for
+from dovebeam.transforms.filters.reasons import Mismatch, Mismatches, Predicate, mapped_network, reason_for
 from dovebeam.transforms.filters.values import Value, classify, escape_value
 from dovebeam.transforms.filters.wildcards import (
     Budget,
@@ -27,10 +28,11 @@ from dovebeam.transforms.filters.wildcards import (
     unescape,
 )
 
-__all__ = ["Contradiction", "NeverTrue", "Verdict", "judge", "read_otherwise", "types_of"]
+__all__ = ["Contradiction", "NeverTrue", "Verdict", "analyse", "read_otherwise", "types_of"]
 
 
 _MIXED: Final = frozenset({"error_code", "status", "id"})  # integers in some events and strings in others
+# Fields that Dovecot's catalogue does not have may come from a plugin or a configuration, with any type.
 _ANY: Final[tuple[type, ...]] = (str, int, IPAddress, Timestamp, list)
 _TYPES: Final[dict[FieldType, tuple[type, ...]]] = {
     "str": (str,),
@@ -44,7 +46,7 @@ _Shape = Literal["exact", "pattern", "range", "other"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fact:
-    """A comparison that is true or is false.
+    """A comparison, with what is known of it before any event is seen.
 
     Attributes:
         comparison: the comparison.
@@ -66,6 +68,7 @@ class Fact:
         """Whether no event makes both true; False if that is not certain."""
         if self.comparison.key != other.comparison.key or "other" in (self.shape, other.shape):
             return False
+        # Each shape excludes its own kind; a range and a text are about an integer and never both about one field.
         if self.shape == other.shape == "range":
             return self.high < other.low or other.high < self.low
         if self.shape == other.shape == "exact":
@@ -101,21 +104,23 @@ def types_of(key: str) -> tuple[type, ...]:
 
 
 def fact_of(comparison: Comparison) -> Fact:
-    """What is known of a comparison before any event is seen."""
+    """The fact of a comparison, from its key, operator and value alone."""
     special = _SPECIAL.get(comparison.key)
     if special is not None:
         return special(comparison)
     value, types = classify(comparison.value), types_of(comparison.key)
+    # A missing field equals the empty text whatever the operator is, and any field but `duration` can be missing.
     may_be_missing = comparison.key != "duration" and value.is_empty
-    if not may_be_missing and (_is_always_refused(comparison, value, types) or _is_no_address(value, types)):
+    if not may_be_missing and (_is_always_refused(comparison, value, types) or _cannot_be_address(value, types)):
         return Fact(comparison, reason_for(comparison, value, types))
+    # With several types two comparisons may hold of different values; an address has one text in both its types.
     if len(types) > 1 and types is not _TYPES["ip"]:
         return Fact(comparison)
     return _shaped(comparison, value, types[0])
 
 
 def read_otherwise(comparison: Comparison) -> str:
-    """How Dovecot reads a value that looks like another thing to people, and what to write instead; mostly empty.
+    """Note on a value that Dovecot reads as something else than people do, and what to write instead; mostly empty.
 
     A text that looks like a number, a size or an address is compared in its normal form, so that `1.5` is not equal to
     the text 1.5; and an address with less than four parts is filled up as C's libraries do it.
@@ -127,6 +132,7 @@ def read_otherwise(comparison: Comparison) -> str:
         kind = "number" if value.kind == "integer" else "address"
         instead = f'{comparison.key}="{escape_value(raw)}"'
         return f"{raw} is read as the {kind} {value.text}; to compare with the text {raw} write {instead}"
+    # `10.1` is 10.0.0.1 for the C library, and people mean 10.1.0.0/16 or 10.1.*.
     address = raw.partition("/")[0]
     if types is _TYPES["ip"] and value.kind == "ip" and ":" not in address and address.count(".") != 3:
         return f"{raw} is read as the address {value.text}; write all four numbers of an address"
@@ -136,15 +142,16 @@ def read_otherwise(comparison: Comparison) -> str:
 def _is_always_refused(comparison: Comparison, value: Value, types: tuple[type, ...]) -> bool:
     """Whether Dovecot refuses this comparison, with a warning, for each type that the field can have."""
     for type_ in types:
+        # Asks the code that matching uses instead of repeating its table of types.
         recorder = _Recorder()
-        _ = Judges(comparison, value, recorder)[type_]
+        _ = Predicates(comparison, value, recorder)[type_]
         if not recorder.refused:
             return False
     return True
 
 
 class _Recorder(Mismatches):
-    """Notes whether a comparison is refused for a type, whatever the value."""
+    """Records whether a comparison is refused for a type, whatever the value."""
 
     __slots__ = ("refused",)
 
@@ -152,13 +159,13 @@ class _Recorder(Mismatches):
         super().__init__()
         self.refused = False
 
-    def refuse(self, code: str, comparison: Comparison, value: Value) -> Callable[[Any, Event], bool]:
+    def refuse(self, kind: Mismatch, comparison: Comparison, value: Value) -> Predicate:
         self.refused = True
-        return super().refuse(code, comparison, value)
+        return super().refuse(kind, comparison, value)
 
 
-def _is_no_address(value: Value, types: tuple[type, ...]) -> bool:
-    """Whether an address is compared with what cannot be the text of one."""
+def _cannot_be_address(value: Value, types: tuple[type, ...]) -> bool:
+    """Whether an address is compared with a value that cannot be the text of one."""
     if types is not _TYPES["ip"]:
         return False
     return value.kind in ("integer", "literal", "ambiguous") or mapped_network(value) != ""
@@ -170,13 +177,14 @@ def _is_one_address(value: Value) -> bool:
 
 
 def _shaped(comparison: Comparison, value: Value, type_: type) -> Fact:
-    """The value of a field that never has more than one, so that two facts about it can exclude each other."""
+    """The fact of a field with a single value, shaped so that two facts about it can exclude each other."""
     is_pattern = value.kind in ("pattern", "numeric pattern")
     if type_ is int and value.kind == "integer":
         low, high = number_bounds(comparison.operator, value.number)
         return Fact(comparison, shape="range", low=low, high=high)
     if comparison.operator != "=" or (type_ is IPAddress and not _is_one_address(value)):
         return Fact(comparison)
+    # Two elements of a list may hold two different texts.
     if type_ not in (str, int, IPAddress):
         return Fact(comparison)
     return Fact(comparison, shape="pattern" if is_pattern else "exact", text=to_text(fold(value.text)))
@@ -193,6 +201,7 @@ def _category_fact(comparison: Comparison) -> Fact:
         return Fact(comparison, "exports hold no log levels")
     if not unescape(comparison.value):
         return Fact(comparison, "no category has an empty name")
+    # Dovecot compares `category=imap*` literally, with a category of that name, which does not exist.
     if has_wildcard(comparison.value):
         return Fact(comparison, "there are no wildcards in categories: name one category, or several with OR")
     return Fact(comparison)
@@ -205,12 +214,9 @@ _SPECIAL: Final[dict[str, Callable[[Comparison], Fact]]] = {
 }
 
 
-# What a filter can never do, whatever event comes: abstract evaluation of its tree, from the leaves up.
-#
-# For each node it is known which combinations of facts would make it true, and which would make it false, as far as
-# that is worth keeping: what is not kept counts as possible. So a verdict "never" is certain, and its absence says
-# nothing.
+# The verdict: from the facts of the comparisons up to the whole filter.
 
+# Bounds that keep the analysis linear: an AND of ORs has the product of their cases. Beyond them facts are forgotten.
 _MAX_CASES: Final = 64
 _MAX_FACTS: Final = 8
 
@@ -237,7 +243,7 @@ class Contradiction(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """What is certain about a filter.
+    """Certain statements about a filter, whatever events come.
 
     Attributes:
         can_match: False if no exported event ever matches.
@@ -253,26 +259,26 @@ class Verdict(NamedTuple):
 
 
 class _Outcomes(NamedTuple):
-    """What makes a node true, and what makes it false."""
+    """The cases that make a node true, and those that make it false."""
 
     true: _Cases
     false: _Cases
 
 
-def judge(root: Node) -> Verdict:
-    """The verdict on a filter; takes time linear in its size."""
-    judgement = _Judgement()
-    outcomes = fold_tree(root, judgement.combine)
+def analyse(root: Node) -> Verdict:
+    """Analyses a filter in time linear in its size."""
+    analysis = _Analysis()
+    outcomes = fold_tree(root, analysis.combine)
     return Verdict(
         can_match=bool(outcomes.true),
         can_fail=bool(outcomes.false),
-        never_true=tuple(judgement.never_true),
-        contradictions=tuple(judgement.contradictions),
+        never_true=tuple(analysis.never_true),
+        contradictions=tuple(analysis.contradictions),
     )
 
 
-class _Judgement:
-    """Collects what is worth telling while a tree is folded."""
+class _Analysis:
+    """Collects comparisons that never hold and contradictions while a tree is folded."""
 
     def __init__(self) -> None:
         self.never_true: Final[list[NeverTrue]] = []
@@ -284,6 +290,7 @@ class _Judgement:
             return self._leaf(node)
         if isinstance(node, Not):
             return _Outcomes(operands[0].false, operands[0].true)
+        # An AND is true when all its operands are and false when one is; an OR the other way round.
         trues, falses = [each.true for each in operands], [each.false for each in operands]
         if isinstance(node, And):
             return _Outcomes(self._all_of(trues, always=False), _one_of(falses))
@@ -302,6 +309,7 @@ class _Judgement:
         for cases in parts:
             if not cases:
                 return ()
+            # Either of the two alone is a weaker truth about both; the shorter one leaves room for what comes.
             if len(joint) * len(cases) > _MAX_CASES:
                 joint = min(joint, cases, key=len)
                 continue

@@ -1,4 +1,4 @@
-"""From tree to function: which comparison comes next, given the result of this one.
+"""Compiles the tree of a filter to one function of an event.
 
 Dovecot evaluates from left to right with short-circuit (event filter language, "Logic"), which matters for warnings.
 That is a jump table: each comparison has a next step for true and one for false, and NOT only swaps them. The table is
@@ -19,9 +19,12 @@ from dovebeam.transforms.filters.reasons import Mismatches
 
 __all__ = ["ACCEPT", "REJECT", "Step", "compile_matcher", "compile_steps"]
 
+# Ends of the jump table. Negative, so that `index >= 0` is all that its loops have to ask.
 ACCEPT: Final = -1
 REJECT: Final = -2
+# Closures nest as deep as the tree, on Python's stack; what people write has a height of 2 to 5.
 _MAX_NESTED_HEIGHT: Final = 16
+# Operands that one closure calls. Unrolled `and` and `or` are faster than `all` and `any` over a list.
 _GROUP: Final = 4
 
 
@@ -36,7 +39,9 @@ class Step(NamedTuple):
 
 def compile_steps(root: Node, mismatches: Mismatches) -> tuple[Step, ...]:
     """The jump table, in the order of evaluation; evaluation begins at step 0."""
-    backwards: list[tuple[Comparison, int, int]] = []  # targets count from the end: what follows is laid out first
+    # Laid out from the last comparison to the first, since a jump needs the place of what follows. Places count from
+    # the end until all are known. A stack instead of recursion: trees are as deep as Dovecot's parser allows.
+    backwards: list[tuple[Comparison, int, int]] = []
     frames: list[_Frame] = [_Frame(root, ACCEPT, REJECT)]
     while frames:
         frame = frames[-1]
@@ -52,6 +57,7 @@ def compile_steps(root: Node, mismatches: Mismatches) -> tuple[Step, ...]:
             on_true, on_false = frame.on_true, frame.on_false
             if not frame.remaining:
                 frames.pop()
+            # All operands but the last continue with the next one: an AND when they are true, an OR when false.
             if frame.remaining < len(node.operands) - 1:
                 following = len(backwards) - 1
                 on_true, on_false = (following, on_false) if isinstance(node, And) else (on_true, following)
@@ -86,6 +92,8 @@ def compile_matcher(root: Node, steps: Sequence[Step]) -> Test:
 
 @dataclass(slots=True)
 class _Frame:
+    """A node that is being laid out, and where evaluation goes after it."""
+
     node: Node
     on_true: int
     on_false: int
@@ -110,6 +118,7 @@ class _Nesting:
             test = next(self._steps).test
             return (lambda event: not test(event)) if negate else test
         tests = [self.test(operand, negate=negate) for operand in node.operands]
+        # De Morgan: an AND below a NOT is an OR of negated operands, and an OR an AND.
         if isinstance(node, And) is negate:
             return _any(tests)
         first = node.operands[0]
@@ -127,6 +136,7 @@ def _named(name: str, tests: Sequence[Test]) -> Test:
 
 
 def _all(tests: Sequence[Test]) -> Test:
+    """A test that all of the tests are true, from left to right."""
     while len(tests) > _GROUP:
         tests = [_all(tests[start : start + _GROUP]) for start in range(0, len(tests), _GROUP)]
     if len(tests) == 1:
@@ -142,6 +152,7 @@ def _all(tests: Sequence[Test]) -> Test:
 
 
 def _any(tests: Sequence[Test]) -> Test:
+    """A test that one of the tests is true, from left to right."""
     while len(tests) > _GROUP:
         tests = [_any(tests[start : start + _GROUP]) for start in range(0, len(tests), _GROUP)]
     if len(tests) == 1:

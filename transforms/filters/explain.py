@@ -1,4 +1,7 @@
-"""Why a filter matched an event, or why not: the result of each comparison and what it saw."""
+"""Explanations of a filter: the result of each comparison for one event (`explain`), and counts over many (`Profile`).
+
+Both walk the jump table of the compiler, so that they evaluate exactly the comparisons that matching evaluates.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +12,13 @@ from typing import Final, Literal
 from dovebeam.transforms.events.catalogue import Value as FieldValue
 from dovebeam.transforms.events.event import Event
 from dovebeam.transforms.events.values import IPAddress, Timestamp, format_rfc3339
-from dovebeam.transforms.filters.compiler import ACCEPT, Step, compile_steps
+from dovebeam.transforms.filters.compiler import ACCEPT, REJECT, Step, compile_steps
 from dovebeam.transforms.filters.filter import Filter
 from dovebeam.transforms.filters.nodes import SPECIAL_KEYS, Comparison
 from dovebeam.transforms.filters.reasons import AddressKind, FilterWarning, Mismatches, address_kind, address_note
 from dovebeam.transforms.filters.values import Value, classify
 
-__all__ = ["ComparisonCount", "Explanation", "Finding", "Outcome", "Profile", "explain", "found_value", "value_text"]
+__all__ = ["ComparisonCount", "Explanation", "Finding", "Profile", "explain", "value_text"]
 
 
 Outcome = Literal["true", "false", "not evaluated"]
@@ -23,7 +26,7 @@ Outcome = Literal["true", "false", "not evaluated"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What became of one comparison.
+    """Result of one comparison for an event.
 
     Attributes:
         comparison: the comparison, with its offset in the filter.
@@ -32,8 +35,8 @@ class Finding:
         found: what the event has: the field's value, its name, source location or list of categories and log level;
             None if it has nothing there.
         warning: why the types do not fit, if they don't.
-        note: what Dovecot does not say: the address that a network is compared with is text, or is by a guess what it
-            was taken for; empty otherwise.
+        note: about a network: that the address in the event is text, which it never matches, or that the address's
+            type is a guess; empty otherwise. Dovecot has no message for this.
     """
 
     comparison: Comparison
@@ -53,12 +56,13 @@ class Explanation:
 
 
 def explain(filter_: Filter, event: Event) -> Explanation:
-    """Evaluates a filter as matching does and notes what happens; the filter's own warnings are left alone.
+    """Evaluates a filter as matching does and records each comparison; the filter's own `warnings` stay as they are.
 
     The shared decision on unnamed events of a whole configuration (`Dispatcher`) is not part of it.
     """
     if filter_.root is None:
         return Explanation(matched=False, findings=())
+    # Compiled anew: the tests record warnings once, so those of the filter may already have used theirs up.
     mismatches = Mismatches()
     steps = compile_steps(filter_.root, mismatches)
     findings: dict[int, Finding] = {}
@@ -87,11 +91,12 @@ def _finding(step: Step, outcome: Outcome, event: Event, warning: FilterWarning 
 
 
 def found_value(comparison: Comparison, event: Event) -> FieldValue | None:
-    """What an event has where a comparison looks; None if nothing."""
+    """Value of an event that a comparison looks at; None if it has nothing there."""
     match comparison.key:
         case "event":
             return event.name
         case "category":
+            # `category=error` compares with the log level, so that is listed, too.
             return [*event.categories, *([event.log_type] if isinstance(event.log_type, str) else [])]
         case "source_location":
             return event.source
@@ -102,7 +107,7 @@ def found_value(comparison: Comparison, event: Event) -> FieldValue | None:
 
 
 def value_text(value: FieldValue | None) -> str:
-    """What was found, for people."""
+    """Text of a value for people."""
     match value:
         case None:
             return "nothing"
@@ -116,9 +121,7 @@ def value_text(value: FieldValue | None) -> str:
             return str(value)
 
 
-# How a filter fares with many events: how often each comparison was true, false or not reached, and on what.
-#
-# The answer to a metric that stays at zero. `explain` says it of one event.
+# Counts over many events, which tell why a metric stays at zero.
 
 _MAX_EXAMPLES: Final = 3
 _MAX_EXAMPLE_CHARS: Final = 60
@@ -126,7 +129,7 @@ _MAX_EXAMPLE_CHARS: Final = 60
 
 @dataclass(slots=True)
 class ComparisonCount:
-    """What became of one comparison over all events.
+    """Results of one comparison over all events.
 
     Attributes:
         comparison: the comparison, with its offset in the filter.
@@ -144,13 +147,13 @@ class ComparisonCount:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a person should know about the types of the addresses that a network was compared with."""
+        """Notes on the types of the addresses that a network was compared with."""
         met = [(address_note(self.comparison, kind), count) for kind, count in self.kinds.items()]
         return tuple(f"{count:,} of {self.true + self.false:,} events: {note}" for note, count in met if note)
 
 
 class Profile:
-    """Counts while it evaluates a filter as matching does; the filter's own warnings are left alone.
+    """Evaluates a filter as matching does and counts; the filter's own `warnings` stay as they are.
 
     Attributes:
         events: how many events were evaluated.
@@ -168,13 +171,13 @@ class Profile:
 
     @property
     def warnings(self) -> tuple[FilterWarning, ...]:
-        """What Dovecot would have warned about; once per comparison and kind."""
+        """Warnings of Dovecot for the events added so far; once per comparison and kind."""
         return tuple(self._mismatches.records)
 
     def add(self, event: Event) -> bool:
         """Evaluates the filter for one event; whether it matches."""
         self.events += 1
-        index = 0 if self._steps else ACCEPT - 1
+        index = 0 if self._steps else REJECT  # the blank filter matches nothing
         while index >= 0:
             step, count, kind_of = self._steps[index], self.counts[index], self._kinds[index]
             kind = None if kind_of is None else kind_of(event)
@@ -192,6 +195,7 @@ class Profile:
 
 
 def _note(count: ComparisonCount, step: Step, event: Event) -> None:
+    """Keeps the value as an example; few and short ones, since events may hold any number of any length."""
     if len(count.misses) < _MAX_EXAMPLES:
         text = value_text(found_value(step.comparison, event))
         count.misses[text if len(text) <= _MAX_EXAMPLE_CHARS else f"{text[: _MAX_EXAMPLE_CHARS - 3]}..."] = None

@@ -1,4 +1,8 @@
-"""`parse_filter`: a filter's text to a value that matches events."""
+"""Parsed filters, one or many: `parse_filter` for one text, `Dispatcher` for all the filters of a configuration.
+
+Rules from Dovecot's event filter language. A dispatcher looks at the name of an event first: how many filters there are
+does not matter to the cost as long as each begins with the name, or does not need to look at a field before it.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,7 @@ from typing import Any, Final, Literal, NamedTuple
 from msgspec import UNSET, UnsetType
 
 from dovebeam.transforms.events.event import Event
-from dovebeam.transforms.filters.analysis import Verdict, judge
+from dovebeam.transforms.filters.analysis import Verdict, analyse
 from dovebeam.transforms.filters.comparisons import exact_name, may_warn
 from dovebeam.transforms.filters.compiler import Step, compile_matcher, compile_steps
 from dovebeam.transforms.filters.nodes import (
@@ -32,13 +36,207 @@ from dovebeam.transforms.filters.wildcards import compile_wildcard, has_wildcard
 
 __all__ = ["OTHER", "Dispatcher", "Filter", "Outlook", "accepts_unnamed", "outlook", "parse_filter"]
 
-
 _OPERATORS: Final = ("'='", "'<'", "'>'")
-OTHER: Final = False  # any name that no comparison of the filter mentions, or none
+# Any name that no comparison of the filter mentions, or no name. It is not a str, so no event can be called so.
+OTHER: Final = False
+
+# Dovecot has some 150 event names of up to 50 characters; data may contain any number of any length.
+_MAX_UNKNOWN_NAMES: Final = 4096
+_MAX_NAME_CHARS: Final = 200
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Filter:
+    """A parsed filter. Two are equal if their trees are; it pickles as its text and is compiled again on arrival.
+
+    Attributes:
+        text: the filter as it was given.
+        root: the tree; None for the blank filter, which matches nothing.
+        matches: whether an event matches. Never fails, except with TypeError for a field of a type that no Dovecot
+            event has. Takes time linear in the length of the filter times the length of the values compared.
+        unterminated: offset of a double quote that is never closed and so, in Dovecot, silently ends the filter; None
+            if there is none. A filter where this makes a syntax error does not get this far.
+    """
+
+    text: str
+    root: Node | None
+    matches: Callable[[Event], bool]
+    unterminated: int | None = None
+    _steps: tuple[Step, ...] = ()
+    _mismatches: Mismatches = field(default_factory=Mismatches)
+
+    @property
+    def warnings(self) -> tuple[FilterWarning, ...]:
+        """Warnings of Dovecot for the events matched so far; once per comparison and kind."""
+        return tuple(self._mismatches.records)
+
+    @property
+    def comparisons(self) -> tuple[Comparison, ...]:
+        """All comparisons in the order of their evaluation."""
+        return tuple(step.comparison for step in self._steps)
+
+    @cached_property
+    def requires_name(self) -> bool:
+        """Whether Dovecot counts this filter as one that unnamed events cannot match; False for the blank filter."""
+        return self.root is not None and requires_name(self.root)
+
+    @cached_property
+    def event_names(self) -> frozenset[str] | None:
+        """The only names that the filter can match; None if it may match events of any name or of none."""
+        if self.root is None:
+            return frozenset()
+        if outlook(self.root, OTHER).can_match:
+            return None
+        return mentioned_names(self.root)
+
+    @cached_property
+    def verdict(self) -> Verdict:
+        """What is certain before any event is seen, such as that the filter can never match."""
+        if self.root is None:
+            return Verdict(can_match=False, can_fail=True, never_true=(), contradictions=())
+        return analyse(self.root)
+
+    @property
+    def mixed(self) -> bool:
+        """Whether AND and OR stand beside each other without parentheses; Dovecot evaluates them from left to right."""
+        return self.root is not None and mixes_keywords(self.text)
+
+    @property
+    def explicit(self) -> str:
+        """Canonical text with parentheses around each AND and OR inside another."""
+        return "" if self.root is None else render(self.root, explicit=True)
+
+    @cached_property
+    def _canonical(self) -> str:
+        return "" if self.root is None else render(self.root)
+
+    def __str__(self) -> str:
+        """Canonical text that parses to the same tree."""
+        return self._canonical
+
+    def __repr__(self) -> str:
+        return f"parse_filter({self.text!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return self._canonical == other._canonical if isinstance(other, Filter) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._canonical)
+
+    # A compiled filter is made of closures, which do not pickle.
+    def __reduce__(self) -> tuple[Any, ...]:
+        return parse_filter, (self.text,)
+
+
+def parse_filter(text: str) -> Filter:
+    """Parses and compiles a filter, as it is after the configuration file's own quoting.
+
+    Args:
+        text: bytes that are not UTF-8 as surrogate escapes.
+
+    Raises:
+        FilterSyntaxError: Dovecot refuses this filter.
+    """
+    root, unterminated = parse_tree(text)
+    if root is None:
+        return Filter(text, None, _matches_nothing, unterminated)
+    mismatches = Mismatches()
+    steps = compile_steps(root, mismatches)
+    return Filter(text, root, compile_matcher(root, steps), unterminated, steps, mismatches)
+
+
+def _matches_nothing(_: Event) -> bool:
+    return False
+
+
+# Many filters against one event, without trying those that its name already rules out.
+
+_Candidates = tuple[tuple[int, Callable[[Event], bool]], ...]
+
+
+class _ByName(dict[str | UnsetType, _Candidates]):
+    """Candidates by the name of an event, found when the name is first met."""
+
+    def __init__(self, find: Callable[[str], _Candidates]) -> None:
+        super().__init__()
+        self._find = find
+
+    def __missing__(self, name: str) -> _Candidates:
+        return self._find(name)
+
+
+class Dispatcher:
+    """Finds which filters of a configuration an event matches.
+
+    Args:
+        filters: in the order of the configuration; blank ones match nothing.
+        unnamed: whether unnamed events are looked at, as `accepts_unnamed` decides it for all filters of the
+            configuration; None if `filters` are all of them.
+
+    Attributes:
+        candidates: by the `raw_name` of an event the filters that may match it, as pairs of index and closure; for
+            loops that cannot afford a call of `matching`.
+    """
+
+    def __init__(self, filters: Iterable[Filter], unnamed: bool | None = None) -> None:
+        self.filters: Final = tuple(filters)
+        self.unnamed: Final = accepts_unnamed(self.filters) if unnamed is None else unnamed
+        self._mentions: dict[str, set[int]] = {}
+        self._general: set[int] = set()
+        self._by_pattern: set[int] = set()
+        for index, filter_ in enumerate(self.filters):
+            if filter_.root is not None:
+                self._add(index, filter_.root)
+        self._others = self._candidates(self._general)
+        for_unnamed = self._others if self.unnamed else ()
+        self.candidates: Final = _ByName(self._for_name)
+        self.candidates[UNSET] = for_unnamed  # UNSET is the raw name of an unnamed event
+
+    def matching(self, event: Event) -> Sequence[int]:
+        """The indexes of the filters that `event` matches, ascending."""
+        return [index for index, matches in self.candidates[event.raw_name] if matches(event)]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Dispatcher, (self.filters, self.unnamed)
+
+    def _add(self, index: int, root: Node) -> None:
+        for name in mentioned_names(root):
+            self._mentions.setdefault(name, set()).add(index)
+        if _is_candidate(root, OTHER):
+            self._general.add(index)
+            if name_patterns(root):
+                self._by_pattern.add(index)
+
+    def _for_name(self, name: str) -> _Candidates:
+        mentioned = self._mentions.get(name)
+        # A name that is not remembered costs no memory; the filters that take any name decide about it themselves.
+        if mentioned is None and (len(self.candidates) >= self._max_names or len(name) > _MAX_NAME_CHARS):
+            return self._others
+        # Only filters that say something about names depend on this one; the decision on the others stands already.
+        undecided = self._by_pattern.union(mentioned or ())
+        candidates = self._general.difference(undecided)
+        candidates.update(index for index in undecided if _is_candidate(self.filters[index].root, name))
+        self.candidates[name] = self._candidates(candidates)
+        return self.candidates[name]
+
+    @property
+    def _max_names(self) -> int:
+        return len(self._mentions) + _MAX_UNKNOWN_NAMES
+
+    def _candidates(self, indexes: Iterable[int]) -> _Candidates:
+        return tuple((index, self.filters[index].matches) for index in sorted(indexes))
+
+
+def accepts_unnamed(filters: Iterable[Filter]) -> bool:
+    """Whether unnamed events are looked at: if not all filters of a configuration require a name, blank ones aside."""
+    return any(filter_.root is not None and not filter_.requires_name for filter_ in filters)
+
+
+# What the names of events decide before anything else of a filter is looked at.
 
 
 class Outlook(NamedTuple):
-    """What evaluating a filter may come to for all the events of one name."""
+    """Possible results of a filter for all the events of one name."""
 
     can_match: bool
     can_fail: bool
@@ -48,6 +246,8 @@ class Outlook(NamedTuple):
 def requires_name(root: Node) -> bool:
     """Whether Dovecot counts the filter as one that needs a name: `NOT event=x` does as well."""
 
+    # "Unnamed events and the pre-check": an AND needs a name if one operand does, an OR only if all do, and a NOT does
+    # not change it, although it makes `event=x` true for unnamed events.
     def combine(node: Node, operands: Sequence[bool]) -> bool:
         if isinstance(node, Comparison):
             return node.key == "event"
@@ -57,18 +257,18 @@ def requires_name(root: Node) -> bool:
 
 
 def mentioned_names(root: Node) -> frozenset[str]:
-    """The names that `event=` comparisons without wildcards ask for."""
+    """Names that `event=` comparisons without wildcards ask for."""
     return frozenset(name for name in map(exact_name, comparisons(root)) if name is not None)
 
 
 def name_patterns(root: Node) -> tuple[str, ...]:
-    """The wildcard patterns of `event=` comparisons."""
+    """Wildcard patterns of `event=` comparisons."""
     return tuple(node.value for node in comparisons(root) if node.key == "event" and has_wildcard(node.value))
 
 
 def mixes_keywords(text: str) -> bool:
     """Whether AND and OR join operands of one pair of parentheses, or of the whole filter. `text` is a valid filter."""
-    joined: list[str] = [""]
+    joined: list[str] = [""]  # the keyword seen in each pair of parentheses that is open, innermost last
     before = ""
     for token in scan(text):
         if token.kind == "'('":
@@ -84,11 +284,12 @@ def mixes_keywords(text: str) -> bool:
 
 
 def outlook(root: Node, name: str | Literal[False]) -> Outlook:
-    """What may come of the events called `name`, or of all `OTHER` ones, unnamed ones included."""
+    """Possible results for events called `name`, or for all `OTHER` ones, unnamed ones included."""
 
     def combine(node: Node, operands: Sequence[Outlook]) -> Outlook:
         if isinstance(node, Comparison):
             return _of_comparison(node, name)
+        # NOT swaps the two results and leaves the warning: Dovecot warns while it evaluates what is below.
         if isinstance(node, Not):
             return Outlook(operands[0].can_fail, operands[0].can_match, operands[0].can_warn)
         return _of_chain(operands, continues_on_match=isinstance(node, And))
@@ -117,6 +318,7 @@ def _of_chain(operands: Sequence[Outlook], *, continues_on_match: bool) -> Outlo
             (operand.can_fail, operand.can_match) if continues_on_match else (operand.can_match, operand.can_fail)
         )
         can_stop |= stops
+        # Every event that comes so far stops here, so the operands behind are never evaluated and never warn.
         if not goes_on:
             return Outlook(not continues_on_match, continues_on_match, can_warn)
     return Outlook(
@@ -126,204 +328,9 @@ def _of_chain(operands: Sequence[Outlook], *, continues_on_match: bool) -> Outlo
     )
 
 
-# `parse_filter`: a filter's text to a value that matches events.
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Filter:
-    """A parsed filter. Two are equal if their trees are; pickled, it is its text and is compiled again.
-
-    Attributes:
-        text: as it was given.
-        root: the tree; None for the blank filter, which matches nothing.
-        matches: whether an event matches. Never fails, except with TypeError for a field of a type that no Dovecot
-            event has. Takes time linear in the length of the filter times the length of the values compared.
-        unterminated: offset of a double quote that is never closed and so, in Dovecot, silently ends the filter; None
-            if there is none. A filter where this makes a syntax error does not get this far.
-    """
-
-    text: str
-    root: Node | None
-    matches: Callable[[Event], bool]
-    unterminated: int | None = None
-    _steps: tuple[Step, ...] = ()
-    _mismatches: Mismatches = field(default_factory=Mismatches)
-
-    @property
-    def warnings(self) -> tuple[FilterWarning, ...]:
-        """What Dovecot would have warned about, for the events matched so far; once per comparison and kind."""
-        return tuple(self._mismatches.records)
-
-    @property
-    def comparisons(self) -> tuple[Comparison, ...]:
-        """All comparisons in the order of their evaluation."""
-        return tuple(step.comparison for step in self._steps)
-
-    @cached_property
-    def requires_name(self) -> bool:
-        """Whether Dovecot counts this filter as one that unnamed events cannot match; False for the blank filter."""
-        return self.root is not None and requires_name(self.root)
-
-    @cached_property
-    def event_names(self) -> frozenset[str] | None:
-        """The names outside of which the filter never matches; None if it may match events of any name or of none."""
-        if self.root is None:
-            return frozenset()
-        if outlook(self.root, OTHER).can_match:
-            return None
-        return mentioned_names(self.root)
-
-    @cached_property
-    def verdict(self) -> Verdict:
-        """Certainties before any event is seen, such as that the filter can never match."""
-        if self.root is None:
-            return Verdict(can_match=False, can_fail=True, never_true=(), contradictions=())
-        return judge(self.root)
-
-    @property
-    def mixed(self) -> bool:
-        """Whether AND and OR stand beside each other without parentheses. They bind alike, from the left."""
-        return self.root is not None and mixes_keywords(self.text)
-
-    @property
-    def explicit(self) -> str:
-        """Canonical text with parentheses around each AND and OR inside another."""
-        return "" if self.root is None else render(self.root, explicit=True)
-
-    @cached_property
-    def _canonical(self) -> str:
-        return "" if self.root is None else render(self.root)
-
-    def __str__(self) -> str:
-        """Canonical text that parses to the same tree."""
-        return self._canonical
-
-    def __repr__(self) -> str:
-        return f"parse_filter({self.text!r})"
-
-    def __eq__(self, other: object) -> bool:
-        return self._canonical == other._canonical if isinstance(other, Filter) else NotImplemented
-
-    def __hash__(self) -> int:
-        return hash(self._canonical)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return parse_filter, (self.text,)
-
-
-def parse_filter(text: str) -> Filter:
-    """Parses and compiles a filter, as it is after the configuration file's own quoting.
-
-    Args:
-        text: bytes that are not UTF-8 as surrogate escapes.
-
-    Raises:
-        FilterSyntaxError: Dovecot refuses this filter.
-    """
-    root, unterminated = parse_tree(text)
-    if root is None:
-        return Filter(text, None, _matches_nothing, unterminated)
-    mismatches = Mismatches()
-    steps = compile_steps(root, mismatches)
-    return Filter(text, root, compile_matcher(root, steps), unterminated, steps, mismatches)
-
-
-def _matches_nothing(_: Event) -> bool:
-    return False
-
-
-# Many filters against one event, without trying those that its name already rules out.
-#
-# Rules from Dovecot's event filter language, "Unnamed events and the pre-check": the filters of a configuration share
-# one decision about unnamed events. How many filters there are does not matter to the cost as long as each begins with
-# the name, or does not need to look at a field before it.
-
-# Dovecot has some 150 event names of up to 50 characters; data may contain any number of any length.
-_MAX_UNKNOWN_NAMES: Final = 4096
-_MAX_NAME_CHARS: Final = 200
-
-_Candidates = tuple[tuple[int, Callable[[Event], bool]], ...]
-
-
-class _ByName(dict[str | UnsetType, _Candidates]):
-    """What to try for a name, found when the name is first met."""
-
-    def __init__(self, find: Callable[[str], _Candidates]) -> None:
-        super().__init__()
-        self._find = find
-
-    def __missing__(self, name: str) -> _Candidates:
-        return self._find(name)
-
-
-class Dispatcher:
-    """The filters of a configuration, or some of them.
-
-    Args:
-        filters: in the order of the configuration; blank ones match nothing.
-        unnamed: whether unnamed events are looked at, as `accepts_unnamed` decides it for all filters of the
-            configuration; None if `filters` are all of them.
-
-    Attributes:
-        candidates: by the `raw_name` of an event the filters that may match it, as pairs of index and closure; for
-            loops that cannot afford a call of `matching`.
-    """
-
-    def __init__(self, filters: Iterable[Filter], unnamed: bool | None = None) -> None:
-        self.filters: Final = tuple(filters)
-        self.unnamed: Final = accepts_unnamed(self.filters) if unnamed is None else unnamed
-        self._mentions: dict[str, set[int]] = {}
-        self._general: set[int] = set()
-        self._by_pattern: set[int] = set()
-        for index, filter_ in enumerate(self.filters):
-            if filter_.root is not None:
-                self._add(index, filter_.root)
-        self._others = self._candidates(self._general)
-        for_unnamed = self._others if self.unnamed else ()
-        self.candidates: Final = _ByName(self._for_name)
-        self.candidates[UNSET] = for_unnamed
-
-    def matching(self, event: Event) -> Sequence[int]:
-        """The indexes of the filters that `event` matches, ascending."""
-        return [index for index, matches in self.candidates[event.raw_name] if matches(event)]
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Dispatcher, (self.filters, self.unnamed)
-
-    def _add(self, index: int, root: Node) -> None:
-        for name in mentioned_names(root):
-            self._mentions.setdefault(name, set()).add(index)
-        if _is_candidate(root, OTHER):
-            self._general.add(index)
-            if name_patterns(root):
-                self._by_pattern.add(index)
-
-    def _for_name(self, name: str) -> _Candidates:
-        mentioned = self._mentions.get(name)
-        if mentioned is None and (len(self.candidates) >= self._max_names or len(name) > _MAX_NAME_CHARS):
-            return self._others
-        undecided = self._by_pattern.union(mentioned or ())
-        candidates = self._general.difference(undecided)
-        candidates.update(index for index in undecided if _is_candidate(self.filters[index].root, name))
-        self.candidates[name] = self._candidates(candidates)
-        return self.candidates[name]
-
-    @property
-    def _max_names(self) -> int:
-        return len(self._mentions) + _MAX_UNKNOWN_NAMES
-
-    def _candidates(self, indexes: Iterable[int]) -> _Candidates:
-        return tuple((index, self.filters[index].matches) for index in sorted(indexes))
-
-
-def accepts_unnamed(filters: Iterable[Filter]) -> bool:
-    """Whether unnamed events are looked at: if not all filters of a configuration require a name, blank ones aside."""
-    return any(filter_.root is not None and not filter_.requires_name for filter_ in filters)
-
-
 def _is_candidate(root: Node | None, name: str | Literal[False]) -> bool:
-    """Whether evaluating the filter for an event of this name can come to anything: a match or a warning."""
+    """Whether the filter has to be evaluated for events of this name, because it may match or warn."""
     if root is None:
         return False
-    what = outlook(root, name)
-    return what.can_match or what.can_warn
+    possible = outlook(root, name)
+    return possible.can_match or possible.can_warn

@@ -1,6 +1,7 @@
-"""What to write instead of a filter that does not parse: one sentence for each of the frequent mistakes.
+"""Hints for filters that do not parse: one sentence for each of the frequent mistakes, with what to write instead.
 
-Dovecot's message names the token that did not fit; people coming from other languages need to be told what does.
+Dovecot's message only names the token that does not fit; people who know other filter languages need to be told what
+does. `rewrites` finds the repair, this module puts it into words; both share the pieces at the end.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ class Rewrite(NamedTuple):
 
 
 class Mistake(NamedTuple):
-    """Where a filter stops to parse.
+    """Place and context of the first token that does not fit.
 
     Attributes:
         text: the whole filter.
@@ -66,12 +67,9 @@ class Mistake(NamedTuple):
     value: Token | None = None
 
 
-# What to write instead of a filter that does not parse: one sentence for each of the frequent mistakes.
-#
-# Dovecot's message names the token that did not fit; people coming from other languages need to be told what does.
-
 _KEYWORDS: Final = (AND, OR, NOT)
 _MAX_SHOWN: Final = 100
+# Characters that no word of a filter may hold, by what people coming from other languages mean by them.
 _OF_CHARACTER: Final = {
     "'": 'strings are written in double quotes: "..."',
     "&": "write AND; a & that belongs to a value needs double quotes around the value",
@@ -95,11 +93,13 @@ def hint_for(mistake: Mistake, repair: Rewrite | None) -> str:
         repair: what mends it, None if nothing is known.
     """
     token = mistake.token
+    # First, since the filter was right: the repair of what is left of it would be wrong.
     if _lost_outer_quotes(mistake.text, token):
         return (
             "a value that begins and ends with a double quote loses both: put the filter in parentheses, "
             f'as in filter = ("{_shortened(mistake.text)}")'
         )
+    # A hint goes to terminals and logs, where control characters out of a filter could do harm.
     if repair is None or not (repair.text.isprintable() and repair.reason.isprintable()):
         return _explanation(mistake)
     wrong = " ".join(mistake.text[repair.start : repair.end].split())
@@ -112,13 +112,14 @@ def _lost_outer_quotes(text: str, token: Token) -> bool:
     """Whether the configuration took the first and last quote of the filter for quotes around the whole value."""
     if token.kind not in (STRING, END) or text.count('"') < 2:
         return False
+    # With its quotes back, the filter begins with a quoted key and scans to its end.
     tokens = list(scan(f'"{text}"'))
     kinds = [each.kind for each in tokens]
     return kinds[1:2] == ["'='"] and INVALID not in kinds and not tokens[-1].text
 
 
 def _explanation(mistake: Mistake) -> str:
-    """What there is to know where nothing can be said of what was meant."""
+    """Hint without a repair, for a mistake whose meaning is not clear."""
     text, token, place = mistake.text, mistake.token, mistake.place
     if token.kind == INVALID:
         if token.text == "{" and text[token.offset - 1 : token.offset] != "%":
@@ -135,7 +136,9 @@ def _explanation(mistake: Mistake) -> str:
     if place == "operator":
         return "after a key comes =, <, >, <= or >= and a value; text with spaces needs double quotes"
     if token.kind == "')'":
-        return "nothing between the parentheses" if place == "operand" else "this parenthesis was never opened"
+        if place == "operand":
+            return "nothing between the parentheses: write a comparison KEY=VALUE"
+        return "this parenthesis was never opened: remove it, or open one before"
     if place == "operand":
         return 'a key is missing here; a field called and, or or not needs double quotes: "not"=VALUE'
     if place == "start":
@@ -201,8 +204,8 @@ def _after_comparison(token: Token) -> str:
 
 # Pieces of filters as people write them in other languages, and how the same is written here.
 
+# Marks that people use for quotes; only the straight double quote is one here. Word processors make some of them.
 QUOTE_MARKS: Final = "'`\u00b4\u2018\u2019\u201a\u201b\u201c\u201d\u201e\u201f\u00ab\u00bb\u2039\u203a\u2032\u2033"
-"""What people take for quotes; only the straight double one is."""
 
 BRACKETS: Final = {"(": ")", "[": "]", "{": "}"}
 STRING_TEXT: Final = r'"(?:[^"\\]|\\.)*"'
@@ -212,6 +215,7 @@ _COMPARISON: Final = re.compile(r"\s*([A-Za-z_][\w.-]*)\s*([<>]=?|=)\s*([^<>=\"(
 _BRACKET_PARTS: Final = {
     opening: re.compile(rf"{STRING_TEXT}|\{opening}|\{closing}", re.DOTALL) for opening, closing in BRACKETS.items()
 }
+# An odd number of backslashes before a quote, or before the end, where the closing quote will come.
 _HIDDEN_QUOTE: Final = re.compile(r'(?<!\\)(?:\\\\)*\\(?:"|\Z)')
 _SPACE: Final = re.compile(r"\s*")
 
@@ -219,6 +223,7 @@ _SPACE: Final = re.compile(r"\s*")
 def joined(key: str, operator: str, values: Sequence[str]) -> str:
     """One comparison for each value, joined by OR; `!=` becomes a NOT before all of them."""
     negation = "NOT " if operator == "!=" else ""
+    # NOT binds to the next operand only, so several alternatives need parentheses, and so do those beside an AND.
     alternatives = " OR ".join(f"{key}{operator.replace('!', '')}{value}" for value in values)
     return f"{negation}{alternatives}" if len(values) == 1 else f"{negation}({alternatives})"
 
@@ -233,7 +238,7 @@ def styled(item: str, style: str) -> str:
 
 
 def value_of(item: str) -> str:
-    """How a value is written here that was written with other quotes, or with none."""
+    """The value in this language of a text with other quotes, or with none."""
     if item.startswith('"') and item.endswith('"') and len(item) > 1:
         return item
     foreign = FOREIGN_STRING.fullmatch(item)
@@ -250,7 +255,7 @@ def quoted(value: str) -> str:
 
 
 def comparison_of(text: str) -> str | None:
-    """The comparison that stands as a whole between quotes, None if there is another thing."""
+    """The comparison that stands as a whole between quotes; None if the text is not exactly one."""
     match = _COMPARISON.fullmatch(text)
     return f"{match[1]}{match[2]}{value_of(match[3])}" if match and match[3] else None
 
@@ -266,7 +271,7 @@ def closing_bracket(text: str, at: int) -> int:
 
 
 def source_of(text: str, token: Token) -> str:
-    """A word or string as it is written."""
+    """The text of a word or string as written, quotes included."""
     return text[token.offset : end_of_token(text, token)]
 
 
@@ -274,6 +279,7 @@ def end_of_token(text: str, token: Token) -> int:
     """Offset behind a word or string."""
     if token.kind != STRING:
         return token.offset + len(token.text)
+    # The token's text is shorter than its source: without quotes and escaped newlines.
     match = _STRING.match(text, token.offset)
     return match.end() if match else len(text)
 

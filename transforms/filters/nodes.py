@@ -1,8 +1,9 @@
-"""The tree of a filter: frozen values, and the canonical text that parses to the same tree.
+"""Syntax of filters: the nodes of the tree, the canonical text that parses to the same tree, and the tokens.
 
 `AND` and `OR` have the same precedence and associate to the left, so a chain `a AND b AND c` is one flat node, while
 `a AND (b AND c)` keeps its inner node. A tree can be as deep as Dovecot's parser allows, and deeper along its left
-edge: nothing here recurses. Nodes are compared and hashed by their text.
+edge: nothing here recurses. Nodes are compared and hashed by their text. Rules from Dovecot's event filter language,
+"Tokens" and "Grammar".
 """
 
 from __future__ import annotations
@@ -37,8 +38,7 @@ __all__ = [
     "scan",
 ]
 
-
-# Named as Dovecot's messages name them.
+# Kinds of tokens, named as Dovecot's messages name them.
 WORD: Final = "TOKEN"
 STRING: Final = "STRING"
 AND: Final = "AND"
@@ -50,91 +50,9 @@ END: Final = "end of file"
 KEYWORDS: Final = frozenset({AND, OR, NOT})
 _PUNCTUATION: Final = frozenset("()=<>")
 _SPACE: Final = re.compile(r"[ \t\r\n]*")
+# Dovecot's scanner also allows `/` and `%`, which its manual says need quotes.
 _WORD: Final = re.compile(r"[A-Za-z0-9:.*?/%_-]+")
 _STRING_STOP: Final = re.compile(r'["\\]')
-
-
-class Token(NamedTuple):
-    """One token.
-
-    Attributes:
-        kind: what Dovecot calls it in a message: `TOKEN`, `STRING`, `AND`, `'='`, `invalid token` and so on.
-        text: of a word or string its value, backslashes still in it and quotes gone; of a keyword used as a value its
-            value, in lower case; of an unterminated string the quote; otherwise the character itself.
-        offset: of its first character in the filter.
-    """
-
-    kind: str
-    text: str
-    offset: int
-
-
-def scan(text: str) -> Iterator[Token]:
-    """Yields the tokens of `text`; the last one has the kind `END`.
-
-    A string without its closing quote swallows the rest of the filter, silently in Dovecot: it shows here as an `END`
-    with the text `"` at the offset of that quote.
-    """
-    offset = 0
-    while True:
-        offset = _end_of(_SPACE, text, offset)
-        if offset == len(text):
-            yield Token(END, "", offset)
-            return
-        char = text[offset]
-        stop = offset + 1
-        if char in _PUNCTUATION:
-            yield Token(f"'{char}'", char, offset)
-        elif char == '"':
-            closing = _closing_quote(text, stop)
-            if closing < 0:
-                yield Token(END, char, offset)
-                return
-            yield Token(STRING, _without_escaped_newlines(text[stop:closing]), offset)
-            stop = closing + 1
-        elif word := _WORD.match(text, offset):
-            yield _word_token(word[0], offset)
-            stop = word.end()
-        else:
-            yield Token(INVALID, char, offset)
-        offset = stop
-
-
-def is_plain_word(text: str) -> bool:
-    """Whether `text` can stand in a filter without quotes, as a key or as a value, and mean itself."""
-    return _WORD.fullmatch(text) is not None and text.upper() not in KEYWORDS
-
-
-def _word_token(word: str, offset: int) -> Token:
-    keyword = word.upper()
-    return Token(keyword, word.lower(), offset) if keyword in KEYWORDS else Token(WORD, word, offset)
-
-
-def _closing_quote(text: str, offset: int) -> int:
-    while stop := _STRING_STOP.search(text, offset):
-        if stop[0] == '"':
-            return stop.start()
-        offset = stop.end() + 1
-    return -1
-
-
-def _without_escaped_newlines(text: str) -> str:
-    """Drops a backslash that stands before a line feed; one that is itself escaped stays."""
-    if "\\\n" not in text:
-        return text
-    return re.sub(r"\\(.)", lambda pair: "\n" if pair[1] == "\n" else pair[0], text, flags=re.DOTALL)
-
-
-def _end_of(pattern: re.Pattern[str], text: str, offset: int) -> int:
-    match = pattern.match(text, offset)
-    return match.end() if match else offset
-
-
-# The tree of a filter: frozen values, and the canonical text that parses to the same tree.
-#
-# `AND` and `OR` have the same precedence and associate to the left, so a chain `a AND b AND c` is one flat node, while
-# `a AND (b AND c)` keeps its inner node. A tree can be as deep as Dovecot's parser allows, and deeper along its left
-# edge: nothing here recurses. Nodes are compared and hashed by their text.
 
 Operator = Literal["=", "<", ">", "<=", ">="]
 SPECIAL_KEYS: Final = frozenset({"event", "category", "source_location"})
@@ -142,6 +60,8 @@ _Result = TypeVar("_Result")
 
 
 class _Frozen(msgspec.Struct, frozen=True, eq=False):
+    """Base of the nodes. Its methods go through text or flat tuples, since msgspec's and pickle's own would recurse."""
+
     def __str__(self) -> str:
         return render(self)
 
@@ -165,7 +85,7 @@ class Comparison(_Frozen, frozen=True, eq=False):
         key: backslashes already removed.
         operator: only `=` for the special keys `event`, `category` and `source_location`.
         value: as between the quotes, backslashes still in it.
-        offset: of the key in the filter's text; no part of the comparison's identity.
+        offset: of the key in the filter's text; equality does not look at it.
     """
 
     key: str
@@ -200,6 +120,7 @@ def fold_tree(root: Node, combine: Callable[[Node, Sequence[_Result]], _Result])
     results: list[_Result] = []
     for node in _postorder(root):
         arity = len(_operands(node))
+        # Not results[-arity:], which would be everything for a leaf without operands.
         operands = results[len(results) - arity :]
         del results[len(results) - arity :]
         results.append(combine(node, operands))
@@ -235,7 +156,7 @@ def render(root: Any, *, explicit: bool = False) -> str:
 
 
 def _chain(node: And | Or, *, explicit: bool) -> list[Node | str]:
-    """What to render for a chain, last piece first. A leading operand needs no parentheses: everything binds left."""
+    """Pieces of a chain, last one first. A leading operand needs no parentheses: everything binds left."""
     keyword = " AND " if isinstance(node, And) else " OR "
     pending: list[Node | str] = []
     for operand in reversed(node.operands[1:]):
@@ -251,6 +172,7 @@ def _in_parentheses(operand: Node) -> list[Node | str]:
 
 
 def _render_comparison(node: Comparison) -> str:
+    # The parser removes the backslashes of a key but keeps those of a value, so only a key gets them again.
     key = node.key if is_plain_word(node.key) else '"' + node.key.replace("\\", "\\\\").replace('"', '\\"') + '"'
     value = node.value if is_plain_word(node.value) else f'"{node.value}"'
     return f"{key}{node.operator}{value}"
@@ -263,6 +185,7 @@ def _operands(node: Node) -> tuple[Node, ...]:
 
 
 def _postorder(root: Node) -> Iterator[Node]:
+    """Nodes in the order of evaluation, each after its operands."""
     pending: list[tuple[Node, bool]] = [(root, False)]
     while pending:
         node, expanded = pending.pop()
@@ -275,6 +198,7 @@ def _postorder(root: Node) -> Iterator[Node]:
 
 
 def _flat(root: Any) -> Iterator[tuple[Any, ...]]:
+    """The tree as postfix notation, for pickling."""
     for node in _postorder(root):
         if isinstance(node, Comparison):
             yield node.key, node.operator, node.value, node.offset
@@ -293,3 +217,85 @@ def _rebuild(flat: tuple[tuple[Any, ...], ...]) -> Node:
         del nodes[-arity:]
         nodes.append(Not(operands[0]) if name == "Not" else (And if name == "And" else Or)(operands))
     return nodes[0]
+
+
+# Tokens.
+
+
+class Token(NamedTuple):
+    """One token of a filter's text.
+
+    Attributes:
+        kind: what Dovecot calls it in a message: `TOKEN`, `STRING`, `AND`, `'='`, `invalid token` and so on.
+        text: of a word or string its value, backslashes still in it and quotes gone; of a keyword used as a value its
+            value, in lower case; of an unterminated string the quote; otherwise the character itself.
+        offset: of its first character in the filter.
+    """
+
+    kind: str
+    text: str
+    offset: int
+
+
+def scan(text: str) -> Iterator[Token]:
+    """Yields the tokens of `text`; the last one has the kind `END`.
+
+    A string without its closing quote swallows the rest of the filter, silently in Dovecot: it shows here as an `END`
+    with the text `"` at the offset of that quote.
+    """
+    offset = 0
+    while True:
+        offset = _end_of(_SPACE, text, offset)
+        if offset == len(text):
+            yield Token(END, "", offset)
+            return
+        char = text[offset]
+        stop = offset + 1
+        if char in _PUNCTUATION:
+            yield Token(f"'{char}'", char, offset)
+        elif char == '"':
+            closing = _closing_quote(text, stop)
+            # Dovecot drops the quote and the rest of the filter without an error ("Unterminated string").
+            if closing < 0:
+                yield Token(END, char, offset)
+                return
+            yield Token(STRING, _without_escaped_newlines(text[stop:closing]), offset)
+            stop = closing + 1
+        elif word := _WORD.match(text, offset):
+            yield _word_token(word[0], offset)
+            stop = word.end()
+        else:
+            yield Token(INVALID, char, offset)
+        offset = stop
+
+
+def is_plain_word(text: str) -> bool:
+    """Whether `text` can stand in a filter without quotes, as a key or as a value, and mean itself."""
+    return _WORD.fullmatch(text) is not None and text.upper() not in KEYWORDS
+
+
+def _word_token(word: str, offset: int) -> Token:
+    # Only a whole word is a keyword (`android` is not), and as a value it counts in lower case ("Keywords").
+    keyword = word.upper()
+    return Token(keyword, word.lower(), offset) if keyword in KEYWORDS else Token(WORD, word, offset)
+
+
+def _closing_quote(text: str, offset: int) -> int:
+    while stop := _STRING_STOP.search(text, offset):
+        if stop[0] == '"':
+            return stop.start()
+        # A backslash takes the next character with it, so `\"` does not end the string.
+        offset = stop.end() + 1
+    return -1
+
+
+def _without_escaped_newlines(text: str) -> str:
+    """Drops a backslash that stands before a line feed; one that is itself escaped stays."""
+    if "\\\n" not in text:
+        return text
+    return re.sub(r"\\(.)", lambda pair: "\n" if pair[1] == "\n" else pair[0], text, flags=re.DOTALL)
+
+
+def _end_of(pattern: re.Pattern[str], text: str, offset: int) -> int:
+    match = pattern.match(text, offset)
+    return match.end() if match else offset

@@ -1,7 +1,7 @@
-"""Mends one mistake of a filter that does not parse: which characters to replace, and by what.
+"""Repairs of one mistake in a filter that does not parse: which characters to replace, and by what.
 
-Each repair is a piece of a valid filter that means what the mistake was meant to mean. Where more than one meaning is
-likely there is no repair, and `hints` explains instead. Everything is found by regular expressions without nested
+A repair is a piece of a valid filter with the meaning that the author probably had in mind. Where more than one meaning
+is likely there is no repair, and `hints` explains instead. Everything is found by regular expressions without nested
 repetition, so that a repair takes time linear in the length of the filter.
 """
 
@@ -46,11 +46,13 @@ _KEY_RUN: Final = re.compile(r"[^\s()\"<>=!]+(?=\s*[<>=])")
 _RUN: Final = re.compile(r'[^\s()"]+')
 _WORDS: Final = re.compile(r"[^\s()\"<>=]+")
 
+# Operators of SQL, Elasticsearch and the like, and what they are here.
 _OPERATORS: Final = {
     "eq": "=", "is": "=", "equals": "=", "in": "=", "like": "=", "ilike": "=", "contains": "=", "ne": "!=",
     "gt": ">", "ge": ">=", "gte": ">=", "lt": "<", "le": "<=", "lte": "<=",
     "\N{NOT EQUAL TO}": "!=", "\N{LESS-THAN OR EQUAL TO}": "<=", "\N{GREATER-THAN OR EQUAL TO}": ">=",
 }  # fmt: skip
+# What stands before the colon of `KEY:VALUE`, as in the filters of Dovecot 2.3's `doveadm stats` and of Lucene.
 _PREFIXES: Final = {
     "cat": "category", "category": "category", "categories": "category",
     "event": "event", "event_name": "event", "source": "source_location", "source_location": "source_location",
@@ -59,19 +61,20 @@ _PREFIXES: Final = {
 
 _NOT_EQUAL: Final = "there is no ! and no !=: write NOT KEY=VALUE"
 _ONE_VALUE: Final = "alternatives are written (KEY=A OR KEY=B), and a value with a comma in double quotes"
-_ROUND: Final = "parentheses are round"
+_ROUND: Final = "comparisons are grouped with round parentheses"
 _STRAIGHT: Final = "strings are written in straight double quotes"
 _COMPARISON_FORM: Final = "a comparison is written KEY=VALUE"
 _OPERATOR_FORMS: Final = "the operators are =, <, >, <= and >="
 _JOINED: Final = "comparisons are joined with AND or OR"
 _BETWEEN: Final = {AND: AND, OR: OR, NOT: NOT, "'('": "(", "')'": ")", END: ""}
-_AROUND_A_VALUE: Final = "quotes belong around a value, if anywhere"
+_AROUND_A_VALUE: Final = "quotes belong around a value only"
 _BACKSLASH: Final = "a backslash is only possible inside double quotes"
 
 
 def rewrite(mistake: Mistake) -> Rewrite | None:
-    """The repair of a mistake, None if there is none that is certainly meant."""
+    """The repair of a mistake; None if what was meant is not certain."""
     token = mistake.token
+    # Non-breaking spaces and zero-width characters come with text that is copied from web pages and mails.
     if token.kind == INVALID and not token.text.isascii() and (token.text.isspace() or category(token.text) == "Cf"):
         name = f"the character U+{ord(token.text):04X}"
         space = token.text.isspace()
@@ -91,7 +94,7 @@ def rewrite(mistake: Mistake) -> Rewrite | None:
 
 
 def _quoted_comparisons(text: str) -> str:
-    """The filter that was `"KEY=VALUE" AND "KEY=VALUE"` until the configuration took its outer quotes; or empty."""
+    """The repaired filter of `"KEY=VALUE" AND "KEY=VALUE"`, whose outer quotes the configuration took; else empty."""
     pieces: list[str] = []
     for token in scan(f'"{text}"'):
         piece = comparison_of(token.text) if token.kind == STRING else _BETWEEN.get(token.kind)
@@ -102,7 +105,7 @@ def _quoted_comparisons(text: str) -> str:
 
 
 def _of_operand(mistake: Mistake) -> Rewrite | None:
-    """A comparison should begin here."""
+    """Repair at a place where a comparison should begin."""
     text, token = mistake.text, mistake.token
     if token.text == "!":
         return Rewrite(token.offset, skip(text, token.offset + 1), "NOT ", _NOT_EQUAL)
@@ -120,7 +123,7 @@ def _of_operand(mistake: Mistake) -> Rewrite | None:
 
 
 def _of_operator(mistake: Mistake) -> Rewrite | None:
-    """An operator should follow the key."""
+    """Repair at a place where an operator should follow the key."""
     text, token, key = mistake.text, mistake.token, mistake.key
     if key is None:
         return None
@@ -149,7 +152,7 @@ def _with_colon(text: str, key: Token, token: Token) -> Rewrite:
 
 
 def _foreign_operator(mistake: Mistake) -> Rewrite | None:
-    """`!=`, IN, LIKE and others."""
+    """Repair of an operator of another language: `!=`, IN, LIKE and others."""
     text, token = mistake.text, mistake.token
     at, negated = token.offset, False
     if token.kind == NOT:
@@ -167,7 +170,7 @@ def _foreign_operator(mistake: Mistake) -> Rewrite | None:
 
 
 def _of_value(mistake: Mistake) -> Rewrite | None:
-    """A value should follow the operator."""
+    """Repair at a place where a value should follow the operator."""
     text, token, operator = mistake.text, mistake.token, mistake.operator
     if token.text == "=" and operator == "=":
         return _listed(mistake, skip(text, token.offset, _EQUALS), "=", "equality is a single =")
@@ -186,7 +189,7 @@ def _of_value(mistake: Mistake) -> Rewrite | None:
 
 
 def _reversed_operator(mistake: Mistake) -> Rewrite | None:
-    """`=>` and `=<`, or a value in angle brackets."""
+    """Repair of `=>` and `=<`, or of a value in angle brackets such as a Message-ID."""
     text, token, key = mistake.text, mistake.token, mistake.key
     framed = _ANGLE_BRACKETS.match(text, token.offset)
     if framed is not None and key is not None:
@@ -201,17 +204,19 @@ def _needs_quotes(token: Token) -> str:
 
 
 def _key_with_quotes(text: str, at: int, token: Token) -> Rewrite | None:
-    """A key with characters that need quotes, up to its operator."""
+    """Repair of a key with characters that need quotes, up to its operator."""
     key = _KEY_RUN.match(text, at)
     return None if key is None else Rewrite(at, key.end(), quoted(key[0]), _needs_quotes(token))
 
 
 def _after_comparison(mistake: Mistake) -> Rewrite | None:
-    """AND, OR or the end should follow a comparison."""
+    """Repair at a place where AND, OR or the end should follow a comparison."""
     text, token = mistake.text, mistake.token
     at = token.offset
+    # `a=1 !b=2`: AND and OR are equally likely.
     if token.text == "!" and _COMPARISON_FOLLOWS.match(text, at + 1):
         return None
+    # A comma joins comparisons only where one follows; between values, below, it lists alternatives.
     for keyword, marks in (("AND", "&,;"), ("OR", "|")):
         if token.kind == INVALID and token.text in marks:
             end = at + 2 if text.startswith(token.text * 2, at) else at + 1
@@ -232,7 +237,7 @@ def _after_comparison(mistake: Mistake) -> Rewrite | None:
 
 
 def _quoted_run(mistake: Mistake) -> Rewrite | None:
-    """A value with characters that need quotes, up to the next blank or parenthesis."""
+    """Repair of a value with characters that need quotes, up to the next blank or parenthesis."""
     text, value, key = mistake.text, mistake.value, mistake.key
     run = None if value is None else _RUN.match(text, value.offset)
     if run is None or key is None or "," in run[0] or "|" in run[0]:
@@ -246,7 +251,7 @@ def _quoted_run(mistake: Mistake) -> Rewrite | None:
 
 
 def _several_words(mistake: Mistake, value: Token) -> Rewrite | None:
-    """Either a value with spaces, or a missing AND."""
+    """Repair of a value with spaces; None where a missing AND is as likely."""
     text, token, key = mistake.text, mistake.token, mistake.key
     if key is None or _COMPARISON_FOLLOWS.match(text, token.offset):
         return None
@@ -263,7 +268,7 @@ def _several_words(mistake: Mistake, value: Token) -> Rewrite | None:
 
 
 def _listed(mistake: Mistake, at: int, operator: str, reason: str, *, style: str = "") -> Rewrite | None:
-    """One comparison for each value from `at` on, joined by OR."""
+    """Repair with one comparison for each value from `at` on, joined by OR."""
     text, key = mistake.text, mistake.key
     if key is None:
         return None

@@ -1,8 +1,9 @@
-r"""Wildcard patterns in time linear in (pattern length x text length), whatever the pattern.
+r"""Text of filters: bytes, escapes and wildcard patterns, and whether two patterns have a text in common.
 
 Rules from Dovecot's event filter language, "Wildcard matching": `*` is any number of bytes, `?` is one byte, `\*`,
-`\?` and `\\` are the character itself, any other backslash is a backslash. Between two stars it suffices to find the
-leftmost place of each piece, so nothing ever has to be tried again; the pieces themselves have a fixed length.
+`\?` and `\\` are the character itself, any other backslash is a backslash. Case is that of ASCII alone. Matching takes
+time linear in pattern length times text length, whatever the pattern: between two stars it suffices to find the
+leftmost place of each piece, so nothing has to be tried again; the pieces themselves have a fixed length.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ _ESCAPED_OR_WILDCARD: Final = re.compile(r"\\.|([*?])", re.DOTALL)
 
 
 def to_bytes(text: str) -> bytes:
-    """The bytes that `text` stands for; total, even for surrogates that no decoder makes."""
+    """The bytes that `text` stands for; never fails, even for surrogates that no decoder makes."""
     try:
         return text.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
@@ -63,10 +64,11 @@ def has_wildcard(text: str) -> bool:
 
 def equals_ignoring_case(wanted: str) -> Callable[[str], bool]:
     """A test whether a text has the bytes of `wanted`, A-Z counting as a-z."""
+    # str.lower() is right for ASCII only: it also folds letters that Dovecot keeps apart, and may change the length.
     if not wanted.isascii():
         folded_bytes = fold(wanted)
         return lambda text: text == wanted or fold(text) == folded_bytes
-    if wanted.lower() == wanted.upper():
+    if wanted.lower() == wanted.upper():  # without letters, such as a number
         return wanted.__eq__
     folded, length = wanted.lower(), len(wanted)
     return lambda text: text == wanted or (len(text) == length and text.isascii() and text.lower() == folded)
@@ -77,17 +79,13 @@ def _byte_or_surrogate(char: str) -> bytes:
     return char.encode("utf-8", "surrogateescape" if escaped else "surrogatepass")
 
 
-# Wildcard patterns in time linear in (pattern length x text length), whatever the pattern.
-#
-# Rules from Dovecot's event filter language, "Wildcard matching": `*` is any number of bytes, `?` is one byte, `\*`,
-# `\?` and `\\` are the character itself, any other backslash is a backslash. Between two stars it suffices to find the
-# leftmost place of each piece, so nothing ever has to be tried again; the pieces themselves have a fixed length.
+# Matching of wildcard patterns.
 
 _ITEM: Final = re.compile(rb"\\([*?\\])|([*?])|([^*?\\]+|\\)", re.DOTALL)
 
 
 class _Piece(NamedTuple):
-    """What stands between two stars: a fixed number of bytes, some of them arbitrary.
+    """Part of a pattern between two stars: a fixed number of bytes, some of them arbitrary.
 
     Attributes:
         length: how many bytes it matches.
@@ -107,6 +105,7 @@ def compile_wildcard(pattern: str, *, ignore_case: bool) -> Callable[[str], bool
         pattern: with its backslashes.
         ignore_case: whether A-Z count as a-z; other letters never do.
     """
+    # On bytes, because `?` is one byte: a letter of two bytes in UTF-8 needs `??`.
     pieces = [_piece(parts) for parts in _split_at_stars(fold(pattern) if ignore_case else to_bytes(pattern))]
     quick = _quick_test(pieces, ignore_case)
     if quick is not None:
@@ -126,6 +125,7 @@ def _quick_test(pieces: list[_Piece], ignore_case: bool) -> Callable[[str], bool
     wanted = [part for part in middle if part]
     if not (head or tail or wanted):
         return lambda _: True
+    # With one literal, places cannot overlap, and methods of str decide.
     if sum(map(bool, (head, tail, *wanted))) > 1:
         return None
     if head:
@@ -165,6 +165,7 @@ def _matcher(pieces: list[_Piece]) -> Callable[[bytes], bool]:
         size = len(data)
         if size < shortest or head.find(data, 0, head.length) < 0:
             return False
+        # The tail is fixed first; `shortest` makes sure that it does not overlap the head.
         end = size - tail.length
         if tail.find(data, end, size) < 0:
             return False
@@ -211,7 +212,7 @@ def _piece(parts: list[bytes | None]) -> _Piece:
     return _Piece(length, None, find)
 
 
-# Whether two wildcard patterns have a text in common.
+# Intersection of wildcard patterns.
 
 _CHARS: Final = re.compile(rb"\\([*?\\])|(.)", re.DOTALL)
 _STAR: Final = -1
@@ -219,8 +220,9 @@ _ANY_BYTE: Final = -2
 
 
 class Budget:
-    """How many steps may still be taken for one filter; what is beyond them counts as possible."""
+    """Steps that the analysis of one filter may still take; what lies beyond them counts as possible."""
 
+    # Less than a second: a hostile filter has many long patterns, and each pair of them costs the product of lengths.
     def __init__(self, steps: int = 2_000_000) -> None:
         self._left = steps
 
@@ -231,7 +233,7 @@ class Budget:
 
 
 def may_share_a_text(one: str, other: str, budget: Budget) -> bool:
-    """Whether some text matches both patterns; True also where that takes more steps than there are."""
+    """Whether some text matches both patterns; also True where finding out takes more steps than are left."""
     left, right = _items(one), _items(other)
     if not budget.take(len(left) * len(right)):
         return True
