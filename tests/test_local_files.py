@@ -97,7 +97,7 @@ class TestPlaces:
             for path in (Path(__file__).parents[1] / folder).rglob("*.py")
             if own.search(path.read_text())
         }
-        assert found == {"disclosure.py"}
+        assert found == {"places.py"}
 
 
 class TestReplace:

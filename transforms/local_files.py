@@ -12,10 +12,7 @@ import errno
 import fcntl
 import os
 import re
-import secrets
-import shutil
 import stat
-import tempfile
 from collections.abc import Iterator
 from types import TracebackType
 from typing import Final
@@ -275,7 +272,7 @@ def _opened(path: str, folder: int | None) -> Iterator[int]:
 
 def _new_file(folder: int, start: str, mode: int) -> tuple[int, str]:
     for _ in range(_MAX_TRIES):
-        name = f"{start}{secrets.token_hex(_TOKEN_BYTES)}"
+        name = f"{start}{os.urandom(_TOKEN_BYTES).hex()}"
         fd = open_new(name, mode, folder)
         if is_ours(fd, name, folder):
             return fd, name
@@ -332,6 +329,8 @@ class TemporaryFolder:
     """
 
     def __init__(self, kind: str = "run", parent: str | None = None) -> None:
+        import tempfile  # noqa: PLC0415  is more than all else that a configuration loads of the standard library
+
         parent = os.path.abspath(parent or tempfile.gettempdir())
         _sweep_folders(parent)
         for _ in range(_MAX_TRIES):
@@ -346,7 +345,7 @@ class TemporaryFolder:
         """Removes it; a second call does nothing."""
         fd, self._fd = self._fd, -1
         if fd >= 0:
-            shutil.rmtree(self.path, ignore_errors=True)
+            _remove_tree(self.path)
             os.close(fd)
 
     def __enter__(self) -> str:
@@ -361,7 +360,13 @@ class TemporaryFolder:
 def remove_folder(path: str) -> None:
     """Removes a `TemporaryFolder` of another process, which is gone; does nothing about any other folder."""
     if _is_named_so(os.path.basename(path)):
-        shutil.rmtree(path, ignore_errors=True)
+        _remove_tree(path)
+
+
+def _remove_tree(path: str) -> None:
+    import shutil  # noqa: PLC0415  see `TemporaryFolder`
+
+    shutil.rmtree(path, ignore_errors=True)
 
 
 def _is_named_so(name: str) -> bool:
@@ -374,4 +379,4 @@ def _sweep_folders(parent: str) -> None:
             if _is_named_so(entry.name) and entry.is_dir(follow_symlinks=False):
                 with abandoned(entry.path) as is_left:
                     if is_left:
-                        shutil.rmtree(entry.path, ignore_errors=True)
+                        _remove_tree(entry.path)

@@ -176,6 +176,17 @@ def test_importing_is_quick_and_brings_no_beam(layer: str) -> None:
     assert seconds < 0.2
 
 
+def test_a_configuration_is_read_without_connections() -> None:
+    """The table of settings imports what declares them; connections and their libraries are loaded where one opens."""
+    heavy = {"apache_beam", "pycurl", "zstandard", "ssl", "google", "requests", "hashlib", "tempfile", "shutil", "json"}
+    connections = {"http.transfers", "http.requests", "http.handles", "file.append", "log.syslog", "log.streams"}
+    code = "import sys, dovebeam.transforms.config; print(*sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    loaded = set(ran.stdout.split())
+    assert "dovebeam.transforms.drivers.http.settings" in loaded, ran.stderr
+    assert not loaded & (heavy | {f"dovebeam.transforms.drivers.{each}" for each in connections})
+
+
 def test_templates_import_only_pipelines() -> None:
     """Entry points and what makes their metadata know the commands, nothing below them."""
     templates = [module for path, module in MODULES.items() if path.startswith("templates/")]

@@ -1,21 +1,22 @@
-"""Appending to a file by its path: opened anew when it was moved, put aside when it is full."""
+"""The connection of the `file` driver: files that were moved are opened anew, full ones are put aside."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from dovebeam.transforms.drivers.base import delivery_error
+from dovebeam.transforms.drivers.base import Batch, Connection, Failure, delivery_error
 from dovebeam.transforms.drivers.file.compression import DamagedError, pack
-from dovebeam.transforms.drivers.file.names import move_full_file
+from dovebeam.transforms.drivers.file.names import compressed_name, move_full_file
 from dovebeam.transforms.drivers.file.open_file import OpenFile, entered
+from dovebeam.transforms.drivers.file.settings import FileSettings
 from dovebeam.transforms.errors import DeliveryError
 
-__all__ = ["AppendSettings", "AppendedFile", "OpenFiles", "shown_path"]
+__all__ = ["AppendSettings", "AppendedFile", "FileConnection", "OpenFiles", "shown_path"]
 
 
 # Other processes that put the same file aside make this one begin again; so often only if something is wrong.
@@ -192,3 +193,60 @@ class OpenFiles:
                 first = first or error
         if first is not None:
             raise first
+
+
+class FileConnection(Connection):
+    """The files that are appended to; each is opened when the first payload for it comes."""
+
+    def __init__(self, settings: FileSettings) -> None:
+        super().__init__()
+        self._settings = settings
+        self._append = AppendSettings(
+            settings.base, settings.file_compression, settings.rotate_size, settings.mode, settings.directory_mode
+        )
+        self._is_routed = settings.router() is not None
+        self._files = OpenFiles(settings.file_max_open, self._make)
+
+    def _make(self, path: str) -> AppendedFile:
+        settings = self._settings
+        shown = settings.file_path if path == settings.default_path else shown_path(settings.base, path)
+        packed = settings.file_compression
+        return AppendedFile(compressed_name(path, packed), compressed_name(shown, packed), self._append)
+
+    def deliver(self, batch: Batch) -> list[Failure]:
+        """Appends the payloads, each to the file of its path."""
+        for path, payloads in self._by_path(batch).items():
+            for lines in self._pieces(payloads):
+                self._files[path].append(lines)
+        return []
+
+    def _pieces(self, payloads: Sequence[bytes]) -> Iterator[bytes]:
+        """The lines of a batch, in as many pieces as no file can hold together."""
+        limit = self._settings.rotate_size
+        if not limit or sum(map(len, payloads)) + len(payloads) <= limit:
+            yield b"\n".join([*payloads, b""])
+            return
+        piece: list[bytes] = []
+        size = 0
+        for payload in payloads:
+            if size and size + len(payload) + 1 > limit:
+                yield b"\n".join([*piece, b""])
+                piece, size = [], 0
+            piece.append(payload)
+            size += len(payload) + 1
+        yield b"\n".join([*piece, b""])
+
+    def _by_path(self, batch: Batch) -> Mapping[str, Sequence[bytes]]:
+        if not self._is_routed:
+            return {self._settings.default_path: batch.payloads}
+        if len(batch.paths) != len(batch):
+            message = "file_path_template and file_rotate_interval need the events; export them with ExportEvents"
+            raise DeliveryError(f"{message}, or write formatted payloads to one file", self._settings.endpoint)
+        grouped: dict[str, list[bytes]] = {}
+        for path, payload in zip(batch.paths, batch.payloads, strict=True):
+            grouped.setdefault(path, []).append(payload)
+        return grouped
+
+    def release(self) -> None:
+        """Closes the files."""
+        self._files.close()

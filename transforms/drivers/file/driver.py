@@ -8,16 +8,15 @@ compression and other modes are extensions; so is that a file that was moved awa
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
-from dovebeam.transforms.drivers.base import Batch, Connection, Driver, Failure
-from dovebeam.transforms.drivers.file.append import AppendedFile, AppendSettings, OpenFiles, shown_path
-from dovebeam.transforms.drivers.file.names import compressed_name
+from dovebeam.transforms.drivers.base import Driver
 from dovebeam.transforms.drivers.file.settings import FileSettings
-from dovebeam.transforms.errors import DeliveryError
 
-__all__ = ["FileConnection", "FileDriver"]
+if TYPE_CHECKING:
+    from dovebeam.transforms.drivers.file.append import FileConnection
+
+__all__ = ["FileDriver"]
 
 # Small members and frames compress badly, and a batch is spread over many files.
 _BATCH_EVENTS: Final = 10_000
@@ -50,61 +49,6 @@ class FileDriver(FileSettings, Driver):
 
     def open(self) -> FileConnection:
         """A connection that opens files when their first payloads come."""
+        from dovebeam.transforms.drivers.file.append import FileConnection  # noqa: PLC0415  loads the compressors
+
         return FileConnection(self)
-
-
-class FileConnection(Connection):
-    """The files that are appended to; each is opened when the first payload for it comes."""
-
-    def __init__(self, settings: FileSettings) -> None:
-        super().__init__()
-        self._settings = settings
-        self._append = AppendSettings(
-            settings.base, settings.file_compression, settings.rotate_size, settings.mode, settings.directory_mode
-        )
-        self._is_routed = settings.router() is not None
-        self._files = OpenFiles(settings.file_max_open, self._make)
-
-    def _make(self, path: str) -> AppendedFile:
-        settings = self._settings
-        shown = settings.file_path if path == settings.default_path else shown_path(settings.base, path)
-        packed = settings.file_compression
-        return AppendedFile(compressed_name(path, packed), compressed_name(shown, packed), self._append)
-
-    def deliver(self, batch: Batch) -> list[Failure]:
-        """Appends the payloads, each to the file of its path."""
-        for path, payloads in self._by_path(batch).items():
-            for lines in self._pieces(payloads):
-                self._files[path].append(lines)
-        return []
-
-    def _pieces(self, payloads: Sequence[bytes]) -> Iterator[bytes]:
-        """The lines of a batch, in as many pieces as no file can hold together."""
-        limit = self._settings.rotate_size
-        if not limit or sum(map(len, payloads)) + len(payloads) <= limit:
-            yield b"\n".join([*payloads, b""])
-            return
-        piece: list[bytes] = []
-        size = 0
-        for payload in payloads:
-            if size and size + len(payload) + 1 > limit:
-                yield b"\n".join([*piece, b""])
-                piece, size = [], 0
-            piece.append(payload)
-            size += len(payload) + 1
-        yield b"\n".join([*piece, b""])
-
-    def _by_path(self, batch: Batch) -> Mapping[str, Sequence[bytes]]:
-        if not self._is_routed:
-            return {self._settings.default_path: batch.payloads}
-        if len(batch.paths) != len(batch):
-            message = "file_path_template and file_rotate_interval need the events; export them with ExportEvents"
-            raise DeliveryError(f"{message}, or write formatted payloads to one file", self._settings.endpoint)
-        grouped: dict[str, list[bytes]] = {}
-        for path, payload in zip(batch.paths, batch.payloads, strict=True):
-            grouped.setdefault(path, []).append(payload)
-        return grouped
-
-    def release(self) -> None:
-        """Closes the files."""
-        self._files.close()

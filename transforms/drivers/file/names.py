@@ -7,7 +7,6 @@ comes out of a value, so what stands behind one (the hash of a long name, the nu
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import string
@@ -82,6 +81,8 @@ def short_name(name: str, suffix: str = "") -> str:
     whole = f"{name}{suffix}"
     if len(whole) <= _SURELY_SHORT_CHARS or len(whole.encode("utf-8", "surrogateescape")) <= MAX_NAME_BYTES:
         return whole
+    import hashlib  # noqa: PLC0415  loads OpenSSL
+
     digest = hashlib.sha256(whole.encode("utf-8", "surrogateescape")).hexdigest()[:_HASH_DIGITS]
     room = MAX_NAME_BYTES - _HASH_DIGITS - 1 - len(suffix.encode())
     return f"{name.encode('utf-8', 'surrogateescape')[:room].decode('utf-8', 'ignore')}~{digest}{suffix}"

@@ -6,15 +6,16 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Literal, cast
+from typing import TYPE_CHECKING, Final, Literal, cast
 
 from dovebeam.transforms.drivers.base import Driver, check_path
 from dovebeam.transforms.drivers.file.names import COMPRESSION_SUFFIXES
-from dovebeam.transforms.drivers.file.path_template import TemplateError, parse_template
-from dovebeam.transforms.drivers.file.routing import PathRouter
 from dovebeam.transforms.drivers.setting import Kind, check_values, setting, setting_name
 from dovebeam.transforms.errors import DriverSettingError
 from dovebeam.transforms.local_files import file_url_path, is_url
+
+if TYPE_CHECKING:
+    from dovebeam.transforms.drivers.file.routing import PathRouter
 
 __all__ = ["FileSettings", "shard_clashes"]
 
@@ -138,6 +139,8 @@ class FileSettings:
         window, template = self.rotate_interval_secs, self.file_path_template
         if not template and not window:
             return None
+        from dovebeam.transforms.drivers.file.routing import PathRouter  # noqa: PLC0415  few exporters have a router
+
         missing = cast(Literal["reject", "fallback"], self.file_missing_field)
         return PathRouter(template or self.default_path, not template, window, missing, self.file_field_fallback)
 
@@ -177,6 +180,11 @@ def _is_unicode(text: str) -> bool:
 
 def _check_template(settings: FileSettings) -> None:
     if settings.file_path_template:
+        from dovebeam.transforms.drivers.file.path_template import (  # noqa: PLC0415  few exporters have a template
+            TemplateError,
+            parse_template,
+        )
+
         try:
             parse_template(settings.file_path_template)
         except TemplateError as error:

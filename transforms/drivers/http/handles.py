@@ -15,6 +15,7 @@ import pycurl
 from dovebeam.transforms.drivers.http.access import Access, Shown
 from dovebeam.transforms.drivers.http.credentials import Credentials
 from dovebeam.transforms.drivers.http.options import Easy, set_proxy, set_sockets, set_tls, set_url, system_trust
+from dovebeam.transforms.drivers.http.requests import BodyMaker
 from dovebeam.transforms.drivers.http.settings import HttpPostSettings
 from dovebeam.transforms.errors import DeliveryError
 
@@ -206,7 +207,7 @@ class HandlePool:
     def _headers_at(self, second: int, shown: Shown) -> list[str]:
         """Dovecot's headers, in its order as far as libcurl keeps it; a bare name stops libcurl's own header."""
         direct = self._settings.proxy is None
-        bodies = self._settings.body_maker
+        bodies = BodyMaker.of(self._settings)
         return [
             f"Date: {http_date(second)}",
             *shown.headers,

@@ -10,11 +10,10 @@ from typing import Final, Generic, Protocol, Self, TypeVar
 
 import zstandard
 
+from dovebeam.transforms.drivers.http.settings import CONTENT_TYPES, HttpPostSettings
+
 __all__ = [
     "ALIKE",
-    "BATCH_FORMATS",
-    "COMPRESSIONS",
-    "CONTENT_TYPES",
     "BodyMaker",
     "Request",
     "Search",
@@ -100,16 +99,8 @@ class Search(Generic[_Part]):
 #
 # With one event a request and nothing else asked for, the body is the payload and the Content-Type is Dovecot's.
 
-CONTENT_TYPES: Final[Mapping[str, str]] = MappingProxyType(
-    {"json": "application/json", "tab-text": "text/plain", "none": "application/octet-stream"}
-)
-"""Dovecot's content type for each format."""
-
 LINE_CONTENT_TYPES: Final[Mapping[str, str]] = MappingProxyType({**CONTENT_TYPES, "json": "application/x-ndjson"})
 """The content types of bodies of lines."""
-
-BATCH_FORMATS: Final = ("lines", "array")
-COMPRESSIONS: Final = ("none", "gzip", "zstd")
 
 _GZIP_LEVEL: Final = 4  # the best ratio that does not cost more than sending
 _ZSTD_LEVEL: Final = 3
@@ -141,6 +132,17 @@ class BodyMaker:
         self.plain = not framed and not self.content_encoding
         self._frame = (_lines if lines else _array) if framed else _only
         self._compress = _COMPRESSORS[compression]
+
+    @classmethod
+    def of(cls, settings: HttpPostSettings) -> BodyMaker:
+        """What makes the bodies that an exporter is to send."""
+        return cls(
+            settings.format,
+            batched=settings.http_post_batch_max_events > 1,
+            batch_format=settings.http_post_batch_format,
+            compression=settings.http_post_compression,
+            content_type=settings.http_post_content_type,
+        )
 
     def body(self, payloads: Sequence[bytes]) -> bytes:
         """The body of a request with these payloads; the same bytes whenever they are the same."""

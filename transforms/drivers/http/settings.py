@@ -6,21 +6,30 @@ import this one, which loads no libcurl.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final
 
 from dovebeam.transforms.drivers.http.auth import AuthSettings, header_name_problem
 from dovebeam.transforms.drivers.http.outcome import DEFAULT_RETRY, DEFAULT_SUCCESS, StatusRules
-from dovebeam.transforms.drivers.http.requests import BATCH_FORMATS, COMPRESSIONS, CONTENT_TYPES, BodyMaker
 from dovebeam.transforms.drivers.secrets.secret import Secret
 from dovebeam.transforms.drivers.secrets.secret_url import HttpUrl, SecretUrl
 from dovebeam.transforms.drivers.setting import Kind, check_values, setting, setting_name
 from dovebeam.transforms.errors import DriverSettingError, UnknownNameError
 
-__all__ = ["HttpPostSettings"]
+__all__ = ["CONTENT_TYPES", "HttpPostSettings"]
 
 MAX_PARALLEL_CONNECTIONS: Final = 500
 """More would not be faster, and select(2) ends at descriptor 1023."""
+
+CONTENT_TYPES: Final[Mapping[str, str]] = MappingProxyType(
+    {"json": "application/json", "tab-text": "text/plain", "none": "application/octet-stream"}
+)
+"""Dovecot's content type for each format."""
+
+_BATCH_FORMATS: Final = ("lines", "array")
+_COMPRESSIONS: Final = ("none", "gzip", "zstd")
 
 _PRINTABLE: Final = ("http_client_user_agent", "http_post_content_type")
 
@@ -160,12 +169,12 @@ class HttpPostSettings(AuthSettings):
         Kind.ENUM,
         "lines",
         "how a body holds several events: `lines` that each end in a newline, or one JSON `array`",
-        BATCH_FORMATS,
+        _BATCH_FORMATS,
     )
     http_post_content_type: str = setting(
         Kind.STRING, "", "the Content-Type of requests; empty for the one that goes with format and framing"
     )
-    http_post_compression: str = setting(Kind.ENUM, "none", "how bodies are compressed", COMPRESSIONS)
+    http_post_compression: str = setting(Kind.ENUM, "none", "how bodies are compressed", _COMPRESSIONS)
     http_post_retry_budget_msec: int | None = setting(
         Kind.TIME,
         "0",
@@ -201,17 +210,6 @@ class HttpPostSettings(AuthSettings):
     def __post_init__(self) -> None:
         self.seal()
         _check(self)
-
-    @property
-    def body_maker(self) -> BodyMaker:
-        """What makes the bodies of requests."""
-        return BodyMaker(
-            self.format,
-            batched=self.http_post_batch_max_events > 1,
-            batch_format=self.http_post_batch_format,
-            compression=self.http_post_compression,
-            content_type=self.http_post_content_type,
-        )
 
     @property
     def status_rules(self) -> StatusRules:

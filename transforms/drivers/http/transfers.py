@@ -19,7 +19,7 @@ from dovebeam.transforms.drivers.http.access import Access
 from dovebeam.transforms.drivers.http.attempts import Attempts
 from dovebeam.transforms.drivers.http.endpoint import Endpoint, endpoint_of
 from dovebeam.transforms.drivers.http.handles import HandlePool
-from dovebeam.transforms.drivers.http.requests import Request, request_key
+from dovebeam.transforms.drivers.http.requests import BodyMaker, Request, request_key
 from dovebeam.transforms.drivers.http.settings import HttpPostSettings
 from dovebeam.transforms.errors import DeliveryError
 
@@ -89,7 +89,7 @@ class Delivery(Attempts):
         super().__init__(settings, pool, endpoint, batch, on_arrival)
         self._payloads = batch.payloads
         self._keys = batch.keys if settings.http_post_idempotency_header else None
-        self._bodies = settings.body_maker
+        self._bodies = BodyMaker.of(settings)
         self._plain = self._bodies.plain
         self._single = self._plain and self._keys is None and settings.http_post_batch_max_events == 1
         self._take, self._add = pool.take, pool.multi.add_handle

@@ -6,12 +6,10 @@ only when a secret is fetched.
 
 from __future__ import annotations
 
-import base64
 import binascii
 import os
 import re
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from dovebeam.transforms.errors import DeliveryError
 
@@ -70,6 +68,8 @@ def fetch_secret(setting: str, version: str) -> str:
 
 def _payload(setting: str, version: str, body: Any) -> str:
     """The secret in an answer, its checksum verified."""
+    import base64  # noqa: PLC0415
+
     from google_crc32c import value  # noqa: PLC0415
 
     try:
@@ -86,6 +86,8 @@ def _endpoint(setting: str, version: str) -> str:
     """Google's endpoint or that of the environment, which must not send credentials over a network in the open."""
     override = os.environ.get(ENDPOINT_VARIABLE, "").rstrip("/")
     if override:
+        from urllib.parse import urlsplit  # noqa: PLC0415
+
         parts = urlsplit(override)
         if parts.scheme != "https" and parts.hostname not in {"127.0.0.1", "::1", "localhost"}:
             raise _error(setting, version, f"{ENDPOINT_VARIABLE} must begin with https://")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import base64
+import binascii
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -52,7 +52,11 @@ class HttpUrl:
     @property
     def basic_authorization(self) -> str:
         """The value of an Authorization header (RFC 7617), empty without credentials."""
-        return "" if self.credentials is None else f"Basic {base64.b64encode(self.credentials).decode('ascii')}"
+        return (
+            ""
+            if self.credentials is None
+            else f"Basic {binascii.b2a_base64(self.credentials, newline=False).decode('ascii')}"
+        )
 
 
 def parse_http_url(setting: str, text: str) -> HttpUrl:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import secrets
 import threading
 from collections.abc import Iterable
 from types import TracebackType
@@ -37,7 +36,7 @@ def keep(text: str) -> str:
     with _lock:
         identity = _ids.get(text)
         if identity is None:
-            identity = _ids[text] = secrets.token_hex(16)
+            identity = _ids[text] = os.urandom(16).hex()
             _texts[identity] = text
         return identity
 
