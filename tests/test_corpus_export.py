@@ -11,7 +11,7 @@ import pytest
 import zstandard
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from dovebeam.pipelines.running.in_process import lent_to_workers
+from dovebeam.pipelines.running.in_process import secrets_shared_with_workers
 from dovebeam.transforms import Config, ExportEvents, ReadFromFiles
 from dovebeam.transforms.codecs import AVRO_SCHEMA, decode_tab, event_to_avro
 from dovebeam.transforms.config import make_driver
@@ -43,7 +43,7 @@ def targets(tmp_path: Path) -> Iterator[Targets]:
 def export(config: Config, source: Path | str, *options: str) -> Counters:
     """Runs the export; a reject fails it."""
     drivers = {name: make_driver(exporter) for name, exporter in config.exporters.items()}
-    with lent_to_workers(drivers, PipelineOptions(list(options))), pipeline(*options) as (p, counters):
+    with secrets_shared_with_workers(drivers, PipelineOptions(list(options))), pipeline(*options) as (p, counters):
         _ = p | ReadFromFiles([str(source)]) | ExportEvents(config, drivers=drivers)
     return counters
 

@@ -74,7 +74,7 @@ def open_new(name: str, mode: int, folder: int | None = None) -> int:
 
     Args:
         name: its path, or its name in `folder`.
-        mode: its mode, lessened by the umask.
+        mode: its mode, reduced by the umask.
         folder: descriptor of its directory.
 
     Raises:
@@ -100,7 +100,7 @@ def replace_file(name: str, content: bytes, mode: int, folder: int | None = None
     Args:
         name: its path, or its name in `folder`.
         content: all of it.
-        mode: of the new file, lessened by the umask.
+        mode: of the new file, reduced by the umask.
         folder: descriptor of its directory.
         is_exact: whether the umask is not to lessen the mode.
 

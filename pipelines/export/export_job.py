@@ -21,7 +21,7 @@ from dovebeam.pipelines.ledger.closing import close_started, report_failure, unm
 from dovebeam.pipelines.ledger.ledger import Ledger, make_ledger
 from dovebeam.pipelines.options.arguments import STDOUT
 from dovebeam.pipelines.options.beam import make_beam_options, runs_here, workers_of
-from dovebeam.pipelines.running.in_process import lent_to_workers
+from dovebeam.pipelines.running.in_process import secrets_shared_with_workers
 from dovebeam.pipelines.running.launch import launch_far, launch_here
 from dovebeam.pipelines.terminal.exit_codes import ExitCode, UsageError
 from dovebeam.pipelines.terminal.logs import say
@@ -206,7 +206,7 @@ def _launch(
     def launch(monitor: JobMonitor) -> PipelineResult | None:
         if not here:
             return launch_far(build, beam_options, wait=options.wait)
-        with lent_to_workers(drivers, beam_options):
+        with secrets_shared_with_workers(drivers, beam_options):
             return launch_here(build, beam_options, monitor, patterns=options.input, debug=options.debug)
 
     def account(counters: Iterable[tuple[str, int]]) -> Ledger:

@@ -25,11 +25,17 @@ from dovebeam.pipelines.options.beam import environment_type, is_in_process
 from dovebeam.pipelines.terminal.progress_bar import Display
 from dovebeam.transforms.drivers import Driver
 from dovebeam.transforms.drivers.secrets.secret import secrets_in
-from dovebeam.transforms.drivers.secrets.vault import Loan
+from dovebeam.transforms.drivers.secrets.vault import SharedSecrets
 from dovebeam.transforms.errors import DovebeamError
 from dovebeam.transforms.progress import JobMonitor, Totals
 
-__all__ = ["WatchedDisplay", "WorkersGoneError", "lent_to_workers", "loopback_workers", "make_in_process_runner"]
+__all__ = [
+    "WatchedDisplay",
+    "WorkersGoneError",
+    "loopback_workers",
+    "make_in_process_runner",
+    "secrets_shared_with_workers",
+]
 
 
 def make_in_process_runner(options: PipelineOptions, *, debug: bool = False) -> fn_runner.FnApiRunner:
@@ -52,8 +58,8 @@ def make_in_process_runner(options: PipelineOptions, *, debug: bool = False) -> 
 
 
 @contextlib.contextmanager
-def lent_to_workers(drivers: Mapping[str, Driver], options: PipelineOptions) -> Iterator[None]:
-    """Lends the secrets that were written out to the worker processes that are started meanwhile on this machine.
+def secrets_shared_with_workers(drivers: Mapping[str, Driver], options: PipelineOptions) -> Iterator[None]:
+    """Shares written-out secrets with the worker processes that are started meanwhile on this machine.
 
     Args:
         drivers: of the job, by exporter.
@@ -61,7 +67,7 @@ def lent_to_workers(drivers: Mapping[str, Driver], options: PipelineOptions) -> 
     """
     alone = is_in_process(options) and options.view_as(DirectOptions).direct_running_mode != "multi_processing"
     literals = [s.name for driver in drivers.values() for s in secrets_in(driver) if s.is_literal]
-    with Loan([] if alone else literals):
+    with SharedSecrets([] if alone else literals):
         yield
 
 

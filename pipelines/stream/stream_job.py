@@ -24,9 +24,9 @@ from dovebeam.pipelines.ledger.closing import counters_of, counters_so_far, repo
 from dovebeam.pipelines.options.beam import is_flink, is_in_process, make_beam_options, runs_here, stream_arguments
 from dovebeam.pipelines.running.in_process import (
     WatchedDisplay,
-    lent_to_workers,
     loopback_workers,
     make_in_process_runner,
+    secrets_shared_with_workers,
 )
 from dovebeam.pipelines.running.launch import cancelled_on_error, launch_far, wait_until_drained
 from dovebeam.pipelines.running.local import explain_failure, run_to_end
@@ -233,7 +233,7 @@ def _run_here(
         say("note: an exporter whose target hangs keeps events from the others; --state DIR gives each a queue on disk")
     account = StreamAccount(config, drivers, queues, path=options.ledger, debug=options.debug)
     try:
-        with source, lent_to_workers(drivers, beam_options):
+        with source, secrets_shared_with_workers(drivers, beam_options):
             counters = run(_Stream(options, config, shards, queues, source, account), beam_options)
     except UsageError:
         raise

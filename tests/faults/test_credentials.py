@@ -140,16 +140,16 @@ def _command_lines(mark: str) -> list[bytes]:
     return found
 
 
-def _loans() -> set[str]:
-    """The directories in which secrets are lent."""
+def _shared_secrets() -> set[str]:
+    """The directories of shared secrets."""
     places = {tempfile.gettempdir(), "/dev/shm"}
     return {str(path) for place in places for path in Path(place).glob("dovebeam-secrets-*")}
 
 
-def _check_nothing_is_lent(before: set[str]) -> None:
+def _check_nothing_is_shared(before: set[str]) -> None:
     """What is there and was not before is that of another test's job, which ends soon."""
-    more = _loans() - before
-    wait_until(lambda: not more & _loans(), f"{more} to be removed", seconds=60)
+    more = _shared_secrets() - before
+    wait_until(lambda: not more & _shared_secrets(), f"{more} to be removed", seconds=60)
 
 
 @pytest.fixture
@@ -183,7 +183,7 @@ def test_credentials_appear_nowhere(
     job: Job, authority: Authority, tls_port: int, answer: str, beam_options: tuple[str, ...]
 ) -> None:
     """Whatever becomes of the requests: outputs, logs with --debug, rejects, ledger and command lines are clean."""
-    before = _loans()
+    before = _shared_secrets()
     with run_http_server(_ANSWERS[answer]) as server:
         job.prepare(server.url, authority, tls_port)
         rejects, ledger = job.out / "rejects.jsonl", job.out / "ledger.json"
@@ -194,7 +194,7 @@ def test_credentials_appear_nowhere(
     assert rejected == (15 if answer == "taken" else 30)
     assert len(job.command_lines) >= (2 if beam_options else 1)
     assert job.leaks() == {}
-    _check_nothing_is_lent(before)
+    _check_nothing_is_shared(before)
     _assert_all_arrived(server)
 
 
@@ -288,8 +288,8 @@ def test_reference_that_leads_nowhere_is_found_before_anything_is_read(
 
 @pytest.mark.alone
 def test_killed_launcher_leaves_no_secret(job: Job, authority: Authority, tls_port: int) -> None:
-    """The workers of a job whose launcher was killed remove the directory that it lent them."""
-    before = _loans()
+    """The workers of a job whose launcher was killed remove the directory that it shared with them."""
+    before = _shared_secrets()
     with run_http_server(lambda _, request: Answer(delay=1)) as server, ExitStack() as stack:
         job.prepare(server.url, authority, tls_port)
         process = subprocess.Popen(
@@ -301,9 +301,9 @@ def test_killed_launcher_leaves_no_secret(job: Job, authority: Authority, tls_po
         stack.callback(process.wait)
         stack.callback(process.kill)
         wait_until(lambda: bool(server.requests), "a request", seconds=60)
-        assert len(_loans() - before) == 1
+        assert len(_shared_secrets() - before) == 1
         os.kill(process.pid, signal.SIGKILL)
-        wait_until(lambda: _loans() <= before, "the workers to clean up")
+        wait_until(lambda: _shared_secrets() <= before, "the workers to clean up")
     assert vault.ENVIRONMENT not in os.environ
 
 

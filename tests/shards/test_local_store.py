@@ -59,7 +59,7 @@ def test_modes(store: LocalStore, base: Path) -> None:
 
 
 def test_umask(store: LocalStore, base: Path) -> None:
-    """Modes are lessened by the umask."""
+    """Modes are reduced by the umask."""
     os.umask(0o077)
     put(store, ".dovebeam/r/b.file")
     store.publish(".dovebeam/r/b.file", "d/b", replaces=False)

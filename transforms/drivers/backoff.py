@@ -1,7 +1,7 @@
-"""Backoff: the pauses between the tries of something that fails, and the time that all tries may take together.
+"""Exponential backoff with jitter, and a retry budget: the time that all attempts may take together.
 
-Pauses double up to a limit, so that a target that is away is not asked without end. With full jitter each is random
-between nothing and that length, so that many workers that failed together do not come back together.
+Pauses double up to a limit, so that a target that is away is not asked all the time. With full jitter each is random
+between 0 and that length, so that many workers that failed together do not come back together.
 """
 
 from __future__ import annotations
@@ -14,18 +14,19 @@ from typing import Final
 
 __all__ = ["Backoff", "RetryBudget"]
 
+# More than any limit needs; without it the power would overflow a float after a thousand failures.
 _MAX_DOUBLINGS: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """The pauses between tries.
+    """The pauses between attempts.
 
     Attributes:
         first_secs: the pause after the first failure; each further one is twice as long.
         longest_secs: no pause is longer.
-        jitter: whether a pause is random between 0 and its length (full jitter). Without it is right where only one
-            tries, and the length is told to a user.
+        jitter: whether a pause is random between 0 and its length (full jitter). Not needed where only one process
+            tries, or where the length is shown to a user.
     """
 
     first_secs: float
@@ -43,11 +44,11 @@ _OF_A_BATCH: Final = Backoff(0.05, 1.0)
 
 
 class RetryBudget:
-    """The time in which one batch is tried again. It runs from the first failure on.
+    """The time in which one batch is retried, counted from its first failure.
 
     Args:
-        msec: how long to go on, in milliseconds; 0 allows no retry, None goes on forever.
-        backoff: the pauses between tries.
+        msec: how long to retry, in milliseconds; 0 allows no retry, None retries forever.
+        backoff: the pauses between attempts.
     """
 
     def __init__(self, msec: int | None, backoff: Backoff = _OF_A_BATCH) -> None:
@@ -57,13 +58,15 @@ class RetryBudget:
         self._failures = 0
 
     def wait(self) -> bool:
-        """Waits for the next try; False, at once, if no time is left. The last try is at the end of the budget."""
+        """Waits for the next attempt; False, at once, if no time is left. The last one is at the end of the budget."""
         now = time.monotonic()
+        # From the first failure, not from the start: a batch that took long to fail has its whole budget, too.
         if self._give_up is None:
             self._give_up = now + self._budget_secs
         left = self._give_up - now
         if left <= 0:
             return False
         self._failures += 1
+        # Cut to what is left, so that a target that comes back just before the end still gets an attempt.
         time.sleep(min(left, self._backoff.secs(self._failures)))
         return True

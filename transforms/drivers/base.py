@@ -1,14 +1,16 @@
-"""What every driver is: a description that travels to the workers, and a connection that delivers there.
+"""The interface of all drivers: a `Driver` travels to the workers, and its `Connection` delivers there.
 
 Contract, from Dovecot's section "Export drivers" and from what a Beam pipeline needs beyond it:
 
-- Payloads are the bytes that a formatter made, without a line's end. Framing is the driver's business.
+- Payloads are the bytes that a formatter made, without a line end. The driver does the framing.
 - `send` blocks until each payload of the batch is delivered or has failed for good, so a slow target slows its source
   and nothing piles up: no more than the one batch is ever held.
-- A batch may say of each payload what the target cannot know: an id that stays the same over retries and re-runs, and
-  the path of the file that it belongs into. Only drivers that ask for them (`wants_keys`, `router`) get them.
+- A batch may have for each payload what the target cannot know: an id that stays the same over retries and re-runs, and
+  the path of its file. Only drivers that ask for them (`wants_keys`, `router`) get them.
 - A payload that the target refuses is returned as a `Failure` and becomes a reject with its original bytes. Trouble
-  that is no payload's fault (`DeliveryError`) is raised and fails the bundle. Nothing is logged and dropped.
+  that no payload has caused (`DeliveryError`) is raised and fails the bundle. Nothing is logged and dropped.
+
+Drivers of local files and sockets also share the texts of system errors here: `delivery_error`, `check_path`.
 """
 
 from __future__ import annotations
@@ -46,9 +48,9 @@ class Batch:
     """Payloads to be sent together.
 
     Attributes:
-        payloads: formatted events without a line's end.
+        payloads: formatted events without a line end.
         keys: an id of each payload, the same whenever the same event is sent again; empty if the driver wants none.
-        paths: what the driver's router said of each payload; empty if it has none.
+        paths: the path of each payload, from the driver's router; empty if it has none.
     """
 
     payloads: Sequence[bytes]
@@ -60,17 +62,17 @@ class Batch:
 
 
 class RoutingError(DovebeamError):
-    """An event for which a driver has no place; the text says why and becomes the reason of its reject."""
+    """An event for which a driver finds no path; the text says why and becomes the reason of its reject."""
 
 
 class Router(Protocol):
-    """Says where an event belongs, before it is formatted; pickles, and is the same on every worker."""
+    """Finds the path of an event, before it is formatted; can be pickled, and is the same on every worker."""
 
     def route(self, event: Event) -> str:
         """The relative path of the event's file.
 
         Raises:
-            RoutingError: there is none.
+            RoutingError: the event lacks something that the path needs.
         """
         ...  # pragma: no cover
 
@@ -81,10 +83,10 @@ class Failure:
 
     Attributes:
         index: its place in the batch, from 0.
-        reason: why, in words that hold no credential and no path or query of a URL.
-        attempts: how often it was tried.
-        status: the HTTP status of the last attempt, None if there was no answer or the driver knows no status.
-        endpoint: where it should have gone; scheme://host:port for a URL.
+        reason: why, without credentials and without path or query of a URL.
+        attempts: number of attempts.
+        status: the HTTP status of the last attempt, None without an answer or for other drivers.
+        endpoint: the target; scheme://host:port for a URL.
     """
 
     index: int
@@ -97,11 +99,11 @@ class Failure:
 class Driver(ABC):
     """The description of a driver: its settings and nothing else.
 
-    Subclasses are frozen dataclasses. They pickle. A field that declares a setting (`setting`) is filled from the
-    configuration. A field that may hold a secret has `repr=False`, which also keeps it out of `display_items`.
+    Subclasses are frozen dataclasses that can be pickled. A field that declares a setting (`setting`) is filled from
+    the configuration. A field that may hold a secret has `repr=False`, which also keeps it out of `display_items`.
 
     Attributes:
-        name: what it is called in rejects and a runner's user interface; of Dovecot's drivers, the value of the setting
+        name: its name in rejects and a runner's user interface; of Dovecot's drivers, the value of the setting
             `event_exporter_driver`.
         max_string_length: longest string in bytes that the formatter may write, None for no limit.
     """
@@ -122,21 +124,25 @@ class Driver(ABC):
         check_values(self)
         for name, row in declared(type(self)).items():
             if row.secret and row.kind is Kind.STRING:
+                # The dataclass is frozen, and `__post_init__` is the only place that may still change it.
                 object.__setattr__(self, name, Secret.parse(row.name, getattr(self, name)))
 
     @property
     def max_batch_events(self) -> int:
-        """How many payloads at most a worker collects for one `send`."""
+        """Most payloads that a worker collects for one `send`."""
         return 500
 
     @property
     def max_batch_bytes(self) -> int:
-        """How many bytes of payloads at most a worker collects for one `send`; the last one added may exceed it."""
+        """Most bytes of payloads that a worker collects for one `send`; the last one added may exceed it."""
         return 1024 * 1024
 
     @property
     def max_batch_msec(self) -> int | None:
-        """How long at most a payload waits for others while a bundle goes on; None is until there are enough."""
+        """Age of a batch from which on the next payload that is added sends it, in milliseconds; None for no limit.
+
+        There is no timer. If nothing is added, the batch waits until the bundle ends, whose end always sends it.
+        """
         return None
 
     @property
@@ -145,29 +151,29 @@ class Driver(ABC):
         return False
 
     def router(self) -> Router | None:
-        """What finds the path of each event's file; None if all go to one place."""
+        """Finds the path of each event's file; None if all events go to one place."""
         return None
 
     @property
     @abstractmethod
     def endpoint(self) -> str:
-        """Where the payloads go, for people and rejects; never a secret."""
+        """The target, as people and rejects see it; never a secret."""
 
     @abstractmethod
     def open(self) -> Connection:
         """Makes a connection, on the worker that uses it.
 
-        The target itself is touched when the first batch is sent, as Dovecot does.
+        The target itself is opened when the first batch is sent, as Dovecot does.
 
         Raises:
-            DeliveryError: for something on this machine that no batch could be delivered with, such as a missing
-                certificate file.
+            DeliveryError: this machine lacks something that every batch needs, such as a certificate file.
         """
 
     def display_items(self) -> dict[str, str | int | bool]:
-        """What may be shown in a runner's user interface: driver, endpoint, and settings by field name."""
+        """Display data for a runner's user interface: driver, endpoint, and settings by field name."""
         shown = {field.name: getattr(self, field.name) for field in fields(self) if field.repr}  # type: ignore[arg-type]
         items = {"driver": self.name, "endpoint": self.endpoint, **shown}
+        # Compared with `in`, so 0 and False, which are values, stay; what is not set is left out.
         return {name: value for name, value in items.items() if value not in (None, "")}
 
 
@@ -178,7 +184,7 @@ class Connection(ABC):
 
     Attributes:
         on_arrival: called during `send` with the number of payloads that have just arrived, by drivers that know it
-            before the whole batch is done. So what a batch that is never finished delivered can be told.
+            before the whole batch is done. So it is known what was delivered of a batch that never ends.
     """
 
     def __init__(self) -> None:
@@ -192,7 +198,7 @@ class Connection(ABC):
         any part of the batch may have been delivered; the connection can be used again.
 
         Raises:
-            DeliveryError: the target can take nothing at all.
+            DeliveryError: the target accepts nothing at all.
             ValueError: the connection was closed.
         """
         if self._closed:
@@ -215,6 +221,7 @@ class Connection(ABC):
             DeliveryError: the system reports only now that something could not be written.
         """
         if not self._closed:
+            # Before `release`, which may raise: what it could not free the first time is not freed a second time.
             self._closed = True
             self.release()
 
@@ -231,14 +238,14 @@ class Connection(ABC):
         """Delivers a batch that is not empty; called by `send`, whose contract it fulfils.
 
         Raises:
-            DeliveryError: the target can take nothing at all.
+            DeliveryError: the target accepts nothing at all.
         """
 
     def release(self) -> None:  # noqa: B027  see flush
         """Frees what the connection holds; called once, by `close`."""
 
 
-# Errors of the operating system, said as Dovecot says them and with what to do about it.
+# Errors of the operating system: Dovecot's text for each, followed by advice.
 
 _ADVICE: Final[Mapping[int, str]] = MappingProxyType(
     {
@@ -253,8 +260,8 @@ _ADVICE: Final[Mapping[int, str]] = MappingProxyType(
         errno.ENOENT: "it does not exist; directories are not created, so create it or correct the path",
         errno.ENOSPC: "the disk is full; make room, then run again",
         errno.ENOTDIR: "a part of the path is a file; correct the path",
-        errno.ENOTSOCK: "it is no socket; correct the path",
-        errno.ENXIO: "it is a FIFO that nobody reads, or a socket; start its reader, or name a file",
+        errno.ENOTSOCK: "it is not a socket; correct the path",
+        errno.ENXIO: "it is a FIFO without a reader, or a socket; start its reader, or name a file",
         errno.EROFS: "the file system is read-only; mount it writable, or choose another path",
     }
 )
@@ -266,26 +273,28 @@ def delivery_error(call: str, target: str, error: OSError) -> DeliveryError:
     Args:
         call: the system call, such as "open".
         target: its path or address, which becomes the error's endpoint.
-        error: what it raised; a time-out without a number counts as ETIMEDOUT.
+        error: raised by the call; a time-out without a number counts as ETIMEDOUT.
     """
     number = error.errno
     if isinstance(error, TimeoutError) and number is None:
         number = errno.ETIMEDOUT
+    # Not `str(error)` where there is a number: it would repeat the number and the path.
     text = os.strerror(number) if number else str(error)
     advice = _ADVICE.get(number or 0, "")
+    # The advice for files speaks of directories; a socket is made by its listener.
     if number == errno.ENOENT and call == "connect":
         advice = "there is no socket; start the listener, or correct the path"
     return DeliveryError(f"{call}({target}) failed: {text}{f' ({advice})' if advice else ''}", target)
 
 
 def error_number(error: DeliveryError | OSError) -> int:
-    """The number of a system's error, also of one behind a `DeliveryError`; 0 for none."""
+    """The errno of a system error, or of the one that caused a `DeliveryError`; 0 if there is none."""
     cause = error if isinstance(error, OSError) else error.__cause__
     return cause.errno or 0 if isinstance(cause, OSError) else 0
 
 
 def check_path(setting: str, path: str) -> None:
-    """Refuses a path that cannot name anything.
+    """Checks that a path can name something.
 
     Raises:
         DriverSettingError: it is empty, has a NUL byte, or is not UTF-8, as the graph of a job must be.
@@ -294,6 +303,7 @@ def check_path(setting: str, path: str) -> None:
         raise DriverSettingError(setting, "it is empty; set it to a path")
     if "\0" in path:
         raise DriverSettingError(setting, "a path cannot have a NUL byte; remove it")
+    # Linux would accept such a name, but a job's graph, in which the setting travels, is UTF-8.
     try:
         path.encode()
     except UnicodeEncodeError as error:

@@ -1,4 +1,7 @@
-"""The `drop` driver: the event is formatted and the result thrown away."""
+"""The `drop` driver: discards every payload.
+
+Dovecot's section "Export drivers", "drop": the event is formatted and the result thrown away; there are no settings.
+"""
 
 from __future__ import annotations
 
@@ -23,20 +26,20 @@ class DropDriver(Driver):
 
     @property
     def endpoint(self) -> str:
-        """Nowhere."""
+        """Empty, as there is no target."""
         return ""
 
     def open(self) -> DropConnection:
-        """A connection to nowhere."""
+        """A connection that counts."""
         return DropConnection()
 
 
 class DropConnection(Connection):
-    """Discards.
+    """A connection that discards all payloads and counts them.
 
     Attributes:
-        payloads: how many payloads were discarded.
-        bytes: how many bytes they had.
+        payloads: number of payloads discarded.
+        bytes: their bytes.
     """
 
     def __init__(self) -> None:

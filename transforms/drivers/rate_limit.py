@@ -1,7 +1,7 @@
-"""The token bucket: how many requests, records or events may pass in a second.
+"""The token bucket: limits how many requests, records or events pass in a second.
 
 It is the limiter of `http-post` (requests of an endpoint), of `log` (records of a log) and of `ThrottleBlocks` (events
-of a re-send or a re-export). Each holds for one worker process, whose threads share the bucket.
+of a re-send or a re-export). Each limit holds for one worker process, whose threads share the bucket.
 """
 
 from __future__ import annotations
@@ -13,15 +13,17 @@ from typing import Final
 
 __all__ = ["TokenBucket", "portions", "shared_bucket"]
 
+# A tenth of a second: long enough that batches need few waits, short enough that a target sees an even rate.
 _BURST_SECS: Final = 0.1
+# Several threads wait for the same tokens, so each looks again from time to time, also at very low rates.
 _SLICE_SECS: Final = 0.5
 
 
 class TokenBucket:
-    """A token bucket that threads share: it fills evenly, and what passes takes tokens out.
+    """A token bucket that threads share.
 
     Within any `t` seconds at most `per_second * t` tokens are taken and one burst: what a tenth of a second brings, at
-    least one token. So who was held up elsewhere does not rush afterwards. A new bucket is full.
+    least one token. So a worker that was held up elsewhere does not rush afterwards. A new bucket is full.
 
     Args:
         per_second: how many tokens a second brings, more than 0.
@@ -35,7 +37,8 @@ class TokenBucket:
         self._burst = max(1.0, per_second * _BURST_SECS)
         self._clock = clock
         self._lock = threading.Lock()
-        self._tokens = self._burst  # below 0 while what `reserve` promised is not there yet
+        # Below 0 while tokens that `reserve` has given away are still to come.
+        self._tokens = self._burst
         self._filled_at = clock()
 
     def take(self, most: int = 1) -> int:
@@ -55,7 +58,7 @@ class TokenBucket:
     def reserve(self, count: int) -> float:
         """Takes `count` tokens for something that is not split; returns the seconds until it may pass.
 
-        It may pass when the first of its tokens is there. Whoever comes next waits for the others.
+        It may pass when the first of its tokens is there. The next caller waits for the others.
         """
         with self._lock:
             self._fill()
@@ -73,29 +76,30 @@ class TokenBucket:
 
 
 def portions(bucket: TokenBucket | None, count: int) -> Iterator[range]:
-    """The numbers 0 to `count` in portions, each when there are tokens for it; all at once without a bucket."""
+    """The indices from 0 to `count` in portions, each as soon as there are tokens; without a bucket all at once."""
     if bucket is None:
         yield range(count)
         return
-    begin = 0
-    while begin < count:
-        end = begin + bucket.take(count - begin)
-        if end > begin:
-            yield range(begin, end)
-            begin = end
+    start = 0
+    while start < count:
+        end = start + bucket.take(count - start)
+        if end > start:
+            yield range(start, end)
+            start = end
         else:
             time.sleep(min(_SLICE_SECS, bucket.due_secs()))
 
 
+# Never emptied: one entry for each target of a configuration.
 _shared: Final[dict[tuple[str, float], TokenBucket]] = {}
 _shared_lock: Final = threading.Lock()
 
 
 def shared_bucket(of: str, per_second: float) -> TokenBucket:
-    """The bucket that all threads of this process use for the same thing at the same rate.
+    """The bucket that all threads of this process share for one target and rate.
 
     Args:
-        of: what is limited, as `log:TARGET`.
+        of: the target that is limited, such as `log:ADDRESS`.
         per_second: see `TokenBucket`.
     """
     with _shared_lock:

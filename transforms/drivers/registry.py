@@ -18,6 +18,7 @@ from dovebeam.transforms.errors import UnknownNameError
 
 __all__ = ["DRIVERS", "DRIVER_NAMES", "DRIVER_SETTINGS", "driver_class"]
 
+# In the order in which errors and the reference list them: Dovecot's default first, `drop` last.
 _CLASSES: Final[tuple[type[Driver], ...]] = (
     LogDriver,
     FileDriver,
@@ -27,7 +28,7 @@ _CLASSES: Final[tuple[type[Driver], ...]] = (
 )
 
 DRIVERS: Final[Mapping[str, type[Driver]]] = MappingProxyType({each.name: each for each in _CLASSES})
-"""Every driver's class; all of them import without their libraries, which are loaded where a connection opens."""
+"""Every driver's class. Importing them loads no libcurl and no TLS library: that happens when a connection opens."""
 
 DRIVER_NAMES: Final = tuple(DRIVERS)
 
@@ -35,13 +36,14 @@ DRIVER_NAMES: Final = tuple(DRIVERS)
 def _settings() -> tuple[Setting, ...]:
     found: dict[str, Setting] = {}
     for each in (row for driver in _CLASSES for row in declared(driver).values()):
+        # `ssl_...` is declared once and inherited by two drivers, so it comes twice here and is one setting.
         shared = found.get(each.name)
         found[each.name] = replace(each, drivers=(*shared.drivers, *each.drivers)) if shared else each
     return tuple(found.values())
 
 
 DRIVER_SETTINGS: Final = _settings()
-"""The settings that fill the drivers' fields, each once, with the names of the drivers that have it."""
+"""The settings of all drivers, each once, with the names of the drivers that have it."""
 
 
 def driver_class(name: str) -> type[Driver]:

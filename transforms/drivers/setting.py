@@ -5,7 +5,8 @@ A field of a driver declares the setting that fills it:
     fifo_path: str = setting(Kind.STRING, "", "path of the named pipe")
 
 The configuration reader with its checks and suggestions, the default of the field, `dovebeam check`, the settings of
-Beam YAML and the reference are derived from that. A setting that fills no field is a `Setting` of its own.
+Beam YAML and the reference are derived from that. A setting that fills no field is a `Setting` of its own. The parsers
+of values (`parse_size` and the like) accept what Dovecot's lib-settings accepts, and repeat its errors word for word.
 """
 
 from __future__ import annotations
@@ -44,13 +45,14 @@ __all__ = [
 
 UINT_MAX: Final = 2**32 - 1
 UINT64_MAX: Final = 2**64 - 1
-_MAX_DIGITS: Final = 30  # far above every limit, far below what makes int() slow
+# Far above every limit, and far below what makes int() slow: digits beyond it cannot make a number valid again.
+_MAX_DIGITS: Final = 30
 
 _TIME = re.compile(r"([0-9]+) *([A-Za-z]*)\Z")
 _SIZE = re.compile(r"([0-9]+) *(?:([KMGT])I?B?|B)?\Z", re.IGNORECASE | re.ASCII)
 _NUMBER = re.compile(r"[0-9]+\Z")
 
-# Where a prefix fits two rows the earlier one wins, so minutes stand before milliseconds.
+# Dovecot accepts any prefix of a unit. Where one fits two rows the earlier one wins: `m` is minutes, not milliseconds.
 _TIME_UNITS: Final = (
     (1000, ("secs", "seconds")),
     (60_000, ("mins", "minutes")),
@@ -59,8 +61,8 @@ _TIME_UNITS: Final = (
     (86_400_000, ("days",)),
     (604_800_000, ("weeks",)),
 )
-_SIZE_FACTORS: Final = {"": 0, "k": 10, "m": 20, "g": 30, "t": 40}
-_ENDLESS: Final = frozenset({"infinite", "unlimited"})
+_SIZE_SHIFTS: Final = {"": 0, "k": 10, "m": 20, "g": 30, "t": 40}
+_UNLIMITED: Final = frozenset({"infinite", "unlimited"})
 
 
 class Kind(enum.Enum):
@@ -81,11 +83,11 @@ class Kind(enum.Enum):
 
 
 class ValueTypeError(Exception):
-    """A value that isn't of its setting's type.
+    """A value that is not of its setting's type.
 
     Attributes:
-        message: what Dovecot prints.
-        advice: what to write, as the continuation of our own message.
+        message: Dovecot's error.
+        advice: what to write instead; continues dovebeam's own message.
     """
 
     def __init__(self, message: str, advice: str) -> None:
@@ -96,6 +98,7 @@ class ValueTypeError(Exception):
 
 def parse_bool(text: str) -> bool:
     """`yes`, `y`, `1` or `no`, letters in any case; nothing else is a boolean in Dovecot."""
+    # Not symmetric: Dovecot refuses `n` and `0`.
     lowered = text.lower()
     if lowered in {"yes", "y", "1"}:
         return True
@@ -106,7 +109,7 @@ def parse_bool(text: str) -> bool:
 
 def parse_uint(text: str) -> int:
     """A number up to 2**32 - 1, which is also what `unlimited` and `infinite` mean."""
-    return UINT_MAX if text in _ENDLESS else _number(text, UINT_MAX)
+    return UINT_MAX if text in _UNLIMITED else _number(text, UINT_MAX)
 
 
 def parse_uint64(text: str) -> int:
@@ -116,12 +119,12 @@ def parse_uint64(text: str) -> int:
 
 def parse_time_msec(text: str) -> int | None:
     """A time in milliseconds, at most 2**32 - 1 of them; `None` for `infinite` and `unlimited`."""
-    return None if text in _ENDLESS else _milliseconds(text, UINT_MAX)
+    return None if text in _UNLIMITED else _milliseconds(text, UINT_MAX)
 
 
 def parse_time_sec(text: str) -> int | None:
     """A time of whole seconds, returned in milliseconds; `None` for `infinite` and `unlimited`."""
-    if text in _ENDLESS:
+    if text in _UNLIMITED:
         return None
     msec = _milliseconds(text, UINT_MAX * 1000)
     if msec % 1000:
@@ -131,15 +134,16 @@ def parse_time_sec(text: str) -> int | None:
 
 def parse_size(text: str) -> int | None:
     """A size in bytes, units are powers of 1024; `None` for `infinite` and `unlimited`."""
-    if text in _ENDLESS:
+    if text in _UNLIMITED:
         return None
     found = _SIZE.match(text)
     if found is None:
         raise ValueTypeError(f"Invalid size: {text}", "write a number of bytes, or a number with k, M, G or T")
     number = _int(found[1])
+    # Dovecot has two errors for one limit: for digits that overflow, and for a product that does.
     if number > UINT64_MAX:
         raise ValueTypeError(f"Invalid size: {text}", f"the limit is {UINT64_MAX} bytes")
-    size = number << _SIZE_FACTORS[(found[2] or "").lower()]
+    size = number << _SIZE_SHIFTS[(found[2] or "").lower()]
     if size > UINT64_MAX:
         raise ValueTypeError(f"Size is too large: {text}", f"the limit is {UINT64_MAX} bytes")
     return size
@@ -170,6 +174,7 @@ def _milliseconds(text: str, limit: int) -> int:
     if number > UINT64_MAX:
         raise ValueTypeError(f"Invalid time interval: {text}", f"the limit is {limit} milliseconds")
     if not unit:
+        # 0 is the one time that needs no unit.
         if number == 0:
             return 0
         raise ValueTypeError(
@@ -195,20 +200,13 @@ def _int(digits: str) -> int:
     return int(significant[:_MAX_DIGITS] or "0")
 
 
-# A setting, declared once: type, default, one sentence, choices, whether it is a secret, and whose it is.
-#
-# A field of a driver declares the setting that fills it:
-#
-#     fifo_path: str = setting(Kind.STRING, "", "path of the named pipe")
-#
-# The configuration reader with its checks and suggestions, the default of the field, `dovebeam check`, the settings of
-# Beam YAML and the reference are derived from that. A setting that fills no field is a `Setting` of its own.
+# The declaration of a setting, and the checks of a driver's fields that follow from it.
 
 SettingValue = str | bool | int | tuple[tuple[str, str], ...] | None
 """Booleans, numbers, milliseconds, bytes, text or pairs of texts; `None` is a time or size without limit."""
 
 PREFIX: Final = "event_exporter_"
-"""How the full names of an exporter's own settings begin; inside of its block, and in a driver, they have none."""
+"""Prefix of the full names of an exporter's own settings; names in its block, and in a driver, do not have it."""
 
 _SHARED: Final = ("http_client_", "ssl_")
 _UNIT: Final = "_msec"
@@ -235,19 +233,19 @@ class Setting:
         kind: the type of its values.
         default: the value if nothing sets it, as it would be written.
         text: what it is for, one sentence without its full stop; the reference of settings is made from it.
-        choices: the words of an enum, or of a list that knows only some.
+        choices: the values of an enum, or of a list that knows only some.
         block_only: honoured only in its own block, not as a default outside.
-        not_zero: what is said if the value is 0, for a setting of Dovecot in Dovecot's words; empty if 0 is fine.
+        not_zero: the error if the value is 0, for a setting of Dovecot in Dovecot's words; empty if 0 is allowed.
         secret: the value must never be shown.
         guarded: it is not for secrets, but a URL, or a place where people write one by mistake.
         expanded: whether `%{...}` in it is expanded at start.
         extension: dovebeam has it, Dovecot refuses it.
-        check: says what is wrong with a value beyond its type; an empty string is fine.
+        check: returns what is wrong with a value beyond its type, or an empty string.
         required: a value as an example, if an exporter of its driver cannot work without this setting.
-        unset: the value of a driver's field if nobody sets it, where that is not the default as Dovecot has it.
+        unset: the value of a driver's field if the configuration does not set it, where that differs from `default`.
         no_effect: why it changes nothing in dovebeam; empty if it changes something.
         refused: why dovebeam refuses any value of it; empty if it doesn't.
-        drivers: the drivers that it is for; none if it is for all, or not for exporters.
+        drivers: names of the drivers that it is for; empty if it is for all, or not for exporters.
     """
 
     name: str
@@ -311,7 +309,7 @@ def setting(
         shown: whether the field is a part of the driver's representation and display items; a secret never is.
         not_zero: 0 is refused, True in words that fit all, or in Dovecot's words.
         expanded: whether `%{...}` in it is expanded at start.
-        check: says what is wrong with a value beyond its type.
+        check: returns what is wrong with a value beyond its type, or an empty string.
         required: an example of a value, if the driver cannot work without one.
         unset: the field's default, where it is not the setting's.
 
@@ -319,7 +317,7 @@ def setting(
         ValueTypeError: the default is not of its type.
     """
     row = Setting(
-        name="",
+        name="",  # the field does not know its own name yet; `declared` fills it in
         kind=kind,
         default=default,
         text=text,
@@ -358,11 +356,11 @@ def declared(driver: type[Any]) -> Mapping[str, Setting]:
 
 
 def check_values(driver: Any, *, ignored: str = "") -> None:
-    """Refuses values of a driver's fields that their declarations rule out, whoever made it.
+    """Refuses values of a driver's fields that their declarations rule out, also in a driver that a program made.
 
     Args:
         driver: its class is a dataclass.
-        ignored: how the names of settings begin that this driver does not use.
+        ignored: prefix of the names of settings that this driver does not use.
 
     Raises:
         DriverSettingError: the text says what to write instead.
@@ -376,6 +374,7 @@ def check_values(driver: Any, *, ignored: str = "") -> None:
             hint = f"; did you mean {near!r}?" if near else ""
             raise DriverSettingError(row.name, f"it is {value!r}; write one of: {', '.join(row.choices)}{hint}")
         if row.not_zero and value == 0:
+            # Dovecot's error names its C variable (`..._msecs`); a program that sets a Python field gets ours.
             raise DriverSettingError(row.name, row.not_zero if row.extension else _NOT_ZERO)
         advice = row.check(value) if row.check and isinstance(value, str) else ""
         if advice:
@@ -383,13 +382,14 @@ def check_values(driver: Any, *, ignored: str = "") -> None:
 
 
 def convert(setting: Setting, text: str) -> SettingValue:
-    """The value that a text means for this setting.
+    """The value of a text for this setting.
 
     Raises:
-        ValueTypeError: none.
+        ValueTypeError: the text is not of the setting's type, or its check refuses it.
     """
     if setting.kind is Kind.ENUM or (setting.kind is Kind.NAME and setting.choices):
         return parse_enum(text, setting.choices)
+    # A list is a block of lines, which the configuration reader collects; the text beside its name means nothing.
     if setting.kind is Kind.TEXT_LIST:
         return ()
     parse = _PARSERS.get(setting.kind)

@@ -1,4 +1,4 @@
-"""Local sockets, for the drivers `unix` and `log`: connecting, sending, and waiting until the other end has read.
+"""Sockets of the drivers `unix` and `log`: connecting, sending, and waiting until the other end has read.
 
 A local socket has no acknowledgement, but its kernel knows what the other end has not read yet (SIOCOUTQ), and says
 "connection reset" if a stream's other end goes away before it has read all. Together they tell what no protocol does:
@@ -25,14 +25,17 @@ from dovebeam.transforms.drivers.base import delivery_error
 __all__ = ["AWAY", "PEER_GONE", "connect_unix", "pending_error", "send_all", "unread_bytes", "wait_until_read"]
 
 PEER_GONE: Final = frozenset({errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN})
-"""What sending to a listener that has closed the connection, or died, comes to."""
+"""Errors of sending to a listener that has closed the connection, or died."""
 
 AWAY: Final = PEER_GONE | {errno.ECONNREFUSED, errno.ENOENT, errno.EAGAIN}
-"""The same, and what connecting comes to while a listener is stopped, starting or busy."""
+"""The same, and the errors of connecting while a listener is stopped, starting or busy."""
 
+# The two after which Dovecot tries again within `unix_connect_timeout`; all others are final.
 _WORTH_WAITING: Final = frozenset({errno.ECONNREFUSED, errno.EAGAIN})
+# In pieces, so that a timeout counts from the last progress and not from the start of a large batch.
 _CHUNK_BYTES: Final = 65536
-_LOOKING: Final = Backoff(0.00005, 0.02, jitter=False)
+# The kernel has no event for "read": polled at first often, as most listeners read at once, then every 20 ms.
+_POLLING: Final = Backoff(0.00005, 0.02, jitter=False)
 
 
 def connect_unix(path: str, kind: socket.SocketKind, timeout_msec: int | None) -> socket.socket:
@@ -41,13 +44,14 @@ def connect_unix(path: str, kind: socket.SocketKind, timeout_msec: int | None) -
     Args:
         path: the socket.
         kind: SOCK_STREAM or SOCK_DGRAM.
-        timeout_msec: how long to go on trying, None for ever.
+        timeout_msec: how long to go on trying, None for forever.
 
     Raises:
         DeliveryError: no connection; the text names call, path and remedy.
     """
     give_up = math.inf if timeout_msec is None else time.monotonic() + timeout_msec / 1000
     while True:
+        # A new socket each time: one whose connect failed is in a state that POSIX leaves open.
         peer = socket.socket(socket.AF_UNIX, kind | socket.SOCK_CLOEXEC)
         try:
             peer.setblocking(False)
@@ -66,7 +70,7 @@ def connect_unix(path: str, kind: socket.SocketKind, timeout_msec: int | None) -
 
 
 def send_all(peer: socket.socket, data: bytes, timeout_msec: int | None) -> bool:
-    """Writes everything to a stream; False if nothing could be written for `timeout_msec` (None waits for ever).
+    """Writes everything to a stream; False if nothing could be written for `timeout_msec` (None waits forever).
 
     Raises:
         OSError: the connection broke; any part of the data may have been read.
@@ -76,6 +80,7 @@ def send_all(peer: socket.socket, data: bytes, timeout_msec: int | None) -> bool
     poll.register(peer, select.POLLOUT)
     while rest:
         try:
+            # MSG_NOSIGNAL: a program that embeds dovebeam may not ignore SIGPIPE as Python does.
             rest = rest[peer.send(rest[:_CHUNK_BYTES], socket.MSG_NOSIGNAL) :]
         except BlockingIOError:
             if not poll.poll(timeout_msec):
@@ -86,25 +91,25 @@ def send_all(peer: socket.socket, data: bytes, timeout_msec: int | None) -> bool
 def wait_until_read(peer: socket.socket, timeout_msec: int | None) -> bool:
     """Waits until the other end of a local socket has read everything that was sent to it.
 
-    False if it has read nothing for `timeout_msec` (None waits for ever). Nothing wakes whoever waits for this, so it
-    is looked for, at first after 50 microseconds, later every 20 ms.
+    False if it has read nothing for `timeout_msec` (None waits forever).
 
     Raises:
         OSError: the other end of a stream went away and had not read everything.
     """
     timeout_secs = math.inf if timeout_msec is None else timeout_msec / 1000
     give_up = time.monotonic() + timeout_secs
-    looks = 0
+    polls = 0
     unread = unread_bytes(peer)
     while unread:
-        looks += 1
-        time.sleep(_LOOKING.secs(looks))
+        polls += 1
+        time.sleep(_POLLING.secs(polls))
         before, unread = unread, unread_bytes(peer)
+        # A slow listener is waited for as long as it makes progress.
         if unread < before:
             give_up = time.monotonic() + timeout_secs
         elif time.monotonic() >= give_up:
             return False
-    # The kernel sets this before it throws away what was not read, so whoever sees nothing unread sees it as well.
+    # The kernel sets the error before it throws away what was not read, so 0 unread bytes without it mean "read".
     error = pending_error(peer)
     if error is not None:
         raise error
@@ -114,8 +119,9 @@ def wait_until_read(peer: socket.socket, timeout_msec: int | None) -> bool:
 def unread_bytes(peer: socket.socket) -> int:
     """What the other end has not read (local sockets, in units of the kernel's memory) or not acknowledged (TCP).
 
-    0 as well where the system does not tell: elsewhere than on Linux.
+    Also 0 where the system does not tell, which only Linux does.
     """
+    # SIOCOUTQ, which Linux also calls TIOCOUTQ, fills a C int.
     count = bytearray(4)
     try:
         fcntl.ioctl(peer.fileno(), termios.TIOCOUTQ, count)
@@ -125,6 +131,6 @@ def unread_bytes(peer: socket.socket) -> int:
 
 
 def pending_error(peer: socket.socket) -> OSError | None:
-    """The error that the kernel keeps for a socket, which it tells once."""
+    """The error that the kernel keeps for a socket; reading it clears it."""
     number = peer.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
     return OSError(number, os.strerror(number)) if number else None

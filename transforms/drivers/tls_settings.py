@@ -1,4 +1,4 @@
-"""Dovecot's `ssl_client_*` settings, of drivers that speak TLS. Loads no TLS library."""
+"""Dovecot's `ssl_client_*` settings, shared by the drivers that speak TLS. Loads no TLS library."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from dovebeam.transforms.errors import DriverSettingError
 __all__ = ["TLS_VERSIONS", "TlsSettings", "check_python_tls"]
 
 TLS_VERSIONS: Final = ("ANY", "TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3", "LATEST")
-"""What `ssl_min_protocol` can be."""
+"""The values of `ssl_min_protocol`."""
 
 
+# Keyword-only, so that the fields of a driver that inherits these stay in front of them.
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TlsSettings:
-    """What an exporter says about TLS; names and meanings as in Dovecot's section "HTTP and TLS settings"."""
+    """The TLS settings of an exporter; names and meanings as in Dovecot's section "HTTP and TLS settings"."""
 
     ssl_client_ca_file: str = setting(
         Kind.FILE,
@@ -46,13 +47,14 @@ class TlsSettings:
     ssl_curve_list: str = setting(Kind.STRING, "", "elliptic curves; empty for those of the library", dovecot=True)
 
     def secret(self, name: str) -> Secret:
-        """The secret of this field."""
+        """The secret in a field; `NOTHING` if it is not set."""
+        # The field's type allows text, but `__post_init__` of the driver has made a `Secret` of it.
         value = getattr(self, name)
         return value if isinstance(value, Secret) else NOTHING
 
 
 def check_python_tls(settings: TlsSettings) -> None:
-    """Refuses at launch what could never work, and what Python's ssl module has no way to obey.
+    """Refuses at launch what could never work, and what Python's ssl module cannot do.
 
     Raises:
         DriverSettingError: naming the setting.
@@ -60,7 +62,9 @@ def check_python_tls(settings: TlsSettings) -> None:
     if bool(settings.ssl_client_cert_file) != bool(settings.ssl_client_key_file):
         lacking = "ssl_client_key_file" if settings.ssl_client_cert_file else "ssl_client_cert_file"
         raise DriverSettingError(lacking, "a client certificate needs its key and the other way round; set both")
+    # Python's ssl module has no call for TLS 1.3 ciphers, and none for a list of curves. To ignore such a setting would
+    # silently weaken the connection.
     for name in ("ssl_cipher_suites", "ssl_curve_list"):
         if getattr(settings, name):
-            message = "it cannot be had over syslog+tls; set it to nothing inside of this event_exporter block"
+            message = "it is not available over syslog+tls; set it to nothing inside of this event_exporter block"
             raise DriverSettingError(name, message)

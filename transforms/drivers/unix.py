@@ -2,8 +2,8 @@
 
 Rules from Dovecot's section "Export drivers", "Unix socket": connected for the first batch and after an error; a full
 or refused socket is tried again after 10 to 100 ms until `unix_connect_timeout` has passed, any other error is final.
-Where Dovecot's full buffer cuts lines and drops events without a word, this driver waits for the listener; where
-Dovecot's kernel buffer dies with the listener, this driver sends again what was not read.
+When Dovecot's buffer is full, it silently cuts lines and drops events; this driver waits for the listener. What lies in
+the kernel's buffer when the listener dies, Dovecot loses; this driver sends it again.
 """
 
 from __future__ import annotations
@@ -29,8 +29,11 @@ from dovebeam.transforms.errors import DeliveryError
 
 __all__ = ["UnixConnection", "UnixDriver"]
 
+# A listener that closed the connection may have been restarted; one that does so five times in a row has a fault.
 _MAX_TRIES: Final = 5
-_CHUNK_BYTES: Final = 65536
+_READ_BYTES: Final = 65536
+# Bounds what a listener that talks without end can keep a batch waiting for.
+_MAX_READS: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +44,7 @@ class UnixDriver(Driver):
 
     Delivery: at least once. On Linux a batch counts as delivered when the listener has read its last byte; if the
     listener closes or dies before that, the whole batch is sent again over a new connection, from its first line, so
-    no connection ever begins inside a line. What the listener itself had read and not worked off when it died is lost:
+    no connection ever begins inside a line. What the listener itself had read but not processed when it died is lost:
     the protocol has no acknowledgement. A listener that stays away, or reads nothing for `unix_write_timeout`, raises
     `DeliveryError`.
     """
@@ -78,7 +81,7 @@ class UnixDriver(Driver):
 
 
 class UnixConnection(Connection):
-    """The connected socket."""
+    """A stream socket that is connected when the first batch comes, and again after an error."""
 
     def __init__(self, driver: UnixDriver) -> None:
         super().__init__()
@@ -97,9 +100,9 @@ class UnixConnection(Connection):
             except (DeliveryError, OSError) as error:
                 self._disconnect()
                 number = error_number(error)
-                # A listener that is there and closed this connection is worth a few tries without any budget.
+                # A listener that is there and closed this connection is worth a few attempts without any budget.
                 if (number not in PEER_GONE or tries >= _MAX_TRIES) and not (number in AWAY and budget.wait()):
-                    raise self._told(error) from error
+                    raise self._as_delivery_error(error) from error
             except BaseException:
                 # Part of a line may be out; only a new connection begins with a whole one.
                 self._disconnect()
@@ -117,11 +120,12 @@ class UnixConnection(Connection):
             )
             raise DeliveryError(message, path)
 
-    def _told(self, error: DeliveryError | OSError) -> DeliveryError:
+    def _as_delivery_error(self, error: DeliveryError | OSError) -> DeliveryError:
         return error if isinstance(error, DeliveryError) else delivery_error("write", self._driver.unix_path, error)
 
     def _connected(self) -> socket.socket:
-        """The socket, connected anew if there is none or if its peer has closed it since the last batch."""
+        """The socket; connected again if its peer has closed it since the last batch."""
+        # Dovecot notices that only at the next write, which loses the event (spec "Unix socket").
         if self._socket is not None and _peer_closed(self._socket):
             self._disconnect()
         if self._socket is None:
@@ -141,10 +145,10 @@ class UnixConnection(Connection):
 
 
 def _peer_closed(peer: socket.socket) -> bool:
-    """Whether the other end is gone; what it may have written is thrown away, as nothing is expected from it."""
+    """Whether the other end is gone; what it may have written is discarded, as no answer is expected."""
     try:
-        for _ in range(16):
-            if not peer.recv(_CHUNK_BYTES, socket.MSG_DONTWAIT):
+        for _ in range(_MAX_READS):
+            if not peer.recv(_READ_BYTES, socket.MSG_DONTWAIT):
                 return True
     except BlockingIOError:
         return False

@@ -1,12 +1,15 @@
 """An HTTP URL as Dovecot's HTTP client reads it, taken apart or refused.
 
-Dovecot looks at `http_post_url` for each request only, so a URL that it refuses loses every event. Its rules are those
-of RFC 3986, appendix A, with these of its own, found by trying and in its sources (lib-http, lib):
+Dovecot parses `http_post_url` anew for each request and not on startup, so a URL that it refuses loses every event. Its
+rules are those of RFC 3986, appendix A, with these of its own, found by trying and in its sources (lib-http, lib):
 
 - `//HOST/` without a scheme is http; a host is a DNS name, with `%XX` for letters and digits, or an address.
 - `.` and `..` are resolved (RFC 3986, section 5.2.4), but not where they are written as `%2e`; all other bytes of path
   and query stay as they are written.
 - User information may be a user without a password, or any characters in `%XX` except NUL.
+
+Neither `urllib` nor libcurl reads URLs by these rules, so this parser serves `check` and the driver alike. All its
+errors are Dovecot's, word for word.
 """
 
 from __future__ import annotations
@@ -31,16 +34,16 @@ __all__ = [
 
 
 PLAIN: Final = r"A-Za-z0-9\-._~!$&'()*+,;="
-"""The characters that every part of a URL may have, for a class in a regular expression."""
+"""The characters that every part of a URL may have (RFC 3986: unreserved, sub-delims), for a regular expression."""
 
 _HEX: Final = frozenset(string.hexdigits)
 
 
 class HttpUrlError(DovebeamError):
-    """Dovecot would refuse the URL.
+    """A URL that Dovecot refuses.
 
     Attributes:
-        message: Dovecot's words. Of the URL they repeat one character at most, or what should be an IPv6 address.
+        message: Dovecot's error. It repeats at most one character of the URL, or what should be an IPv6 address.
         advice: what to write instead.
     """
 
@@ -51,20 +54,22 @@ class HttpUrlError(DovebeamError):
 
 
 def bytes_of(text: str) -> str:
-    """One character a byte, as Dovecot looks at it; bytes of a file that are not UTF-8 are those again."""
+    """The bytes of a text as one character each, since Dovecot parses bytes; bytes that are not UTF-8 come back."""
     try:
         return text.encode("utf-8", "surrogateescape").decode("latin-1")
-    except UnicodeEncodeError:  # a half of a pair of surrogates, which no file can hold
+    except UnicodeEncodeError:
+        # Half of a surrogate pair, from a program: no file can hold one. It need only be refused below, not kept.
         return text.encode("utf-8", "backslashreplace").decode("latin-1")
 
 
 def component_end(text: str, at: int, plain: re.Pattern[str]) -> int:
-    """Where a component ends: behind the characters that it may have, and those that are escaped.
+    """End of a component: behind the characters that it may have, and those that are escaped.
 
     Raises:
-        HttpUrlError: a `%` does not begin an escape.
+        HttpUrlError: a `%` that does not start an escape.
     """
     while True:
+        # `plain` matches runs without `%`, so this loops once an escape and not once a character.
         found = plain.match(text, at)
         at = found.end() if found else at
         if not text.startswith("%", at):
@@ -74,10 +79,10 @@ def component_end(text: str, at: int, plain: re.Pattern[str]) -> int:
 
 
 def escaped(text: str, at: int) -> int:
-    """The byte that the %XX at this place stands for.
+    """The byte that is escaped as %XX at this place.
 
     Raises:
-        HttpUrlError: it stands for none, or for NUL.
+        HttpUrlError: it is not an escape, or one of NUL.
     """
     digits = text[at + 1 : at + 3]
     advice = "write %25 for a percent sign"
@@ -97,11 +102,11 @@ def shown(char: str) -> str:
 
 
 def refuse(message: str, advice: str) -> NoReturn:
-    """Raises the error."""
+    """Raises an `HttpUrlError`; as a function of its own it is one short line where a rule is broken."""
     raise HttpUrlError(message, advice)
 
 
-# The authority of a URL: user information, host and port, as Dovecot reads them; see `urls`.
+# The authority of a URL: user information, host and port.
 
 _USERINFO: Final = re.compile(rf"([{PLAIN}:%]*)@")
 _IPV4: Final = re.compile(r"[0-9]+(?:\.[0-9]+){3}")
@@ -113,7 +118,7 @@ _HOST: Final = "a host is a name of letters, digits, '-' and dots, or an address
 
 
 class Authority(NamedTuple):
-    """What stands between `//` and the path.
+    """The authority of a URL: everything between `//` and the path.
 
     Attributes:
         host: a name, or an address in its usual form, IPv6 in brackets.
@@ -129,7 +134,7 @@ class Authority(NamedTuple):
 
 
 def split_authority(text: str, at: int) -> tuple[Authority, int]:
-    """The authority that begins at `at`, and the place behind it.
+    """The authority that starts at `at`, and the place behind it.
 
     Raises:
         HttpUrlError: Dovecot refuses it.
@@ -148,10 +153,12 @@ def _host(text: str, at: int) -> tuple[str, int]:
         host, at = _ipv6(text, at)
     else:
         ipv4 = _IPV4.match(text, at)
+        # Dovecot reads leading zeros as decimal; libcurl would take 010.0.0.1 for octal and connect to 8.0.0.1.
         octets = [octet.lstrip("0") or "0" for octet in ipv4[0].split(".")] if ipv4 else []
         if ipv4 and all(len(octet) <= 3 and int(octet) <= 255 for octet in octets):
             host, at = ".".join(octets), ipv4.end()
         else:
+            # Such as 300.1.1.1, which is a valid name of labels.
             host, at = _host_name(text, at)
     if text[at : at + 1] not in {"", ":", "/", "?", "#"}:
         refuse("Invalid host identifier", _HOST)
@@ -175,7 +182,8 @@ def _ipv6(text: str, at: int) -> tuple[str, int]:
 
 
 def _address(text: str, address: str) -> str:
-    """What stands in brackets, unless it may be a piece of a password."""
+    """The text in brackets for an error, hidden if it may be a piece of a password."""
+    # With an `@` anywhere behind it, the brackets may stand in user information and hold half of a password.
     return "'***'" if "@" in text or not address.isprintable() else f"'{address}'"
 
 
@@ -183,7 +191,8 @@ def _host_name(text: str, at: int) -> tuple[str, int]:
     """A name of domain labels without its last dot; empty if there is none."""
     name = []
     while at < len(text):
-        last = text[at]  # of an escaped character the '%', so that Dovecot refuses a label of nothing else
+        # Of an escaped character this is the '%', which is how Dovecot comes to refuse a label of one escape alone.
+        last = text[at]
         char, at = _host_char(text, at, _ALNUM)
         if not char:
             break
@@ -205,7 +214,7 @@ def _host_name(text: str, at: int) -> tuple[str, int]:
 
 
 def _host_char(text: str, at: int, allowed: frozenset[str]) -> tuple[str, int]:
-    """A character of a host name and the place behind it; an empty one, and the same place, if there is none."""
+    """A character of a host name and the place behind it; an empty text and the same place if it is not allowed."""
     if text[at] != "%":
         return (text[at], at + 1) if text[at] in allowed else ("", at)
     char = chr(escaped(text, at))
@@ -221,9 +230,11 @@ def _port(text: str, at: int) -> tuple[int | None, int]:
     port = _PORT.match(text, at)
     end = port.end() if port else at
     digits = port[0].lstrip("0") if port else ""
+    # The length is checked first: int() raises ValueError above 4,300 digits.
     if port and not (0 < len(digits) <= 5 and int(digits) < 65536):
         refuse("Invalid port number", "a port is a number from 1 to 65535")
     if text[end : end + 1] not in {"", "/", "?", "#"}:
+        # In http://user:pass/word@host/ the slash ends the authority, so `pass` is read as a port.
         advice = "a port is a number; if this is a password, write its '/', '?', '#', '@' and '%' as %XX"
         refuse("Invalid host port", advice)
     return int(digits) if digits else None, end
@@ -247,16 +258,9 @@ def _decoded(text: str, at: int, end: int) -> bytes:
     return bytes(decoded)
 
 
-# An HTTP URL as Dovecot's HTTP client reads it, taken apart or refused.
-#
-# Dovecot looks at `http_post_url` for each request only, so a URL that it refuses loses every event. Its rules are
-# those of RFC 3986, appendix A, with these of its own, found by trying and in its sources (lib-http, lib):
-#
-# - `//HOST/` without a scheme is http; a host is a DNS name, with `%XX` for letters and digits, or an address. - `.`
-# and `..` are resolved (RFC 3986, section 5.2.4), but not where they are written as `%2e`; all other bytes of path and
-# query stay as they are written. - User information may be a user without a password, or any characters in `%XX`
-# except NUL.
+# The whole URL: scheme, authority, path and query.
 
+# The spellings of a `Secret` that are references; `plain:` and `literal:` before a URL get Dovecot's error.
 _REFERENCE: Final = re.compile(r"(?:env|file|gsm|type:GcpSecret;version_name):", re.IGNORECASE)
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]{0,63}):")
 _SEGMENT: Final = re.compile(rf"[{PLAIN}:@]*")
@@ -268,7 +272,7 @@ _ESCAPE: Final = "write it as %XX"
 
 @dataclass(frozen=True, slots=True)
 class HttpUrlParts:
-    """What Dovecot makes of a URL.
+    """The parts of a URL as Dovecot reads them.
 
     Attributes:
         scheme: "http" or "https".
@@ -290,10 +294,10 @@ class HttpUrlParts:
 
 
 def split_http_url(url: str) -> HttpUrlParts:
-    """Takes a URL apart.
+    """Parses a URL.
 
     Raises:
-        HttpUrlError: Dovecot cannot request it.
+        HttpUrlError: Dovecot refuses it.
     """
     text = bytes_of(url)
     scheme, at = _scheme(text)
@@ -305,7 +309,7 @@ def split_http_url(url: str) -> HttpUrlParts:
 
 
 def http_url_error(url: str) -> HttpUrlError | None:
-    """What Dovecot's HTTP client says against this URL."""
+    """The error with which Dovecot's HTTP client refuses a URL; None if it accepts it."""
     try:
         split_http_url(url)
     except HttpUrlError as error:
@@ -314,15 +318,16 @@ def http_url_error(url: str) -> HttpUrlError | None:
 
 
 def sends_no_user(url: str) -> bool:
-    """Whether a URL that Dovecot can request has a user without a password, or the other way round."""
+    """Whether a valid URL has a user without a password, or the other way round, so that Dovecot sends neither."""
     if is_url_reference(url):
         return False
     parts = split_http_url(url)
+    # An empty password (`user:@`) is one; an empty user is not.
     return parts.user is not None and not (parts.user and parts.password is not None)
 
 
 def http_query_error(query: str) -> HttpUrlError | None:
-    """What Dovecot's HTTP client would say against a query (without its question mark)."""
+    """The error with which Dovecot's HTTP client would refuse a query, given without its question mark."""
     try:
         text = f"?{bytes_of(query)}"
         _refuse_fragment(text, _query(text, 0)[1])
@@ -332,12 +337,12 @@ def http_query_error(query: str) -> HttpUrlError | None:
 
 
 def is_url_reference(text: str) -> bool:
-    """Whether a text says where the URL of `http_post_url` is, which is an extension; the driver looks at the rest."""
+    """Whether a text is a reference to the URL of `http_post_url`, an extension; the driver checks what follows."""
     return _REFERENCE.match(text) is not None
 
 
 def _scheme(text: str) -> tuple[str, int]:
-    """The scheme, and where the authority begins."""
+    """The scheme, and the start of the authority."""
     found = _SCHEME.match(text)
     scheme, at = (found[1].lower(), found.end()) if found else ("", 0)
     if scheme not in {"", "http", "https"}:
@@ -348,7 +353,7 @@ def _scheme(text: str) -> tuple[str, int]:
 
 
 def _path(text: str, at: int) -> tuple[str, int]:
-    """The path; each `..` takes away what stands before it."""
+    """The path, without dot segments (RFC 3986, section 5.2.4)."""
     segments: list[str] = []
     segment = ""
     while text.startswith("/", at):
@@ -361,6 +366,7 @@ def _path(text: str, at: int) -> tuple[str, int]:
         elif segment != ".":
             segments.append(segment)
         at = end
+    # A path that ends in a dot segment names a directory: `/a/..` is `/`, `/a/.` is `/a/`.
     if segment in {".", ".."}:
         segments.append("")
     return "/" + "/".join(segments), at
@@ -376,7 +382,7 @@ def _query(text: str, at: int) -> tuple[str | None, int]:
 
 
 def _refuse_fragment(text: str, at: int) -> None:
-    """All that can be left of a URL is a fragment, which no request has."""
+    """Refuses what is left of a URL: it can only be a fragment, which no request has."""
     if at == len(text):
         return
     end = component_end(text, at + 1, _QUERY)

@@ -35,7 +35,7 @@ class LocalStore:
 
     Args:
         base: an existing directory.
-        mode: of final files, lessened by the umask.
+        mode: of final files, reduced by the umask.
         directory_mode: of directories that final files need, likewise.
     """
 

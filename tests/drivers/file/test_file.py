@@ -88,7 +88,7 @@ def _symlink(path: Path) -> None:
         (_symlink, errno.ELOOP, "symbolic link"),
         (lambda path: path.symlink_to("nowhere"), errno.ELOOP, "symbolic link"),
         (lambda path: path.mkdir(), errno.EISDIR, "name a file in that directory"),
-        (os.mkfifo, errno.ENXIO, "nobody reads"),
+        (os.mkfifo, errno.ENXIO, "a FIFO without a reader"),
     ],
     ids=["symlink", "dangling symlink", "directory", "fifo without reader"],
 )

@@ -125,7 +125,7 @@ def test_paths_that_lead_out_are_refused(tmp_path: Path, path: str) -> None:
     ],
 )
 def test_permissions(tmp_path: Path, permissions: str, umask: int, file: int, folder: int) -> None:
-    """New files and directories have the mode that was asked for, lessened by the umask."""
+    """New files and directories have the mode that was asked for, reduced by the umask."""
     before = os.umask(umask)
     try:
         with routed(tmp_path, file_permissions=permissions).open() as connection:

@@ -159,4 +159,4 @@ def test_as_many_times_as_there_are() -> None:
     router = PathRouter("%Y/%m/%d/%H/%M/%S.json")
     for second in range(1000):
         router.route(make_event("x", end_time=second * 1_000_000))
-    assert len(routing._paths_of(router)._by_time) <= 64
+    assert len(routing._compiled(router)._by_time) <= 64

@@ -132,5 +132,5 @@ def test_a_file_url_is_told_to_be_a_path(path: str, writing: str) -> None:
 @pytest.mark.parametrize("path", ["gs://bucket", "gs://", "gs:///folder/events.json"])
 def test_a_url_without_a_place_in_a_bucket(path: str) -> None:
     """Such a URL would otherwise become a local directory called `gs:`."""
-    with pytest.raises(DriverSettingError, match="names no place in a bucket; write it as gs://BUCKET/FOLDER"):
+    with pytest.raises(DriverSettingError, match="has no path within a bucket; write it as gs://BUCKET/FOLDER"):
         FileDriver(path, file_writing="shards")

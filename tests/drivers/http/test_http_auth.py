@@ -103,9 +103,9 @@ def test_replaced_url_is_used_after_a_401(tmp_path: Path, monkeypatch: pytest.Mo
 @pytest.mark.parametrize(
     ("content", "settings", "words"),
     [
-        (SECRET, {}, "has is no URL to post to: Invalid HTTP URL: Relative HTTP URL"),
-        (f"ftp://h/{SECRET}", {}, "has is no URL to post to: Invalid HTTP URL: Not an HTTP URL"),
-        ("", {}, "has is no URL to post to: Invalid HTTP URL: Relative HTTP URL"),
+        (SECRET, {}, "is not a URL to post to: Invalid HTTP URL: Relative HTTP URL"),
+        (f"ftp://h/{SECRET}", {}, "is not a URL to post to: Invalid HTTP URL: Not an HTTP URL"),
+        ("", {}, "is not a URL to post to: Invalid HTTP URL: Relative HTTP URL"),
         (f"http://h/?{SECRET}", {"http_post_query": "x"}, "http_post_query is set"),
         (f"http://u:{SECRET}@h/", {"http_post_headers": {"Authorization": "x"}}, "keep one of both"),
         (

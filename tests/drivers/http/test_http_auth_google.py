@@ -60,7 +60,7 @@ def test_rotated_secret_is_fetched_again() -> None:
 @pytest.mark.parametrize(
     ("secrets", "damaged", "words"),
     [
-        ({}, False, "the Secret Manager answered 404 (create the secret, or correct its name)"),
+        ({}, False, "Secret Manager answered 404 (create the secret, or correct its name)"),
         ({"s": SECRET.encode()}, True, "its checksum differs"),
         ({"s": f"{SECRET}\n".encode()}, False, "the value has a character that no header can have"),
     ],
@@ -85,7 +85,7 @@ def test_no_credentials_on_this_machine() -> None:
         command = [sys.executable, "-c", _SEND]
         secret = [*command, json.dumps([server.url, _BEARER])]
         token = [*command, json.dumps([server.url, {"http_post_auth": "google-id-token"}])]
-        for arguments, words in ((secret, "the Secret Manager cannot be asked"), (token, "no token can be had")):
+        for arguments, words in ((secret, "the request to Secret Manager failed"), (token, "cannot get a token")):
             done = subprocess.run(arguments, env=environment, capture_output=True, text=True, check=False, timeout=60)
             assert words in done.stderr
             assert "DeliveryError" in done.stderr

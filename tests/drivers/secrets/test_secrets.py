@@ -124,12 +124,12 @@ def test_mounted_secret_is_a_symlink_and_can_be_replaced(tmp_path: Path) -> None
 
 
 def test_bad_files(tmp_path: Path) -> None:
-    """What is missing, no file or far too long is an error that names setting and path, and nothing waits for a pipe."""
+    """What is missing, not a file or far too long is an error that names setting and path, and nothing waits for a pipe."""
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "long").write_bytes(b"x" * 65537)
     for name, reason in {
         "missing": "No such file",
-        "pipe": "no regular file",
+        "pipe": "not a regular file",
         "long": "longer than 65536 bytes",
         ".": "Is a directory",
     }.items():
@@ -148,14 +148,14 @@ def _reveal_elsewhere(secret: Secret) -> subprocess.CompletedProcess[str]:
     return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
-def test_another_process_finds_a_literal_only_if_it_is_lent() -> None:
-    """Within a loan the text arrives; without, the error says to give the secret by reference."""
+def test_another_process_finds_a_literal_only_if_it_is_shared() -> None:
+    """Within `SharedSecrets` the text arrives; without, the error says to give the secret by reference."""
     secret = Secret.literal(f"{SECRET}\udcff")
     alone = _reveal_elsewhere(Secret.literal(SECRET))
     assert alone.returncode == 1
     assert "DeliveryError: the_setting: " in alone.stderr
     assert "give it by reference: env:NAME" in alone.stderr
-    with vault.Loan([Secret.literal(SECRET).name, secret.name]):
+    with vault.SharedSecrets([Secret.literal(SECRET).name, secret.name]):
         directory = Path(os.environ[vault.ENVIRONMENT])
         assert stat.S_IMODE(directory.stat().st_mode) == 0o700
         files = list(directory.iterdir())
@@ -166,15 +166,15 @@ def test_another_process_finds_a_literal_only_if_it_is_lent() -> None:
     assert vault.ENVIRONMENT not in os.environ
 
 
-def test_nothing_lent_makes_no_directory() -> None:
+def test_nothing_shared_makes_no_directory() -> None:
     """A job without written-out secrets leaves no trace on the machine."""
-    with vault.Loan([]):
+    with vault.SharedSecrets([]):
         assert vault.ENVIRONMENT not in os.environ
 
 
 def test_a_worker_can_clean_up_after_its_launcher() -> None:
-    """`wipe` removes the directory of a loan, and nothing that only looks like one."""
-    with vault.Loan([vault.keep(SECRET)]):
+    """`wipe` removes the directory of shared secrets, and nothing that only looks like one."""
+    with vault.SharedSecrets([vault.keep(SECRET)]):
         directory = Path(os.environ[vault.ENVIRONMENT])
         vault.wipe()
         assert not directory.exists()

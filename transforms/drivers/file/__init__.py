@@ -1,1 +1,1 @@
-"""What the `file` driver is made of: names, path templates, and files that are appended to."""
+"""The `file` driver: its settings, path templates, names, and files that are appended to."""

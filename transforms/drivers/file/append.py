@@ -1,4 +1,7 @@
-"""The connection of the `file` driver: files that were moved are opened anew, full ones are put aside."""
+"""The connection of the `file` driver: appends batches to files, which are opened again after they were moved.
+
+An `AppendedFile` is renamed when it is full. `OpenFiles` bounds how many of them a `FileConnection` holds open.
+"""
 
 from __future__ import annotations
 
@@ -19,18 +22,18 @@ from dovebeam.transforms.errors import DeliveryError
 __all__ = ["AppendSettings", "AppendedFile", "FileConnection", "OpenFiles", "shown_path"]
 
 
-# Other processes that put the same file aside make this one begin again; so often only if something is wrong.
+# Other processes that rename the same full file make this one open it again; so often only if something is wrong.
 _MAX_REOPENINGS: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
 class AppendSettings:
-    """What all files of a driver have in common.
+    """Settings that all files of a driver have in common.
 
     Attributes:
         base: the directory below which they are.
         compression: "none", "gzip" or "zstd".
-        rotate_size: bytes after which a file is put aside, 0 for never.
+        rotate_size: bytes after which a file is full and renamed, 0 for never.
         mode: of new files.
         directory_mode: of new directories.
     """
@@ -43,10 +46,10 @@ class AppendSettings:
 
 
 class AppendedFile:
-    """A file that gets batches of lines."""
+    """A file by its path, which batches of lines are appended to."""
 
     def __init__(self, path: str, shown: str, settings: AppendSettings) -> None:
-        """Touches nothing yet.
+        """Opens nothing yet.
 
         Args:
             path: relative to the base, with its compression's suffix.
@@ -64,9 +67,12 @@ class AppendedFile:
         Raises:
             DeliveryError: they could not be written, or only in part, which was taken back.
         """
+        # Before the lock is taken, so that other processes do not wait for the compression.
         data = pack(lines, self._settings.compression)
+        # The system call that an `OSError` is reported for.
         call = "open"
         try:
+            # Entered for each batch: a directory may have been moved or removed meanwhile, like the file.
             with entered(self._settings.base, self._path, self._settings.directory_mode) as (folder, name):
                 for _ in range(_MAX_REOPENINGS):
                     file = self._opened(folder, name)
@@ -104,16 +110,19 @@ class AppendedFile:
         return self._file
 
     def _append_to(self, file: OpenFile, folder: int, name: str, data: bytes) -> bool:
-        """False if the file has to be opened anew: it was moved meanwhile, or was full and is put aside."""
+        """Appends; returns False if the file has to be opened again: it was moved, or was full and is renamed now."""
         with file.turn() as locked:
             if not file.is_regular:
                 file.write(data, may_truncate=False)
                 return True
+            # Again, now with the lock: another process may have renamed the file while this one waited.
             if not file.is_at(folder, name):
                 return False
             before = self._mend_end(file, folder, name, locked=locked)
             size, limit = file.size, self._settings.rotate_size
+            # An empty file takes a batch of any size, or no file ever could.
             if limit and size and size + len(before) + len(data) > limit:
+                # The full file gets its last newline, too, for it is never opened again.
                 if before:
                     file.write(before, may_truncate=locked)
                 move_full_file(folder, name, self._settings.mode)
@@ -122,8 +131,9 @@ class AppendedFile:
             return True
 
     def _mend_end(self, file: OpenFile, folder: int, name: str, *, locked: bool) -> bytes:
-        """Sees to it that what comes next is whole, and gives what has to be written before it."""
+        """Removes or ends a torn end that a killed process left; returns bytes to write before the next line."""
         compression = self._settings.compression
+        # A torn line stays, ended by a newline. A torn member would make all that follows it unreadable.
         if compression == "none":
             return b"\n" if file.ends_inside_a_line(folder, name) else b""
         try:
@@ -134,6 +144,7 @@ class AppendedFile:
         return b""
 
     def _drop(self) -> None:
+        """Closes the file after an error, which is more important than one of closing."""
         file, self._file = self._file, None
         if file is not None:
             with contextlib.suppress(OSError):
@@ -141,19 +152,16 @@ class AppendedFile:
 
 
 def shown_path(base: str, path: str) -> str:
-    """A path below a base as people know it."""
+    """A path below a base for errors: without `./` at its start."""
     return path if base == "." else os.path.join(base, path)
 
 
-# The files that a connection holds open: so many, and the one that was used longest ago is closed for a new one.
-
-
 class OpenFiles:
-    """Files by their path.
+    """The files that a connection holds open, by path; the least recently used one is closed for a new one.
 
     Args:
         limit: how many may be open.
-        make: a file that is not open yet, by its path.
+        make: makes a file of a path; it is opened when it is appended to.
     """
 
     def __init__(self, limit: int, make: Callable[[str], AppendedFile]) -> None:
@@ -165,7 +173,7 @@ class OpenFiles:
         """The file of a path.
 
         Raises:
-            DeliveryError: another one had to be closed for it, and the system reports an error of its writes.
+            DeliveryError: another one was closed for it, and only now the system reports an error of its writes.
         """
         file = self._files.get(path)
         if file is None:
@@ -185,6 +193,7 @@ class OpenFiles:
         Raises:
             DeliveryError: the first error of them.
         """
+        # All are closed before anything is raised, or the rest would stay open.
         first: DeliveryError | None = None
         while self._files:
             try:
@@ -196,7 +205,7 @@ class OpenFiles:
 
 
 class FileConnection(Connection):
-    """The files that are appended to; each is opened when the first payload for it comes."""
+    """Appends to files; each is opened when the first payload for it comes."""
 
     def __init__(self, settings: FileSettings) -> None:
         super().__init__()
@@ -209,6 +218,7 @@ class FileConnection(Connection):
 
     def _make(self, path: str) -> AppendedFile:
         settings = self._settings
+        # Errors name the path as it was written, which `shown_path` would turn into an equal one that looks different.
         shown = settings.file_path if path == settings.default_path else shown_path(settings.base, path)
         packed = settings.file_compression
         return AppendedFile(compressed_name(path, packed), compressed_name(shown, packed), self._append)
@@ -218,11 +228,13 @@ class FileConnection(Connection):
         for path, payloads in self._by_path(batch).items():
             for lines in self._pieces(payloads):
                 self._files[path].append(lines)
+        # Never a failure: what stops a file from being written is not the fault of a payload, and was raised.
         return []
 
     def _pieces(self, payloads: Sequence[bytes]) -> Iterator[bytes]:
-        """The lines of a batch, in as many pieces as no file can hold together."""
+        """The lines of a batch in pieces of at most the rotation size; a longer line is a piece of its own."""
         limit = self._settings.rotate_size
+        # The usual case in one step; the sum counts a newline for each payload.
         if not limit or sum(map(len, payloads)) + len(payloads) <= limit:
             yield b"\n".join([*payloads, b""])
             return

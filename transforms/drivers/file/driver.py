@@ -1,9 +1,9 @@
-"""The `file` driver: one line per event, appended.
+"""The `file` driver: appends one line per event.
 
 Rules from Dovecot's section "Export drivers", "Opening a file" and "Writing": opened for the first batch, never through
-a symbolic link, mode 0600, no directory made, no fsync, no rotation. What Dovecot loses when a write fails is kept
-here: the error is raised, and the file is put back to the end of its last whole line. Templates of paths, rotation,
-compression and other modes are extensions; so is that a file that was moved away is opened anew at the next batch.
+a symbolic link, mode 0600, no directory made, no fsync, no rotation. When a write fails, Dovecot loses the event; here
+the error is raised, and the file is put back to the end of its last whole line. Path templates, rotation, compression
+and other modes are extensions; so is opening a file again that was moved away, at the next batch.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FileDriver"]
 
-# Small members and frames compress badly, and a batch is spread over many files.
+# Each batch is a member or frame of its own, and small ones compress badly; a router spreads it over many files.
 _BATCH_EVENTS: Final = 10_000
 
 
@@ -28,14 +28,15 @@ class FileDriver(FileSettings, Driver):
     Parallelism: any number of connections and processes may append to one file on one machine; what a batch has for a
     file is one `write` in append mode, and connections of dovebeam take turns by an advisory lock (`flock`), so lines
     stay whole and the lines of a batch stay together and in order. Over NFS, where appends can overwrite each other,
-    use one process. Shards are written by any number of workers on any number of machines that see the place.
+    use one process. Shards are written by any number of workers on any number of machines that see the directory.
 
     Delivery: shards exactly once, also over retries and when a job is run again; `WriteToShards` says how. Appending at
-    least once into the kernel's hands; not flushed to the disk, as in Dovecot. A batch that cannot be written whole
-    raises `DeliveryError` and is taken back out of the file, so that sending it again makes no duplicates; if another
-    program appended meanwhile, nothing is taken back, and the next batch begins on a fresh line. The same holds for a
-    torn line that a killed process left at the end of the file; the torn end of a compressed file is removed. What a
-    batch had for other files, or for files that are full now, stays, and is there twice when the batch is sent again.
+    least once, to the page cache of the kernel and not flushed to the disk, as in Dovecot. A batch that cannot be
+    written whole raises `DeliveryError` and is taken back out of the file, so that sending it again makes no
+    duplicates; if another program appended meanwhile, nothing is taken back, and the next batch starts on a new line.
+    The same holds for a torn line that a killed process left at the end of the file; the torn end of a compressed file
+    is removed. Lines of the batch in other files, or in files that were full, stay, and are there twice when the batch
+    is sent again.
     """
 
     __slots__ = ()  # no fields of its own, so the methods of the settings serve as they are
@@ -44,7 +45,7 @@ class FileDriver(FileSettings, Driver):
 
     @property
     def max_batch_events(self) -> int:
-        """How many payloads at most a worker collects; more where each file gets but a part of them."""
+        """Most payloads that a worker collects; more with compression, or where each file gets only a part of them."""
         return _BATCH_EVENTS if self.file_compression != "none" or self.router() else 500
 
     def open(self) -> FileConnection:

@@ -1,8 +1,8 @@
-"""Names of files made from values that somebody else chose, and the marks that dovebeam adds to names.
+"""File names: made safely of values in events, with suffixes of compression and numbers of full files.
 
-Names of users and mailboxes are an attacker's to choose. Here they become part of one name in one directory: no
-separator, no NUL or control character, no leading dot or hyphen, and no two values make the same name. A tilde never
-comes out of a value, so what stands behind one (the hash of a long name, the number of a full file) cannot be forged.
+An attacker can choose names of users and mailboxes. Here they become part of one name in one directory: no separator,
+no NUL or control character, no leading dot or hyphen, and no two values make the same name. A tilde never comes out of
+a value, so what stands behind one (the hash of a long name, the number of a full file) cannot be forged.
 """
 
 from __future__ import annotations
@@ -32,24 +32,28 @@ __all__ = [
 Compression = Literal["none", "gzip", "zstd"]
 
 COMPRESSION_SUFFIXES: Final[Mapping[str, str]] = MappingProxyType({"none": "", "gzip": ".gz", "zstd": ".zst"})
-"""What a compressed file's name ends in, by the value of `file_compression`."""
+"""The suffix of a compressed file's name, by the value of `file_compression`."""
 
 MAX_NAME_BYTES: Final = 200
 """Longest name before marks and suffixes are added; file systems end at 255."""
 
 _PACKED_SUFFIXES: Final = tuple(suffix for suffix in COMPRESSION_SUFFIXES.values() if suffix)
+# A percent sign is not safe: it escapes, so it is escaped itself, and the encoding can be undone.
 _SAFE: Final = frozenset((string.ascii_letters + string.digits + "._-@+").encode())
 _ENCODED: Final = tuple(chr(byte) if byte in _SAFE else f"%{byte:02X}" for byte in range(256))
+# A leading dot hides a file or leads up; a leading hyphen makes it an option of a command that is given `*`.
 _LEADING: Final = ".-"
+# 128 bits: enough that no one can find two long names with one hash, which would share a file.
 _HASH_DIGITS: Final = 32
+# A character of UTF-8 has four bytes at most, so a name that is so short need not be encoded to be measured.
 _SURELY_SHORT_CHARS: Final = MAX_NAME_BYTES // 4
 
 
 def encode_value(value: str) -> str:
-    """A value as part of a name; no two values have the same encoding.
+    """Encodes a value as part of a name; no two values have the same encoding.
 
     ASCII letters, digits, dot, underscore, hyphen, at sign and plus stay; all other bytes, and dots and hyphens at the
-    beginning, are percent-encoded. So is the dot of a compression's suffix at the end, or the file of `bob.gz` would be
+    start, are percent-encoded. So is the dot of a compression's suffix at the end, or the file of `bob.gz` would be
     taken for the compressed one of `bob`. The empty value is a lone percent sign.
     """
     encoded = "".join(map(_ENCODED.__getitem__, _raw(value)))
@@ -64,7 +68,7 @@ def encode_value(value: str) -> str:
 
 
 def _raw(value: str) -> bytes:
-    """The bytes of a value; no line of an export has half of a surrogate pair, but an event made by a program may."""
+    """The bytes of a value; half a surrogate pair is in no line of an export, but may be in an event of a program."""
     try:
         return value.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
@@ -72,7 +76,7 @@ def _raw(value: str) -> bytes:
 
 
 def short_name(name: str, suffix: str = "") -> str:
-    """A name that a file system takes: one that is too long ends in a tilde and a hash of the whole instead.
+    """Shortens a name that is too long for a file system: its end becomes a tilde and a hash of the whole.
 
     Args:
         name: without its suffix.
@@ -85,6 +89,7 @@ def short_name(name: str, suffix: str = "") -> str:
 
     digest = hashlib.sha256(whole.encode("utf-8", "surrogateescape")).hexdigest()[:_HASH_DIGITS]
     room = MAX_NAME_BYTES - _HASH_DIGITS - 1 - len(suffix.encode())
+    # "ignore", as the cut may go through a character.
     return f"{name.encode('utf-8', 'surrogateescape')[:room].decode('utf-8', 'ignore')}~{digest}{suffix}"
 
 
@@ -95,10 +100,10 @@ def compressed_name(path: str, compression: str) -> str:
 
 
 def split_suffix(name: str) -> tuple[str, str]:
-    """A name before its suffix, and the suffix: `b.json.gz` is `b` and `.json.gz`.
+    """Splits a name into stem and suffix: `b.json.gz` is `b` and `.json.gz`.
 
-    The suffix begins at the last dot, or at the one before it if a compression's suffix follows; a name that has
-    nothing before its dot has none.
+    The suffix starts at the last dot, or at the one before it if a compression's suffix follows; a name that has
+    nothing before its dot has no suffix.
     """
     packed = next((end for end in COMPRESSION_SUFFIXES.values() if end and name.endswith(end)), "")
     stem, dot, kind = name.removesuffix(packed).rpartition(".")
@@ -109,7 +114,7 @@ def split_suffix(name: str) -> tuple[str, str]:
 
 
 def insert_mark(path: str, mark: str) -> str:
-    """The path with a mark before the suffix of its last name: `a.d/b.json.gz` and `~1` are `a.d/b~1.json.gz`."""
+    """Inserts a mark before the suffix of a path: `a.d/b.json.gz` with `~1` becomes `a.d/b~1.json.gz`."""
     folder, slash, name = path.rpartition("/")
     stem, suffix = split_suffix(name)
     return f"{folder}{slash}{stem}{mark}{suffix}"
@@ -117,15 +122,16 @@ def insert_mark(path: str, mark: str) -> str:
 
 # Full files get a number: `events.json` becomes `events~1.json`, the next one `events~2.json`.
 #
-# The file that is written always has the plain name, so whoever follows it need not look for it. Numbers grow, a
+# The file that is written always has the plain name, so a program that follows it need not search. Numbers grow, a
 # higher one is later, and no file is ever renamed twice or put in the place of another: the number is claimed by
 # making an empty file of that name, which only the process that made it replaces.
 
+# Bounded: a file that someone named `events~` and 300 digits must not give the next one a name that is too long.
 _NUMBER: Final = re.compile(r"[0-9]{1,15}")
 
 
 def move_full_file(folder: int, name: str, mode: int) -> int:
-    """Gives a file the next number; call it with the file's lock held.
+    """Renames a full file to its next number; call it with the file's lock held.
 
     Args:
         folder: descriptor of its directory.
@@ -142,6 +148,8 @@ def move_full_file(folder: int, name: str, mode: int) -> int:
     while True:
         number += 1
         target = insert_mark(name, f"~{number}")
+        # A claim and a rename, since a rename alone would replace a file of that name, and hard links, which would
+        # not, do not work on all file systems.
         try:
             os.close(open_new(target, mode, folder))
         except FileExistsError:
@@ -155,7 +163,9 @@ def move_full_file(folder: int, name: str, mode: int) -> int:
 
 
 def _highest(folder: int, name: str) -> int:
+    """The highest number that a file of this name has; 0 for none."""
     stem, suffix = split_suffix(name)
+    # Opened again, because `folder` may be an O_PATH descriptor, which cannot be listed.
     listed = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=folder)
     try:
         marks = [

@@ -1,6 +1,8 @@
-"""One file that is open for appending: its lock, its end, and writes that are whole or taken back.
+"""Files on the level of system calls: one that is open for appending, and the safe way through directories to it.
 
-Rules from Dovecot's sections "Opening a file" and "Writing": append mode, never through a symbolic link, no fsync.
+`OpenFile` knows the file's lock and end, and writes the whole of a batch or takes it back. `entered` opens the
+directory of a file below a base. Rules from Dovecot's sections "Opening a file" and "Writing": append mode, never
+through a symbolic link, no fsync.
 """
 
 from __future__ import annotations
@@ -21,15 +23,18 @@ from dovebeam.transforms.errors import DeliveryError
 __all__ = ["OpenFile", "entered"]
 
 
-# O_NONBLOCK only so that a FIFO without a reader is an error instead of waiting for ever; it is cleared after opening.
-_FLAGS: Final = os.O_APPEND | os.O_CREAT | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
+# Dovecot's flags, and O_NONBLOCK so that a FIFO without a reader is an error instead of waiting forever. It is cleared
+# after opening: writing waits for a reader that is slow.
+_APPEND: Final = os.O_APPEND | os.O_CREAT | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
 _READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
+# Longer than any batch takes: a lock that is held for so long belongs to a program that keeps it.
 _LOCK_WAIT_SECS: Final = 5.0
+# What file systems answer to LOCK_NB; any other error means that this one has no locks.
 _HELD_BY_ANOTHER: Final = frozenset({errno.EAGAIN, errno.EACCES})
 
 
 class OpenFile:
-    """The descriptor of a file, and what is known about it. All methods raise `OSError`.
+    """A file that is open for appending. All methods raise `OSError`.
 
     Attributes:
         is_regular: False for a FIFO or a device, which have neither lock nor end.
@@ -40,12 +45,13 @@ class OpenFile:
         found = os.fstat(fd)
         self.is_regular = stat.S_ISREG(found.st_mode)
         self._identity = found.st_dev, found.st_ino
+        # The size after this object's last write, where the file is known to end well; -1 if nothing is known.
         self._known_end = 0 if found.st_size == 0 else -1
 
     @classmethod
     def open(cls, folder: int, name: str, mode: int) -> Self:
-        """Opens a file in a directory, and makes it if there is none."""
-        fd = os.open(name, _FLAGS, mode, dir_fd=folder)
+        """Opens a file in a directory, and creates it if it does not exist."""
+        fd = os.open(name, _APPEND, mode, dir_fd=folder)
         try:
             os.set_blocking(fd, True)
             return cls(fd)
@@ -54,7 +60,7 @@ class OpenFile:
             raise
 
     def is_at(self, folder: int, name: str) -> bool:
-        """Whether the name in the directory is still this file's: it was neither moved nor removed nor replaced."""
+        """Whether the name in the directory is still that of this file, which was not moved, removed or replaced."""
         try:
             found = os.stat(name, dir_fd=folder, follow_symlinks=False)
         except FileNotFoundError:
@@ -68,7 +74,7 @@ class OpenFile:
 
     @contextlib.contextmanager
     def turn(self) -> Iterator[bool]:
-        """Holds the file's advisory lock; gives False, and goes on as Dovecot does, if there is none to be had."""
+        """Holds the file's advisory lock; yields False, and goes on as Dovecot does, if it cannot be locked."""
         locked = self.is_regular and self._lock()
         try:
             yield locked
@@ -80,6 +86,7 @@ class OpenFile:
     def ends_inside_a_line(self, folder: int, name: str) -> bool:
         """Whether the file ends without a newline, as a killed process leaves it; False if it may not be read."""
         size = self.size
+        # Nobody else has written since: what this object wrote last ends in a newline.
         if size in {0, self._known_end}:
             return False
         try:
@@ -98,9 +105,10 @@ class OpenFile:
         size = self.size
         if size in {0, self._known_end}:
             return
-        begin = self._known_end if 0 <= self._known_end < size else 0
+        # What this object has written is known to be whole, so only what others added has to be looked at.
+        start = self._known_end if 0 <= self._known_end < size else 0
         with self._reader(folder, name) as reader:
-            end = whole_end(lambda at, count: os.pread(reader, count, at), begin, size, compression)
+            end = whole_end(lambda at, count: os.pread(reader, count, at), start, size, compression)
         if end < size:
             if not locked:
                 raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
@@ -110,22 +118,25 @@ class OpenFile:
         """Appends all of the data; if that fails, what was written is taken back.
 
         Args:
-            data: at best written by one system call.
-            may_truncate: whether nobody else can be appending.
+            data: whole lines; normally one system call writes all of them.
+            may_truncate: whether the lock is held, so that no other process of dovebeam is appending.
         """
         rest = memoryview(data)
-        begin = -1
+        start = -1
         try:
             while rest:
                 count = os.write(self._fd, rest)
+                # As Dovecot counts it; without this the loop would never end.
                 if count == 0:
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-                if count < len(rest) and begin < 0:
-                    begin = os.lseek(self._fd, 0, os.SEEK_CUR) - count if may_truncate else -1
+                # Only a short write can need taking back. In append mode the position after it, and not the size
+                # before it, tells where it went.
+                if count < len(rest) and start < 0:
+                    start = os.lseek(self._fd, 0, os.SEEK_CUR) - count if may_truncate else -1
                 rest = rest[count:]
         except BaseException:
-            if begin >= 0:
-                self._take_back(begin, len(data) - len(rest))
+            if start >= 0:
+                self._take_back(start, len(data) - len(rest))
             raise
         if self.is_regular:
             self._known_end = os.lseek(self._fd, 0, os.SEEK_CUR)
@@ -133,10 +144,12 @@ class OpenFile:
     def close(self) -> None:
         """Closes the file, once; the system may report only now that something could not be written."""
         if self._fd >= 0:
+            # Forgotten first: after an error of close(2) the number may already belong to another file.
             fd, self._fd = self._fd, -1
             os.close(fd)
 
     def _lock(self) -> bool:
+        # Polled, since a blocking flock could wait forever for a program that keeps the lock.
         give_up = time.monotonic() + _LOCK_WAIT_SECS
         while True:
             try:
@@ -148,21 +161,23 @@ class OpenFile:
             else:
                 return True
 
-    def _take_back(self, begin: int, written: int) -> None:
-        """Removes the part of a batch that was written, unless somebody appended within or after it.
+    def _take_back(self, start: int, written: int) -> None:
+        """Removes the part of a batch that was written, unless another program appended within or after it.
 
-        Connections of dovebeam cannot, since this one holds the lock; the sizes tell of everybody else.
+        Connections of dovebeam cannot, since this one holds the lock; the sizes tell of all others.
         """
+        # An error here is suppressed because a more important one, that of the write, is being raised.
         with contextlib.suppress(OSError):
             end = os.lseek(self._fd, 0, os.SEEK_CUR)
-            if end - begin == written and self.size == end:
-                os.ftruncate(self._fd, begin)
+            if end - start == written and self.size == end:
+                os.ftruncate(self._fd, start)
 
     @contextlib.contextmanager
     def _reader(self, folder: int, name: str) -> Iterator[int]:
         """A descriptor that can read the file, which is open for writing only, as Dovecot opens it."""
         reader = os.open(name, _READ, dir_fd=folder)
         try:
+            # The name may lead to another file since this one was opened.
             if not os.path.sameopenfile(reader, self._fd):
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
             yield reader
@@ -170,13 +185,13 @@ class OpenFile:
             os.close(reader)
 
 
-# Directories below a base, entered name by name so that nothing that was planted on the way leads out of it.
+# Directories below a base, entered name by name, so that no symbolic link that was planted there leads out of it.
 #
-# The base is the operator's, and links in its own path are followed. Below it every name is opened relative to the
+# The operator chose the base, and links in its own path are followed. Below it every name is opened relative to the
 # directory before it and never through a symbolic link, so the check and the use are one.
 
 OWN_DIRECTORY: Final = ".dovebeam"
-"""What dovebeam keeps beside the files of an exporter; no name that is made of an event begins with a dot."""
+"""Directory of dovebeam's own files beside those of an exporter; no name that is made of an event starts with a dot."""
 
 # O_PATH asks for no permission to list the directory, as opening a file in it does not.
 _ENTER: Final = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
@@ -184,21 +199,22 @@ _ENTER: Final = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEX
 
 @contextlib.contextmanager
 def entered(base: str, path: str, mode: int | None) -> Iterator[tuple[int, str]]:
-    """The descriptor of the directory of a file, and the file's name in it; missing directories may be made.
+    """Opens the directory of a file; yields its descriptor and the file's name in it.
 
-    The directory for what dovebeam itself keeps, `.dovebeam`, must be one that it has made, or that whoever owns the
-    base has made: in a place that several users may write, another one could read or replace what is in it.
+    The directory of dovebeam's own files, `.dovebeam`, must have been made by this user, by the owner of the base or
+    by root: where several users may write, another one could read or replace what is in it.
 
     Args:
         base: must exist.
         path: of the file, relative to the base.
-        mode: of directories that are made, lessened by the umask; None makes none.
+        mode: of directories that are created, reduced by the umask; None creates none.
 
     Raises:
-        OSError: a directory is missing, a link or no directory, or cannot be made or entered.
+        OSError: a directory is missing, a link or not a directory, or cannot be created or entered.
         DeliveryError: `.dovebeam` belongs to another user.
     """
     *folders, name = path.split("/")
+    # Names made of events never are these; a program that gives paths of its own may.
     for each in (*folders, name):
         if each in {"", ".", ".."} or "\0" in each:
             raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
@@ -238,6 +254,7 @@ def _enter(fd: int, name: str, mode: int | None) -> int:
             os.mkdir(name, mode, dir_fd=fd)
         return os.open(name, _ENTER | os.O_NOFOLLOW, dir_fd=fd)
     except NotADirectoryError:
+        # O_NOFOLLOW with O_DIRECTORY says ENOTDIR of a link; ELOOP leads to the advice for links.
         if is_link(fd, name):
             raise OSError(errno.ELOOP, os.strerror(errno.ELOOP)) from None
         raise

@@ -1,4 +1,4 @@
-"""Templates of paths: `%Y/%m/%d/{user}.json`.
+"""Path templates, such as `%Y/%m/%d/{user}.json`.
 
     template  = component *( "/" component )
     component = 1*( text / "%" code / "%%" / "{" field "}" / "{{" / "}}" )
@@ -6,7 +6,7 @@
 Codes are those of strftime that mean the same everywhere and sort: Y m d j H M S, and G V u for weeks. The others
 depend on a language or leave something out, and are refused. So is a code without the coarser one that it needs:
 `%Y/%M` is a minute where a month was meant. `{event}` and `{hostname}` are parts of the event, every other name is a
-field.
+field. Every error shows the place in the template.
 """
 
 from __future__ import annotations
@@ -27,11 +27,14 @@ __all__ = [
     "Field",
     "PathTemplate",
     "TemplateError",
-    "coarsest_step_secs",
+    "finest_step_secs",
     "parse_template",
 ]
 
 
+# The codes of times.
+
+# Not by `strftime`: its %Y writes the year 999 with three digits on Linux, and such names do not sort.
 CODES: Final[Mapping[str, Callable[[dt.datetime], str]]] = MappingProxyType(
     {
         "Y": lambda time: f"{time.year:04d}",
@@ -46,7 +49,7 @@ CODES: Final[Mapping[str, Callable[[dt.datetime], str]]] = MappingProxyType(
         "u": lambda time: str(time.isoweekday()),
     }
 )
-"""What each code writes; the same as strftime, but with four digits for every year."""
+"""The text of each code for a time; as strftime, but with four digits for every year."""
 
 _WORDS: Final = MappingProxyType(
     {
@@ -54,16 +57,18 @@ _WORDS: Final = MappingProxyType(
         "S": "second", "G": "year of the week", "V": "week", "u": "day of the week",
     }
 )  # fmt: skip
+# Of each code the coarser ones of which one must be there too, or one name would mean several times.
 _NEEDS: Final = MappingProxyType(
     {"m": "Y", "d": "m", "j": "Y", "H": "dju", "M": "H", "S": "M", "G": "V", "V": "G", "u": "V"}
 )
+# Advice for the codes of strftime that are refused.
 _REFUSED: Final = MappingProxyType(
     {
         "D": "%D has slashes and two digits of the year; write %Y/%m/%d, or %j for the day of the year",
         "F": "%F is not known; write %Y-%m-%d",
         "I": "%I counts the hours to twelve, so one name means two hours; write %H",
         "T": "%T has colons; write %H%M%S",
-        "s": "seconds since 1970 are no name of a time; write %Y%m%dT%H%M%S",
+        "s": "%s is a count of seconds since 1970, which is hard to read; write %Y%m%dT%H%M%S",
         "y": "%y has two digits of the year; write %Y",
         **dict.fromkeys("UWC", "weeks and centuries counted this way are ambiguous; write %G and %V, or %Y"),
         **dict.fromkeys("aAbBhcpPrxX", "it depends on a language; write numbers, such as %Y-%m-%d"),
@@ -72,6 +77,7 @@ _REFUSED: Final = MappingProxyType(
     }
 )
 _STEPS_SECS: Final = MappingProxyType({"S": 1, "M": 60, "H": 3600})
+# The step of all other codes: weeks, months and years begin with a day, though not all of them are of one length.
 _DAY_SECS: Final = 86_400
 
 
@@ -84,29 +90,22 @@ def code_problem(letter: str, letters: frozenset[str]) -> str:
     """
     if letter not in CODES:
         known = f"there are {', '.join(f'%{each}' for each in CODES)}, and %% for a percent sign"
-        return _REFUSED.get(letter, f"'%{letter}' is no code for a time; {known}")
+        return _REFUSED.get(letter, f"'%{letter}' is not a code for a time; {known}")
     needed = _NEEDS.get(letter, "")
     if needed and not letters & frozenset(needed):
         other = needed[0]
-        return f"%{letter} is the {_WORDS[letter]}, which needs %{other}, the {_WORDS[other]}, to be told from others"
+        return f"%{letter} is the {_WORDS[letter]}, which needs %{other}, the {_WORDS[other]}, to mean one time only"
     return ""
 
 
-def coarsest_step_secs(letters: frozenset[str]) -> int:
-    """How long a time stays the same with these codes; aligned to midnight UTC."""
+def finest_step_secs(letters: frozenset[str]) -> int:
+    """Length of the steps in which the text of these codes changes, aligned to midnight UTC; at most a day."""
     return min((_STEPS_SECS.get(letter, _DAY_SECS) for letter in letters), default=_DAY_SECS)
 
 
-# Templates of paths: `%Y/%m/%d/{user}.json`.
-#
-#     template  = component *( "/" component )
-#     component = 1*( text / "%" code / "%%" / "{" field "}" / "{{" / "}}" )
-#
-# Codes are those of strftime that mean the same everywhere and sort: Y m d j H M S, and G V u for weeks. The others
-# depend on a language or leave something out, and are refused. So is a code without the coarser one that it needs:
-# `%Y/%M` is a minute where a month was meant. `{event}` and `{hostname}` are parts of the event, every other name is a
-# field.
+# Parsing a template.
 
+# A longer "suffix" is a part of a name with a dot in it, and must count for the length of the name.
 _MAX_SUFFIX_CHARS: Final = 32
 _UNSAFE: Final = MappingProxyType(
     {
@@ -118,7 +117,7 @@ _UNSAFE: Final = MappingProxyType(
 
 
 class TemplateError(ValueError):
-    """A template that cannot be used; the text says where and what to write."""
+    """A mistake in a template; the text shows the place and says what to write."""
 
     def __init__(self, text: str, offset: int, message: str) -> None:
         super().__init__("\n".join([f"{message} (character {offset})", *caret_lines(text, offset)]))
@@ -144,7 +143,7 @@ Piece = str | Code | Field
 
 @dataclass(frozen=True, slots=True)
 class Component:
-    """One name of the path: its pieces, and the suffix, the last dot in its last text and what follows."""
+    """One name of the path: its pieces and its suffix, which is the last dot in its last text and what follows."""
 
     pieces: tuple[Piece, ...]
     suffix: str
@@ -215,6 +214,7 @@ def _end_of_field(text: str, at: int) -> int:
 
 
 def _checked(text: str, at: int) -> str:
+    """The character at an offset, if it may be in a name."""
     character = text[at]
     if character == "}":
         raise TemplateError(text, at, "this brace was never opened; write }} for a brace")
@@ -230,8 +230,10 @@ def _check_component(text: str, end: int, pieces: list[tuple[int, Piece]]) -> No
         advice = "begin with a name; the path is relative to the directory file_path" if end == 0 else "write a name"
         raise TemplateError(text, end, f"there is no name before this place; {advice}")
     at, first = pieces[0]
+    # A value at the beginning cannot lead up: `encode_value` escapes leading dots.
     if first == ".":
         raise TemplateError(text, at, "a name cannot begin with a dot, so that no path leads up or is hidden")
+    # One character a piece, so that an index into `words` is one into `pieces`.
     words = "".join(piece if isinstance(piece, str) else "\0" for _, piece in pieces)
     for wrong in ("YYYY", "yyyy"):
         if wrong in words:
@@ -255,6 +257,7 @@ def _component(pieces: list[Piece]) -> Component:
         else:
             merged.append(piece)
     last = merged[-1]
+    # A dot in a value is a part of the value: `{user}` of joe@example.org has no suffix `.org`.
     if not isinstance(last, str):
         return Component(tuple(merged), "")
     # With a field before it even a text that is nothing but ".json" is a suffix.

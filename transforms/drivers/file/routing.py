@@ -1,4 +1,8 @@
-"""From an event to the path of its file, below the driver's directory and never out of it."""
+"""Routers of the `file` driver: they find the path of an event's file, always below the driver's directory.
+
+`PathRouter` is for files that are appended to and for shards of a batch job. `WindowRouter` also tells the window of
+the event's time, for shards of a stream, which are written window by window.
+"""
 
 from __future__ import annotations
 
@@ -15,26 +19,30 @@ from dovebeam.transforms.drivers.file.path_template import (
     Component,
     Field,
     PathTemplate,
-    coarsest_step_secs,
+    finest_step_secs,
     parse_template,
 )
 from dovebeam.transforms.events.catalogue import Value
 from dovebeam.transforms.events.event import Event
 from dovebeam.transforms.events.values import IPAddress, Timestamp, format_rfc3339
 
-__all__ = ["PathRouter", "WindowRouter", "event_secs", "split_windowed", "window_start_secs"]
+__all__ = ["PathRouter", "WindowRouter", "split_windowed", "window_start_secs"]
 
 
 _USEC: Final = 1_000_000
-_FIRST_SECS: Final = -62_135_596_800  # year 1
-_END_SECS: Final = 253_402_300_800  # year 10000
+# The years 1 to 9999, which are all that `datetime` can hold.
+_FIRST_SECS: Final = -62_135_596_800
+_END_SECS: Final = 253_402_300_800
 _WEEK_SECS: Final = 604_800
+# 1970-01-05; the first day of 1970 was a Thursday.
 _FIRST_MONDAY_SECS: Final = 345_600
+# Bounds for the memory of the caches: 8192 values (users, mostly) of at most so many characters, and 64 times.
 _MAX_CACHED_CHARS: Final = 128
 _MAX_CACHED_TIMES: Final = 64
 
 _cached_encoding = lru_cache(maxsize=8192)(encode_value)
 
+# One name of a path with its time filled in: texts and fields, and the suffix.
 _Name = tuple[tuple["str | Field", ...], str]
 
 
@@ -46,8 +54,8 @@ class PathRouter:
         template: a template as the user wrote it, or the name of the one file.
         is_literal: whether `template` is a name to be taken as it is.
         window_secs: length of the windows, whose start becomes part of the name; 0 for none.
-        missing: what becomes of an event without a field: "reject" or "fallback".
-        fallback: stands for a missing field; encoded as a value is.
+        missing: "reject" an event without a field of the template, or use the "fallback".
+        fallback: replaces a missing field; encoded as a value is.
     """
 
     template: str
@@ -62,31 +70,34 @@ class PathRouter:
         The time is the event's end, or else its start, in UTC.
 
         Raises:
-            RoutingError: the event has no time, or not a field, that the path needs.
+            RoutingError: the event lacks a time or a field that the path needs.
         """
-        return _paths_of(self)(event)
+        return _compiled(self)(event)
 
 
+# Beside the router and not in it: a router is pickled as its few settings, and compiled where it is used.
 @lru_cache(maxsize=64)
-def _paths_of(router: PathRouter) -> _Paths:
-    return _Paths(router)
+def _compiled(router: PathRouter) -> _CompiledRouter:
+    return _CompiledRouter(router)
 
 
-class _Paths:
-    """A router's working form, made once per process."""
+class _CompiledRouter:
+    """A router with its template parsed, made once in each process."""
 
     def __init__(self, router: PathRouter) -> None:
         self._router = router
         template = _literal(router.template) if router.is_literal else parse_template(router.template)
         self._components = template.components
         self._window_secs = router.window_secs
-        self._step_secs = coarsest_step_secs(template.codes)
+        # Times within one step give the same names, so those are filled in once a step and not for each event.
+        self._step_secs = finest_step_secs(template.codes)
         self._is_timed = bool(template.codes) or router.window_secs > 0
         self._by_time: dict[tuple[int, int], tuple[_Name, ...]] = {}
         self._untimed = None if self._is_timed else self._names(None, 0)
 
     def __call__(self, event: Event) -> str:
         names = self._untimed or self._names_at(event)
+        # Each event passes here: one join a name, without a call of Python code for texts.
         return "/".join(
             [
                 short_name("".join([each if type(each) is str else self._value(each, event) for each in pieces]), end)
@@ -95,12 +106,14 @@ class _Paths:
         )
 
     def _names_at(self, event: Event) -> tuple[_Name, ...]:
-        """The names of the path with everything filled in that depends on the time."""
+        """The names of the path with the event's time filled in."""
         seconds = event_secs(event)
         window = window_start_secs(seconds, self._window_secs) if self._window_secs else 0
+        # The window is not implied by the step: windows may be shorter, or start within a step.
         key = seconds // self._step_secs, window
         names = self._by_time.get(key)
         if names is None:
+            # Events come nearly in the order of time, so what is thrown away is seldom needed again.
             if len(self._by_time) >= _MAX_CACHED_TIMES:
                 self._by_time.clear()
             names = self._by_time[key] = self._names(_utc(seconds), window)
@@ -114,7 +127,7 @@ class _Paths:
         return tuple(names)
 
     def _value(self, piece: str | Field, event: Event) -> str:
-        assert isinstance(piece, Field)  # noqa: S101  tells mypy what the caller has asked
+        assert isinstance(piece, Field)  # noqa: S101  tells mypy what the caller has checked
         value = _part_of(event, piece.name)
         if value is None:
             if self._router.missing == "reject":
@@ -125,9 +138,9 @@ class _Paths:
 
 
 def window_start_secs(seconds: int, window_secs: int) -> int:
-    """When the window of a time began, seconds since 1970.
+    """Start of the window that a time is in, seconds since 1970.
 
-    Windows follow each other from midnight of 1970-01-01 UTC on; those of whole weeks begin on a Monday.
+    Windows follow each other from midnight of 1970-01-01 UTC on; those of whole weeks start on a Monday.
     """
     first = _FIRST_MONDAY_SECS if window_secs % _WEEK_SECS == 0 else 0
     return (seconds - first) // window_secs * window_secs + first
@@ -149,10 +162,10 @@ def _filled(component: Component, time: dt.datetime | None) -> _Name:
 
 
 def event_secs(event: Event) -> int:
-    """The event's time, which decides about its path; seconds since 1970.
+    """Seconds since 1970 of the event's time, which decides about its path.
 
     Raises:
-        RoutingError: it has none, or one that no calendar has.
+        RoutingError: the event has no time, or one outside of the years 1 to 9999.
     """
     usec = event.time
     if usec is None:
@@ -164,10 +177,12 @@ def event_secs(event: Event) -> int:
 
 
 def _utc(seconds: int) -> dt.datetime:
+    # Not `fromtimestamp`, which fails before 1970 on some systems. The first window may start before the year 1.
     return dt.datetime(1970, 1, 1, tzinfo=dt.UTC) + dt.timedelta(seconds=max(seconds, _FIRST_SECS))
 
 
 def _part_of(event: Event, name: str) -> str | None:
+    # These two names win over fields of the same name, as in Dovecot's formats.
     if name == "event":
         return event.name
     if name == "hostname":
@@ -177,7 +192,7 @@ def _part_of(event: Event, name: str) -> str | None:
 
 
 def _text(value: Value) -> str:
-    """The value as Dovecot's formats write it; the strings of a list with commas between them."""
+    """The value as Dovecot's formats write it; the strings of a list separated by commas."""
     if isinstance(value, str):
         return value
     if isinstance(value, IPAddress):
@@ -187,32 +202,32 @@ def _text(value: Value) -> str:
     return ",".join(value) if isinstance(value, list) else str(value)
 
 
-# Paths of events together with the windows of their times, for files that are written window by window.
+# Routes with a window. A router returns one text, so window and path are joined; a number has no colon.
 
 _SEPARATOR: Final = ":"
 
 
 @dataclass(frozen=True, slots=True)
 class WindowRouter:
-    """Says of an event the window as well as the path, in one text for `split_windowed`.
+    """Finds the window and the path of an event, in one text for `split_windowed`.
 
     Attributes:
-        paths: finds the path; it has windows.
+        paths: finds the path; its `window_secs` is not 0.
     """
 
     paths: PathRouter
 
     def route(self, event: Event) -> str:
-        """The start of the event's window, seconds since 1970, and the path that `paths` says.
+        """The start of the event's window, seconds since 1970, and the path from `paths`.
 
         Raises:
-            RoutingError: the event has no time, or not a field, that the path needs.
+            RoutingError: the event lacks a time or a field that the path needs.
         """
         path = self.paths.route(event)
         return f"{window_start_secs(event_secs(event), self.paths.window_secs)}{_SEPARATOR}{path}"
 
 
 def split_windowed(text: str) -> tuple[int, str]:
-    """The start of the window, seconds since 1970, and the path, from what `WindowRouter` said."""
+    """The start of the window, seconds since 1970, and the path, from a route of `WindowRouter`."""
     window, _, path = text.partition(_SEPARATOR)
     return int(window), path

@@ -1,4 +1,7 @@
-"""The settings of the `file` driver: fields, defaults, what follows from them, and what can be wrong with them."""
+"""The settings of the `file` driver: fields, defaults, values derived from them, and their checks.
+
+`shard_clashes` checks the exporters of one job against each other.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +24,7 @@ __all__ = ["FileSettings", "shard_clashes"]
 
 
 _IN_BUCKET: Final = re.compile(r"[^:]+://[^/]+")
+# Paths that mean another file in each process.
 _OF_PROCESS: Final = re.compile(r"/dev/(?:stdin|stdout|stderr|fd/[0-9]+|tty)\Z|/proc/(?:self|[0-9]+)/fd/")
 _MODE: Final = re.compile(r"0?[0-7]{3}\Z")
 _WRITABLE_BY_OWNER: Final = 0o200
@@ -53,37 +57,37 @@ class FileSettings:
     file_missing_field: str = setting(
         Kind.ENUM,
         "reject",
-        "what becomes of an event without a field that the template names: `reject` it, or use the `fallback`",
+        "what to do with an event without a field that the template names: `reject` it, or use the `fallback`",
         ("reject", "fallback"),
     )
-    file_field_fallback: str = setting(Kind.STRING, "unknown", "the word that stands for a missing field in a path")
+    file_field_fallback: str = setting(Kind.STRING, "unknown", "the word that replaces a missing field in a path")
     file_rotate_size: int | None = setting(
         Kind.SIZE,
         "0",
-        "size before compression at which a file is full and the next one begins; 0 is no limit, for shards 1 GiB",
+        "size before compression at which a file is full and the next one is started; 0 is no limit, for shards 1 GiB",
     )
     file_rotate_interval_msec: int | None = setting(
-        Kind.TIME, "0", "length of the windows of event time that have a file each, such as `1 h`; 0 is none"
+        Kind.TIME, "0", "length of the windows of event time that get a file each, such as `1 h`; 0 for no windows"
     )
     file_window_delay_msec: int | None = setting(
         Kind.TIME,
         "1 min",
-        "of shards in a stream: how long after the end of its window a file is written, and how long what comes later "
-        "is collected for another file",
+        "for shards of a stream: how long after the end of its window a file is written, and how long later events are "
+        "collected for another file",
     )
     file_compression: str = setting(
         Kind.ENUM, "none", "how files are compressed; their names end in `.gz` or `.zst`", tuple(COMPRESSION_SUFFIXES)
     )
-    file_permissions: str = setting(Kind.STRING, "0600", "octal mode of new files, lessened by the umask")
+    file_permissions: str = setting(Kind.STRING, "0600", "octal mode of new files, reduced by the umask")
     file_max_open: int = setting(
         Kind.UINT,
         "100",
-        "how many files a worker holds open; the one used longest ago is closed for the next",
+        "how many files a worker holds open; the least recently used one is closed for the next",
         not_zero="it must not be 0; one file has to be open to be written",
     )
 
     def __post_init__(self) -> None:
-        """Refuses settings with which no file could be written, or none where it was meant to be.
+        """Refuses settings with which no file could be written, or only in the wrong place.
 
         Raises:
             DriverSettingError: its text says what to write instead.
@@ -103,7 +107,7 @@ class FileSettings:
 
     @property
     def base(self) -> str:
-        """The directory below which all files are; it is never made, and links in its own path are followed."""
+        """The directory of all files. It is never created, and links in its own path are followed."""
         return self.file_path if self.file_path_template else os.path.dirname(self.file_path) or "."
 
     @property
@@ -113,7 +117,7 @@ class FileSettings:
 
     @property
     def rotate_size(self) -> int:
-        """Bytes after which a file is full, 0 for no limit."""
+        """Bytes after which a file is full; 0 for no limit, also where it is written as `unlimited`."""
         return self.file_rotate_size or 0
 
     @property
@@ -128,13 +132,14 @@ class FileSettings:
 
     @property
     def directory_mode(self) -> int:
-        """Mode bits of new directories; whoever may read or write the files may enter them."""
+        """Mode bits of new directories: those of files, and the right to enter for each who may read or write."""
+        # r (4) and w (2) are moved to the place of x (1).
         return self.mode | (self.mode & 0o444) >> 2 | (self.mode & 0o222) >> 1
 
     def router(self) -> PathRouter | None:
-        """What finds each event's file below `base`; None if there is but one.
+        """Finds each event's file below `base`; None if there is only one file.
 
-        Paths have neither the suffix of a compression nor the number of a full file yet.
+        Its paths do not have the suffix of a compression or the number of a full file.
         """
         window, template = self.rotate_interval_secs, self.file_path_template
         if not template and not window:
@@ -146,6 +151,7 @@ class FileSettings:
 
 
 def _check_target(settings: FileSettings) -> None:
+    # The order matters: a URL `file://` gets its own advice before that for object stores.
     if _OF_PROCESS.match(settings.file_path):
         raise _wrong(
             "file_path",
@@ -162,7 +168,7 @@ def _check_target(settings: FileSettings) -> None:
             "add file_writing = shards, or name a local file",
         )
     if is_url(settings.file_path) and not _IN_BUCKET.match(settings.base):
-        message = f"{settings.file_path!r} names no place in a bucket; write it as gs://BUCKET/FOLDER/NAME.json"
+        message = f"{settings.file_path!r} has no path within a bucket; write it as gs://BUCKET/FOLDER/NAME.json"
         raise _wrong("file_path", message)
     if settings.file_writing == "shards" and not _is_unicode(f"{settings.file_path}{settings.file_path_template}"):
         raise _wrong("file_path", "it is not UTF-8, which the names in the manifest of shards are; choose another name")
@@ -171,6 +177,7 @@ def _check_target(settings: FileSettings) -> None:
 
 
 def _is_unicode(text: str) -> bool:
+    """Whether a text has no surrogates, which stand for bytes that are not UTF-8."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -190,7 +197,7 @@ def _check_template(settings: FileSettings) -> None:
         except TemplateError as error:
             raise _wrong("file_path_template", str(error)) from None
     if settings.file_missing_field == "fallback" and not settings.file_field_fallback:
-        raise _wrong("file_field_fallback", "it is empty; write a word that stands for a missing field")
+        raise _wrong("file_field_fallback", "it is empty; write a word that replaces a missing field")
 
 
 def _check_mode(text: str) -> None:
@@ -204,15 +211,13 @@ def _wrong(name: str, message: str) -> DriverSettingError:
     return DriverSettingError(setting_name(name), message)
 
 
-# Exporters that would write the same shards: each puts files in place by itself, so names must differ.
-
-
 def shard_clashes(drivers: Mapping[str, Driver]) -> dict[str, DriverSettingError]:
-    """What is wrong with an exporter whose files would have the names of another one's, by its name.
+    """Errors of exporters whose shards would have the names of another one's, by exporter.
 
     Args:
-        drivers: of one job, by exporter. Append mode is no matter: there, several exporters may share a file.
+        drivers: of one job, by exporter. Those that append are not checked: several of them may share a file.
     """
+    # Each exporter commits its shards by itself, and would take the other's for those of an earlier run.
     seen: dict[tuple[str, str], str] = {}
     wrong = {}
     for name, driver in drivers.items():
@@ -225,5 +230,6 @@ def shard_clashes(drivers: Mapping[str, Driver]) -> dict[str, DriverSettingError
 
 
 def _names(settings: FileSettings) -> tuple[str, str]:
+    """What makes the names of an exporter's files: the directory, and the template or file name."""
     base = settings.base if is_url(settings.base) else os.path.abspath(settings.base)
     return base, settings.file_path_template or settings.default_path

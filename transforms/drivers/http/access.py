@@ -248,7 +248,7 @@ def fetch_google_id_token(audience: str) -> Token:
     except (GoogleAuthError, OSError, ValueError) as error:
         # The library's words may repeat answers of servers; the kind of the error says enough.
         message = (
-            f"http_post_auth = google-id-token: no token can be had on this worker: {type(error).__name__} "
+            f"http_post_auth = google-id-token: cannot get a token on this worker: {type(error).__name__} "
             "(run it as a service account, or set GOOGLE_APPLICATION_CREDENTIALS to a service account's key file)"
         )
         raise DeliveryError(message) from None

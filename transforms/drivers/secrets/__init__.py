@@ -1,1 +1,1 @@
-"""Secrets of drivers: values that nobody may see, where they are kept, and where a worker finds them."""
+"""Secrets of drivers: values that are never shown, where they are kept, and where a worker finds them."""

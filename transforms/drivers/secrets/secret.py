@@ -1,15 +1,16 @@
-"""A setting's value that nobody may see, or a reference to where the worker finds it.
+"""A secret: a setting's value that is never shown, or a reference to where the worker finds it.
 
     env:NAME                                a variable of the worker's environment
-    file:/PATH                              a file on the worker; one line end at its end is not a part of it
+    file:/PATH                              a file on the worker; one line end at the end is not a part of it
     gsm:projects/P/secrets/S/versions/V     Google Secret Manager
     type:GcpSecret;version_name:projects/P/secrets/S/versions/V     the same, as Beam spells it
-    plain:TEXT                              TEXT, declared to be no secret: it travels with the job for all to see
+    plain:TEXT                              TEXT, declared not to be secret: it travels with the job for all to see
     literal:TEXT                            TEXT, a secret, even if it begins like one of the above
     TEXT                                    a secret
 
 References travel with a job and are looked up by the worker. The text of a secret never does: it stays in the
-`vault` of the process that read the configuration, and its worker processes on the same machine borrow it from there.
+`vault` of the process that read the configuration, which shares it with its worker processes on the same machine.
+`file_identities` tells when a file, of a secret or a certificate, has been replaced while a job runs.
 """
 
 from __future__ import annotations
@@ -33,14 +34,16 @@ __all__ = ["HOW_TO_REFER", "NOTHING", "Scheme", "Secret", "file_identities", "is
 HOW_TO_REFER: Final = "env:NAME, file:/PATH or gsm:projects/P/secrets/S/versions/V"
 """What to write instead of a secret, for advice in errors."""
 
-_MAX_FILE_BYTES: Final = 64 * 1024  # as much as Secret Manager takes
+# The limit of Secret Manager, so that a secret can be moved from one place to the other.
+_MAX_FILE_BYTES: Final = 64 * 1024
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}\Z")
+# Bounded, and with DOTALL: a broken reference must be refused as one, not be taken for a secret.
 _BEAM: Final = re.compile(r"type:GcpSecret;version_name:(.{0,2000})\Z", re.IGNORECASE | re.DOTALL)
 _SCHEME: Final = re.compile(r"(env|file|gsm|plain|literal):", re.IGNORECASE)
 
 
 class Scheme(enum.Enum):
-    """Where a secret is."""
+    """The kind of place where the text of a secret is."""
 
     LITERAL = "literal"
     PLAIN = "plain"
@@ -54,9 +57,9 @@ _REFERENCES: Final = frozenset({Scheme.ENVIRONMENT, Scheme.FILE, Scheme.MANAGER}
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Secret:
-    """A secret value; equal to another one of the same reference, or of the same text in the same process.
+    """A secret value; equal to another one with the same reference, or with the same text in the same process.
 
-    Pickles as what `name` says, never as the text of a literal.
+    Its pickle holds `scheme` and `name`, never the text of a literal.
 
     Attributes:
         scheme: where the text is.
@@ -68,14 +71,14 @@ class Secret:
 
     @classmethod
     def parse(cls, setting: str, written: str | Secret) -> Secret:
-        """Reads what a configuration says.
+        """Parses the value of a setting.
 
         Args:
             setting: full name of the setting, for errors, which never repeat the value.
             written: the value, in one of the spellings above; a `Secret` is returned as it is.
 
         Raises:
-            DriverSettingError: it begins like a reference, but is none.
+            DriverSettingError: it begins like a reference, but is not a valid one.
         """
         if isinstance(written, Secret):
             return written
@@ -100,12 +103,12 @@ class Secret:
 
     @property
     def shown(self) -> str:
-        """What may be seen of it: the reference, or asterisks."""
+        """Text for people: the reference, or asterisks."""
         return "***" if self.is_literal else f"{self.scheme.value}:{self.name}"
 
     @property
     def is_literal(self) -> bool:
-        """Whether it was written out, so that it can be used on this machine only."""
+        """Whether the configuration holds its text, so that it can be used on this machine only."""
         return self.scheme is Scheme.LITERAL
 
     @property
@@ -115,14 +118,14 @@ class Secret:
 
     @property
     def is_local(self) -> bool:
-        """Whether looking it up asks nothing but the machine where that is done."""
+        """Whether the look-up needs no network."""
         return self.scheme in {Scheme.ENVIRONMENT, Scheme.FILE}
 
     def reveal(self, setting: str) -> str:
         """The text, looked up on this machine and now.
 
         Raises:
-            DeliveryError: it cannot be had; the text names setting and reference.
+            DeliveryError: the look-up failed; the text names setting and reference.
         """
         match self.scheme:
             case Scheme.PLAIN:
@@ -137,17 +140,18 @@ class Secret:
 
 
 NOTHING: Final = Secret(Scheme.PLAIN, "")
-"""What a setting that was not set is."""
+"""The value of a setting that was not set."""
 
 
 def is_reference(written: str) -> bool:
-    """Whether a text is meant to say where a secret is, rightly or not."""
+    """Whether a text is a reference to a secret, valid or not."""
     scheme = _SCHEME.match(written)
     return bool(_BEAM.match(written)) or (scheme is not None and Scheme(scheme[1].lower()) in _REFERENCES)
 
 
 def secrets_in(value: Any) -> Iterator[Secret]:
     """All secrets in a driver's description, or in a part of it, except those that are not set."""
+    # Before the dataclass: a `Secret` is one as well.
     if isinstance(value, Secret):
         if value:
             yield value
@@ -205,20 +209,26 @@ def _from_environment(setting: str, name: str) -> str:
 
 
 def _from_file(setting: str, path: str) -> str:
-    """Reads a file. Symlinks are followed: what Kubernetes mounts for a secret is one, so that it can be replaced."""
+    """The text in a file.
+
+    Symbolic links are followed: Kubernetes mounts each secret as one, so that it can be replaced.
+    """
     try:
-        # Without waiting, or a pipe that nobody writes to would hold the worker for ever.
+        # Without waiting: opening a named pipe without a writer would block the worker forever.
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         with open(fd, "rb") as file:
             regular = stat.S_ISREG(os.fstat(fd).st_mode)
+            # One byte more than allowed, to tell a file that is too long from one that just fits.
             data = file.read(_MAX_FILE_BYTES + 1) if regular else b""
     except OSError as error:
         message = f"{setting}: open({path}) failed: {error.strerror} on this worker (provide the file, or correct it)"
         raise DeliveryError(message, path) from error
     if not regular or len(data) > _MAX_FILE_BYTES:
-        wrong = f"is longer than {_MAX_FILE_BYTES} bytes" if regular else "is no regular file"
+        wrong = f"is longer than {_MAX_FILE_BYTES} bytes" if regular else "is not a regular file"
         raise DeliveryError(f"{setting}: {path} {wrong} (put the secret alone into a file)", path)
     text = data.decode("utf-8", "surrogateescape")
+    # Editors and `echo` end a file with a newline that is not a part of the secret. Only one is removed, for a secret
+    # may end in one of its own.
     return text.removesuffix("\n").removesuffix("\r") if text.endswith("\n") else text
 
 
@@ -233,20 +243,21 @@ def _from_vault(setting: str, identity: str) -> str:
     return text
 
 
-# Whether a file has been replaced since it was read: certificates and secrets are, while a job runs.
+# Certificates and secrets are replaced while a job runs; a file's identity tells, without reading it.
 
 Identity = tuple[int, ...]
-"""Device, inode, size and times of a file; of a directory also those of all that is in it; empty if there is none."""
+"""Device, inode, size and times of a file, for a directory also of its entries; empty if the file does not exist."""
 
 
 def file_identities(paths: Iterable[str]) -> tuple[Identity, ...]:
-    """The identity of each file: another one after it was written, renamed over, or its symbolic link moved."""
+    """The identity of each file, which changes if it is written, renamed over, or its symbolic link is moved."""
     return tuple(_identity(path) for path in paths)
 
 
 def _identity(path: str) -> Identity:
     try:
         found = os.stat(path)  # follows links: Kubernetes replaces mounted secrets by moving one
+        # The time of change, too: a program that copies can set the time of modification back, but not this one.
         own = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
         if not os.path.isdir(path):
             return own

@@ -1,4 +1,4 @@
-"""A URL in a driver's description: what may be seen of it, and its credentials as secrets."""
+"""URLs in a driver's description: a part that may be shown and travels, and credentials that are secrets."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class HttpUrl:
 
 
 def parse_http_url(setting: str, text: str) -> HttpUrl:
-    """Reads a URL by Dovecot's rules, whose own words for each mistake it uses.
+    """Parses a URL by Dovecot's rules, with Dovecot's error for each mistake.
 
     Args:
         setting: full name of the setting that holds the URL, for the error.
@@ -74,8 +74,10 @@ def parse_http_url(setting: str, text: str) -> HttpUrl:
     except HttpUrlError as error:
         raise _invalid(setting, error.message, error.advice) from None
     credentials = None
+    # Dovecot sends no Authorization for a user alone, or for a password alone.
     if parts.user and parts.password is not None:
         credentials = b"%b:%b" % (parts.user, parts.password)
+        # RFC 7617: the server would take the colon for the end of the user.
         if b":" in parts.user:
             raise _invalid(setting, "a user with a colon in it cannot be sent", "choose another user")
     return HttpUrl(
@@ -90,7 +92,7 @@ def parse_http_url(setting: str, text: str) -> HttpUrl:
 
 
 def same_site(origin: HttpUrl, other: HttpUrl) -> bool:
-    """Whether all that was sent to `origin` may be sent to `other`: the same place, or that host by TLS."""
+    """Whether credentials for `origin` may be sent to `other`: the same scheme, host and port, or that host by TLS."""
     if origin.host != other.host:
         return False
     return (origin.scheme, origin.port) == (other.scheme, other.port) or (origin.scheme, other.scheme) == (
@@ -103,19 +105,16 @@ def _invalid(setting: str, message: str, advice: str) -> DriverSettingError:
     return DriverSettingError(setting, f"Invalid HTTP URL: {message} ({advice})")
 
 
-# A URL in a driver's description: what may be seen of it, and its credentials as secrets.
-
-
 @dataclass(frozen=True, slots=True)
 class SecretUrl:
-    """A URL whose user information and query never leave the process that read them; or all of it by reference.
+    """A URL whose user information and query are secrets, or that is a reference as a whole.
 
     Attributes:
         visible: scheme, host, port and path, which travel with the job; only `endpoint` of it is for display. None if
             the worker looks up the whole URL.
         user: user:password, decoded.
         query: from the question mark on.
-        whole: where the whole URL is, because its path or host is a secret, too.
+        whole: reference to the whole URL, for one whose path or host is a secret, too, such as a webhook's.
     """
 
     visible: HttpUrl | None
@@ -127,16 +126,16 @@ class SecretUrl:
     def parse(
         cls, setting: str, text: str | SecretUrl, *, public_query: bool = False, by_reference: bool = False
     ) -> SecretUrl:
-        """Takes a URL apart.
+        """Parses the value of a setting.
 
         Args:
             setting: full name of the setting, for errors.
             text: the URL; a `SecretUrl` is returned as it is.
-            public_query: the query is no secret, and the URL has no business with user information.
-            by_reference: `text` may also say where the URL is.
+            public_query: the query is not a secret, and user information is refused.
+            by_reference: `text` may also be a reference to the URL.
 
         Raises:
-            DriverSettingError: it is no URL that could be requested.
+            DriverSettingError: it is not a URL that can be requested.
         """
         if isinstance(text, SecretUrl):
             return text
@@ -147,6 +146,7 @@ class SecretUrl:
             if url.has_userinfo:
                 raise DriverSettingError(setting, "user and password in it are not used; remove them")
             return cls(url)
+        # Tokens in queries are common, so every query is taken for a secret; a bare `?` is kept as well.
         path, mark, query = url.target.partition("?")
         user = (
             NOTHING if url.credentials is None else Secret.literal(url.credentials.decode("utf-8", "surrogateescape"))
@@ -167,12 +167,13 @@ class SecretUrl:
             other_query: takes the place of the query; with or without a question mark.
 
         Raises:
-            DeliveryError: a part of it cannot be had, or cannot stand in a URL.
+            DeliveryError: a secret cannot be looked up, or what it holds cannot be a part of a URL.
         """
         url = self._looked_up(setting) if self.visible is None else self._put_together(setting, self.visible)
         if not other_query:
             return url
         path, mark, _ = url.target.partition("?")
+        # At launch only a URL by reference can hide that it has a query; all others were checked there.
         if mark and self.visible is None:
             message = f"{setting}: the URL has a query of its own, and http_post_query is set (keep one of the two)"
             raise DeliveryError(message, self.endpoint)
@@ -191,5 +192,6 @@ class SecretUrl:
         try:
             return parse_http_url(setting, self.whole.reveal(setting))
         except DriverSettingError as error:
-            message = f"{setting}: what {self.endpoint} has is no URL to post to: {error.message}"
+            # Named is the reference, for nothing of this URL may be shown.
+            message = f"{setting}: the value of {self.endpoint} is not a URL to post to: {error.message}"
             raise DeliveryError(message, self.endpoint) from None

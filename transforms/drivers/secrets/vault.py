@@ -1,8 +1,8 @@
-"""Where a process keeps secrets that were written out in its configuration, so that none is ever pickled.
+"""The vault: texts of the secrets that a process found in its configuration, kept so that none is ever pickled.
 
 A pickled secret is a random id. In the process that launched a job the id leads back to the text; worker processes on
-the same machine find it in a directory that only this user can read, to which an environment variable leads them (see
-`Loan`). Anywhere else the id leads to nothing, which is the point: a job's graph is stored and shown by runners.
+the same machine find it in a directory that only this user can read (`SharedSecrets`), whose path an environment
+variable gives them. Anywhere else the id leads to nothing, on purpose: a job's graph is stored and shown by runners.
 """
 
 from __future__ import annotations
@@ -17,16 +17,17 @@ from typing import Final, Self
 
 from dovebeam.transforms.local_files import TemporaryFolder, open_new, remove_folder
 
-__all__ = ["ENVIRONMENT", "Loan", "keep", "recall", "wipe"]
+__all__ = ["ENVIRONMENT", "SharedSecrets", "keep", "recall", "wipe"]
 
 ENVIRONMENT: Final = "DOVEBEAM_SECRETS_DIR"
-"""The environment variable that leads worker processes, which inherit it, to the directory of a `Loan`."""
+"""The environment variable with the directory of `SharedSecrets`; worker processes inherit it."""
 
 _ID: Final = re.compile(r"[0-9a-f]{32}\Z")
 # Memory that no disk ever sees, where there is such a file system.
 _MEMORY: Final = "/dev/shm"  # noqa: S108  a directory of its own in it is made by mkdtemp
 
 _lock = threading.Lock()
+# Both ways, because equal texts get one id: drivers with the same secret must be equal, as keys of caches are.
 _texts: dict[str, str] = {}
 _ids: dict[str, str] = {}
 
@@ -36,15 +37,17 @@ def keep(text: str) -> str:
     with _lock:
         identity = _ids.get(text)
         if identity is None:
+            # Random, not a hash: short passwords can be found from their hash by trying.
             identity = _ids[text] = os.urandom(16).hex()
             _texts[identity] = text
         return identity
 
 
 def recall(identity: str) -> str | None:
-    """The text of an id; None if it was kept by another process that lent it to nobody here."""
+    """The text of an id; None if another process keeps it and does not share it with this one."""
     text = _texts.get(identity)
     directory = os.environ.get(ENVIRONMENT, "")
+    # The pattern keeps an id that was tampered with from becoming a path that leads out of the directory.
     if text is None and directory and _ID.match(identity):
         text = _read(os.path.join(directory, identity))
         if text is not None:
@@ -55,20 +58,20 @@ def recall(identity: str) -> str | None:
 
 
 def wipe() -> None:
-    """Removes the directory that this process was led to; for workers whose launcher is gone without having done it."""
+    """Removes the directory of shared secrets; for workers whose launcher was killed before it could do so."""
     directory = os.environ.get(ENVIRONMENT, "")
     if directory:
         remove_folder(directory)
 
 
-class Loan:
-    """Lends secrets to the worker processes that are started meanwhile; a context manager.
+class SharedSecrets:
+    """Context manager that shares secrets with the worker processes that are started within it.
 
-    The directory has mode 0700, its files 0600, and it is in memory where the system has `/dev/shm`. Only one loan can
-    be open in a process.
+    The directory has mode 0700, its files 0600, and it is in memory where the system has `/dev/shm`. Only one can be
+    open in a process.
 
     Args:
-        identities: what to lend, ids from `keep`; without any there is no directory.
+        identities: ids from `keep` of the secrets to share; without any there is no directory.
     """
 
     def __init__(self, identities: Iterable[str]) -> None:
@@ -88,6 +91,7 @@ class Loan:
             except BaseException:
                 self._folder.close()
                 raise
+            # Last, so that no worker is ever given a directory that is not complete.
             os.environ[ENVIRONMENT] = self._directory
         return self
 
@@ -95,6 +99,7 @@ class Loan:
         self, _type: type[BaseException] | None, _error: BaseException | None, _tb: TracebackType | None
     ) -> None:
         if self._directory:
+            # In a worker that runs a job of its own, this is the directory of its launcher.
             if self._before is None:
                 os.environ.pop(ENVIRONMENT, None)
             else:
@@ -111,6 +116,7 @@ def _write(path: str, text: str) -> None:
 
 def _read(path: str) -> str | None:
     with contextlib.suppress(OSError):
+        # Not through a link: in a directory of another user, one could lead to any file of this one.
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         with open(fd, "rb") as file:
             return file.read().decode("utf-8", "surrogateescape")
