@@ -148,7 +148,7 @@ def test_brace_that_belongs_to_a_value(tmp_path: Path) -> None:
 def test_doubled_name(tmp_path: Path, doubled: str) -> None:
     """One error, which says what was meant, not that the comparison needs quotes."""
     (problem,) = reading(tmp_path, f"metric a {{\n filter = {doubled}\n}}\n").report.problems(fatal=True)
-    assert problem.suggestion == "'filter =' stands there twice; write: filter = event=x"
+    assert problem.suggestion == "'filter =' is written twice; write: filter = event=x"
 
 
 def test_fragment(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
-"""What an assignment does: scalars, and boolean lists in both forms.
+"""Assignments: scalars, boolean lists in both forms, and `@label = name`, which includes a group.
 
-Rules from Dovecot's configuration language, sections "Short setting names" and "Boolean lists". Inside a plain block a
-key that completes with the block's name is stored in the enclosing block.
+Rules from Dovecot's configuration language, sections "Short setting names", "Boolean lists" and "Groups". Inside a
+plain block a key that is completed with the block's name is stored in the enclosing block.
 """
 
 from __future__ import annotations
@@ -22,55 +22,8 @@ from dovebeam.transforms.drivers.setting import Kind, ValueTypeError, convert, p
 __all__ = ["assign"]
 
 
-def include_group(state: ParserState, context: Context, statement: Assignment) -> None:
-    """Carry out `@label = name`: the blocks of the group that has this name are blocks here, too."""
-    line, label = statement.line, statement.key[1:]
-    place = line.place(0)
-    if context.kind is ContextKind.FOREIGN:
-        return
-    if any(layer.kind is ContextKind.GROUP for layer in context.enclosing()):
-        state.error(line, place, "Recursive include groups not allowed", message="a group can't include another group")
-        return
-    if statement.kind is ValueKind.VARIABLE:
-        text = "Include groups cannot contain $variables"
-        state.error(line, line.place(statement.value_at), text, message="write the name of the group itself")
-        return
-    value = state.read_value(statement, ours=True)
-    if value is None:
-        return
-    group = state.groups.get((label, value.text))
-    if group is not None:
-        _continue(state, context, group)
-        return
-    labels = {known for known, _ in state.groups}
-    if label in BUILT_IN_LABELS and label != "metric_defaults":
-        return
-    text = f"Unknown group @{label}={value.text}" if label in labels else f"Unknown group label @{shown_name(label)}"
-    names = sorted(name for known, name in state.groups if known == label)
-    suggestion = f"groups with this label so far: {', '.join(names)}" if names else "define the group before this line"
-    state.error(line, place, text, message=text, suggestion=suggestion)
-
-
-def _continue(state: ParserState, context: Context, group: Context) -> None:
-    """Make every block of the group a block here, too."""
-    context.included.append(group)
-    waiting = [(context, group)]
-    while waiting:
-        target, source = waiting.pop()
-        for (key, name), child in source.children.items():
-            place: Place = child.place
-            continued = state.child(target, child.kind, key, name, place)
-            continued.inherited.append(child)
-            waiting.append((continued, child))
-
-
-# What an assignment does: scalars, and boolean lists in both forms.
-#
-# Rules from Dovecot's configuration language, sections "Short setting names" and "Boolean lists". Inside a plain block
-# a key that completes with the block's name is stored in the enclosing block.
-
 _REPEATED = frozenset({"event_exporter_name", *(name for name in SETTINGS if name.startswith("metric_"))})
-"""Settings whose values many texts repeat, such as the name of a metric in messages and tables."""
+"""Settings whose values are shown in many places, such as the name of a metric in messages and tables."""
 
 _HEREDOC_KINDS = frozenset({Kind.STRING, Kind.FILE, Kind.NAME})
 
@@ -79,19 +32,22 @@ def assign(state: ParserState, statement: Assignment) -> None:
     """Carry out one assignment in the innermost open block."""
     context = state.context
     warn_about_swallowed_brace(state, statement)
+    # Read even where the value is skipped: the lines of a heredoc may look like braces.
     heredoc = state.read_heredoc(statement) if statement.kind is ValueKind.HEREDOC else None
     if context.kind is ContextKind.BROKEN and context.list_of is not None:
+        # The block `filter { }` of Dovecot 2.3.
         add_comparison(state, context.list_of[1], statement)
     if context.kind is ContextKind.BROKEN or (statement.kind is ValueKind.HEREDOC and heredoc is None):
         return
     if statement.key.startswith("@") and not statement.key_quoted:
-        include_group(state, context, statement)
+        _include_group(state, context, statement)
         return
     if context.kind is ContextKind.LIST and context.list_of is not None:
         name, owner = context.list_of
         _decide(state, owner, name, statement, statement.key)
         return
     name = resolve_key(context, statement.key)
+    # Path keys: `fields/x = yes` is an element of the list `fields`.
     if not name and "/" in statement.key:
         first, _, rest = statement.key.partition("/")
         owner_name = resolve_key(context, first)
@@ -99,6 +55,7 @@ def assign(state: ParserState, statement: Assignment) -> None:
             _decide(state, context, owner_name, statement, rest)
             return
         if owner_name in BLOCKS:
+            # Dovecot accepts it, but does not register the block, so the stats process never sees it.
             message = f"'{first}/...' sets nothing: only a block '{first} NAME {{ }}' makes one"
             state.report.warning(statement.line.place(0), message)
             return
@@ -107,11 +64,13 @@ def assign(state: ParserState, statement: Assignment) -> None:
         return
     value = heredoc or state.read_value(statement, ours=is_ours(context))
     meant = unknown_setting(state, context, statement, value.text if value else "")
-    if meant in _REPEATED:  # what a misspelt setting says may be a secret
+    # The line is not certain to be that setting, so its value may be a secret: it must not become a name that is shown.
+    if meant in _REPEATED:
         context.reported.add(meant)
     elif meant and value:
         _assign_known(state, context, meant, statement, heredoc)
     elif value:
+        # A setting of another part of Dovecot, kept for a `$SET:` that refers to it.
         context.scalars[statement.key] = Assigned(statement.key, value)
 
 
@@ -121,6 +80,7 @@ def _assign_known(
     line, key = statement.line, statement.key
     if context.kind is ContextKind.FOREIGN:
         value = heredoc or state.read_value(statement, ours=False)
+        # It has no effect here, but a `$SET:` with a path can refer to it.
         if value and name in SETTINGS:
             context.scalars[name] = Assigned(key, value)
         return
@@ -135,6 +95,7 @@ def _assign_known(
         return
     value = heredoc or state.read_value(statement, ours=True)
     if value is None:
+        # The filter is there, only its value is wrong; "has no filter" would be a second, false error.
         context.excused = context.excused or name == "metric_filter"
         return
     report_swallowed_setting(state, setting, statement)
@@ -147,12 +108,14 @@ def _assign_known(
         _assign_list(state, context, setting, statement, value)
         return
     target = context
+    # The plain-filter rule of Dovecot: as if it were written in the enclosing block with its full name.
     if context.kind is ContextKind.PLAIN and name.startswith(f"{context.key}_") and context.parent is not None:
         target = context.parent
     if name in value.names:
         value = _append_to_itself(state, target, setting, value)
     else:
         _warn_about_second(state, name, statement)
+    # The number of errors tells whether `_check` reported one, after which a stray brace needs no second one.
     errors = len(state.report.errors)
     checked = _check(state, setting, statement, value)
     note_brace(state, name, statement, reported=len(state.report.errors) > errors)
@@ -160,7 +123,8 @@ def _assign_known(
 
 
 def _warn_about_second(state: ParserState, name: str, statement: Assignment) -> None:
-    """Tell a setting that a block has twice; another file, or the block opened again, may well override."""
+    """Warn about a setting that is set twice in a block; another file, or the block opened again, may override."""
+    # At the top level defaults are often set several times, and the later one is meant.
     if not state.frames or state.context.kind is ContextKind.CONNECTION:
         return
     place = statement.line.place(0)
@@ -171,7 +135,7 @@ def _warn_about_second(state: ParserState, name: str, statement: Assignment) -> 
 
 
 def _check(state: ParserState, setting: Setting, statement: Assignment, value: Value) -> bool:
-    """Check the type, unless something must be expanded first; whether nothing is left to check later."""
+    """Check the type of a value unless something must be expanded first; returns whether the check is done."""
     line, key = statement.line, statement.key
     if value.kind is ValueKind.QUOTED and _has_bare_quote(statement.text, line.text[statement.value_at - 1]):
         message = (
@@ -179,8 +143,10 @@ def _check(state: ParserState, setting: Setting, statement: Assignment, value: V
             "put the whole value in quotes and a backslash before each inner one"
         )
         state.report.warning(value.place, message)
+    # Checked when it is expanded: `Checker` for `$SET:`, `EntryBuilder` for files.
     if value.kind is ValueKind.FILE or value.names:
         return False
+    # `%{...}` suspends the check of the type; Dovecot checks only the syntax of the expression here.
     if has_variables(value.text):
         try:
             if setting.kind in {Kind.STRING, Kind.NAME, Kind.FILE} and setting.expanded:
@@ -201,12 +167,12 @@ def _check(state: ParserState, setting: Setting, statement: Assignment, value: V
 
 
 def _has_bare_quote(inside: str, quote: str) -> bool:
-    """Whether the same quote stands inside without a backslash."""
+    """Whether the outer quote also stands inside, without a backslash."""
     return quote in inside.replace("\\\\", "").replace(f"\\{quote}", "")
 
 
 def _append_to_itself(state: ParserState, context: Context, setting: Setting, value: Value) -> Value:
-    """A value that names its own setting gets what the setting was before, at once."""
+    """Value that refers to its own setting: the earlier value is inserted at once, as in Dovecot."""
     before = Value(setting.default, ((0, value.place),))
     for layer in context.enclosing():
         if setting.name in layer.scalars:
@@ -215,6 +181,7 @@ def _append_to_itself(state: ParserState, context: Context, setting: Setting, va
         if layer.kind is ContextKind.NAMED and NAME_SETTINGS[layer.key] == setting.name:
             before = before.with_text(layer.name)
             break
+    # References that the earlier value still has keep their numbers; those of this one come after them.
     names = [*before.names]
     pieces: list[str] = []
     position = 0
@@ -227,9 +194,11 @@ def _append_to_itself(state: ParserState, context: Context, setting: Setting, va
             pieces.append(f"\0{len(names) - 1}\0")
         position = end
     pieces.append(value.text[position:])
+    # A value that doubles itself in each of thirty lines would fill the memory.
     if sum(map(len, pieces)) > MAX_VALUE_CHARS:
         state.report.error(value.place, f"$SET: makes this value longer than {MAX_VALUE_CHARS} characters")
         return value.with_text("")
+    # The joined text is as secret as the more secret of both.
     outside = value.from_outside or not before.is_public
     return Value("".join(pieces), ((0, value.place),), tuple(names), ValueKind.VARIABLE, from_outside=outside)
 
@@ -238,6 +207,7 @@ def _assign_list(state: ParserState, context: Context, setting: Setting, stateme
     state_of_list = context.lists.setdefault(setting.name, ListState(value.place))
     if value.kind is ValueKind.FILE:
         value = value.with_text(file_text(state.report, state.reader.files, statement.key, value) or "")
+        # Dovecot keeps it, too; a line feed does not separate elements.
         if value.text.endswith("\n"):
             message = "the line end of the file becomes a part of the last element; remove it, or write the list here"
             state.report.warning(value.place, message)
@@ -252,7 +222,7 @@ def _assign_list(state: ParserState, context: Context, setting: Setting, stateme
 
 
 def _decide(state: ParserState, owner: Context, name: str, statement: Assignment, element: str) -> None:
-    """`element = yes`, or `element = text`, in the block form of a list."""
+    """Carry out `element = yes`, or `element = text`, in the block form of a list."""
     line = statement.line
     texts = SETTINGS[name].kind is Kind.TEXT_LIST
     if statement.kind is ValueKind.HEREDOC:
@@ -277,6 +247,7 @@ def _decide(state: ParserState, owner: Context, name: str, statement: Assignment
         return
     place = line.place(1 if statement.key_quoted else 0)
     key = Value(element, ((0, place),))
+    # The keys of a boolean list are the only ones in which Dovecot expands `$ENV:` and `$SET:`.
     if "$" in element and not statement.key_quoted:
         key = value_of(Assignment(line, "", False, ValueKind.VARIABLE, element, 0), state.environ)
     state_of_list = owner.lists.setdefault(name, ListState(place))
@@ -301,11 +272,12 @@ def _report_block_as_setting(state: ParserState, name: str, statement: Assignmen
 
 
 def _warn_about_place(state: ParserState, context: Context, setting: Setting, statement: Assignment) -> None:
-    """Tell where a setting of ours has no effect, which Dovecot never does."""
+    """Warn about a setting of event export that has no effect at its place; Dovecot never does."""
     place = statement.line.place(0)
     key = statement.key
     if context.kind is ContextKind.NAMED:
         known = settings_of(context.key) if context.key in BLOCKS else ()
+        # A setting of an inner block may stand in the outer one, as a default.
         inner = any(name.startswith(f"{context.key}_") and setting.name.startswith(f"{name}_") for name in BLOCKS)
         if setting not in known and not inner:
             state.report.warning(place, f"'{key}' has no effect inside {context.key}")
@@ -315,3 +287,48 @@ def _warn_about_place(state: ParserState, context: Context, setting: Setting, st
     elif context.kind in {ContextKind.ROOT, ContextKind.CONNECTION} and setting.block_only:
         block = "event_exporter" if setting.name.startswith("event_exporter") else "metric"
         state.report.warning(place, f"'{key}' has no effect outside a {block} block")
+
+
+def _include_group(state: ParserState, context: Context, statement: Assignment) -> None:
+    """Carry out `@label = name`: the blocks of the group with this name become blocks here, too."""
+    line, label = statement.line, statement.key[1:]
+    place = line.place(0)
+    if context.kind is ContextKind.FOREIGN:
+        return
+    if any(layer.kind is ContextKind.GROUP for layer in context.enclosing()):
+        state.error(line, place, "Recursive include groups not allowed", message="a group can't include another group")
+        return
+    if statement.kind is ValueKind.VARIABLE:
+        text = "Include groups cannot contain $variables"
+        state.error(line, line.place(statement.value_at), text, message="write the name of the group itself")
+        return
+    value = state.read_value(statement, ours=True)
+    if value is None:
+        return
+    group = state.groups.get((label, value.text))
+    if group is not None:
+        _continue(state, context, group)
+        return
+    labels = {known for known, _ in state.groups}
+    # Groups about other parts of Dovecot, which dovebeam does not define.
+    if label in BUILT_IN_LABELS and label != "metric_defaults":
+        return
+    text = f"Unknown group @{label}={value.text}" if label in labels else f"Unknown group label @{shown_name(label)}"
+    names = sorted(name for known, name in state.groups if known == label)
+    suggestion = f"groups with this label so far: {', '.join(names)}" if names else "define the group before this line"
+    state.error(line, place, text, message=text, suggestion=suggestion)
+
+
+def _continue(state: ParserState, context: Context, group: Context) -> None:
+    """Make every block of the group a block here, too."""
+    context.included.append(group)
+    # Without recursion, as deep as blocks may be nested.
+    waiting = [(context, group)]
+    while waiting:
+        target, source = waiting.pop()
+        for (key, name), child in source.children.items():
+            place: Place = child.place
+            continued = state.child(target, child.kind, key, name, place)
+            # By reference, not by copy: explicit settings win over those of a group, whatever the order.
+            continued.inherited.append(child)
+            waiting.append((continued, child))

@@ -1,4 +1,4 @@
-"""From the tree to the model: effective settings of exporters, and what the stats process would refuse at its start.
+"""Exporters of the model: their effective settings, and the errors that the stats process would find at startup.
 
 Rules from Dovecot's configuration language, sections "Precedence and inheritance" and "When the stats process starts".
 """
@@ -26,17 +26,18 @@ from dovebeam.transforms.local_files import is_url
 __all__ = ["EntryBuilder", "build_exporters", "check_targets", "source_place"]
 
 _NOT_EXPANDED = "a %{...} in it can't be expanded; write %%{ for a plain %{"
+# Values that a file, the environment or another setting has given: no one knows what they hold.
 _FROM_ELSEWHERE = frozenset({ValueKind.FILE, ValueKind.VARIABLE})
 _HTTP_PREFIXES = ("http_client_", "ssl_")
 
 
 def source_place(place: Place) -> SourcePlace:
-    """The part of a place that stays with the model."""
+    """Part of a place that the model keeps."""
     return SourcePlace(place.path, place.line)
 
 
 class EntryBuilder:
-    """Makes entries of the model from what was assigned, and reports what can't be expanded or converted."""
+    """Builder of the model's entries from assignments; reports what can't be expanded or converted."""
 
     def __init__(self, report: Report, expander: Expander, environ: Mapping[str, str]) -> None:
         self.report = report
@@ -45,31 +46,34 @@ class EntryBuilder:
         self.unexpanded: set[int] = set()
 
     def is_unknown(self, assigned: Assigned) -> bool:
-        """Whether it could not be found out what an assignment says, which is told already."""
+        """Whether the text of an assignment is unknown because of an error that is reported already."""
         return self.expander.failed(assigned) or id(assigned) in self.unexpanded
 
     def entry(self, setting: Setting, contexts: list[Context], block: str) -> SettingEntry:
-        """One setting of a block.
+        """Effective value of one setting of a block.
 
         Args:
-            setting: which.
+            setting: the setting.
             contexts: all places where the block was opened.
             block: how Dovecot's messages of the stats process begin, such as
                 `stats_metric settings (filter=metric/x): `.
         """
         if setting.kind is Kind.TEXT_LIST:
             return self._texts(setting, contexts)
+        # The name of the block is the default of its name setting.
         default = contexts[0].name if setting.kind is Kind.NAME else setting.default
         found = lookup(layers_of(contexts, block_only=setting.block_only), setting.name)
         if found is None:
             return SettingEntry(convert(setting, default), default, source_place(contexts[0].place), explicit=False)
         assigned, where = found
         place = source_place(assigned.value.place)
+        # The file itself is read by the driver; here it is only a path.
         if setting.kind is Kind.FILE and not assigned.value.names:
             return self._file(setting, assigned, place)
         written = self.expander.text(assigned, where)
         text = None if self.expander.failed(assigned) else self.expanded(setting, assigned, written, block)
         value = None if text is None else self._converted(setting, assigned, text, written)
+        # Such a setting is masked by its own rule (`Settings.shown`), which can still show the host of a URL.
         own = not setting.is_public and value is not None and assigned.value.kind not in _FROM_ELSEWHERE
         hidden = self.expander.hides(assigned) and not own
         if value is None:
@@ -77,7 +81,7 @@ class EntryBuilder:
         return SettingEntry(value[0], written, place, True, hidden)
 
     def _texts(self, setting: Setting, contexts: list[Context]) -> SettingEntry:
-        """The lines of a block NAME = VALUE; of two of the same name the more specific one counts."""
+        """Lines of a block NAME = VALUE; of two of the same name the more specific one counts."""
         found: dict[str, str] = {}
         place = None
         for layer in layers_of(contexts, block_only=setting.block_only):
@@ -92,11 +96,13 @@ class EntryBuilder:
         return SettingEntry(tuple(found.items()), "", place or source_place(contexts[0].place), place is not None)
 
     def expanded(self, setting: Setting, assigned: Assigned, written: str, block: str) -> str | None:
-        """The text with its `%{...}` expanded, `None` if that isn't possible, which is reported."""
+        """Text with its `%{...}` expanded; `None` if that isn't possible, which is reported."""
         if not has_variables(written) or not setting.expanded:
             return written
+        # Removed again if all goes well.
         self.unexpanded.add(id(assigned))
         same = written == assigned.value.text
+        # Dovecot reads enums before it expands variables, so a variable there is never a valid value.
         if setting.kind is Kind.ENUM:
             shown = MASK if self.expander.hides(assigned) else written
             dovecot = f"Invalid setting {setting.name}={shown}: Invalid value: {shown}"
@@ -113,6 +119,7 @@ class EntryBuilder:
             message = f"{assigned.key}: {_NOT_EXPANDED if hidden else error.message}"
             self.report.error(place, message, dovecot=dovecot, stage=Stage.STATS_START)
         except VariableSyntaxError:
+            # Otherwise the syntax was reported while reading.
             if not assigned.checked:
                 message = f"{assigned.key}: a %{{...}} in it is not complete"
                 self.report.error(assigned.value.place, message)
@@ -122,18 +129,20 @@ class EntryBuilder:
         return None
 
     def element(self, name: str, text: str, place: Place) -> str:
-        """An element of a list with its `%{...}` expanded."""
+        """Element of a list with its `%{...}` expanded."""
         if not has_variables(text):
             return text
         return self.expanded(SETTINGS[name], Assigned(name, Value(text, ((0, place),))), text, "") or text
 
     def _converted(self, setting: Setting, assigned: Assigned, text: str, written: str) -> tuple[SettingValue] | None:
-        """The value alone in a tuple, `None` if the text is not one, which is reported."""
+        """Converted value in a tuple, as it may be `None` itself; `None` if the text is invalid, which is reported."""
         try:
             return (convert(setting, text),)
         except ValueTypeError as error:
+            # Everything else was checked while reading, or by `Checker`.
             if not assigned.checked and not assigned.value.names:
                 hidden = self.expander.hides(assigned)
+                # The expanded text may hold a secret of the environment, and the message of the error quotes it.
                 reason = MASK if hidden or text != written else error.message
                 message = f"{assigned.key}: {reason}; {error.advice}"
                 place = assigned.value.place
@@ -149,9 +158,10 @@ class EntryBuilder:
             return None
 
     def _file(self, setting: Setting, assigned: Assigned, place: SourcePlace) -> SettingEntry:
-        """A setting that names a file: its path, relative to the configuration file that sets it."""
+        """Setting that names a file: its absolute path. A relative one starts at the configuration file with it."""
         value = assigned.value
         path = value.file if value.kind is ValueKind.FILE else value.text
+        # The content of a key, pasted or read with `<`, where its path belongs.
         if "\n" in path:
             self.report.error(value.place, f"{assigned.key}: write the path of a file, not its content")
             path = ""
@@ -159,19 +169,21 @@ class EntryBuilder:
         if path and value.kind is not ValueKind.FILE:
             path = beside(place.path, path)
         if is_url(path):
-            message = f"{assigned.key} names a file of the workers; write its absolute path, no URL and none beside one"
+            message = f"{assigned.key} must name a file on the workers: write an absolute path, not a URL"
             self.report.error(value.place, message)
             path = ""
+        # Absolute, because workers have other working directories.
         return SettingEntry(os.path.abspath(path) if path else "", value.text or path, place, True)
 
 
 def build_exporters(root: Context, entries: EntryBuilder) -> dict[str, Exporter]:
-    """The exporters that the stats process knows, by the names of their blocks."""
+    """Exporters that the stats process knows, by the names of their blocks."""
     made: dict[str, Exporter] = {}
     for name, contexts in merged_blocks(active_parents(root), "event_exporter").items():
         block = f"event_exporter settings (filter=event_exporter/{name}): "
         found: dict[str, SettingEntry] = {}
         for setting in settings_of("event_exporter"):
+            # The driver comes first in the table, so it is known by now.
             if setting.name.startswith(_HTTP_PREFIXES) and _is_skipped(setting, contexts, found):
                 default = SettingEntry(convert(setting, setting.default), setting.default, _place(contexts), False)
                 found[setting.name] = default
@@ -190,7 +202,7 @@ def build_exporters(root: Context, entries: EntryBuilder) -> dict[str, Exporter]
 
 
 def _known_format(text: str) -> FormatName:
-    """A format that exists; nothing in place of any other, which is an error that is told."""
+    """Name of a format; an empty text in place of an unknown one, which is reported already."""
     return cast(FormatName, text if text in FORMAT_NAMES else "")
 
 
@@ -199,7 +211,7 @@ def _place(contexts: list[Context]) -> SourcePlace:
 
 
 def _is_skipped(setting: Setting, contexts: list[Context], found: Mapping[str, SettingEntry]) -> bool:
-    """A file that only http-post needs isn't opened for another driver; it may be readable for root only."""
+    """Whether to leave out a value that is in a file and that only http-post needs, as root alone may read it."""
     if found["event_exporter_driver"].value == "http-post":
         return False
     assigned = lookup(layers_of(contexts), setting.name)
@@ -207,9 +219,10 @@ def _is_skipped(setting: Setting, contexts: list[Context], found: Mapping[str, S
 
 
 def check_targets(entries: EntryBuilder, exporter: Exporter, contexts: list[Context]) -> bool:
-    """Report a target that would lose every event, of an exporter that a metric uses.
+    """Report the target of an exporter that would lose every event; for exporters that a metric uses.
 
-    Nothing is said of a target that is missing because of an error that is told already; then the answer is no.
+    Returns:
+        Whether the target is known; not if it is missing because of an error that is reported already.
     """
     report, settings = entries.report, exporter.settings
     block = contexts[0].place
@@ -221,6 +234,7 @@ def check_targets(entries: EntryBuilder, exporter: Exporter, contexts: list[Cont
     name, short = needed.name, needed.short_name
     layers = layers_of(contexts)
     found = lookup(layers, name)
+    # Unknown, or written under a misspelled name: one error is enough.
     if entries.is_unknown(found[0]) if found else any(name in layer.reported for layer in layers):
         return False
     place = found[0].value.place if found else block
@@ -230,6 +244,7 @@ def check_targets(entries: EntryBuilder, exporter: Exporter, contexts: list[Cont
         if problem is not None:
             message = f"event_exporter {exporter.name}: no event could be sent: Invalid HTTP URL: {problem.message}"
             suggestion = f"{problem.advice}; for example: {short} = {needed.required}"
+            # The usual reason for an invalid URL of a value `<FILE`; Dovecot keeps the line end, too.
             if target.endswith("\n"):
                 suggestion = "a value read with '<' keeps the line end of its file; remove it from the file"
             report.error(place, message, suggestion=suggestion)
@@ -240,6 +255,7 @@ def check_targets(entries: EntryBuilder, exporter: Exporter, contexts: list[Cont
     elif not target:
         message = f"event_exporter {exporter.name}: driver {exporter.driver} needs {short}"
         report.error(place, message, suggestion=f"write: {short} = {needed.required}")
+    # Only where the example is a path: a target of syslog may be anything.
     elif needed.required.startswith("/") and not target.startswith("/") and not is_url(target):
         message = f"event_exporter {exporter.name}: {short} is relative; Dovecot takes it from its run directory"
         report.warning(place, message)
@@ -260,4 +276,5 @@ def _check_tls_files(report: Report, exporter: Exporter, contexts: list[Context]
             text = f"{setting.name}: open({shown}) failed: {error.strerror}"
             report.missing(place, text, dovecot=at_line(place.path, place.line, text), stage=Stage.EXPAND)
         except OSError:
+            # Not readable for this user says nothing about the user on the workers.
             continue

@@ -1,7 +1,7 @@
-"""The checks of the whole configuration: what `doveconf` says after parsing, and what it should have said.
+"""Checks of the whole configuration: those that `doveconf` makes after parsing, and some that it lacks.
 
 Rules from Dovecot's configuration language, sections "After parsing" and "Nesting restrictions". Every block is
-checked, also one that isn't active, except blocks of groups that nobody includes.
+checked, also one that isn't active, except blocks of groups that are not included anywhere.
 """
 
 from __future__ import annotations
@@ -26,8 +26,10 @@ from dovebeam.transforms.filters import parse_filter
 __all__ = ["Checker"]
 
 _MAX_SHOWN_NAMES = 10
+# Looking for a similar name takes time for each, and a generated file can have thousands of exporters.
 _MAX_COMPARED_NAMES = 1000
-_AROUND = {
+# Kinds of the blocks around in which a block has an effect, and their keyword if they need one.
+_EFFECTIVE_PARENTS = {
     "event_exporter": (ContextKind.ROOT, ContextKind.CONNECTION, ""),
     "metric": (ContextKind.ROOT, ContextKind.CONNECTION, ""),
     "metric_group_by": (ContextKind.NAMED, ContextKind.NAMED, "metric"),
@@ -36,7 +38,7 @@ _AROUND = {
 
 
 class Checker:
-    """Goes through the tree once, in the order of first opening."""
+    """Check of the tree of blocks, in the order of first opening."""
 
     def __init__(self, state: ParserState, expander: Expander) -> None:
         self.state = state
@@ -49,6 +51,7 @@ class Checker:
     def run(self) -> None:
         """Check every block."""
         for context in self.state.root.walk():
+            # Blocks of other parts of Dovecot are not checked, but a metric in one is an error there.
             if context.kind is ContextKind.FOREIGN:
                 self._check_metrics_in(context)
                 continue
@@ -63,6 +66,7 @@ class Checker:
 
     def _expand_references(self, context: Context) -> None:
         for name, assigned in context.scalars.items():
+            # Values without `$SET:` were checked while reading.
             if assigned.value.names and name in SETTINGS:
                 text = self.expander.text(assigned, context)
                 if not self.expander.failed(assigned) and not has_variables(text):
@@ -92,6 +96,7 @@ class Checker:
             if context.kind not in {ContextKind.ROOT, ContextKind.CONNECTION}:
                 self._report_nested(context, metric)
                 continue
+            # Each place where a metric was opened by itself; `build_metrics` merges them later.
             found = lookup(layers_of([metric]), "metric_exporter")
             if found is None:
                 continue
@@ -102,22 +107,24 @@ class Checker:
             shown = MASK if self.expander.hides(assigned) else exporter
             text = f"metric {name_of(metric)} refers to nonexistent exporter '{shown}'"
             more = ", ..." if len(exporters) > _MAX_SHOWN_NAMES else ""
-            names = ", ".join(exporters[:_MAX_SHOWN_NAMES]) + more or "none at all"
+            names = ", ".join(exporters[:_MAX_SHOWN_NAMES]) + more or "none"
             self.report.error(
                 assigned.value.place,
-                f"metric {name_of(metric)}: there is no event_exporter '{shown}'; there are: {names}",
+                f"metric {name_of(metric)}: there is no event_exporter '{shown}'; defined are: {names}",
                 dovecot=self.before + text,
                 suggestion=did_you_mean(near_miss(exporter, exporters[:_MAX_COMPARED_NAMES])),
                 stage=Stage.CHECK,
             )
 
     def _exporters_around(self, context: Context) -> list[str]:
-        """Names of exporters that a metric in this block may mean."""
+        """Names of exporters that a metric in this block may refer to."""
         if context.is_active():
             return self.active_exporters
+        # A metric for another service may also refer to exporters of the blocks around it.
         return list(dict.fromkeys(_exporter_names(context.enclosing()) + self.active_exporters))
 
     def _report_nested(self, context: Context, metric: Context) -> None:
+        # The missing brace is reported, and is the cause.
         if context in self.state.unclosed:
             return
         text = (
@@ -134,6 +141,7 @@ class Checker:
     def _check_http_client(self, context: Context) -> None:
         for name, assigned in context.scalars.items():
             setting = SETTINGS.get(name)
+            # The only settings of the HTTP client whose values Dovecot checks.
             if setting is None or setting.extension or not (setting.not_zero or name == "http_client_proxy_url"):
                 continue
             if assigned.value.kind is ValueKind.FILE:
@@ -177,7 +185,7 @@ class Checker:
             filter_problem(self.report, assigned.value, text, name_of(context), before=self.before, public=public)
 
     def _report_filter_in_file(self, value: Value, metric: str) -> None:
-        """Dovecot's check looks at the text `<path` instead of the file, so no filter can be in a file."""
+        """Report a filter in a file: Dovecot's check parses the text `<path` instead of the file's content."""
         try:
             parse_filter(f"<{value.file}")
         except FilterSyntaxError as error:
@@ -191,18 +199,21 @@ class Checker:
         around = context.parent
         if context.kind is not ContextKind.NAMED or around is None:
             return
-        *kinds, key = _AROUND[context.key]
+        *kinds, key = _EFFECTIVE_PARENTS[context.key]
         title = f"{context.key} {context.name}"
         if around.kind not in kinds or (key and around.key != key):
+            # A metric in a wrong place is an error, reported in `_check_metrics_in`.
             if context.key != "metric":
                 self.report.warning(context.place, f"{title} has no effect here")
         elif around.kind is ContextKind.CONNECTION and not around.is_active():
-            message = f"{title} has no effect inside {around.key} {around.name}; the stats process doesn't look there"
+            message = (
+                f"{title} has no effect inside {around.key} {around.name}: the stats process doesn't read that block"
+            )
             self.report.warning(context.place, message)
 
 
 def _exporter_names(places: Iterable[Context]) -> list[str]:
-    """The names of the exporters in these blocks, each once."""
+    """Names of the exporters in these blocks, each once."""
     found = (c.name for place in places for c in place.children.values() if c.is_named("event_exporter"))
     return list(dict.fromkeys(found))
 

@@ -1,8 +1,8 @@
-"""Which value holds: levels of inheritance, `$SET:`, files, and boolean lists over several levels.
+"""Effective values: levels of inheritance, expansion of `$SET:`, files, and boolean lists over several levels.
 
 Rules from Dovecot's configuration language, sections "Precedence and inheritance", "$SET: and $ENV:" and "Boolean
-lists": the block itself (of several places the one first opened later), groups in it, `protocol stats`, the top
-level, defaults.
+lists". The levels, most specific first: the block itself (of several places the one first opened later), groups in it,
+`protocol stats`, the top level, defaults.
 """
 
 from __future__ import annotations
@@ -21,14 +21,18 @@ from dovebeam.transforms.config.written_values import Value, reference_names
 
 __all__ = ["Expander", "active_parents", "layers_of", "list_elements", "lookup", "merged_blocks"]
 
+# Each link of a chain is a Python call on the stack.
 _MAX_CHAIN = 50
+# `ssl_client { }` is a level of its own for settings of TLS, just inside the one that it stands in.
 _TLS_BLOCK = ("ssl_client", "")
 
 
 def active_parents(root: Context) -> list[Context]:
-    """The top level and every block for service `stats`, in the order of first opening; the tree must be complete."""
+    """Top level and every block for service `stats`, in the order of first opening; the tree must be complete."""
+    # Cached, since every exporter and metric asks for it.
     if root.active is None:
         found = [root]
+        # Grows while it is read: `protocol` blocks can be nested.
         for context in found:
             found += [c for c in context.children.values() if c.kind is ContextKind.CONNECTION and c.is_active()]
         root.active = sorted(found, key=lambda context: context.rank)
@@ -36,7 +40,7 @@ def active_parents(root: Context) -> list[Context]:
 
 
 def merged_blocks(parents: Iterable[Context], key: str) -> dict[str, list[Context]]:
-    """The blocks of one kind by name: all places where a name was opened, names in the order of first opening."""
+    """Blocks of one kind by name: all places where a name was opened, names in the order of first opening."""
     found = [c for parent in parents for c in parent.children.values() if c.is_named(key)]
     merged: dict[str, list[Context]] = {}
     for context in sorted(found, key=lambda c: c.rank):
@@ -45,11 +49,11 @@ def merged_blocks(parents: Iterable[Context], key: str) -> dict[str, list[Contex
 
 
 def layers_of(contexts: list[Context], *, block_only: bool = False) -> list[Context]:
-    """Where to look for a setting of a block, most specific first.
+    """Levels at which a setting of a block is looked up, most specific first.
 
     Args:
         contexts: all places where the block was opened.
-        block_only: only in the block and the groups in it.
+        block_only: only the block and the groups in it.
     """
     layers = _with_groups(contexts)
     if block_only:
@@ -59,22 +63,24 @@ def layers_of(contexts: list[Context], *, block_only: bool = False) -> list[Cont
         for parent in context.enclosing():
             if parent is not context:
                 outer[id(parent)] = parent
+    # A group_by inherits from its metric, before any connection block or the top level.
     enclosing_blocks = [c for c in outer.values() if c.kind is ContextKind.NAMED]
     connections = {id(c): c for c in outer.values() if c.kind is ContextKind.CONNECTION}
     roots = [c for c in outer.values() if c.kind is ContextKind.ROOT]
     if all(connection.is_active() for connection in connections.values()):
-        # What is meant for service stats holds for its blocks at the top level, too.
+        # What is set for service stats applies to its blocks at the top level, too.
         connections |= {id(c): c for root in roots for c in active_parents(root) if c is not root}
     return layers + _with_groups(enclosing_blocks) + _with_groups(list(connections.values())) + _with_groups(roots)
 
 
 def _with_groups(contexts: list[Context]) -> list[Context]:
+    # Not the more specific one but the one first opened later wins, as recorded of Dovecot.
     later_first = sorted(contexts, key=lambda c: -c.rank)
     return later_first + [group for context in later_first for group in reversed(context.groups)]
 
 
 def lookup(layers: Iterable[Context], name: str) -> tuple[Assigned, Context] | None:
-    """The assignment that holds, and where it was made."""
+    """Effective assignment of a setting, and the context of it; `None` if the default applies."""
     tls = name.startswith("ssl_")
     for layer in layers:
         inner = layer.children.get(_TLS_BLOCK) if tls else None
@@ -86,11 +92,12 @@ def lookup(layers: Iterable[Context], name: str) -> tuple[Assigned, Context] | N
 
 @dataclass(slots=True)
 class Expander:
-    """Expands `$SET:` and reads files, each assignment once; every problem is reported once."""
+    """Expansion of `$SET:` and reading of files, each assignment once; every problem is reported once."""
 
     report: Report
     main_path: str
     files: ConfigFiles
+    # By id(): assignments with the same text at two places are two. `_kept` holds them, so that no id is used again.
     _done: dict[int, str] = field(default_factory=dict)
     _kept: list[Assigned] = field(default_factory=list)
     _active: list[int] = field(default_factory=list)
@@ -98,11 +105,11 @@ class Expander:
     _hidden: dict[int, bool] = field(default_factory=dict)
 
     def failed(self, assigned: Assigned) -> bool:
-        """Whether the expansion of this assignment went wrong, so that its value says nothing."""
+        """Whether the expansion of this assignment failed, so that its value is meaningless."""
         return id(assigned) in self._failed
 
     def hides(self, assigned: Assigned) -> bool:
-        """Whether the text of this assignment may hold a secret: its own, or one that a file or a `$SET:` brought."""
+        """Whether the text of this assignment may hold a secret: its own, or one from a file or a `$SET:`."""
         known = self._hidden.get(id(assigned))
         if known is None:
             known = self._hidden[id(assigned)] = not assigned.value.is_public
@@ -110,11 +117,11 @@ class Expander:
         return known
 
     def _shown(self, assigned: Assigned, name: str) -> str:
-        """What follows a `$SET:`, which may be a piece of a secret."""
+        """Name after a `$SET:` for display; it may be a piece of a secret."""
         return MASK if self.hides(assigned) else name
 
     def text(self, assigned: Assigned, context: Context) -> str:
-        """The text of an assignment with all `$SET:` expanded, or the content of its file."""
+        """Text of an assignment with all `$SET:` expanded, or the content of its file."""
         known = self._done.get(id(assigned))
         if known is not None:
             return known
@@ -134,7 +141,7 @@ class Expander:
         return text
 
     def element(self, text: str, names: tuple[str, ...], place: Place, context: Context) -> str:
-        """An element of a list with its references expanded."""
+        """Element of a list with its references expanded."""
         if not names:
             return text
         return self.text(Assigned("", Value(text, ((0, place),), names)), context)
@@ -166,12 +173,15 @@ class Expander:
                 message = f"$SET:{name}: there is no block '{path}'; a $SET: name ends only at a space"
                 self._fail(assigned, message, text)
                 return ""
+        # From the innermost block outwards, and only by full names; a path looks in the one block that it names.
         while start is not None:
             found = start.scalars.get(setting)
             if found is not None:
                 return self._follow(assigned, name, found, start)
+            # The name of a block is the initial value of its name setting.
             if NAME_SETTINGS.get(start.key) == setting and start.kind is ContextKind.NAMED:
                 return start.name
+            # A list can't be expanded to a text; `_default` reports it.
             if setting in start.lists:
                 break
             group = next((g for g in reversed(start.groups) if setting in g.scalars), None)
@@ -191,6 +201,7 @@ class Expander:
             self._fail(assigned, message, text, whole=True)
             return ""
         expanded = self.text(found, context)
+        # What a value takes from another one stays as secret as it was there.
         if self.hides(found):
             self._hidden[id(assigned)] = True
         if self.failed(found):
@@ -205,6 +216,7 @@ class Expander:
             self._fail(assigned, f"$SET:{name}: a list or block can't be expanded to a text", text)
         elif setting in SETTINGS:
             return SETTINGS[setting].default
+        # Dovecot would take the default of that setting, which dovebeam can't know.
         elif is_other_part(setting):
             message = f"dovebeam doesn't know Dovecot's default of '{shown}'; assign it, or write its value here"
             self._fail(assigned, message, "")
@@ -215,6 +227,7 @@ class Expander:
         return ""
 
     def _fail(self, assigned: Assigned, message: str, text: str, *, whole: bool = False) -> None:
+        # An assignment can be expanded for several exporters; one report is enough.
         if id(assigned) in self._failed:
             return
         self._failed.add(id(assigned))
@@ -225,7 +238,7 @@ class Expander:
 
 
 def list_elements(layers: list[Context], name: str, default: Iterable[str], expander: Expander) -> Iterator[str]:
-    """The elements of a boolean list: what the most specific level wants, then what less specific ones add."""
+    """Elements of a boolean list: those of the most specific level, then those that less specific levels add."""
     decided: set[str] = set()
     for layer in layers:
         state = layer.lists.get(name)
@@ -237,17 +250,19 @@ def list_elements(layers: list[Context], name: str, default: Iterable[str], expa
                 decided.add(item)
                 if element.wanted:
                     yield item
+        # An assignment has replaced whatever less specific levels say.
         if state.cut:
             return
     yield from (item for item in default if item not in decided)
 
 
 def _find(context: Context, path: str) -> Context | None:
-    """The block that a path such as `metric/x` names, looked up from the top level."""
+    """Block that a path such as `metric/x` names, looked up from the top level."""
     current = list(context.enclosing())[-1]
     parts = path.split("/")
     while parts:
         key = parts.pop(0)
+        # A part may be the name of the block before it (`metric/x`), or the next block (`ssl_client`).
         child = current.children.get((key, parts[0])) if parts else None
         if child is not None:
             parts.pop(0)

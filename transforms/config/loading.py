@@ -1,4 +1,8 @@
-"""Reading a configuration: `load_config` for everybody, `read_config` for whoever wants to see an unusable one, too."""
+"""Reading of configurations: `load_config` for use, `read_config` for checks, which also returns an unusable one.
+
+The steps are those of Dovecot: parse all files to a tree, check the tree, build exporters and metrics of it, and check
+these as the stats process does at startup. Then blocks that need a later Dovecot are left out.
+"""
 
 from __future__ import annotations
 
@@ -26,99 +30,16 @@ from dovebeam.transforms.errors import ConfigError
 __all__ = ["Reading", "load_config", "read_config"]
 
 
-_LISTS = ("event_exporter_driver", "event_exporter_format", "event_exporter_time_format")
-
-
-def left_out_blocks(
-    report: Report, later: Later, root: Context, exporters: Mapping[str, Exporter], metrics: tuple[Metric, ...]
-) -> tuple[LeftOut, ...]:
-    """The blocks that are left out, exporters before metrics; each is told once, beside its cause.
-
-    Args:
-        report: gets a warning for each.
-        later: tells what a later Dovecot has.
-        root: the tree of blocks.
-        exporters: all of them.
-        metrics: all of them.
-    """
-    found: list[LeftOut] = []
-    blocks = merged_blocks(active_parents(root), "event_exporter")
-    for name, exporter in exporters.items():
-        reason = _marked(blocks[name]) or _later_value(exporter, later)
-        if reason:
-            found.append(LeftOut("event_exporter", name, reason))
-            _tell_exporter(report, blocks[name][0].place, name, [m.name for m in metrics if m.exporter == name])
-    gone = {each.name for each in found}
-    blocks = merged_blocks(active_parents(root), "metric")
-    for metric in metrics:
-        contexts = blocks[metric.block_name]
-        in_filter = later_filter_key(comparison.key for comparison in metric.filter.comparisons)
-        reason = _marked(contexts) or (in_filter if metric.exporter else "")
-        if metric.exporter in gone:
-            found.append(LeftOut("metric", metric.block_name, f"event_exporter {metric.exporter} is left out"))
-        elif reason:
-            found.append(LeftOut("metric", metric.block_name, reason))
-            note = in_filter or "it has what this dovebeam does not know"
-            report.later(contexts[0].place, f"metric {metric.name} is left out, it exports nothing: {note}")
-    return tuple(found)
-
-
-def _tell_exporter(report: Report, place: Place, name: str, metrics: list[str]) -> None:
-    if report.strict:
-        return  # the cause is an error
-    only = f", and of {'metrics' if len(metrics) > 1 else 'metric'} {', '.join(metrics)} nothing is exported"
-    report.warning(place, f"event_exporter {name} is left out: nothing goes to it{only if metrics else ''}")
-
-
-def _marked(contexts: list[Context]) -> str:
-    return next((layer.left_out for layer in layers_of(contexts, block_only=True) if layer.left_out), "")
-
-
-def _later_value(exporter: Exporter, later: Later) -> str:
-    for name in _LISTS:
-        written = exporter.settings.written(name)
-        if written not in SETTINGS[name].choices and (reason := later.about(written, SETTINGS[name].choices)):
-            # Only a word that Dovecot has announced is certainly no secret: the value may be another setting's ($SET:).
-            shown = written if is_announced(written) else MASK
-            return f"{name.removeprefix('event_exporter_')} '{shown}' {reason}"
-    return ""
-
-
-# Warnings of settings of Dovecot that dovebeam accepts and that change nothing in it: each says why.
-#
-# Rules from Dovecot's section "HTTP and TLS settings". What concerns requests other than POST is not in here, for it
-# has no effect on event export in Dovecot either.
-
-
-def warn_without_effect(report: Report, exporter: Exporter, contexts: list[Context]) -> None:
-    """Warns of settings of an http-post exporter that somebody set, to something else than the default, in vain.
-
-    Args:
-        report: gets the warnings, one for a setting that several exporters inherit.
-        exporter: the exporter.
-        contexts: all places where its block was opened.
-    """
-    layers = layers_of(contexts)
-    for setting in SETTINGS.values():
-        found = lookup(layers, setting.name) if setting.no_effect else None
-        if found is None or exporter.settings[setting.name] == convert(setting, setting.default):
-            continue
-        place = found[0].value.place
-        message = f"{setting.name} has no effect in dovebeam: {setting.no_effect}"
-        known = {(w.problem.message, w.problem.path, w.problem.line) for w in report.warnings}
-        if (message, place.path, place.line) not in known:
-            report.warning(place, message)
-
-
-# Reading a configuration: `load_config` for everybody, `read_config` for whoever wants to see an unusable one, too.
+# Settings whose words a later Dovecot may add to.
+_CLOSED_LISTS = ("event_exporter_driver", "event_exporter_format", "event_exporter_time_format")
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A configuration as far as it could be understood, and everything that was found.
+    """Result of reading: the configuration as far as it could be understood, and all errors and warnings.
 
-    With errors in `report` the configuration has defaults where a value is wrong, and is for looking at only. `unclear`
-    are exporters whose target is not known because of such an error.
+    With errors in `report` the configuration has defaults in place of wrong values and must not be used, only shown.
+    `unclear` are exporters whose target is not known because of such an error.
     """
 
     config: Config
@@ -139,12 +60,12 @@ def load_config(
         paths: one file, or several that are read in order, where later ones override. The first must be complete; the
             others need not repeat the versions. Settings that only dovebeam has belong to a later one.
         environ: for `$ENV:` and `%{env:...}`; by default that of this process.
-        files: where the files are; by default on this machine.
-        strict: whether something of a later Dovecot is an error. Otherwise its block is left out, with a warning.
+        files: access to the files; by default those of this machine.
+        strict: whether a name of a later Dovecot is an error. Otherwise its block is left out, with a warning.
 
     Raises:
-        ConfigError: with every problem, in the order of the files.
-        ValueError: no path at all.
+        ConfigError: the configuration has errors; it has all of them, in the order of the files.
+        ValueError: `paths` is empty.
     """
     reading = read_config(paths, environ=environ, files=files, strict=strict)
     if reading.report.errors:
@@ -160,10 +81,10 @@ def read_config(
     strict: bool = False,
     elsewhere: bool = False,
 ) -> Reading:
-    """Read a configuration and keep what is wrong in it, too.
+    """Read a configuration, and return it together with its errors and warnings.
 
-    The arguments are those of `load_config`; with `elsewhere` the configuration is for other machines, so that a file
-    that it names and that is not here is a warning.
+    The arguments are those of `load_config`; with `elsewhere` the configuration is for other machines, so that a
+    missing file is a warning.
     """
     several = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
     if not several:
@@ -176,7 +97,8 @@ def read_config(
     entries = EntryBuilder(report, expander, known)
     exporters = build_exporters(state.root, entries)
     metrics = build_metrics(state.root, entries, exporters)
-    left_out = left_out_blocks(report, state.later, state.root, exporters, metrics)
+    left_out = _left_out_blocks(report, state.later, state.root, exporters, metrics)
+    # Left out before targets are checked: their settings may be of a later Dovecot, too.
     gone = {(each.kind, each.name) for each in left_out}
     exporters = {name: each for name, each in exporters.items() if ("event_exporter", name) not in gone}
     metrics = tuple(each for each in metrics if ("metric", each.block_name) not in gone)
@@ -188,7 +110,7 @@ def read_config(
 def _check_exporters(
     state: ParserState, entries: EntryBuilder, exporters: Mapping[str, Exporter], used: Container[str]
 ) -> frozenset[str]:
-    """Look at names, targets, and settings without effect; returns the exporters whose target is not known."""
+    """Check names, targets, and settings without effect; returns the exporters whose target is not known."""
     unclear = set[str]()
     merged = merged_blocks(active_parents(state.root), "event_exporter")
     for name, exporter in exporters.items():
@@ -196,21 +118,23 @@ def _check_exporters(
         if not name or not exporter.settings.text("event_exporter_name"):
             found = lookup(layers_of(contexts, block_only=True), "event_exporter_name") if name else None
             place = found[0].value.place if found else contexts[0].place
-            message = "an event_exporter needs a name that is not empty; Dovecot crashes here"
+            message = "an event_exporter needs a name that is not empty; Dovecot crashes on an empty one"
             advice = f"remove the setting; the exporter is called {name}" if found else ""
             state.report.error(place, message, suggestion=advice)
+        # An exporter that no metric uses opens nothing, so its target does not matter.
         if name in used:
             if not check_targets(entries, exporter, contexts):
                 unclear.add(name)
             if exporter.driver == "http-post":
-                warn_without_effect(state.report, exporter, contexts)
+                _warn_without_effect(state.report, exporter, contexts)
     return frozenset(unclear)
 
 
 def _check_expanded_formats(state: ParserState, entries: EntryBuilder, exporters: Mapping[str, Exporter]) -> None:
-    """Formats in blocks with variables, which Dovecot looks at when the stats process starts."""
+    """Check formats in blocks with variables, which Dovecot checks when the stats process starts."""
     for name, contexts in merged_blocks(active_parents(state.root), "event_exporter").items():
         own = layers_of(contexts, block_only=True)
+        # Blocks without variables were checked by `Checker`, as `doveconf` does it.
         if not any(has_variables(a.value.text) for layer in own for a in layer.scalars.values()):
             continue
         found = lookup(own, "event_exporter_format")
@@ -219,8 +143,87 @@ def _check_expanded_formats(state: ParserState, entries: EntryBuilder, exporters
         place = found[0].value.place if found else contexts[0].place
         before = f"event_exporter settings (filter=event_exporter/{name}): Invalid settings: "
         written = exporters[name].settings.written("event_exporter_format")
+        # An expanded variable may be a secret of the environment.
         public = found is None or not (has_variables(written) or entries.expander.hides(found[0]))
         text = str(exporters[name].settings["event_exporter_format"])
         format_problem(
             state.report, place, text, before=before, public=public, later=state.later, stage=Stage.STATS_START
         )
+
+
+def _left_out_blocks(
+    report: Report, later: Later, root: Context, exporters: Mapping[str, Exporter], metrics: tuple[Metric, ...]
+) -> tuple[LeftOut, ...]:
+    """Blocks that are left out, exporters before metrics; each is reported once, beside its cause.
+
+    Args:
+        report: gets a warning for each.
+        later: policy for names of a later Dovecot.
+        root: the tree of blocks.
+        exporters: all exporters.
+        metrics: all metrics.
+    """
+    found: list[LeftOut] = []
+    blocks = merged_blocks(active_parents(root), "event_exporter")
+    for name, exporter in exporters.items():
+        reason = _marked(blocks[name]) or _later_value(exporter, later)
+        if reason:
+            found.append(LeftOut("event_exporter", name, reason))
+            _warn_about_exporter(report, blocks[name][0].place, name, [m.name for m in metrics if m.exporter == name])
+    gone = {each.name for each in found}
+    # Exporters first, because a metric goes with its exporter.
+    blocks = merged_blocks(active_parents(root), "metric")
+    for metric in metrics:
+        contexts = blocks[metric.block_name]
+        in_filter = later_filter_key(comparison.key for comparison in metric.filter.comparisons)
+        # What a filter for statistics alone would match does not matter here.
+        reason = _marked(contexts) or (in_filter if metric.exporter else "")
+        if metric.exporter in gone:
+            found.append(LeftOut("metric", metric.block_name, f"event_exporter {metric.exporter} is left out"))
+        elif reason:
+            found.append(LeftOut("metric", metric.block_name, reason))
+            note = in_filter or "it uses something that this dovebeam does not know"
+            report.later(contexts[0].place, f"metric {metric.name} is left out, it exports nothing: {note}")
+    return tuple(found)
+
+
+def _warn_about_exporter(report: Report, place: Place, name: str, metrics: list[str]) -> None:
+    if report.strict:
+        # With `strict` the cause is an error, which is enough.
+        return
+    only = f", and of {'metrics' if len(metrics) > 1 else 'metric'} {', '.join(metrics)} nothing is exported"
+    report.warning(place, f"event_exporter {name} is left out: nothing goes to it{only if metrics else ''}")
+
+
+def _marked(contexts: list[Context]) -> str:
+    return next((layer.left_out for layer in layers_of(contexts, block_only=True) if layer.left_out), "")
+
+
+def _later_value(exporter: Exporter, later: Later) -> str:
+    for name in _CLOSED_LISTS:
+        written = exporter.settings.written(name)
+        if written not in SETTINGS[name].choices and (reason := later.about(written, SETTINGS[name].choices)):
+            # Only a word that Dovecot has announced is certainly no secret: the value may be another setting's ($SET:).
+            shown = written if is_announced(written) else MASK
+            return f"{name.removeprefix('event_exporter_')} '{shown}' {reason}"
+    return ""
+
+
+def _warn_without_effect(report: Report, exporter: Exporter, contexts: list[Context]) -> None:
+    """Warn about settings of an http-post exporter that dovebeam accepts but ignores, if they are not the default.
+
+    Args:
+        report: gets the warnings, only one for a setting that several exporters inherit.
+        exporter: the exporter.
+        contexts: all places where its block was opened.
+    """
+    layers = layers_of(contexts)
+    for setting in SETTINGS.values():
+        found = lookup(layers, setting.name) if setting.no_effect else None
+        if found is None or exporter.settings[setting.name] == convert(setting, setting.default):
+            continue
+        place = found[0].value.place
+        message = f"{setting.name} has no effect in dovebeam: {setting.no_effect}"
+        known = {(w.problem.message, w.problem.path, w.problem.line) for w in report.warnings}
+        if (message, place.path, place.line) not in known:
+            report.warning(place, message)

@@ -1,8 +1,8 @@
-"""Metrics of the model: lists, filters, groups, and the checks that the stats process makes at its start.
+"""Metrics of the model: lists, filters, groups, and the checks that the stats process makes at startup.
 
 Rules from Dovecot's configuration language, sections "Setting tables" (metric, group_by, method) and "When the stats
-process starts". A configuration with one of these mistakes loses all statistics and exports until somebody reads the
-log.
+process starts". `doveconf` shows none of these mistakes: all statistics and exports are missing until an operator reads
+the log.
 """
 
 from __future__ import annotations
@@ -27,11 +27,12 @@ from dovebeam.transforms.formats import INCLUDE_PARTS
 __all__ = ["build_metrics"]
 
 _METHOD = "metric_group_by_method_"
-_MAX_MAGNITUDE = {2: 62, 10: 18}  # the largest power that fits a signed 64-bit number
+# The largest powers that fit a signed 64-bit number, in which Dovecot keeps the limits of groups.
+_MAX_MAGNITUDE = {2: 62, 10: 18}
 
 
 def build_metrics(root: Context, entries: EntryBuilder, exporters: Mapping[str, Exporter]) -> tuple[Metric, ...]:
-    """The metrics that the stats process evaluates, in its order."""
+    """Metrics that the stats process evaluates, in its order."""
     merged = merged_blocks(active_parents(root), "metric")
     return tuple(_metric(name, contexts, entries, exporters) for name, contexts in merged.items())
 
@@ -52,6 +53,7 @@ def _metric(
     if not name:
         message = "a metric needs a name that is not empty"
         entries.report.error(place, message, dovecot="Metric name can't be empty", stage=Stage.STATS_START)
+    # An exporter that does not exist is reported by `Checker`.
     if exporter in exporters:
         _check_exporter_name(shown, exporters[exporter], place, entries)
     include = _include(shown, contexts, entries, exported=bool(exporter))
@@ -61,6 +63,7 @@ def _metric(
         filter=parsed,
         filter_text=filter_text,
         exporter=exporter,
+        # Dovecot writes the parts in its own order, whatever the order of the words.
         exporter_include=tuple(part for part in INCLUDE_PARTS if part in include),
         exporter_include_written=include,
         fields=_list("metric_fields", contexts, entries),
@@ -73,8 +76,9 @@ def _metric(
 
 
 def _filter(name: str, contexts: list[Context], entries: EntryBuilder, block: str) -> tuple[Filter, str]:
-    """The parsed filter and its text as written; a blank filter where it can't be parsed, which is reported."""
+    """Parsed filter and its text as written; a blank filter if it can't be parsed, which is reported."""
     setting = SETTINGS["metric_filter"]
+    # A global metric_filter does not count, in Dovecot either.
     own = layers_of(contexts, block_only=True)
     found = lookup(own, setting.name)
     if found is None:
@@ -84,6 +88,7 @@ def _filter(name: str, contexts: list[Context], entries: EntryBuilder, block: st
     text = entries.expanded(setting, assigned, written, block)
     if text is None or entries.expander.failed(assigned):
         return parse_filter(""), written
+    # A variable in any setting of the block suspends the checks of `doveconf`, so they are made up for here.
     if any(has_variables(a.value.text) for layer in own for a in layer.scalars.values()):
         before = f"{block}Invalid settings: "
         public = not has_variables(written) and not entries.expander.hides(assigned)
@@ -97,13 +102,13 @@ def _filter(name: str, contexts: list[Context], entries: EntryBuilder, block: st
 
 
 def _check_exporter_name(metric: str, exporter: Exporter, place: Place, entries: EntryBuilder) -> None:
-    """Dovecot looks for the exporter by its block's name while reading, and by its name setting at run time."""
+    """Report an exporter that is renamed by its name setting, by which Dovecot looks for it at run time."""
     if exporter.settings.text("event_exporter_name") == exporter.name:
         return
     actual = exporter.settings.shown("event_exporter_name")
     text = f"metric {metric} refers to nonexistent exporter '{exporter.name}'"
     message = (
-        f"metric {metric}: the block event_exporter {exporter.name} calls itself '{actual}', "
+        f"metric {metric}: the block event_exporter {exporter.name} sets its name to '{actual}', "
         "so that Dovecot can't find it at run time; remove the name setting from the exporter"
     )
     entries.report.error(place, message, dovecot=text, stage=Stage.STATS_START)
@@ -120,6 +125,7 @@ def _include(metric: str, contexts: list[Context], entries: EntryBuilder, *, exp
     elements = _list(name, contexts, entries)
     layers = layers_of(contexts)
     states = [layer.lists[name] for layer in layers if name in layer.lists]
+    # Adding to the default of all five changes nothing, so this is hardly what was meant.
     if not any(state.cut for state in states):
         added = next((state.added_at for state in states if state.added_at), None)
         if added is not None:
@@ -129,6 +135,7 @@ def _include(metric: str, contexts: list[Context], entries: EntryBuilder, *, exp
             )
             entries.report.warning(added, message)
     for element in elements:
+        # A warning, since Dovecot ignores the word and goes on.
         if element not in INCLUDE_PARTS:
             place = next((s.elements[element].place for s in states if element in s.elements), contexts[0].place)
             message = (
@@ -164,8 +171,10 @@ def _method(contexts: list[Context], entries: EntryBuilder, before: str) -> Meth
     rows = [row for row in settings_of("metric_group_by_method") if row.name.startswith(f"{_METHOD}{method}_")]
     found: dict[str, SettingEntry] = {row.name: entries.entry(row, contexts, "") for row in rows}
     settings = Settings(found)
+    # What is compared below would be defaults, and the message would name numbers that are not in the file.
     if not all(_is_valid(row, found[row.name].written) for row in rows):
         return Method(method, settings)
+    # Only the first: Dovecot stops there, and the others often follow from it.
     for name, message, text in _wrong_parameters(method, settings):
         assigned = lookup(layers_of(contexts), name)
         place = assigned[0].value.place if assigned else contexts[0].place
@@ -176,7 +185,7 @@ def _method(contexts: list[Context], entries: EntryBuilder, before: str) -> Meth
 
 
 def _is_valid(setting: Setting, written: str) -> bool:
-    """Whether a parameter is what it says; if not, that is reported, and the defaults that stand for it are not."""
+    """Whether a parameter has a valid value; if not, that is reported, and its default is not checked."""
     try:
         convert(setting, written)
     except ValueTypeError:
@@ -185,7 +194,7 @@ def _is_valid(setting: Setting, written: str) -> bool:
 
 
 def _wrong_parameters(method: MethodName, settings: Settings) -> list[tuple[str, str, str]]:
-    """Each wrong parameter: its setting, our message, and Dovecot's, in the order of Dovecot's tests."""
+    """Wrong parameters: setting, our message and Dovecot's, in the order of Dovecot's tests."""
     if method == "exponential":
         return _wrong_exponential(settings)
     return _wrong_linear(settings) if method == "linear" else []
@@ -198,11 +207,14 @@ def _wrong_exponential(settings: Settings) -> list[tuple[str, str, str]]:
     wrong: list[tuple[str, str, str]] = []
     if base not in _MAX_MAGNITUDE:
         wrong.append((f"{name}base", f"base is {base}, it must be 2 or 10", f"{name}base must be 2 or 10"))
+    # Dovecot does not notice this one, and the groups would be wrong.
     elif low > high:
         wrong.append((f"{name}min_magnitude", f"min_magnitude {low} is larger than max_magnitude {high}", ""))
     elif high > _MAX_MAGNITUDE[base]:
         limit = _MAX_MAGNITUDE[base]
-        wrong.append((f"{name}max_magnitude", f"{base}^{high} is no 64-bit number; the limit is {limit}", ""))
+        wrong.append(
+            (f"{name}max_magnitude", f"max_magnitude {high} is too large for base {base}: the limit is {limit}", "")
+        )
     return wrong
 
 
@@ -212,11 +224,13 @@ def _wrong_linear(settings: Settings) -> list[tuple[str, str, str]]:
     wrong: list[tuple[str, str, str]] = []
     if step == 0:
         wrong.append((f"{name}step", "step is missing or 0, it must be at least 1", f"{name}step must not be 0"))
+    # Step, then the limits, then their sum: Dovecot's order.
     if low >= high:
         text = f"{name}min ({low}) must be smaller than {name}max ({high})"
         wrong.append((f"{name}min", f"min {low} must be smaller than max {high}", text))
     if low + step > high:
         text = f"{name}min ({low}) + {name}step ({step}) must be <= {name}max ({high})"
-        overflows = (low + step) & UINT64_MAX <= high  # Dovecot adds 64-bit numbers
+        # Dovecot adds 64-bit numbers, so it does not notice a sum that overflows.
+        overflows = (low + step) & UINT64_MAX <= high
         wrong.append((f"{name}step", f"min {low} + step {step} is larger than max {high}", "" if overflows else text))
     return wrong

@@ -1,9 +1,18 @@
-"""Unknown names and wrong values: Dovecot's message, and what was probably meant."""
+"""Messages about unknown names and wrong values: Dovecot's text, and what was probably meant.
+
+Rules from Dovecot's configuration language, sections "Short setting names", "After parsing" and "When the stats process
+starts".
+
+Inside the blocks of event export an unknown name is an error, unless it looks like a setting of another part of
+Dovecot, all of which Dovecot accepts anywhere without effect. Outside, only names that look like misspelled ones of
+event export, and those of Dovecot 2.3, are errors; Dovecot would refuse other unknown names too, which is a warning.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from typing import Final
 
 from dovebeam.transforms.config.blocks import Context, ContextKind, completions, is_list
 from dovebeam.transforms.config.known_names import Later, did_you_mean, is_other_part, near_miss
@@ -37,22 +46,24 @@ __all__ = [
 ]
 
 
-BRACE_ADVICE = "a '}' must stand alone in its line"
+BRACE_ADVICE: Final = "a '}' must stand alone in its line"
 
-COMMENT_ADVICE = "comments begin with '#', with a space before it"
+COMMENT_ADVICE: Final = "comments begin with '#', with a space before it"
 
 FOREIGN_COMMENT = re.compile(r"//|/\*|\*/|--|;|<!--|%%?(?!\{)")
-"""How comments of other languages start."""
+"""Start of a comment in other languages."""
 
+# With spaces around it: `//` also stands in URLs, `--` and `;` in filters and ciphers.
 _COMMENT = re.compile(r"(?:^|\s)(?://|/\*|--|;)(?:\s|$)")
 
 
 def report_wrong_value(
     state: ParserState, setting: Setting, statement: Assignment, value: Value, error: ValueTypeError
 ) -> None:
-    """Report a value that its setting cannot have, unless a later Dovecot has it."""
+    """Report a value that its setting cannot have; as a warning if it is one of a later Dovecot."""
     line, key = statement.line, statement.key
     shown = f"{key}: {value.without_secret(error.message)}"
+    # Dovecot does not know the setting, so it has no text about its value.
     if setting.extension:
         state.report.error(value.place, f"{shown}; {error.advice}", suggestion=_suggestion(setting, statement, value))
         return
@@ -66,15 +77,16 @@ def report_wrong_value(
 
 
 def meant_instead(key: str, text: str) -> str:
-    """What a value was meant to be that has its own name before it, or a `}` or another language's comment behind it.
+    """Advice for a value with its own name before it, or a `}` or a comment of another language after it.
 
     Args:
         key: the setting, as written.
-        text: a value that is wrong, and that may be shown.
+        text: a wrong value, of which nothing is secret.
     """
+    # As after copying a whole line behind `filter = `.
     doubled = re.match(rf"(?:\w+_)?{re.escape(key)}\s*=\s*", text)
     if doubled:
-        return f"'{key} =' stands there twice; write: {key} = {text[doubled.end() :]}"
+        return f"'{key} =' is written twice; write: {key} = {text[doubled.end() :]}"
     if text.endswith("}") and "{" not in text:
         return BRACE_ADVICE
     return COMMENT_ADVICE if _COMMENT.search(text) else ""
@@ -86,24 +98,20 @@ def _suggestion(setting: Setting, statement: Assignment, value: Value) -> str:
     return meant_instead(statement.key, value.text) or did_you_mean(near_miss(value.text, setting.choices))
 
 
-# Names that event export doesn't know: Dovecot's message, what was probably meant, or nothing at all.
-#
-# Inside the blocks of event export an unknown name is an error, unless it looks like a setting of another part of
-# Dovecot, all of which Dovecot accepts anywhere without effect. Outside, only names that look like ours misspelt, and
-# those of Dovecot 2.3, are errors; Dovecot would refuse other unknown names too, which is a warning.
+# Unknown names.
 
 _OUR_PREFIXES = ("event_exporter_", "metric_", "http_client_")
 
 
 def is_ours(context: Context) -> bool:
-    """Whether a block belongs to event export, so that everything in it is looked at."""
+    """Whether a block belongs to event export, so that everything in it is checked."""
     if context.kind is ContextKind.GROUP:
         return context.key in BLOCKS
     return context.kind in {ContextKind.NAMED, ContextKind.PLAIN, ContextKind.LIST}
 
 
 def unknown_setting(state: ParserState, context: Context, statement: Assignment, value: str) -> str:
-    """Report an assignment whose key means nothing to event export.
+    """Report an assignment whose key event export does not know.
 
     Returns:
         The full name of the setting that was probably meant, so that nothing else is reported because it is missing,
@@ -113,7 +121,7 @@ def unknown_setting(state: ParserState, context: Context, statement: Assignment,
     place = line.place(1 if statement.key_quoted else 0)
     shown = shown_name(key) if state.suggestions_left > 0 or is_name(key) else MASK
     text = f"{shown}: Unknown setting: {shown}{_tried_for_setting(context, shown)}"
-    known_nowhere = f"unknown setting '{shown}'"
+    unknown = f"unknown setting '{shown}'"
     if context.kind is ContextKind.FOREIGN:
         _note_old_service_setting(state, context, statement)
         return ""
@@ -124,8 +132,10 @@ def unknown_setting(state: ParserState, context: Context, statement: Assignment,
         return _unknown_outside(state, context, statement, text, shown)
     old = old_setting(context.key, key, value)
     if old:
+        # The setting that replaces it is missing, but that is the same mistake.
         context.reported.add(old.successor)
         state.error(line, place, text, message=old.message, suggestion=old.lines)
+        # One suggestion for all selectors of the metric comes at its end.
         if old.terms:
             note_selector(state, context, old.terms)
         return ""
@@ -138,15 +148,16 @@ def unknown_setting(state: ParserState, context: Context, statement: Assignment,
         return ""
     where = f" in {context.key} {context.name}".rstrip()
     suggestion = did_you_mean(meant) or _shorter_than_ours(context, key)
-    state.error(line, place, text, message=known_nowhere + where, suggestion=suggestion)
+    state.error(line, place, text, message=unknown + where, suggestion=suggestion)
     return next((n for n in completions(context, meant) if n in SETTINGS or n in BLOCKS), "") if meant else ""
 
 
 def _unknown_outside(state: ParserState, context: Context, statement: Assignment, text: str, shown: str) -> str:
-    """The part of `unknown_setting` for what stands outside of our blocks."""
+    """`unknown_setting` for assignments outside of event export's blocks."""
     line, key = statement.line, statement.key
     place = line.place(1 if statement.key_quoted else 0)
-    known_nowhere = f"unknown setting '{shown}'"
+    unknown = f"unknown setting '{shown}'"
+    # In this order, the more certain explanation first.
     old = old_top_setting(key)
     meant = _meant(state, key, SETTINGS) if key.startswith(_OUR_PREFIXES) or not is_other_part(key) else ""
     if old:
@@ -158,15 +169,16 @@ def _unknown_outside(state: ParserState, context: Context, statement: Assignment
     elif key.startswith(_OUR_PREFIXES) and (reason := state.later.about(key, SETTINGS)):
         state.report_later(context, line, place, text, f"'{shown}' {reason}; it has no effect")
     elif meant or key.startswith(_OUR_PREFIXES):
-        state.error(line, place, text, message=known_nowhere, suggestion=did_you_mean(meant))
+        state.error(line, place, text, message=unknown, suggestion=did_you_mean(meant))
     elif not is_other_part(key):
-        state.note(line, place, text, message=f"{known_nowhere}; Dovecot would refuse it, event export doesn't need it")
+        state.note(line, place, text, message=f"{unknown}; Dovecot would refuse it, event export doesn't need it")
     return meant
 
 
 def _note_old_service_setting(state: ParserState, context: Context, statement: Assignment) -> None:
-    """Tell 2.3's names in `service stats`, without which nothing is exported; other services are not looked at."""
+    """Warn about 2.3 names in `service stats`, without which nothing is exported; other services are not checked."""
     line, key = statement.line, statement.key
+    # A 2.3 name here stops Dovecot, so nothing would be exported; a warning, since event export does not read it.
     new = old_service_setting(context.key, key)
     if not new or not any((layer.key, layer.name) == ("service", "stats") for layer in context.enclosing()):
         return
@@ -178,7 +190,7 @@ def _note_old_service_setting(state: ParserState, context: Context, statement: A
 
 
 def unknown_block(state: ParserState, context: Context, statement: BlockStart) -> str | None:
-    """Report a block whose keyword means nothing to event export.
+    """Report a block whose keyword event export does not know.
 
     Returns:
         The full name of the block that was probably meant; an empty string if there is none, `None` if the block
@@ -224,6 +236,7 @@ def unknown_block(state: ParserState, context: Context, statement: BlockStart) -
 
 
 def _meant(state: ParserState, key: str, known: Iterable[str]) -> str:
+    # Bounds the work for a file that is not a configuration at all.
     state.suggestions_left -= 1
     return near_miss(key, known) if state.suggestions_left >= 0 else ""
 
@@ -240,7 +253,8 @@ def _dovecot_hint(context: Context, key: str) -> str:
     start, end = f"{context.key}_", f"_{key}"
     names = [name for name, row in SETTINGS.items() if not row.extension] + list(BLOCKS)
     found = [n for n in names if n.startswith(start) and n.endswith(end) and len(n) > len(start) + len(end)]
-    found.sort(reverse=True)  # which is the order of Dovecot's own table, for all names of it that end alike
+    # For all names that end alike this happens to be the order of Dovecot's own table.
+    found.sort(reverse=True)
     if not found or not key:
         return ""
     return f" Did you mean {found[0]}?" if len(found) == 1 else f" Did you mean one of: {', '.join(found)}?"
@@ -255,7 +269,7 @@ def _tried_for_block(context: Context, key: str) -> str:
 
 
 def _setting_names(context: Context) -> Iterator[str]:
-    """Short and full names that make sense in a block of ours."""
+    """Short and full names that have an effect in a block of event export."""
     block = "event_exporter" if context.kind is ContextKind.PLAIN else context.key
     prefixes = [f"{context.key}_"]
     if context.kind is ContextKind.NAMED:
@@ -277,7 +291,7 @@ def _block_names(context: Context) -> Iterator[str]:
 
 
 def _block_of(key: str) -> str:
-    """The block inside which a short name would mean something, if there is one."""
+    """Block in which a short name exists, an empty string if none has it."""
     for block in BLOCKS:
         name = f"{block}_{key}"
         if name in BLOCKS or (name in SETTINGS and SETTINGS[name] in settings_of(block)):
@@ -286,16 +300,14 @@ def _block_of(key: str) -> str:
 
 
 def _shorter_than_ours(context: Context, key: str) -> str:
-    """For a key that only lacks the beginning of a known name, such as `request_timeout`."""
+    """Suggestion for a key that lacks the start of a known name, such as `request_timeout`."""
     block = context.key if context.key in BLOCKS else "event_exporter"
     found = [row.name for row in settings_of(block) if row.name.endswith(f"_{key}")] if key else []
     short = [name.removeprefix(f"{block}_") for name in found[:3]]
     return f"did you mean {' or '.join(repr(name) for name in short)}?" if short else ""
 
 
-# What is wrong with a filter or the name of a format, as Dovecot says it and as it should have been said.
-#
-# Rules from Dovecot's configuration language, sections "After parsing" and "When the stats process starts".
+# Filters and formats.
 
 _MAX_SHOWN_CHARS = 200
 
@@ -303,16 +315,16 @@ _MAX_SHOWN_CHARS = 200
 def filter_problem(
     report: Report, value: Value, text: str, metric: str, *, before: str, public: bool, stage: Stage = Stage.CHECK
 ) -> None:
-    """Report what is wrong with a filter, if anything.
+    """Report a filter that is empty or does not parse, or whose last quote is never closed.
 
     Args:
         report: gets the problem.
         value: the filter's assignment, for places.
         text: the filter with everything expanded.
         metric: the name of the metric.
-        before: what Dovecot prints before its message.
+        before: start of Dovecot's message.
         public: whether the expanded text is known to hold no secret.
-        stage: when Dovecot looks at it.
+        stage: the step in which Dovecot checks it.
     """
     if not text:
         message = f"metric {metric} {{ filter }} is empty - will not match anything"
@@ -321,6 +333,7 @@ def filter_problem(
         )
         report.error(value.place, ours, dovecot=before + message, stage=stage)
         return
+    # Only then an offset in the text is one in the file.
     same = text == value.text
     try:
         parsed = parse_filter(text)
@@ -330,10 +343,12 @@ def filter_problem(
         shown = "" if same else f" in: {text[:_MAX_SHOWN_CHARS]}"
         if not public:
             shown = "" if same else ", after its variables are replaced"
+        # Hints quote pieces of the filter.
         hint = (meant_instead("filter", text) or error.hint) if public else ""
         message = f"metric {metric}: filter: {reason}{shown}"
         report.error(place, message, dovecot=before + error.message, suggestion=hint, stage=stage)
         return
+    # Dovecot accepts it silently.
     if parsed.unterminated is not None:
         place = value.place_at(parsed.unterminated) if same else value.place
         message = f"metric {metric}: filter: this quote is never closed; Dovecot ignores it and all that follows"
@@ -350,9 +365,9 @@ def format_problem(
     later: Later,
     stage: Stage = Stage.CHECK,
 ) -> None:
-    """Report a format that is missing or doesn't exist.
+    """Report a format that is missing or unknown.
 
-    `later` tells those of a later Dovecot; the other arguments are as in `filter_problem`.
+    `later` is the policy for those of a later Dovecot; the other arguments are as in `filter_problem`.
     """
     known = ", ".join(FORMAT_NAMES)
     if not text:
@@ -364,7 +379,7 @@ def format_problem(
         )
     elif text not in FORMAT_NAMES:
         shown = text if public else MASK
-        message = f"unknown format '{shown}'; there are {known}"
+        message = f"unknown format '{shown}'; use one of: {known}"
         suggestion = meant_instead("format", text) if public else ""
         suggestion = suggestion or did_you_mean(near_miss(text, FORMAT_NAMES))
         dovecot = f"{before}Unknown exporter format '{shown}'"

@@ -1,6 +1,7 @@
-"""Opening and closing blocks: which context a `{` enters, and what must hold at its `}`.
+"""Opening and closing of blocks, recovery after lines that are not statements, and braces inside values.
 
-Rules from Dovecot's configuration language, section "Blocks".
+Rules from Dovecot's configuration language, section "Blocks". After a mistake, reading goes on with the blocks that
+were probably meant, so that one mistake is one error and not a whole cascade of them.
 """
 
 from __future__ import annotations
@@ -25,7 +26,6 @@ __all__ = [
     "close_swallowed",
     "note_brace",
     "open_block",
-    "open_broken",
     "open_group",
     "recover",
     "report_swallowed_setting",
@@ -37,14 +37,16 @@ _OUTER_BLOCKS: Final = frozenset({"event_exporter", "metric"})
 
 
 def open_block(state: ParserState, statement: BlockStart) -> None:
-    """Enter the block that a statement opens, whatever is wrong with it."""
+    """Enter the block that a statement opens, even if it has an error, so that its `}` finds it."""
+    # These blocks stand at the top level: a `}` at the end of a value before was meant to close the open one.
     if resolve_key(state.context, statement.key) in _OUTER_BLOCKS:
         close_swallowed(state)
     context, line, key = state.context, statement.line, statement.key
+    # Once only: inside the broken block the limit is not looked at again.
     if len(state.frames) == MAX_DEPTH and context.kind is not ContextKind.BROKEN:
         message = f"blocks are nested more than {MAX_DEPTH} deep; what is inside this one is not read"
         state.report.error(line.place(0), message)
-        open_broken(state, line)
+        _open_broken(state, line)
         return
     if context.kind is ContextKind.BROKEN:
         _push(state, line, state.detached(context, ContextKind.BROKEN, key, "", line.place(0)))
@@ -65,7 +67,7 @@ def open_block(state: ParserState, statement: BlockStart) -> None:
 
 
 def _open_known(state: ParserState, context: Context, name: str, statement: BlockStart) -> Context | None:
-    """The context of a block of ours, `None` if it can't be opened like this, which is reported."""
+    """Context of a block of event export; `None` if it can't be opened like this, which is reported."""
     line, place, title = statement.line, statement.line.place(0), statement.name
     if name in BLOCKS:
         return _open_named(state, context, name, statement)
@@ -88,6 +90,7 @@ def _open_known(state: ParserState, context: Context, name: str, statement: Bloc
     suggestion = 'write instead: filter = KEY="VALUE" AND KEY="VALUE"'
     message = f"'{statement.key}' is a setting, not a block as in Dovecot 2.3"
     state.error(line, place, text, message=message, suggestion=suggestion)
+    # The comparisons in the block are collected, and the closing brace of the metric suggests them as one filter.
     note_selector(state, context)
     made = state.detached(context, ContextKind.BROKEN, name, "", place)
     made.list_of = (name, context)
@@ -103,6 +106,7 @@ def _open_named(state: ParserState, context: Context, name: str, statement: Bloc
         )
         return state.detached(context, ContextKind.BROKEN, name, "", line.place(0))
     at = line.place(statement.name_at)
+    # Detached: Dovecot does not create the block, but what is inside is still checked.
     if title.startswith("__"):
         text = (
             f"Failed to set {name}={title} for struct {BLOCKS[name]}: "
@@ -110,12 +114,13 @@ def _open_named(state: ParserState, context: Context, name: str, statement: Bloc
         )
         state.error(line, at, text, message="a block's name must not start with '__'")
         return state.detached(context, ContextKind.NAMED, name, title, line.place(0))
+    # Dovecot panics here, and its text is one for developers; the message says it plainly.
     if name == "metric_group_by_method" and title not in METHOD_NAMES:
         text = (
             "BUG: Invalid setting definitions: Failed to set metric_group_by_method_method="
             f"{title} for struct stats_metric_group_by: Invalid value: {title}"
         )
-        message = f"unknown method '{title}'; there are {', '.join(METHOD_NAMES)}. Dovecot aborts here"
+        message = f"unknown method '{title}', with which Dovecot aborts; use one of: {', '.join(METHOD_NAMES)}"
         state.report.error(at, message, dovecot=text)
         return state.detached(context, ContextKind.BROKEN, name, title, line.place(0))
     return state.child(context, ContextKind.NAMED, name, title, line.place(0))
@@ -129,6 +134,7 @@ def _open_connection(state: ParserState, statement: BlockStart) -> None:
         text = f"{block} {{ {key} {{ .. }} }} not allowed (use {key} {{ {block} {{ .. }} }} instead)"
         state.error(line, line.place(0), text, message=f"'{key}' can't stand inside {block}; put {block} inside {key}")
         kind = ContextKind.BROKEN
+    # Inside a block of another part of Dovecot it means nothing to event export.
     elif context.kind not in {ContextKind.ROOT, ContextKind.CONNECTION}:
         kind = ContextKind.FOREIGN
     _push(state, line, state.child(context, kind, key, statement.name or "", line.place(0)))
@@ -163,18 +169,20 @@ def _push(state: ParserState, line: LogicalLine, context: Context) -> None:
 
 
 def close_block(state: ParserState, line: LogicalLine) -> None:
-    """Leave the innermost block; a metric must have its filter by now."""
+    """Leave the innermost block; a metric without a filter is reported here, as in Dovecot."""
     if not state.frames:
         message = "there is no open block that this '}' could close"
         state.error(line, line.place(0), "Unexpected '}'", message=message)
         return
     frame = state.frames.pop()
-    if state.frames:  # this '}' may have been meant to close the enclosing block
+    # This '}' may have been meant to close the enclosing block.
+    if state.frames:
         state.frames[-1].braces.extend(frame.braces)
     context = frame.context
     if not context.is_named("metric"):
         return
     suggest_filter(state, context)
+    # As in Dovecot: a group included into the metric does not count, one that brings in the whole metric does.
     given = [context, *context.inherited]
     if context.excused or any("metric_filter" in layer.scalars or "metric_filter" in layer.reported for layer in given):
         return
@@ -184,7 +192,7 @@ def close_block(state: ParserState, line: LogicalLine) -> None:
 
 
 def close_swallowed(state: ParserState) -> None:
-    """Leave the blocks that a `}` in the line of a value was meant to close, as what follows shows."""
+    """Leave the blocks that a `}` at the end of a value was meant to close, as the next block shows."""
     while state.frames and state.frames[-1].braces:
         frame = state.frames.pop()
         brace = frame.braces[-1]
@@ -193,43 +201,45 @@ def close_swallowed(state: ParserState) -> None:
 
 
 def _report_swallowed(state: ParserState, frame: Frame, brace: Brace) -> None:
-    """Report a `}` that is a part of a value, and read on as if it had stood in a line of its own."""
+    """Report a `}` that is a part of a value, and go on as if it had stood on a line of its own."""
     start = frame.place
     text = f"Error in configuration file {state.main_path}: Missing '}}' (section started at {start.path}:{start.line})"
     message = f"{BRACE_ADVICE}; this one is a part of the value and closes no block"
     state.report.error(brace.place, message, dovecot=text, stage=Stage.END_OF_INPUT)
     assigned = frame.context.scalars.get(brace.setting)
     if assigned is not None:
+        # Without the brace, so that its value causes no second error.
         value = replace(assigned.value, text=assigned.value.text.rstrip("} "))
         frame.context.scalars[brace.setting] = replace(assigned, value=value)
 
 
-def open_broken(state: ParserState, line: LogicalLine) -> None:
-    """Enter a block about which nothing is known but that it needs a `}`."""
+def _open_broken(state: ParserState, line: LogicalLine) -> None:
+    """Enter a block of which nothing is known, so that its `}` finds it."""
     _push(state, line, state.detached(state.context, ContextKind.BROKEN, "", "", line.place(0)))
 
 
-# How reading goes on after a line that is no statement: the usual mistakes with braces, and what they meant.
+# Recovery after a line that is not a statement: the usual mistakes with braces, and what was meant.
 
-_OPENED: Final = "\n"
-"""What `recover` returns for a line that opened a block without its brace."""
+_HEADER_WITHOUT_BRACE: Final = "\n"
+"""Result of `recover` for a line that has all of a block's start but the brace."""
 
 _ONLY_CLOSING = re.compile(r"[}\s]+\Z")
 
 
 def recover(state: ParserState, line: LogicalLine, error: StatementError, previous: str) -> str:
-    """Report a line that is not a statement, and open or close the blocks that it was probably meant to.
+    """Report a line that is not a statement, and open or close the blocks that were probably meant.
 
     Args:
         state: the parser's.
         line: the line.
         error: why it is not a statement.
-        previous: what this function returned for the line before, an empty string if that was a statement.
+        previous: result of this function for the line before, an empty string if that was a statement.
     """
     text = line.text
     state.started, first = True, not state.started
     words = text.replace("{", " { ").split()
-    if text == "{" and previous == _OPENED:  # the brace that the line before lacked
+    # A brace on a line of its own, as in C: the line before is reported and has opened the block already.
+    if text == "{" and previous == _HEADER_WITHOUT_BRACE:
         return ""
     if text == "{" and previous and not previous.endswith(("{", "}")):
         _open_again(state, line, previous)
@@ -241,6 +251,7 @@ def recover(state: ParserState, line: LogicalLine, error: StatementError, previo
     if FOREIGN_COMMENT.match(text):
         return ""
     if _ONLY_CLOSING.match(text):
+        # `} }` and `}}` are errors in Dovecot; here they close what they were meant to close.
         for _ in range(min(text.count("}"), len(state.frames))):
             close_block(state, line)
         return text
@@ -249,25 +260,26 @@ def recover(state: ParserState, line: LogicalLine, error: StatementError, previo
         words = words[1:]
     if text.endswith("{") and words:
         _open_again(state, line, " ".join(words[:-1]))
+    # Only names of event export: a stray word must not open a block that swallows the rest of the file.
     elif "{" not in text and "=" not in text and _is_header(state, words):
         _open_again(state, line, text)
-        return _OPENED
+        return _HEADER_WITHOUT_BRACE
     return text
 
 
 def _is_header(state: ParserState, words: list[str]) -> bool:
-    """Whether a line has all that opens a block of ours, but for the brace."""
+    """Whether a line would open a block of event export if it had its brace."""
     name = resolve_key(state.context, words[0]) if words else ""
     return (name in BLOCKS and len(words) == 2) or ((name in PLAIN_BLOCKS or is_list(name)) and len(words) == 1)
 
 
 def _open_again(state: ParserState, line: LogicalLine, header: str) -> None:
-    """Open the block that `header` names although its line was wrong."""
+    """Open the block that `header` names, although its line has an error."""
     words = header.split()
     if 1 <= len(words) <= 2 and words[0] not in {"group", "}"} and "=" not in words[0]:
         open_block(state, BlockStart(line, words[0].strip("\"'"), words[1].strip("\"'") if words[1:] else None, 0))
         return
-    open_broken(state, line)
+    _open_broken(state, line)
 
 
 def _explain(text: str, message: str) -> str:
@@ -279,6 +291,7 @@ def _explain(text: str, message: str) -> str:
         return "a group is defined with: group @LABEL NAME {"
     if message.startswith("Unknown escape sequence"):
         return f'{message}; in quotes only \\\\ and \\" exist'
+    # After the more precise cases, for an apostrophe may stand in any line.
     if "'" in text:
         return "a name with spaces needs double quotes; single quotes mean nothing here"
     if text.startswith("}"):
@@ -288,14 +301,13 @@ def _explain(text: str, message: str) -> str:
     return "this is neither 'NAME = VALUE' nor 'KEYWORD NAME {'; a '{' must stand at the end of the same line"
 
 
-# What became a part of a value and was hardly meant to: lines behind a backslash, and a `}` in the line of a value.
-#
-# Dovecot accepts them without a word. A setting that got lost like this is an error here: it would be missing, and its
-# value, perhaps a secret, would be a part of a path or of a field's name.
+# Parts of values that were hardly meant to be: lines after a backslash, and a `}` at the end of a value. Dovecot
+# accepts both silently. A setting that is lost like this is an error here: it would be missing, and its value, perhaps
+# a secret, would be a part of a path or of a field's name.
 
 
 def warn_about_swallowed_brace(state: ParserState, statement: Assignment) -> None:
-    """Tell that a brace closes no block."""
+    """Warn about a brace that closes no block because the line before ends with a backslash."""
     if _is_behind_backslash(statement):
         message = "the line before ends with a backslash, so this '}' is a part of the value and closes no block"
         state.report.warning(statement.line.marks[-1][1], message)
@@ -308,17 +320,19 @@ def _is_behind_backslash(statement: Assignment) -> bool:
 
 
 def note_brace(state: ParserState, setting: str, statement: Assignment, *, reported: bool) -> None:
-    """Remember a value that ends with a `}`: Dovecot takes that for a part of the value."""
+    """Remember a value that ends with a `}`, which is a part of the value in Dovecot."""
     text = statement.text
     if not state.frames or statement.kind is not ValueKind.LITERAL or _is_behind_backslash(statement):
         return
+    # With a `{` the value is probably meant to have both, as in a URI template.
     if text.endswith("}") and "{" not in text:
         place = statement.line.place(statement.value_at + len(text) - 1)
         state.frames[-1].braces.append(Brace(place, setting, reported))
 
 
 def report_swallowed_setting(state: ParserState, setting: Setting, statement: Assignment) -> None:
-    """Refuse a value of ours that holds a line with another setting."""
+    """Report a value of event export that has swallowed a line with another setting."""
+    # The first physical line is the setting itself.
     for _, place in statement.line.marks[1:]:
         if not looks_like_setting(place.source, free=setting.name in FREE_TEXTS):
             continue

@@ -1,4 +1,7 @@
-"""What the parser knows while it reads: the tree, the stack of open blocks, the groups, the environment."""
+"""State of the parser: the tree, the stack of open blocks, the groups, the environment.
+
+It also makes blocks, reads values and reports errors for the modules that carry out statements.
+"""
 
 from __future__ import annotations
 
@@ -14,16 +17,17 @@ from dovebeam.transforms.config.reader import LogicalLine, LogicalReader, public
 from dovebeam.transforms.config.statements import Assignment, StatementError, ValueKind
 from dovebeam.transforms.config.written_values import Value, value_of
 
-__all__ = ["MAX_BLOCKS", "MAX_DEPTH", "MAX_VALUE_CHARS", "Brace", "Frame", "ParserState", "file_text"]
+__all__ = ["MAX_DEPTH", "MAX_VALUE_CHARS", "Brace", "Frame", "ParserState", "file_text"]
 
+# Including a group copies its blocks, and copies multiply; these bounds keep memory and recursion small.
 MAX_BLOCKS: Final = 200_000
 MAX_DEPTH: Final = 100
 MAX_VALUE_CHARS: Final = 1024 * 1024
-"""A value that `$SET:` makes longer than this, or a longer file, is an error."""
+"""Limit of a value that `$SET:` expands, and of a file that is a value."""
 
 
 class Brace(NamedTuple):
-    """A `}` at the end of a value: its place, the setting, and whether an error about that value is told already."""
+    """A `}` at the end of a value: its place, the setting, and whether that value is reported as an error already."""
 
     place: Place
     setting: str
@@ -32,12 +36,12 @@ class Brace(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """An open block, the line that opened it this time, and what was set since.
+    """An open block, the line that opened it, and the settings since then.
 
     Attributes:
         context: the block.
-        place: of the line.
-        assigned: where each setting was set.
+        place: of the line that opened it.
+        assigned: place where each setting was first set.
         braces: values in it that end with a `}`, which closes no block but may have been meant to.
     """
 
@@ -49,12 +53,12 @@ class Frame:
 
 @dataclass(slots=True)
 class ParserState:
-    """The parser's state.
+    """Everything that the parser knows while it reads.
 
     Attributes:
-        report: what was found wrong.
+        report: errors and warnings.
         environ: for `$ENV:`.
-        reader: where lines come from.
+        reader: gives the lines.
         root: the top level.
         frames: open blocks, the innermost last.
         groups: defined groups by label and name.
@@ -64,9 +68,9 @@ class ParserState:
         storage_version_set: whether `dovecot_storage_version` was seen.
         started: whether the first statement was seen.
         unclosed: blocks that were open at the end of the input.
-        ranks: how many blocks there are.
-        full: there are too many, so that reading has ended.
-        suggestions_left: for so many more unknown names a similar one is looked for, which takes its time.
+        ranks: number of blocks so far.
+        full: the limit of blocks is reached, so that reading has ended.
+        suggestions_left: number of unknown names for which a similar one will still be looked for.
     """
 
     report: Report
@@ -83,6 +87,7 @@ class ParserState:
     unclosed: list[Context] = field(default_factory=list)
     ranks: int = 0
     full: bool = False
+    # A similar name is looked for among all known ones; a file that is not a configuration has many unknown names.
     suggestions_left: int = 1000
 
     @property
@@ -92,26 +97,28 @@ class ParserState:
 
     @property
     def later(self) -> Later:
-        """How to tell names of a later Dovecot from mistakes."""
+        """Policy that tells names of a later Dovecot from mistakes."""
         return Later(self.config_version)
 
     def report_later(self, context: Context, line: LogicalLine, place: Place, text: str, reason: str) -> None:
-        """Report a name in a block that a later Dovecot has, which leaves the block out.
+        """Report a name of a later Dovecot, because of which the exporter or metric around it is left out.
 
         Args:
             context: the block, or one inside.
             line: the statement.
-            place: where the name is.
+            place: of the name.
             text: Dovecot's message.
-            reason: what to say.
+            reason: the message.
         """
         self.report.later(place, reason, dovecot=at_line(line.path, line.number, text))
         for layer in context.enclosing():
             if layer.kind is ContextKind.GROUP or layer.is_named("event_exporter") or layer.is_named("metric"):
+                # The first reason is enough.
                 layer.left_out = layer.left_out or reason
                 return
             if layer.is_named("metric_group_by"):
-                return  # groups are for statistics
+                # Groups are for statistics: what is exported is the same without them.
+                return
 
     def child(self, parent: Context, kind: ContextKind, key: str, name: str, place: Place) -> Context:
         """The block `key name` inside `parent`, made if it is opened for the first time."""
@@ -124,7 +131,7 @@ class ParserState:
         return made
 
     def detached(self, parent: Context, kind: ContextKind, key: str, name: str, place: Place) -> Context:
-        """A block that has an enclosing one but isn't found from there."""
+        """New block that has a parent but is not among its children."""
         self.ranks += 1
         if self.ranks > MAX_BLOCKS and not self.full:
             self.full = True
@@ -144,11 +151,12 @@ class ParserState:
 
         Args:
             line: the statement.
-            place: where the caret goes.
+            place: for the caret.
             text: Dovecot's message without its prefix.
-            message: our own, if Dovecot's doesn't say enough.
+            message: our message, if Dovecot's doesn't say enough.
             suggestion: what to write instead.
         """
+        # Dovecot names the line that it has read last: for a heredoc without an end the last one of the file.
         number = self.reader.number if self.reader.path == line.path else line.number
         self.report.error(
             place,
@@ -158,12 +166,12 @@ class ParserState:
         )
 
     def note(self, line: LogicalLine, place: Place, text: str, *, message: str, suggestion: str = "") -> None:
-        """Report, as a warning, what Dovecot refuses in a part of the configuration that event export doesn't need."""
+        """Report, as a warning, an error of Dovecot in a part of the configuration that event export doesn't need."""
         dovecot = at_line(line.path, line.number, text)
         self.report.warning(place, message, dovecot=dovecot, suggestion=suggestion, stage=Stage.PARSE)
 
     def read_value(self, statement: Assignment, *, ours: bool) -> Value | None:
-        """The value of an assignment, `None` if it has an escape that doesn't exist, which is reported.
+        """Value of an assignment; `None` if it has an invalid escape, which is reported.
 
         Args:
             statement: not a heredoc.
@@ -184,7 +192,7 @@ class ParserState:
             return None
 
     def read_heredoc(self, statement: Assignment) -> Value | None:
-        """The lines of a heredoc as a value, `None` if its end is missing, which is reported."""
+        """Lines of a heredoc as a value; `None` if its end is missing, which is reported."""
         line, marker = statement.line, statement.text
         lines = self.reader.heredoc(marker)
         if lines is None:
@@ -198,23 +206,26 @@ class ParserState:
         for text, place in lines:
             marks.append((length, place))
             length += len(text) + 1
+        # The first mark is that of the `<<` line, which is not a part of the value.
         known = public_marks(marks, free=True) if line.is_public else tuple(marks)
         return Value("".join(f"{text}\n" for text, _ in lines), known[1:] or known, (), ValueKind.HEREDOC)
 
 
 def file_text(report: Report, files: ConfigFiles, key: str, value: Value) -> str | None:
-    """The content of the file that a value `<PATH` names, its last line end included; `None` if it can't be read.
+    """Content of the file that a value `<PATH` names, with its last line end; `None` if it can't be read.
 
     Args:
         report: gets the reason why it can't be read.
-        files: where it is.
+        files: access to the file.
         key: the setting as written.
         value: of `ValueKind.FILE`.
     """
     try:
+        # As in a line, a NUL ends the text.
         return files.read(value.file, limit=MAX_VALUE_CHARS).partition("\0")[0]
     except (OSError, TooLargeError) as error:
         shown = value.file if value.is_public else MASK
+        # The text of the other error names the path, which may be a secret that was written after a stray `<`.
         reason = error.strerror if isinstance(error, OSError) else str(error).replace(value.file, shown)
         message = f"{key}: Can't open file {shown}: {reason}"
         place = value.place

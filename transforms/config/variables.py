@@ -1,4 +1,4 @@
-"""`%{...}` in string settings: the syntax check while reading, and the expansion that the stats process does once.
+"""Variables `%{...}` in string settings: the syntax check while reading, and the one expansion at start.
 
 Rules from Dovecot's configuration language, section "%{variables}". There are no per-event variables in settings.
 dovebeam expands what makes sense away from Dovecot's own hosts: `env:NAME`, `system:hostname` and the filters
@@ -13,26 +13,30 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["Expression", "VariableError", "VariableSyntaxError", "expand", "has_variables", "parse_expressions"]
+__all__ = ["VariableError", "VariableSyntaxError", "expand", "has_variables", "parse_expressions"]
 
+# `%%{` is matched as a whole, so that it is not taken for an opening.
 _OPEN = re.compile(r"%?%\{")
 _TOKEN = re.compile(
     r"""[ \t\r\n]*(?:(?P<name>[A-Za-z_][A-Za-z0-9_:.\-]*)|(?P<number>-?[0-9]+)"""
     r"""|(?P<value>'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")|(?P<mark>[|(),}+*/%\-]))""",
     re.DOTALL,
 )
+# The names of the tokens in the messages of Dovecot's parser.
 _MARK_NAMES: Final = {
     "|": "PIPE", "(": "OBRACE", ")": "CBRACE", ",": "COMMA", "}": "CCBRACE",
     "+": "PLUS", "-": "MINUS", "*": "STAR", "/": "SLASH", "%": "PERC",
 }  # fmt: skip
 _OPERATORS: Final = frozenset("+-*/%")
+# Dovecot's other sources of variables: they exist, but are of no use away from its own hosts.
 _PROVIDERS: Final = frozenset({"process", "dovecot", "system", "time", "date", "generate", "event"})
+# Dovecot changes ASCII letters only; str.upper() would change others, and even the length ("ß").
 _LETTERS_UP = str.maketrans("abcdefghijklmnopqrstuvwxyz", "ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 _LETTERS_DOWN = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz")
 
 
 class VariableSyntaxError(Exception):
-    """A `%{...}` that doesn't parse; `message` is Dovecot's, `offset` where in the text."""
+    """A `%{...}` that doesn't parse; `message` is Dovecot's, `offset` the position in the text."""
 
     def __init__(self, message: str, offset: int) -> None:
         super().__init__(message, offset)
@@ -44,9 +48,9 @@ class VariableError(Exception):
     """A `%{...}` that dovebeam can't expand.
 
     Attributes:
-        message: what is wrong and what is supported.
-        dovecot: the stats process's reason, or an empty string where Dovecot expands the expression.
-        offset: where in the text the expression starts.
+        message: the problem, and the variables or filters that are supported.
+        dovecot: the message of the stats process, or an empty string where Dovecot expands the expression.
+        offset: start of the expression in the text.
     """
 
     def __init__(self, message: str, dovecot: str, offset: int) -> None:
@@ -67,12 +71,12 @@ class Expression:
 
 
 def has_variables(text: str) -> bool:
-    """Whether there is a `%{` in a setting's text, which suspends Dovecot's checks of that setting while reading."""
+    """Whether a text has a `%{`, which suspends Dovecot's checks of the setting while reading."""
     return "%{" in text
 
 
 def parse_expressions(text: str) -> list[Expression]:
-    """All expressions of a text, in order.
+    """Expressions of a text, in order.
 
     Raises:
         VariableSyntaxError: one of them doesn't parse.
@@ -89,7 +93,7 @@ def parse_expressions(text: str) -> list[Expression]:
 
 
 def expand(text: str, environ: Mapping[str, str]) -> str:
-    """The text with every expression replaced.
+    """Text with every expression replaced by its value.
 
     Raises:
         VariableSyntaxError: an expression doesn't parse.
@@ -111,6 +115,7 @@ def _evaluate(expression: Expression, environ: Mapping[str, str]) -> str:
     value = _variable(expression, environ)
     for name, arguments in expression.filters:
         if name == "default":
+            # Dovecot's `default` replaces an empty value, too.
             value = value or (arguments[0] if arguments else "")
         elif name == "upper":
             value = value.translate(_LETTERS_UP)
@@ -127,19 +132,21 @@ def _evaluate(expression: Expression, environ: Mapping[str, str]) -> str:
 def _variable(expression: Expression, environ: Mapping[str, str]) -> str:
     provider, colon, name = expression.variable.partition(":")
     if provider == "env" and colon:
+        # Unset is empty, as in Dovecot.
         return environ.get(name, "")
     if expression.variable == "system:hostname":
+        # Of the launching machine, once: all workers must deliver to the same target.
         return socket.gethostname()
     supported = "supported are env:NAME and system:hostname"
     if provider in _PROVIDERS and colon:
         message = f"the variable %{{{expression.variable}}} is not supported by dovebeam; {supported}"
         raise VariableError(message, "", expression.start)
-    message = f"no variable '{expression.variable}' exists in the stats process; {supported}"
+    message = f"the stats process has no variable '{expression.variable}'; {supported}"
     raise VariableError(message, f"Unknown variable '{expression.variable}'", expression.start)
 
 
 class _Scanner:
-    """Reads one expression from left to right; nothing in the language nests."""
+    """Scanner of one expression, from left to right; nothing in the language nests."""
 
     def __init__(self, text: str, position: int) -> None:
         self.text = text
@@ -153,6 +160,7 @@ class _Scanner:
             if (kind, word) == ("mark", "}"):
                 return Expression(start, self.position, variable, tuple(filters))
             if kind == "mark" and word in _OPERATORS:
+                # Arithmetic parses as in Dovecot, so that `expand` can name it as not supported.
                 filters.append((word, (self._take("number", "NUMBER"),)))
             elif (kind, word) == ("mark", "|"):
                 filters.append((self._take("name", "NAME"), self._arguments()))
@@ -197,6 +205,7 @@ class _Scanner:
         return word
 
     def _unexpected(self, what: str, expecting: str) -> VariableSyntaxError:
+        # Texts with a space ("end of file") stay as they are; kinds of tokens are in capitals.
         name = _MARK_NAMES.get(what, what if " " in what else what.upper())
         message = f"{self.text}: syntax error, unexpected {name}, expecting {expecting}"
         return VariableSyntaxError(message, min(self.position, len(self.text)))
