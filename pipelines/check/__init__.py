@@ -1,1 +1,1 @@
-"""The command `dovebeam check`: what it finds in a configuration, and what it says about that; without Beam."""
+"""The command `dovebeam check`: validates a configuration and tries it on sample events, without Beam."""

@@ -1,4 +1,4 @@
-"""A check from its options to its exit code, and its report: tables for people, or one JSON object for programs."""
+"""The check of a configuration, from options to exit code, and its report: tables for people, or JSON for programs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from dovebeam.transforms.sources import SourceError
 
 __all__ = ["as_json", "run_check", "show_text"]
 
-
+# Settings that say where events go: those that a driver requires, and that of the log driver, which has a default.
 _TARGETS: Final = (*(name for name, row in SETTINGS.items() if row.required), "event_exporter_log_target")
 _EXTENSIONS: Final = frozenset(row.short_name for row in SETTINGS.values() if row.extension)
 _SHOWN_AS_COLUMNS: Final = frozenset(
@@ -33,14 +33,47 @@ _MAX_WARNINGS: Final = 5
 _PASSED_OVER: Final = "an event without a name, which is passed over since every filter asks for a name"
 
 
+def run_check(options: CheckOptions) -> int:
+    """Checks a configuration, tries sample events on it if there are any, and returns the exit code.
+
+    Raises:
+        UsageError: an option names something that does not exist, or a value that the option does not take.
+    """
+    tell_terminal(options.config)
+    findings = examine(options.config, here=options.here, strict=options.strict)
+    sample = None
+    if (options.input or options.event) and not findings.errors:
+        try:
+            with readable_input(options.input, options.names) as readable:
+                tried = dataclasses.replace(options, input=readable.patterns, names=readable.names)
+                sample = take_sample(findings.config, tried)
+        except SourceError as error:
+            say(str(error))
+            return ExitCode.FAILED
+    # After the sample: a name that only a plugin's events have is not reported when the input has it.
+    findings = with_name_advice(findings, sample.seen if sample else SeenNames())
+    if options.format == "json":
+        sys.stdout.write(f"{as_json(findings, sample)}\n")
+    else:
+        show_text(findings, sample, has_input=bool(options.input), explain=options.explain)
+    if sample is not None and sample.damaged:
+        for uri, damage in sample.damaged:
+            say(f"{uri}: {damage}")
+        return ExitCode.FAILED
+    return ExitCode.CONFIG if findings.errors else ExitCode.DONE
+
+
+# The report as tables.
+
+
 def show_text(findings: Findings, sample: Sample | None, *, has_input: bool = False, explain: bool = False) -> None:
-    """Shows everything that was found.
+    """Prints the report: problems on standard error, tables on standard output.
 
     Args:
         findings: about the configuration.
-        sample: what became of events; None if none were tried.
+        sample: results of sample events; None if none were tried.
         has_input: whether some of these came from files.
-        explain: whether to show how often each comparison held.
+        explain: whether to show how often each comparison was true.
     """
     for problem in findings.warnings:
         say(f"warning: {problem}")
@@ -61,7 +94,8 @@ def show_text(findings: Findings, sample: Sample | None, *, has_input: bool = Fa
 
 
 def _target_of(findings: Findings, exporter: str) -> str:
-    """Where an exporter's events go, without any secret; nothing if errors leave in doubt what is a secret."""
+    """Target of an exporter's events, without secrets."""
+    # A configuration with errors may have a secret where a URL belongs, so nothing of it is shown.
     if findings.errors:
         return ""
     driver = findings.drivers.get(exporter)
@@ -69,7 +103,7 @@ def _target_of(findings: Findings, exporter: str) -> str:
 
 
 def _set_here(exporter: Exporter) -> Iterator[tuple[str, str, str]]:
-    """Every setting that somebody set and that is not seen elsewhere: name, value without secrets, and place."""
+    """Settings that the configuration sets and that have no column of their own: name, value without secrets, place."""
     settings = exporter.settings
     for name in settings:
         if settings.is_explicit(name) and name not in _SHOWN_AS_COLUMNS:
@@ -81,7 +115,7 @@ def _counted(count: int, what: str) -> str:
 
 
 def _exports(findings: Findings) -> Table:
-    """What goes where."""
+    """The table of metrics and where each sends its events."""
     config = findings.config
     rows = [
         (
@@ -107,7 +141,7 @@ def _parts(metric: Metric) -> str:
 
 
 def _settings(config: Config) -> Table:
-    """What the configuration says beyond driver, format and target; extensions are marked."""
+    """The table of settings beyond driver, format and target; those that only dovebeam has are marked."""
     used = {metric.exporter for metric in config.metrics}
     rows = [
         (name, setting, printable(value), "dovebeam" if setting in _EXTENSIONS else "Dovecot", place)
@@ -132,6 +166,7 @@ def _sample_tables(sample: Sample, *, explain: bool) -> Iterator[Table]:
 
 
 def _profile(count: MetricCount) -> Table:
+    # An event that an AND or OR had decided before does not reach a comparison, so true and false may not add up.
     rows = [] if count.profile is None else [
         (
             printable(str(each.comparison)),
@@ -153,6 +188,8 @@ def _bad_lines(sample: Sample) -> Iterator[tuple[str]]:
 
 def _filter_warnings(counts: Iterable[MetricCount]) -> Iterator[tuple[str]]:
     for count in counts:
+        # Dovecot writes such a warning for each comparison and value, which would fill a screen.
+        # A filter with many comparisons can have many warnings of one kind, which would fill a screen.
         for warning in count.warnings[:_MAX_WARNINGS]:
             yield (printable(f"metric {count.metric.name}: {warning.text}"),)
 
@@ -167,6 +204,7 @@ def _type_notes(counts: Iterable[MetricCount]) -> Iterator[tuple[str]]:
 def _show_trials(trials: Iterable[Trial]) -> None:
     for trial in trials:
         sys.stdout.write(f"\n{printable(trial.event.name or 'an event without a name')}\n")
+        # Dovecot does not ask any filter about such an event, so there are no verdicts to show.
         if trial.passed_over:
             sys.stdout.write(f"  {_PASSED_OVER}\n")
         for verdict in trial.verdicts:
@@ -182,6 +220,7 @@ def _verdict_lines(verdict: Verdict) -> Iterator[str]:
             yield f"                 {printable(finding.warning.text)}"
         if finding.note:
             yield f"                 {printable(finding.note)}"
+    # A payload may hold any byte and tabs; a tab as one space keeps tab-text on one line without hiding its borders.
     if explanation.matched and metric.exporter:
         yield f"  {metric.exporter} gets: {printable(payload.decode('utf-8', 'replace').expandtabs(1))}"
 
@@ -190,9 +229,13 @@ def _found(finding: Finding) -> str:
     return printable(f"the event has {value_text(finding.found)}")
 
 
+# The report as JSON.
+
+
 def as_json(findings: Findings, sample: Sample | None) -> str:
-    """The findings, and what became of events if some were tried; indented, without a line's end."""
+    """The report as an indented JSON object, without a line feed at its end."""
     config = findings.config
+    # Problems are written with their parts, so that an editor or a CI job can mark the line.
     answer: dict[str, Any] = {
         "usable": not findings.errors,
         "errors": [_problem_as_dict(each) for each in findings.errors],
@@ -281,35 +324,3 @@ def _trial_as_dict(trial: Trial) -> dict[str, Any]:
             for metric, explanation, payload in trial.verdicts
         ],
     }
-
-
-# A check from its options to its exit code: what is found, what events show, and the report on both.
-
-
-def run_check(options: CheckOptions) -> int:
-    """Checks configurations, tries events on them if there are any, and returns the exit code.
-
-    Raises:
-        UsageError: an option names something that is not there, or is not what the option takes.
-    """
-    tell_terminal(options.config)
-    findings = examine(options.config, here=options.here, strict=options.strict)
-    sample = None
-    if (options.input or options.event) and not findings.errors:
-        try:
-            with readable_input(options.input, options.names) as readable:
-                tried = dataclasses.replace(options, input=readable.patterns, names=readable.names)
-                sample = take_sample(findings.config, tried)
-        except SourceError as error:
-            say(str(error))
-            return ExitCode.FAILED
-    findings = with_name_advice(findings, sample.seen if sample else SeenNames())
-    if options.format == "json":
-        sys.stdout.write(f"{as_json(findings, sample)}\n")
-    else:
-        show_text(findings, sample, has_input=bool(options.input), explain=options.explain)
-    if sample is not None and sample.damaged:
-        for uri, damage in sample.damaged:
-            say(f"{uri}: {damage}")
-        return ExitCode.FAILED
-    return ExitCode.CONFIG if findings.errors else ExitCode.DONE

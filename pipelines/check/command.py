@@ -1,7 +1,7 @@
-"""The command `dovebeam check`: everything that can be said of a configuration on the laptop, before a job is started.
+"""The command `dovebeam check`: validates a configuration before a job is started.
 
-It reads configurations as an export does and makes the drivers as an export does, but touches no target, asks no
-network and loads no Beam. With events it also says which metrics match them, and why others do not.
+It reads the configuration and makes the drivers as an export does, but touches no target, uses no network and loads no
+Beam. With sample events it also reports which metrics match them, and why others do not.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _EPILOG: Final = "Exit codes: 0 the configuration can be used, 1 the input canno
 
 
 def main(argv: Sequence[str], prog: str = "dovebeam check") -> int:
-    """Checks what the command line names; returns the exit code."""
+    """Checks the configuration that the command line names; returns the exit code."""
     parser = argparse.ArgumentParser(prog=prog, description=DESCRIPTION, epilog=_EPILOG, allow_abbrev=False)
     add_arguments(parser)
     return guarded(argv, lambda: _run(parse_check(parser, argv)))

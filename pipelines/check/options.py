@@ -1,4 +1,4 @@
-"""The options of `dovebeam check`, read and checked; light, since `--help` must answer at once."""
+"""Command-line options of `dovebeam check`; a light module, since `--help` must answer at once."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ _MAX_PATH_CHARS: Final = 1_000
 
 @dataclass(frozen=True, slots=True)
 class CheckOptions:
-    """What `dovebeam check` is asked to do.
+    """Options of one `dovebeam check`.
 
     Attributes:
-        config: configuration files, in their order.
+        config: configuration files; later ones override.
         here: whether the job that they are for runs on this machine.
-        format: how the answer is written.
+        format: of the report.
         input: patterns of local files of events to try the metrics on.
-        input_format: what these are, "auto" to tell by content.
+        input_format: format of these files, "auto" to detect it.
         event: single events, as JSON lines or as tab-text.
-        metric: block names of the metrics to show of these; empty for all.
-        explain: whether to show how often each comparison held.
-        max_events: how many events of the input are read at most, None for all.
-        names: what files of the input are called, by their paths, if not by these.
+        metric: block names of the metrics to try; empty for all.
+        explain: whether to show how often each comparison was true.
+        max_events: most events to read from the input, None for all.
+        names: pairs of a path and the name that reports give it, such as a copy of standard input.
         strict: whether something of a later Dovecot is an error.
     """
 
@@ -53,6 +53,7 @@ class CheckOptions:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options."""
     add = parser.add_argument
+    # Rejects are records about events, not events that a filter could be tried on.
     formats = [name for name in INPUT_FORMATS if name != "rejects"]
     add_config_argument(parser)
     add(
@@ -60,7 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         dest="place",
         choices=("here", "elsewhere"),
         default="here",
-        help="where the job runs: this machine (default), or others, such as Dataflow's",
+        help="where the job runs: on this machine (default), or on others, such as Dataflow's",
     )
     add("--format", choices=("text", "json"), default="text", help="text for people (default), or one JSON object")
     add(
@@ -70,26 +71,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="local files of events to try the metrics on, - for standard input; may be given again",
     )
-    add("--input_format", choices=formats, default="auto", help="format of the input (default: told by its content)")
-    add("--event", metavar="LINE", action="append", default=[], help="an event as JSON or tab-text: who matches, why")
+    add("--input_format", choices=formats, default="auto", help="format of the input (default: detected)")
+    add(
+        "--event",
+        metavar="LINE",
+        action="append",
+        default=[],
+        help="an event as JSON or tab-text: shows which metrics match it, and why",
+    )
     add("--metric", metavar="NAME", action="append", default=[], help="try only this metric; may be given again")
-    add("--explain", action="store_true", help="with --input: how often each comparison of a filter held")
-    add("--max_events", metavar="N", type=checked(read_count), help="read no more events than that from the input")
+    add("--explain", action="store_true", help="with --input: show how often each comparison of a filter was true")
+    add("--max_events", metavar="N", type=checked(read_count), help="read at most N events from the input")
     add("--debug", action="store_true", help=argparse.SUPPRESS)
 
 
 def _refuse_unknown(parser: argparse.ArgumentParser, unknown: Sequence[str]) -> None:
-    """Refuses what belongs to no option; a file without one was meant for `--config` or `--input`.
+    """Refuses arguments that belong to no option; a file without one was meant for `--config` or `--input`.
 
     Raises:
-        UsageError: it is a file, or may be one.
-        SystemExit: it is an option that does not exist.
+        UsageError: an argument that is not an option, so probably a file.
+        SystemExit: an option that does not exist.
     """
     if not unknown:
         return
     first = unknown[0]
     if first.startswith("-"):
         parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    # The option that the file's name suggests comes first in the message.
     ours, other = "--config", "--input"
     if not first.endswith(".conf") and first.endswith(_EVENT_SUFFIXES):
         ours, other = other, ours
@@ -100,11 +108,13 @@ def _refuse_unknown(parser: argparse.ArgumentParser, unknown: Sequence[str]) -> 
 
 
 def _check_event(line: str) -> None:
-    """Refuses a file in place of an event.
+    """Refuses the path of a file in place of an event.
 
     Raises:
-        UsageError: it is one.
+        UsageError: `line` is a path.
     """
+    # curl's users write @FILE for the content of a file. Long lines and NUL bytes are not paths, and `exists` would
+    # raise for some of them.
     path = line.removeprefix("@")
     if len(line) <= _MAX_PATH_CHARS and "\0" not in line and (line.startswith("@") or os.path.exists(path)):
         raise UsageError(
@@ -131,13 +141,13 @@ def parse_check(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> Ch
     if not known.input:
         for name in ("explain", "max_events"):
             if getattr(known, name):
-                raise UsageError(f"--{name} is about files of events; add --input FILE (--event explains by itself)")
+                raise UsageError(f"--{name} needs files of events; add --input FILE (--event explains by itself)")
     read = [*(("--config", path) for path in known.config), *(("--input", path) for path in known.input)]
     problem = check_pipes(read, [])
     if problem:
         raise UsageError(problem)
     if known.metric and not known.input and not known.event:
-        raise UsageError("--metric is about events; add --input FILE or --event LINE")
+        raise UsageError("--metric needs events; add --input FILE or --event LINE")
     return CheckOptions(
         tuple(known.config),
         known.place == "here",

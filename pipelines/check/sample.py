@@ -1,4 +1,4 @@
-"""Events that a configuration is tried on: which metrics match them, and what became of each comparison."""
+"""Sample events that a configuration is tried on: which metrics match them, and the result of each comparison."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ _MAX_BAD_SHOWN: Final = 3
 
 @dataclass(slots=True)
 class MetricCount:
-    """How a metric fared with the input.
+    """Result of the input for one metric.
 
     Attributes:
         metric: the metric.
-        matched: how many events it matched.
-        profile: what became of its comparisons, if that was asked for.
+        matched: number of events that it matched.
+        profile: results of its comparisons; None without `--explain`.
     """
 
     metric: Metric
@@ -46,12 +46,12 @@ class MetricCount:
 
     @property
     def warnings(self) -> tuple[FilterWarning, ...]:
-        """What Dovecot would have warned about in its log."""
+        """Warnings that Dovecot would have written to its log."""
         return (self.profile or self.metric.filter).warnings
 
 
 class Verdict(NamedTuple):
-    """What a metric says of one event: why, and what would be written of it; empty if it is not exported."""
+    """Result of one event for one metric; the payload is empty if the event is not exported."""
 
     metric: Metric
     explanation: Explanation
@@ -59,7 +59,7 @@ class Verdict(NamedTuple):
 
 
 class Trial(NamedTuple):
-    """One event that was given by itself, and what the metrics say of it; they are not asked if it is passed over."""
+    """One event of `--event` and the verdicts of the metrics on it; none if the event is passed over."""
 
     event: Event
     passed_over: bool
@@ -68,17 +68,17 @@ class Trial(NamedTuple):
 
 @dataclass(slots=True)
 class Sample:
-    """What the events came to.
+    """Results of all sample events.
 
     Attributes:
         metrics: the counts of each metric that was asked for, in the order of the configuration.
-        read: how many lines or records were read.
-        unnamed: how many events Dovecot passes over because all filters ask for a name.
-        rejected: how many lines are no events.
+        read: number of lines or records that were read.
+        unnamed: number of events that Dovecot passes over because all filters ask for a name.
+        rejected: number of lines that could not be decoded.
         bad: the first of these.
-        trials: the events given one by one.
+        trials: results of the events of `--event`.
         damaged: files that could not be read whole, with the reasons.
-        seen: the names that all these events had.
+        seen: the names in all these events.
     """
 
     metrics: Sequence[MetricCount]
@@ -95,9 +95,11 @@ def take_sample(config: Config, options: CheckOptions) -> Sample:
     """Tries a configuration on the events that the options name.
 
     Raises:
-        UsageError: no such metric, a pattern without files, or an event that is none.
+        UsageError: an unknown metric, a pattern that matches no file, or an event that cannot be decoded.
         SourceError: a file that cannot be read.
     """
+    # Asked of all metrics, also those that --metric leaves out: one filter without event= lets unnamed events through
+    # for every metric, as in Dovecot.
     unnamed = accepts_unnamed([metric.filter for metric in config.metrics])
     sample = Sample([MetricCount(metric) for metric in _chosen(config, options.metric)])
     sample.trials.extend(_try(line, config, sample.metrics, unnamed=unnamed) for line in options.event)
@@ -123,7 +125,7 @@ def _chosen(config: Config, names: Sequence[str]) -> list[Metric]:
 
 
 def _paths(patterns: Sequence[str]) -> Iterator[str]:
-    """The files that the patterns match, each once."""
+    """Files that the patterns match, each once."""
     paths, again = distinct_files([path for pattern in patterns for path in _matching(pattern)])
     for path, kept in again:
         say(f"{path} is the same file as {kept}, and is read once")
@@ -134,7 +136,9 @@ def _matching(pattern: str) -> list[str]:
     if is_url(pattern):
         raise UsageError(f"--input {pattern} is not on this machine; check reads local files only, copy some here")
     matched = sorted(glob.glob(pattern, recursive=True))
+    # A directory that a pattern happens to match is skipped; one that is named gets the error of reading it.
     found = [path for path in matched if path == pattern or not os.path.isdir(path)]
+    # So does a path that does not exist: its error names the cause, such as a missing permission.
     if not found and not glob.has_magic(pattern):
         found = [pattern]
     if not found:
@@ -143,10 +147,11 @@ def _matching(pattern: str) -> list[str]:
 
 
 def _batches(path: str, options: CheckOptions, sample: Sample, limit: int | None) -> Iterator[Sequence[Event]]:
-    """The events of a file, no more than `limit`; what is none is noted in the sample."""
+    """Events of a file, at most `limit`; rejects and damage are noted in the sample."""
     for block in read_local_blocks(
         path, options.input_format, DEFAULT_MAX_LINE_BYTES, dict(options.names).get(path, "")
     ):
+        # A file that is being written may end within a line; that is not damage.
         if block.damage and block.damage != TORN:
             sample.damaged.append((block.uri, block.damage))
         found = decode_block(block)
@@ -171,11 +176,12 @@ def _count(events: Sequence[Event], sample: Sample, *, unnamed: bool) -> None:
 
 
 def _try(line: str, config: Config, counts: Sequence[MetricCount], *, unnamed: bool) -> Trial:
+    # Arguments hold bytes that are not UTF-8 as surrogates; this gives back the bytes that were typed.
     data = line.encode("utf-8", "surrogateescape")
     try:
         event = decode_json(data) if data.lstrip()[:1] == b"{" else decode_tab(data)
     except DecodeError as error:
-        raise UsageError(f"--event is no event: {error}") from None
+        raise UsageError(f"--event is not a valid event: {error}") from None
     passed_over = event.name is None and not unnamed
     verdicts = [] if passed_over else [_verdict(event, count.metric, config) for count in counts]
     return Trial(event, passed_over, verdicts)

@@ -1,4 +1,4 @@
-"""The command `dovebeam collect`: Dovecot's `unix` and `http-post` drivers on one side, a spool of files on the other.
+"""The command `dovebeam collect`: takes events from Dovecot's `unix` and `http-post` drivers into a spool of files.
 
-No Beam in here, so that the process is small and starts at once.
+Nothing here imports Beam, so that the process is small and starts at once.
 """

@@ -1,7 +1,7 @@
-"""The command `dovebeam collect`: Dovecot's own drivers connect to it, and what they send goes into a spool.
+"""The command `dovebeam collect`: Dovecot's own drivers connect to it, and it keeps what they send in a spool.
 
-Between Dovecot, which keeps unsent events in memory only, and a job, which may be stopped for an hour, somebody must
-take the events and keep them. This process does nothing else.
+Dovecot keeps unsent events in memory only, and a job may be stopped for an hour. This process stands between them; it
+takes events and keeps them, and does nothing else, so that it hardly ever has to stop.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dovebeam.pipelines.terminal.exit_codes import guarded
 
 __all__ = ["DESCRIPTION", "main"]
 
-DESCRIPTION = "Take events from Dovecot's unix and http-post drivers and keep them in files for a streaming job."
+DESCRIPTION = "Receive events from Dovecot's unix and http-post drivers and keep them in files for a streaming job."
 _EPILOG = (
     "Ctrl-C, SIGTERM, SIGHUP or SIGQUIT takes what was sent by then and ends with code 0. "
     "Exit codes: 0 done, 1 failed or something was lost, 2 usage."
@@ -22,7 +22,7 @@ _EPILOG = (
 
 
 def main(argv: Sequence[str], prog: str = "dovebeam collect") -> int:
-    """Collects until a signal comes; returns the exit code."""
+    """Collects events until a signal arrives; returns the exit code."""
     parser = argparse.ArgumentParser(prog=prog, description=DESCRIPTION, epilog=_EPILOG, allow_abbrev=False)
     add_arguments(parser)
     return guarded(argv, lambda: _run(parse_collect(parser, argv)))

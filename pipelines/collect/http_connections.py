@@ -1,7 +1,7 @@
-"""Connections of http clients, none of which can keep its place by doing nothing, or little.
+"""Connections of HTTP clients, with time limits for slow ones (a defence against slow-loris clients).
 
-Between two requests a connection may be silent for an hour, because Dovecot loses the event that it sends just when a
-server closes. But a request that has begun must become complete, and an answer must be read.
+Between two requests a connection may be silent for an hour, because Dovecot loses an event that it sends at the moment
+when the server closes. But a request that has started must become complete in time, and its answer must be read.
 """
 
 from __future__ import annotations
@@ -21,8 +21,11 @@ from dovebeam.pipelines.collect.listeners import Slot
 __all__ = ["HttpConnection", "RequestBorders"]
 
 _IDLE_SECS: Final = 3600.0
-_LINGER_SECS: Final = 2.0  # in which what was not read of a refused body is thrown away, so that its answer arrives
-_SEND_BYTES: Final = 32 * 1024  # answers are small; megabytes of them are those that nobody reads
+# How long the rest of a refused body is read and thrown away. Closing at once would reset the connection, and the
+# client would lose the answer.
+_LINGER_SECS: Final = 2.0
+# Answers are small. With the kernel's default buffer, a client that never reads could collect megabytes of them.
+_SEND_BYTES: Final = 32 * 1024
 _LENGTH: Final = re.compile(rb"^content-length:[ \t]*([0-9]{1,18})", re.IGNORECASE | re.MULTILINE)
 _CHUNKED: Final = re.compile(rb"^transfer-encoding:.*chunked", re.IGNORECASE | re.MULTILINE)
 _HEAD_END: Final = b"\r\n\r\n"
@@ -31,9 +34,10 @@ _MAX_HEAD_BYTES: Final = 2 * 1024 * 1024  # beyond what the server itself allows
 
 
 class RequestBorders:
-    """Where requests begin and end in what a client sends; only to know whether one has begun.
+    """Tracker of the borders of requests in what a client sends; it tells whether a head has started.
 
-    What follows the chunks of a body is taken for the begin of a head, until the next request is complete.
+    aiohttp's parser does not tell whether half a head lies in it. What this class finds decides about time limits only,
+    never about what a request is, so it may guess: after a chunked body the next bytes count as the start of a head.
     """
 
     def __init__(self) -> None:
@@ -44,12 +48,13 @@ class RequestBorders:
 
     @property
     def is_within_head(self) -> bool:
-        """Whether a head has begun and is not complete."""
+        """Whether a head has started and is not complete."""
         return bool(self._head)
 
     def feed(self, data: bytes) -> None:
-        """The next bytes."""
+        """Takes the next bytes from the client."""
         while data:
+            # The end of a chunked body is known from the answer, not from its chunks; only its last bytes are kept.
             if self._is_chunked:
                 self._head = (self._head + data)[-len(_LAST_CHUNK) :]
                 return
@@ -67,27 +72,29 @@ class RequestBorders:
             self._is_chunked = _CHUNKED.search(head) is not None
 
     def begun(self) -> None:
-        """A head is complete."""
+        """Called when aiohttp has parsed a complete head."""
         if not self._is_chunked and self._is_after_chunks:
             self._head = b""
         self._is_after_chunks = False
 
     def answered(self) -> None:
-        """The request that was sent has been answered; what follows is the next one."""
+        """Called when the request was answered; the bytes that follow belong to the next one."""
         if self._is_chunked:
             self._is_chunked = False
+            # Anything but the last chunk's end is the start of a pipelined request.
             if self._head == _LAST_CHUNK:
                 self._head = b""
             self._is_after_chunks = bool(self._head)
 
 
 class HttpConnection(web.RequestHandler):
-    """A connection that tells its slot what it does.
+    """An HTTP connection that reports its activity to its slot.
 
     Args:
         server: answers its requests.
         slot: of this connection.
-        timeout_secs: for the first head to come, a head that has begun to be complete, and an answer to be taken.
+        timeout_secs: limit for the first head to arrive, for a started head to become complete, and for an answer to be
+            read.
     """
 
     def __init__(self, server: web.Server, slot: Slot, timeout_secs: float) -> None:
@@ -98,76 +105,79 @@ class HttpConnection(web.RequestHandler):
             access_log=_NO_LOG,
             keepalive_timeout=_IDLE_SECS,
             lingering_time=_LINGER_SECS,
-            auto_decompress=False,  # it would be done in the event loop, before anybody has said who he is
+            # Decompressing would block the event loop, and would serve clients that have not sent the token yet.
+            auto_decompress=False,
         )
         self.slot = slot
         self._timeout_secs = timeout_secs
         self._borders = RequestBorders()
         self._is_busy = False
         self._end_timer: asyncio.TimerHandle | None = None
-        self._wait_impatiently()
+        self._start_timer()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Called by the event loop."""
+        """Called by the event loop for a new connection."""
         with contextlib.suppress(OSError):  # gone already
             transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BYTES)
         super().connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
-        """Called by the event loop, and by the base class with nothing to go on with what it has."""
+        """Called by the event loop with new bytes, and by the base class with none to continue with buffered ones."""
         self._borders.feed(data)
         if not self._is_busy and self._borders.is_within_head:
-            self._wait_impatiently()
+            self._start_timer()
         super().data_received(data)
 
     def begin_request(self) -> None:
-        """The head of a request is complete."""
+        """Called when the head of a request is complete; its body has a time limit of its own."""
         self._is_busy = True
         self._borders.begun()
         self.slot.busy()
-        self._wait_patiently()
+        self._stop_timer()
 
     async def finish_response(self, request: Any, resp: Any, start_time: Any) -> tuple[Any, bool]:
         """Called by the base class to send an answer."""
         try:
             async with asyncio.timeout(self._timeout_secs):
                 return await super().finish_response(request, resp, start_time)
-        except TimeoutError:  # who sends but does not read
+        except TimeoutError:  # the client sends, but does not read answers
             self._end()
             return resp, True
         finally:
             self._is_busy = False
             self.slot.idle()
             self._borders.answered()
+            # A pipelined request may have arrived in part while this one was answered.
             if self._borders.is_within_head:
-                self._wait_impatiently()
+                self._start_timer()
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """Called by the event loop."""
+        """Called by the event loop when the connection is over."""
         super().connection_lost(exc)
-        self._wait_patiently()
+        self._stop_timer()
         self.slot.end()
 
-    def _wait_impatiently(self) -> None:
-        """From the first byte on; more of them give no more time."""
+    def _start_timer(self) -> None:
+        # A running timer is kept: a client that sends a byte now and then gets no more time.
         if self._end_timer is None:
             self._end_timer = asyncio.get_running_loop().call_later(self._timeout_secs, self._end)
 
     def _end(self) -> None:
-        """At once: an orderly end would wait for the peer to read what was sent."""
+        """Aborts the connection; an orderly end would wait for the client to read what was sent."""
+        # Taken first, since `force_close` forgets the transport.
         transport = self.transport
         self.force_close()
         if transport is not None:
             transport.abort()
 
-    def _wait_patiently(self) -> None:
+    def _stop_timer(self) -> None:
         if self._end_timer is not None:
             self._end_timer.cancel()
             self._end_timer = None
 
 
 def _is_about_us(record: logging.LogRecord) -> bool:
-    """Whether a message is about a fault of this program, not about a peer that speaks no HTTP, who was told so."""
+    """Whether a message of aiohttp is about this program, not about a client that sent invalid HTTP and got 400."""
     return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
 
 

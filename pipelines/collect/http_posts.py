@@ -1,8 +1,8 @@
-"""Dovecot's `http-post` driver as a peer: each request is a line, and 204 says that it is in the spool.
+"""Server for Dovecot's `http-post` driver: the body of a request holds lines, and 204 says that they are in the spool.
 
-Dovecot forgets an event for whatever else it is answered, except 503 with `Retry-After` if it is told to make several
-attempts. Who sends is known before anything of a body is read. What is compressed must be whole to its end, and is
-never decompressed to more than a limit.
+Dovecot drops an event at any other status, except 503 with `Retry-After` if it is set to make several attempts. The
+token is checked before anything of a body is read. A compressed body must be complete, and is never decompressed beyond
+a limit.
 """
 
 from __future__ import annotations
@@ -28,26 +28,30 @@ from dovebeam.transforms.sources import FileStream, decompress
 __all__ = ["ENCODINGS", "BrokenBodyError", "HttpPosts", "HttpSettings", "unpacked"]
 
 ENCODINGS: Final = frozenset({"", "identity", "gzip", "x-gzip", "deflate"})
-"""The values of Content-Encoding that can be undone."""
+"""Values of Content-Encoding that are supported."""
 
-_STEP_BYTES: Final = 4096  # so that thousands of tiny gzip members cost no more than their bytes
+# Small steps: each gzip member copies what is left of a step, so thousands of tiny members would copy megabytes each.
+_STEP_BYTES: Final = 4096
+# Several of the writer's own attempts, so that a client's retry finds the spool repaired.
 _RETRY_AFTER: Final = str(int(10 * RETRY_SECS))
 
 
 class BrokenBodyError(DovebeamError):
-    """A body that is not whole, or not what its header says."""
+    """A body that is incomplete, or not compressed as its header says."""
 
 
 def unpacked(body: bytes, encoding: str, limit: int) -> bytes:
-    """The content of a body; of more than `limit` bytes only the first ones, and some more. Not for an event loop.
+    """Decompressed content of a body; of a longer content at least its first `limit` bytes.
+
+    It blocks, so it is not for an event loop.
 
     Args:
         body: as it was sent.
         encoding: one of `ENCODINGS`.
-        limit: so many bytes are enough.
+        limit: bytes after which decompression may stop.
 
     Raises:
-        BrokenBodyError: it is cut off, damaged, or something follows its end.
+        BrokenBodyError: the body is cut off, damaged, or something follows its end.
     """
     if encoding in {"", "identity"}:
         return body
@@ -60,26 +64,28 @@ def _gunzipped(body: bytes, limit: int) -> bytes:
     stream = decompress(_Steps(body), "gzip")
     try:
         content = stream.read(limit)
+        # A stream that is cut off gives what it has, and raises at the next read.
         if len(content) < limit:
-            stream.read(1)  # raises what ended the content too early
+            stream.read(1)
     except DovebeamError as error:
         raise BrokenBodyError("the gzip data is damaged or cut off") from error
     return content
 
 
 class _Steps(FileStream):
-    """A stream of small pieces."""
+    """A stream over a body that is read in small steps."""
 
     def __init__(self, body: bytes) -> None:
         super().__init__(io.BytesIO(body), "")
 
     def read(self, size: int, /) -> bytes:
-        """Not more than a step at a time."""
+        """At most one step of bytes."""
         return super().read(min(size, _STEP_BYTES))
 
 
 def _inflated(body: bytes, limit: int) -> bytes:
-    """Of zlib's format, as the standard has it, or without its header, as some send it."""
+    """Content of a body with Content-Encoding deflate."""
+    # RFC 9110 means zlib's format; some clients send raw deflate data without zlib's header.
     for window_bits in (zlib.MAX_WBITS, -zlib.MAX_WBITS):
         unpacker = zlib.decompressobj(window_bits)
         try:
@@ -92,13 +98,13 @@ def _inflated(body: bytes, limit: int) -> bytes:
 
 
 class HttpSettings:
-    """What a listener accepts.
+    """Settings of an HTTP listener.
 
     Args:
-        location: the one path.
-        token: what to send as bearer token or as the password of basic authentication; empty for nothing.
+        location: the one path that is accepted.
+        token: required as bearer token or as the password of basic authentication; empty for none.
         max_body_bytes: larger requests are refused.
-        request_timeout: seconds for a body to be complete, and for the other things that `HttpConnection` waits for.
+        request_timeout: limit in seconds for a body to become complete, and for what `HttpConnection` waits for.
     """
 
     def __init__(self, location: str, token: str, max_body_bytes: int, request_timeout: float) -> None:
@@ -109,12 +115,12 @@ class HttpSettings:
 
 
 class HttpPosts:
-    """The connections of an http listener.
+    """Connections of an HTTP listener.
 
     Args:
         writer: gets the lines.
-        counts: counts what was refused.
-        settings: what is accepted.
+        counts: counts refused requests.
+        settings: of the listener.
     """
 
     def __init__(self, writer: SpoolWriter, counts: Counts, settings: HttpSettings) -> None:
@@ -122,14 +128,15 @@ class HttpPosts:
         self._counts = counts
         self._settings = settings
         self._server = web.Server(self._answer)
-        self._unpacking = ThreadPoolExecutor(1, "unpack")  # one after the other, and never in the event loop
+        # Never in the event loop; and one thread, so that at most one body is decompressed at a time.
+        self._unpacking = ThreadPoolExecutor(1, "unpack")
 
     def protocol(self, slot: Slot) -> asyncio.Protocol:
-        """The protocol of a new connection."""
+        """Protocol of a new connection."""
         return HttpConnection(self._server, slot, self._settings.request_timeout)
 
     async def stop(self, seconds: float) -> None:
-        """Answers the requests that are being read, and closes all connections."""
+        """Answers requests that are being read, and closes all connections within that time."""
         self._server.pre_shutdown()
         await self._server.shutdown(seconds)
         self._unpacking.shutdown(wait=False, cancel_futures=True)
@@ -142,16 +149,19 @@ class HttpPosts:
         except _RefusedError as refused:
             self._counts.refused += 1
             response = web.Response(status=refused.status, headers=refused.headers, text=f"{refused.text}\n")
-            response.force_close()  # what was not read of the body is in the way
+            # The unread rest of the body would be taken for the next request.
+            response.force_close()
             return response
         return web.Response(status=204)
 
     async def _take(self, request: web.BaseRequest, slot: Slot) -> None:
         encoding = self._check_head(request)
+        # Only after the checks: a client that asks first need not send a body that will be refused.
         if request.headers.get(hdrs.EXPECT, "").lower() == "100-continue":
             await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             request.writer.output_size = 0
         lines = await self._lines(await self._body(request), encoding)
+        # From a complete, authenticated body on the client is trusted with its place.
         slot.prove()
         slot.busy()
         if lines:
@@ -161,8 +171,9 @@ class HttpPosts:
                 raise _RefusedError(503, "the spool cannot be written to", {hdrs.RETRY_AFTER: _RETRY_AFTER}) from None
 
     def _check_head(self, request: web.BaseRequest) -> str:
-        """The encoding of the body, if it is to be read."""
+        """Content-Encoding of the body; refuses the request if its head is not acceptable."""
         settings = self._settings
+        # The token first: without it a client learns nothing, not even which path exists.
         if settings.token and not _knows(settings.token, request.headers.get(hdrs.AUTHORIZATION, "")):
             raise _RefusedError(401, "send the token", {hdrs.WWW_AUTHENTICATE: 'Basic realm="dovebeam collect"'})
         if request.path != settings.location:
@@ -174,6 +185,7 @@ class HttpPosts:
             raise _RefusedError(
                 415, "send it as it is, or compressed with gzip", {hdrs.ACCEPT_ENCODING: "gzip, deflate"}
             )
+        # Without either, HTTP says that there is no body (RFC 9112), and 204 would confirm an event that was not read.
         if request.content_length is None and hdrs.TRANSFER_ENCODING not in request.headers:
             raise _RefusedError(411, "send the length of the body as Content-Length")
         if (request.content_length or 0) > settings.max_body_bytes:
@@ -190,17 +202,18 @@ class HttpPosts:
                     if len(body) > self._settings.max_body_bytes:
                         raise _RefusedError(413, f"at most {self._settings.max_body_bytes} bytes")
         except TimeoutError:
-            raise _RefusedError(408, "the body did not come") from None
+            raise _RefusedError(408, "the body did not arrive in time") from None
         except (web.RequestPayloadError, HttpProcessingError, ConnectionError):
-            raise _RefusedError(400, "the body is broken") from None
+            raise _RefusedError(400, "the body is incomplete or malformed") from None
         return bytes(body)
 
     async def _lines(self, body: bytes, encoding: str) -> bytes:
-        """The lines of the body, each with its end, without empty ones."""
+        """Lines of the body, each with its line feed, without empty ones."""
         limit = self._settings.max_body_bytes
         if encoding not in {"", "identity"}:
             loop = asyncio.get_running_loop()
             try:
+                # One byte more than allowed tells a body that is too large from one that just fits.
                 body = await loop.run_in_executor(self._unpacking, unpacked, body, encoding, limit + 1)
             except BrokenBodyError as error:
                 raise _RefusedError(400, str(error)) from None
@@ -210,7 +223,7 @@ class HttpPosts:
 
 
 class _RefusedError(Exception):
-    """A request that is not taken."""
+    """A refusal of a request, with its status and text."""
 
     def __init__(self, status: int, text: str, headers: dict[str, str] | None = None) -> None:
         super().__init__(status, text)
@@ -220,7 +233,7 @@ class _RefusedError(Exception):
 
 
 def _knows(token: bytes, header: str) -> bool:
-    """Whether an Authorization header has the token, as Dovecot (basic) or others (bearer) would send it."""
+    """Whether an Authorization header has the token, as Dovecot (Basic) or other clients (Bearer) send it."""
     scheme, _, value = header.partition(" ")
     given = value.strip().encode("utf-8", "surrogateescape")
     if scheme.lower() == "basic":
@@ -230,4 +243,5 @@ def _knows(token: bytes, header: str) -> bool:
             return False
     elif scheme.lower() != "bearer":
         return False
+    # In constant time, so that the time of an answer tells nothing about the token.
     return hmac.compare_digest(given, token)

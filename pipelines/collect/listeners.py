@@ -1,8 +1,8 @@
-"""Listeners that accept no more connections than are allowed; whoever comes then waits in the kernel's queue.
+"""Listeners with a limit of connections; clients beyond it wait in the kernel's queue instead of being refused.
 
-When somebody waits, those connections go that keep a place for nothing: one that has not got a request through, and one
-that has been idle for a minute, of the peer with the most connections first, the oldest first. So whoever keeps
-connections for nothing takes no place from those who send.
+Dovecot loses what is refused. While a client waits, unused connections are closed for it: one that has not completed a
+request, or one that has been idle for a minute; of the peer with the most connections first, the oldest first. So a
+peer that holds connections without using them takes no place from those that send.
 """
 
 from __future__ import annotations
@@ -22,20 +22,23 @@ from dovebeam.transforms.drivers.base import delivery_error
 
 __all__ = ["Listener", "Peers", "Slot", "Slots"]
 
-_GRACE_SECS: Final = 1.0  # for a new connection to get its first request through, when all slots are taken
-_IDLE_SECS: Final = 60.0  # after a request; a connection that Dovecot uses is rarely so long without one
-_NETWORK_BITS: Final = 64  # of an IPv6 address: who has one address has all of its network
+# How long a new connection has for its first request when all slots are taken.
+_GRACE_SECS: Final = 1.0
+# After a request. A connection that Dovecot uses is rarely silent for so long.
+_IDLE_SECS: Final = 60.0
+# Of an IPv6 address: a host usually has a whole /64 network, so its addresses count as one peer.
+_NETWORK_BITS: Final = 64
 _WAIT_SECS: Final = 1.0
 _HANDSHAKE_SECS: Final = 30.0
 _SHUTDOWN_SECS: Final = 5.0
 
 
 class Slot:
-    """The place of one connection.
+    """A place for one connection of a listener.
 
     Args:
-        connection: may be shut down.
-        slots: whose place it is, None for one beyond the limit.
+        connection: is shut down if the place is needed for another.
+        slots: of the listener; None for a connection beyond the limit.
     """
 
     def __init__(self, connection: socket.socket, slots: Slots | None = None) -> None:
@@ -46,41 +49,43 @@ class Slot:
         self._is_proven = False
 
     def busy(self) -> None:
-        """Something is being done; a peer that has not proven itself may do it for too long."""
+        """Notes that the connection works."""
+        # Not for a peer without a completed request: it could look busy by sending a byte now and then.
         self._since = None if self._is_proven else self._since
 
     def prove(self) -> None:
-        """The peer is one that sends what is taken."""
+        """Notes that the peer has completed a request."""
         self._is_proven = True
 
     def idle(self) -> None:
-        """Nothing is being done."""
+        """Notes that the connection waits for its next request."""
         if self._is_proven:
             self._since = time.monotonic()
 
     def end(self) -> None:
-        """The connection is over; may be called again."""
+        """Gives the place back when the connection is over; may be called again."""
         if self._slots is not None:
             self._slots.free(self)
 
     def evict(self) -> None:
         """Ends the connection."""
-        with contextlib.suppress(OSError):  # gone by itself
+        # A shutdown, not a close: the event loop owns the descriptor and sees an end of file.
+        with contextlib.suppress(OSError):  # the peer is gone already
             self._connection.shutdown(socket.SHUT_RDWR)
 
     @property
     def unused_secs(self) -> float:
-        """For how long it could have been closed for another; negative if it cannot yet."""
+        """Seconds since the connection may be closed for another; negative if it may not yet."""
         if self._since is None:
             return -1.0
         return time.monotonic() - self._since - (_IDLE_SECS if self._is_proven else _GRACE_SECS)
 
 
 class Slots:
-    """All places of a listener.
+    """The places for connections of one listener.
 
     Args:
-        limit: how many there are.
+        limit: number of places.
     """
 
     def __init__(self, limit: int) -> None:
@@ -89,7 +94,8 @@ class Slots:
         self._freed = asyncio.Event()
 
     async def wait(self) -> None:
-        """Returns when there is a free one, or one that can be taken from its connection, which is ended."""
+        """Returns when a slot is free; ends an unused connection for that if necessary."""
+        # Checked each second as well, since a connection becomes unused by the passing of time, which sets no event.
         while len(self._taken) >= self._limit and not self._evict_one():
             self._freed.clear()
             with contextlib.suppress(TimeoutError):
@@ -103,7 +109,7 @@ class Slots:
         return slot
 
     def free(self, slot: Slot) -> None:
-        """Lets another connection have it."""
+        """Makes a slot available for another connection."""
         self._taken.discard(slot)
         self._freed.set()
 
@@ -119,7 +125,7 @@ class Slots:
 
 
 def _peer(connection: socket.socket) -> str:
-    """Who is at the other end: an address, or the network of one; of a unix socket nothing is known."""
+    """Address or IPv6 network of the other end; empty for a unix socket, which has none."""
     if connection.family == socket.AF_UNIX:
         return ""
     try:
@@ -131,24 +137,24 @@ def _peer(connection: socket.socket) -> str:
 
 
 class Peers(Protocol):
-    """What the connections of a listener speak."""
+    """The protocol that the connections of a listener speak."""
 
     def protocol(self, slot: Slot) -> asyncio.Protocol:
-        """For one connection, which says what it does, and ends its slot once it is over."""
+        """Protocol of one connection; it reports to the slot what it does, and ends it when it is over."""
         ...  # pragma: no cover
 
     async def stop(self, seconds: float) -> None:
-        """Ends all connections in that time, with what they have in hand done if possible."""
+        """Ends all connections within that time; work in hand is completed if possible."""
         ...  # pragma: no cover
 
 
 class Listener:
-    """Accepts connections for `peers`, until it is stopped.
+    """A listener that accepts connections until it is stopped.
 
     Args:
         bound: its socket, which listens.
-        peers: what is spoken.
-        max_connections: at a time.
+        peers: the protocol of its connections.
+        max_connections: at the same time.
         tls: for https.
     """
 
@@ -168,13 +174,16 @@ class Listener:
         self._accepting = asyncio.create_task(self._accept())
 
     async def stop(self, seconds: float) -> None:
-        """Accepts no more, and ends what is connected; who waits at a unix socket of our own is still heard."""
+        """Stops accepting and ends all connections; clients that wait at a unix socket of our own are still served."""
         self._accepting.cancel()
         await asyncio.gather(self._accepting, return_exceptions=True)
+        # Dovecot has already written events into a connection that waits there; it would lose them. A socket of systemd
+        # keeps them for the next collector, and an HTTP client has no answer yet and can retry.
         if self._bound.place is not None:
-            self._bound.withdraw()  # so that nobody else comes
+            self._bound.withdraw()  # before, so that no other client connects
             self._accept_waiting()
         self._bound.close()
+        # A TLS handshake could take its 30 s; a connection without one is made at once.
         if self._tls:
             for task in self._connecting:
                 task.cancel()
@@ -182,28 +191,29 @@ class Listener:
         await self._peers.stop(seconds)
 
     def _accept_waiting(self) -> None:
-        """Hears Dovecots that were never accepted: more than the limit, but no more than the queue holds."""
-        with contextlib.suppress(OSError):  # such as BlockingIOError: nobody waits
+        """Accepts all clients in the kernel's queue, also beyond the limit of connections."""
+        with contextlib.suppress(OSError):  # BlockingIOError when the queue is empty
             while True:
                 connection = self._bound.socket.accept()[0]
                 self._connect_soon(connection, Slot(connection))
 
     async def _accept(self) -> None:
         while True:
-            await self._somebody_waits()
+            # In this order, so that no connection is closed for another before there is one.
+            await self._client_waits()
             await self._slots.wait()
             try:
                 connection, _ = self._bound.socket.accept()
-            except BlockingIOError:  # gone already
+            except BlockingIOError:  # the client is gone already
                 continue
-            except OSError as error:  # such as too many open files; what waits in the queue waits on
+            except OSError as error:  # such as too many open files; clients stay in the queue
                 self._complain(error)
                 await asyncio.sleep(_WAIT_SECS)
                 continue
             self._is_complaining = False
             self._connect_soon(connection, self._slots.take(connection))
 
-    async def _somebody_waits(self) -> None:
+    async def _client_waits(self) -> None:
         loop, came = asyncio.get_running_loop(), asyncio.Event()
         loop.add_reader(self._bound.socket, came.set)
         try:
@@ -212,7 +222,7 @@ class Listener:
             loop.remove_reader(self._bound.socket)
 
     def _complain(self, error: OSError) -> None:
-        """Once for each time that the trouble begins."""
+        """Prints an error once, until accepting has worked again."""
         if not self._is_complaining:
             self._is_complaining = True
             say(str(delivery_error("accept", str(self._bound.address), error)))
@@ -228,7 +238,7 @@ class Listener:
         limits = {"ssl_handshake_timeout": _HANDSHAKE_SECS, "ssl_shutdown_timeout": _SHUTDOWN_SECS} if self._tls else {}
         try:
             await loop.connect_accepted_socket(lambda: self._peers.protocol(slot), connection, ssl=self._tls, **limits)
-        except OSError:  # no TLS, or gone already
+        except OSError:  # the client does not speak TLS, or is gone already
             connection.close()
             slot.end()
         except asyncio.CancelledError:

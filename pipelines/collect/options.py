@@ -1,4 +1,4 @@
-"""The options of `dovebeam collect`, read and checked."""
+"""Command-line options of `dovebeam collect`."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ __all__ = ["MAX_SOCKET_PATH_BYTES", "Address", "CollectOptions", "Fsync", "add_a
 
 Fsync = Literal["none", "batch", "always"]
 
+MAX_SOCKET_PATH_BYTES: Final = 107
+"""Longest path of a unix socket: `sun_path` of unix(7), without its NUL byte."""
+
 _DURATION: Final = re.compile(r"([0-9]{1,9})(s|m|h|d)")
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _MODE: Final = re.compile(r"0?[0-7]{3}")
-MAX_SOCKET_PATH_BYTES: Final = 107
-"""Of the path of a unix socket: sun_path of unix(7), without its end."""
-
 _MIB: Final = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where to listen.
+    """Address of a listener.
 
     Attributes:
-        path: of a unix socket, or empty.
-        host: IP address or name of an http listener.
+        path: of a unix socket; empty for HTTP.
+        host: IP address or name of an HTTP listener.
         port: its port.
-        location: the one path that it accepts, such as `/`.
+        location: the one path of a URL that it accepts, such as `/`.
         tls: whether it speaks TLS.
     """
 
@@ -53,33 +53,34 @@ class Address:
 
     @property
     def is_local(self) -> bool:
-        """Whether only programs of this machine can reach it."""
+        """Whether only programs on this machine can reach it."""
         if self.path or self.host == "localhost":
             return True
         try:
             return ipaddress.ip_address(self.host).is_loopback
         except ValueError:
+            # A name may resolve to any address, today or tomorrow.
             return False
 
 
 @dataclass(frozen=True, slots=True)
 class CollectOptions:
-    """What `dovebeam collect` is asked to do.
+    """Options of one `dovebeam collect`.
 
     Attributes:
-        listen: where Dovecot connects to.
-        spool: the directory of files that `dovebeam stream` follows.
-        fsync: when data is forced to the disk: never, at least once a second, or before it is answered.
-        rotate_size: a file gets no more lines once it has so many bytes.
-        rotate_interval: nor once it is so many seconds old.
+        listen: addresses that Dovecot connects to.
+        spool: directory of files that `dovebeam stream` follows.
+        fsync: when data is forced to the disk: never, at least once a second, or before each answer.
+        rotate_size: bytes after which a new file is started.
+        rotate_interval: seconds after which a new file is started.
         keep: seconds after which a finished file is deleted, 0 for never.
-        token: reference to the password that http clients must send, None for none.
+        token: reference to the password that HTTP clients must send, None for none.
         tls_cert: file with the certificate chain of https listeners, None without.
         tls_key: file with its key, None if it is in the same file.
         max_line_bytes: longer lines are kept aside.
         max_body_bytes: larger requests are refused with 413.
-        max_connections: that one listener has at a time; others wait.
-        request_timeout: seconds within which a request, once begun, must be complete.
+        max_connections: of one listener at the same time; others wait.
+        request_timeout: seconds within which a request must be complete once it has started.
         socket_mode: permission bits of a unix socket.
         file_mode: permission bits of the spool's files.
     """
@@ -124,21 +125,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for name, read, default, text in _VALUES:
         add(
             f"--{name}",
+            # The placeholder in --help is the kind of the value: SIZE for `read_size`, PERIOD for `read_period`.
             metavar=read.__name__.removeprefix("read_").upper(),
             type=checked(read),
             default=default,
             help=text,
         )
-    add("--debug", action="store_true", help="show the libraries' messages, too")
+    add("--debug", action="store_true", help="also show messages of libraries")
 
 
 def parse_collect(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> CollectOptions:
     """The options in `arguments`.
 
     Raises:
-        UsageError: they cannot be meant, or contradict each other.
+        UsageError: a missing or invalid option, or options that contradict each other.
         SystemExit: argparse found an error, or printed the help.
     """
+    # Strictly, unlike a job's options: no Beam takes what is left.
     known = parser.parse_args(list(arguments))
     if not known.listen:
         raise UsageError("--listen is missing; write for example --listen unix:/run/dovebeam/collect")
@@ -156,12 +159,12 @@ def _check(options: CollectOptions) -> None:
     if tls and options.tls_cert is None:
         raise UsageError(f"{tls[0]} needs a certificate; add --tls_cert FILE")
     if options.tls_cert is not None and not tls:
-        raise UsageError("--tls_cert is of no use without an https:// address; write --listen https://...")
+        raise UsageError("--tls_cert has no effect without an https:// address; write --listen https://...")
     if options.tls_key is not None and options.tls_cert is None:
-        raise UsageError("--tls_key is of no use without --tls_cert")
+        raise UsageError("--tls_key has no effect without --tls_cert; add --tls_cert FILE")
     for address in options.listen:
         if not address.is_local and options.token is None:
-            raise UsageError(f"anybody could send to {address}; add --token, or listen on 127.0.0.1")
+            raise UsageError(f"anyone could send to {address}; add --token, or listen on 127.0.0.1")
 
 
 def _address(text: str) -> Address:
@@ -175,7 +178,7 @@ def _address(text: str) -> Address:
     try:
         url = urlsplit(text)
         port, host = url.port, url.hostname
-    except ValueError:
+    except ValueError:  # such as a port above 65535
         port = host = None
     if (
         url.scheme not in {"http", "https"}
@@ -186,21 +189,21 @@ def _address(text: str) -> Address:
         or url.fragment
     ):
         raise UsageError(
-            f"--listen {text!r} is no address; write unix:/PATH, http://HOST:PORT/ or https://HOST:PORT/PATH"
+            f"--listen {text!r} is not a valid address; write unix:/PATH, http://HOST:PORT/ or https://HOST:PORT/PATH"
         )
     return Address(host=host, port=port, location=url.path or "/", tls=url.scheme == "https")
 
 
 def read_duration(text: str) -> int:
-    """Seconds."""
+    """Parses a duration, such as 10m; returns seconds."""
     match = _DURATION.fullmatch(text)
     if not match:
-        raise ValueError(f"{text!r} is no duration; write such as 30s, 10m, 12h or 7d")
+        raise ValueError(f"{text!r} is not a valid duration; write for example 30s, 10m, 12h or 7d")
     return int(match[1]) * _SECONDS[match[2]]
 
 
 def read_period(text: str) -> int:
-    """Seconds, at least one."""
+    """Parses a duration of at least one second; returns seconds."""
     seconds = read_duration(text)
     if not seconds:
         raise ValueError(f"{text!r} is too short; write 1s or more")
@@ -208,20 +211,21 @@ def read_period(text: str) -> int:
 
 
 def read_mode(text: str) -> int:
-    """Permission bits."""
+    """Parses permission bits in octal digits."""
     if not _MODE.fullmatch(text):
-        raise ValueError(f"{text!r} are no permission bits; write such as 0600 or 0660")
+        raise ValueError(f"{text!r} are not valid permission bits; write for example 0600 or 0660")
     return int(text, 8)
 
 
+# Name, parser, default and help text of the options with a value.
 _VALUES: Final[tuple[tuple[str, Callable[[str], int], int, str], ...]] = (
-    ("rotate_size", read_size, 64 * _MIB, "begin a new file after so many bytes (default: 64M)"),
-    ("rotate_interval", read_period, 600, "begin a new file after so much time (default: 10m)"),
+    ("rotate_size", read_size, 64 * _MIB, "start a new file after this size (default: 64M)"),
+    ("rotate_interval", read_period, 600, "start a new file after this time (default: 10m)"),
     ("keep", read_duration, 0, "delete finished files that are older, read or not (default: 0s, never)"),
-    ("max_line_bytes", read_size, 4 * _MIB, "put longer lines into a file aside (default: 4M)"),
+    ("max_line_bytes", read_size, 4 * _MIB, "put longer lines into a separate file (default: 4M)"),
     ("max_body_bytes", read_size, 4 * _MIB, "refuse larger requests with 413 (default: 4M)"),
     ("max_connections", read_count, 100, "most connections of one address; others wait (default: 100)"),
-    ("request_timeout", read_period, 30, "how long a request may take to arrive as a whole (default: 30s)"),
+    ("request_timeout", read_period, 30, "time within which a request must be complete (default: 30s)"),
     ("socket_mode", read_mode, 0o600, "permission bits of unix sockets (default: 0600)"),
     ("file_mode", read_mode, 0o600, "permission bits of the spool's files (default: 0600)"),
 )

@@ -1,4 +1,4 @@
-"""A collector from its start to its end."""
+"""The collector: opens the spool and the listeners, and drains them when a signal arrives."""
 
 from __future__ import annotations
 
@@ -21,11 +21,12 @@ from dovebeam.transforms.errors import DeliveryError
 
 __all__ = ["collect", "serve"]
 
+# Less than the 90 s after which systemd kills a service that does not stop.
 _STOP_SECS: Final = 10.0
 
 
 def collect(options: CollectOptions) -> int:
-    """Collects until a signal ends it, says what was done, and returns the exit code.
+    """Collects until a signal arrives, prints the totals, and returns the exit code.
 
     Raises:
         DeliveryError: see `serve`.
@@ -44,25 +45,27 @@ def collect(options: CollectOptions) -> int:
 
 
 async def serve(options: CollectOptions, ready: Callable[[], None] = lambda: None) -> Counts:
-    """Collects until a signal comes, then takes what has been sent by then, and ends.
+    """Collects until a signal arrives, then takes what was sent by then, and returns.
 
     Args:
-        options: what to do.
+        options: of the collector.
         ready: called once all addresses are listened to.
 
     Returns:
-        What was done.
+        The totals.
 
     Raises:
-        DeliveryError: the spool, an address, the certificate or the token cannot be had.
+        DeliveryError: the spool, an address, the certificate or the token is not available.
     """
+    # Whatever can fail because of an option fails before an address is bound and Dovecot can connect.
     counts = Counts()
     token = _token(options)
     tls = _tls(options)
     settings = SpoolSettings(
         options.fsync, options.rotate_size, options.rotate_interval, options.keep, options.file_mode
     )
-    stopping = _heed_signals()  # first: whoever is told that this is ready may end it at once
+    # Before `ready`: a service manager that sees the line may send the signal at once.
+    stopping = _heed_signals()
     async with SpoolWriter(Spool(options.spool, settings), counts) as writer:
         peers = {address: _peers(address, options, token, writer, counts) for address in options.listen}
         listeners: list[Listener] = []
@@ -74,6 +77,7 @@ async def serve(options: CollectOptions, ready: Callable[[], None] = lambda: Non
             await stopping.wait()
             say("stopping; what was sent by now is still taken")
         finally:
+            # Listeners first, since what they still read goes to the writer; both share the time.
             end = asyncio.get_running_loop().time() + _STOP_SECS
             await asyncio.gather(*(listener.stop(_STOP_SECS) for listener in listeners))
             await writer.flush(end - asyncio.get_running_loop().time())
@@ -81,7 +85,7 @@ async def serve(options: CollectOptions, ready: Callable[[], None] = lambda: Non
 
 
 def _listening(options: CollectOptions) -> list[Bound]:
-    """The sockets of all addresses, or none: a collector that cannot have one of them takes no events by the others."""
+    """Listening sockets of all addresses; if one cannot be bound, none stays open."""
     bound: list[Bound] = []
     try:
         for address in options.listen:
@@ -104,12 +108,13 @@ def _peers(address: Address, options: CollectOptions, token: str, writer: SpoolW
 
 
 def _token(options: CollectOptions) -> str:
-    """Looked up once; it must be a reference, since everybody can read the command lines of processes."""
+    """The token's text; empty without one."""
+    # It must be a reference, since every user of a machine can read the command lines of processes.
     if options.token is None:
         return ""
     secret = Secret.parse("--token", options.token)
     if not secret.is_local:
-        raise DeliveryError("--token: name where it is, as env:NAME or file:/PATH, not the token itself")
+        raise DeliveryError("--token: write where the token is, as env:NAME or file:/PATH, not the token itself")
     text = secret.reveal("--token")
     if not text:
         raise DeliveryError(f"--token: there is nothing at {options.token}")
@@ -128,14 +133,16 @@ def _tls(options: CollectOptions) -> ssl.SSLContext | None:
 
 
 def _heed_signals() -> asyncio.Event:
-    """Set at the first signal; a second one ends the process as if nobody handled it, unless it is SIGHUP."""
+    """An event that the first signal sets; a second one ends the process at once, unless it is SIGHUP."""
     loop = asyncio.get_running_loop()
     came = asyncio.Event()
     numbers = heeded()
 
     def handle(number: signal.Signals) -> None:
         came.set()
-        if number == signal.SIGHUP:  # a terminal that is closed often sends two, and then its session SIGTERM
+        # A terminal that is closed often sends SIGHUP twice, and then its session SIGTERM: none of them is a second
+        # signal by which a person wants to end at once.
+        if number == signal.SIGHUP:
             return
         for each in numbers:
             if each != signal.SIGHUP:

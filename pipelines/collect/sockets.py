@@ -1,9 +1,9 @@
-"""The sockets that a collector listens on: bound by itself, or handed over by systemd.
+"""Sockets that a collector listens on: bound by itself, or passed by systemd.
 
-A socket that systemd holds (a `.socket` unit) outlives the collector: while it is restarted, Dovecot's connections and
-what they send wait in the kernel. The path of a unix socket of our own has one collector at a time as its owner: a lock
-file beside it says who that is. The socket is made under another name and gets its own once it can be connected to, so
-that whoever sees it is heard; and an owner that ends removes no socket but its own.
+A socket of systemd (a `.socket` unit) outlives the collector: during a restart Dovecot's connections and what they send
+wait in the kernel. The path of a unix socket of our own has one owner at a time, who holds a lock file beside it. The
+socket is made under a temporary name and renamed once it listens, so that every client that finds it can connect. An
+owner that ends removes only its own socket.
 """
 
 from __future__ import annotations
@@ -25,23 +25,24 @@ from dovebeam.transforms.local_files import take_lock
 __all__ = ["Bound", "SocketPlace", "bind", "listen"]
 
 _BACKLOG: Final = 128
-_FIRST_FD: Final = 3  # of those that systemd hands over, see sd_listen_fds(3)
+_FIRST_FD: Final = 3  # SD_LISTEN_FDS_START of sd_listen_fds(3)
 
 
 class SocketPlace:
-    """A path that this process owns, until it withdraws.
+    """Path of a unix socket that this process owns until it withdraws.
 
     Args:
         path: absolute.
 
     Raises:
-        DeliveryError: another process owns it or listens there, or something else is there.
+        DeliveryError: another process owns the path or listens there, or it is not a socket.
         OSError: its directory cannot be used.
     """
 
     def __init__(self, path: str) -> None:
         self._path = path
         folder, name = os.path.split(path)
+        # In the same directory, because a rename cannot cross file systems.
         self._new = os.path.join(folder, f".{name}.new")
         self._lock_path = os.path.join(folder, f".{name}.lock")
         try:
@@ -54,18 +55,19 @@ class SocketPlace:
         try:
             _check(path)
             with contextlib.suppress(FileNotFoundError):
-                os.unlink(self._new)  # of one that was killed
+                os.unlink(self._new)  # left by a collector that was killed
         except BaseException:
             self._release()
             raise
 
     def bind(self, bound: socket.socket, mode: int) -> None:
-        """Binds a socket, which does not have its name yet.
+        """Binds a socket under the temporary name.
 
         Args:
             bound: the socket.
             mode: its permission bits.
         """
+        # By umask, since a chmod afterwards would leave a moment in which any user could connect.
         before = os.umask(0o777 & ~mode)
         try:
             with _short(self._new) as path:
@@ -75,11 +77,12 @@ class SocketPlace:
         self._mine = os.lstat(self._new)
 
     def show(self) -> None:
-        """Gives the socket its name, in the place of one that nobody listens to."""
+        """Gives the socket its final name; replaces a stale socket there."""
         os.rename(self._new, self._path)
 
     def withdraw(self) -> None:
-        """Removes the socket, if it is still the one there, and lets another process have the path."""
+        """Removes the socket and gives the path up."""
+        # Compared by inode: an administrator may have removed ours, and another program may have bound its own.
         for path in (self._new, self._path):
             with contextlib.suppress(OSError):
                 if self._mine is not None and os.path.samestat(self._mine, os.lstat(path)):
@@ -87,6 +90,7 @@ class SocketPlace:
         self._release()
 
     def _release(self) -> None:
+        # The file goes before the lock: afterwards it could be one that the next owner has just made.
         if self._lock is not None:
             with contextlib.suppress(OSError):
                 os.unlink(self._lock_path)
@@ -96,7 +100,8 @@ class SocketPlace:
 
 @contextlib.contextmanager
 def _short(path: str) -> Iterator[str]:
-    """A path that is short enough for the name of a socket."""
+    """A path of at most `MAX_SOCKET_PATH_BYTES` for the same file."""
+    # The temporary name is longer than the socket's own, which was checked. /proc leads to it by a short path.
     if len(os.fsencode(path)) <= MAX_SOCKET_PATH_BYTES:
         yield path
         return
@@ -109,7 +114,7 @@ def _short(path: str) -> Iterator[str]:
 
 
 def _check(path: str) -> None:
-    """Refuses a path at which something else is than a socket that nobody listens to."""
+    """Refuses a path at which there is a file, or a socket in use; a stale socket is accepted."""
     try:
         is_socket = stat.S_ISSOCK(os.lstat(path).st_mode)
     except FileNotFoundError:
@@ -118,6 +123,7 @@ def _check(path: str) -> None:
         raise DeliveryError(f"{path} is there and is not a socket (remove it, or choose another path)", path)
     with socket.socket(socket.AF_UNIX) as probe:
         probe.setblocking(False)
+        # EAGAIN: a program listens there, but its queue is full.
         if probe.connect_ex(path) in {0, errno.EAGAIN}:
             raise _in_use(path)
 
@@ -128,13 +134,13 @@ def _in_use(path: str) -> DeliveryError:
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """A socket that has an address.
+    """A bound socket.
 
     Attributes:
-        socket: without blocking.
-        address: what it is bound to.
-        is_lent: whether somebody else keeps it open; such a socket listens already.
-        place: the path of a unix socket of our own.
+        socket: in non-blocking mode.
+        address: that it is bound to.
+        is_lent: whether it is a socket of systemd, which listens already.
+        place: the path of a unix socket of our own, else None.
     """
 
     socket: socket.socket
@@ -143,25 +149,25 @@ class Bound:
     place: SocketPlace | None = None
 
     def withdraw(self) -> None:
-        """Lets nobody else come; the socket stays open for those who wait."""
+        """Lets no other client connect; the socket stays open for those that wait in its queue."""
         if self.place is not None:
             self.place.withdraw()
 
     def close(self) -> None:
-        """Gives the address up."""
+        """Closes the socket and gives the address up."""
         self.withdraw()
         self.socket.close()
 
 
 def bind(address: Address, socket_mode: int) -> list[Bound]:
-    """Sockets for an address: those that systemd lent for it, else one, or for a name one for each of its addresses.
+    """Sockets for an address: those of systemd, else one, or for a host name one for each of its IP addresses.
 
     Args:
-        address: where.
+        address: to bind.
         socket_mode: permission bits of a unix socket.
 
     Raises:
-        DeliveryError: it is in use, or cannot be had.
+        DeliveryError: the address is in use or cannot be bound.
     """
     with _explained(address):
         lent = [Bound(each, address, is_lent=True) for each in _lent_sockets() if _is_at(each, address)]
@@ -170,6 +176,7 @@ def bind(address: Address, socket_mode: int) -> list[Bound]:
         if address.path:
             return [_bind_unix(address, socket_mode)]
         found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        # The stack closes the sockets that are bound already if a later one fails.
         with contextlib.ExitStack() as bound:
             sockets = [bound.enter_context(_bind_tcp(family, where)) for family, _, _, _, where in dict.fromkeys(found)]
             bound.pop_all()
@@ -177,11 +184,12 @@ def bind(address: Address, socket_mode: int) -> list[Bound]:
 
 
 def listen(bound: Sequence[Bound]) -> None:
-    """Listens to all addresses, and then lets unix sockets be seen: whoever finds one is heard everywhere.
+    """Listens on all addresses, and then gives unix sockets their names.
 
     Raises:
-        DeliveryError: one of them is in use.
+        DeliveryError: one of the addresses is in use.
     """
+    # Two passes: a visible unix socket means that the collector listens on all of its addresses.
     for each in bound:
         with _explained(each.address):
             if not each.is_lent:
@@ -219,7 +227,9 @@ def _bind_unix(address: Address, mode: int) -> Bound:
 def _bind_tcp(family: int, where: object) -> socket.socket:
     bound = socket.socket(family, socket.SOCK_STREAM)
     try:
+        # A restart must not wait until old connections have left TIME_WAIT.
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # A host name such as localhost has an IPv4 socket of its own, which the IPv6 one must not claim as well.
         if family == socket.AF_INET6:
             bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         bound.bind(where)  # type: ignore[arg-type]  # what getaddrinfo gave for this family
@@ -231,12 +241,14 @@ def _bind_tcp(family: int, where: object) -> socket.socket:
 
 
 def _lent_sockets() -> list[socket.socket]:
-    """Those that systemd handed to this process; each call gives the same descriptors."""
+    """Duplicates of the sockets that systemd passed to this process."""
+    # The protocol of sd_listen_fds(3); LISTEN_PID of another process means that the variables were inherited.
     if os.environ.get("LISTEN_PID") != str(os.getpid()):
         return []
     count = os.environ.get("LISTEN_FDS", "")
     lent = []
     for fd in range(_FIRST_FD, _FIRST_FD + int(count) if count.isdecimal() else _FIRST_FD):
+        # Duplicated, since each address looks at all of them and closes its own.
         os.set_inheritable(fd, False)
         each = socket.socket(fileno=os.dup(fd))
         each.setblocking(False)

@@ -1,8 +1,8 @@
-"""A directory of files of lines that one process writes and another reads, delayed by nothing and lost by nobody.
+"""The spool: a directory of files of lines that a collector writes and a stream follows.
 
-Files are named by the UTC time at which they were begun, so that their names sort in the order of their lines. A line
-is in a file whole or not at all: what a full disk cut short is cut off again. Each start begins a new file, because the
-last one may end in the middle of a line after a power failure.
+Files are named by the UTC time at which they were started, so that their names sort in the order of their lines. A line
+is in a file completely or not at all: what a full disk cut short is removed again. Each start of a collector starts a
+new file, because after a power failure the last one may end in the middle of a line.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from dovebeam.transforms.local_files import make_private_directory, sync_directo
 __all__ = ["SUFFIX", "TORN", "Spool", "SpoolSettings"]
 
 SUFFIX: Final = ".lines"
-"""How the names of files of whole lines end."""
+"""Suffix of the names of files of whole lines."""
 
 TORN: Final = "torn"
 """The directory within the spool for pieces of lines."""
@@ -33,16 +33,17 @@ TORN: Final = "torn"
 _LOCK: Final = ".lock"
 _NAME: Final = re.compile(r"[0-9]{8}T[0-9]{6}\.[0-9]{6}Z\Z")
 _FORM: Final = "%Y%m%dT%H%M%S.%fZ"
+# O_EXCL: no file is continued by accident. O_NOFOLLOW: a link that was planted in the directory leads nowhere.
 _CREATE: Final = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
 _TORN: Final = os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
 _MICROSECOND: Final = dt.timedelta(microseconds=1)
-_SYNC_SECS: Final = 1.0
+_SYNC_SECS: Final = 1.0  # what `--fsync batch` promises
 _DELETE_SECS: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class SpoolSettings:
-    """How a spool is kept; see the options of the same names in `CollectOptions`."""
+    """Settings of a spool; see the options of the same names in `CollectOptions`."""
 
     fsync: Fsync = "batch"
     rotate_size: int = 64 * 1024 * 1024
@@ -52,14 +53,14 @@ class SpoolSettings:
 
 
 class Spool:
-    """The writing end; not for several threads at a time. A context manager.
+    """Writer of a spool; a context manager, not safe for several threads at a time.
 
     Args:
-        directory: created with mode 0700 if it is missing, its parents are not.
-        settings: how it is kept.
+        directory: created with mode 0700 if it is missing; its parents must exist.
+        settings: of the spool.
 
     Raises:
-        DeliveryError: it cannot be written to, or another process writes to it.
+        DeliveryError: the directory cannot be written to, or another process writes to it.
     """
 
     def __init__(self, directory: str, settings: SpoolSettings) -> None:
@@ -71,6 +72,7 @@ class Spool:
         self._unsynced_since = 0.0
         self._next_deletion = 0.0
         self._lock = _locked(self._directory)
+        # The newest file of earlier starts is never continued, but the next name must sort after it.
         self._last = max((name for name in os.listdir(self._directory) if _is_ours(name)), default="")
         self._current = ""
 
@@ -83,10 +85,13 @@ class Spool:
         self.close()
 
     def append(self, lines: Sequence[bytes]) -> None:
-        """Writes whole lines, each element one or several with their ends; all of them or none.
+        """Appends whole lines, all of them or none.
+
+        Args:
+            lines: elements of one or several lines, each line with its line feed.
 
         Raises:
-            DeliveryError: it was not possible, and no part of them stays.
+            DeliveryError: they cannot be written; no part of them stays.
         """
         data = b"".join(lines)
         if self._fd < 0 or self._is_full():
@@ -102,11 +107,12 @@ class Spool:
         self._unsynced_since = self._unsynced_since or time.monotonic()
 
     def put_aside(self, pieces: Sequence[bytes]) -> None:
-        """Keeps pieces of lines, in a file for people.
+        """Appends pieces of lines to a file that people can look at.
 
         Raises:
             DeliveryError: they cannot be written.
         """
+        # In a folder of its own, whose files a stream does not read.
         path = os.path.join(self._directory, TORN, dt.datetime.now(dt.UTC).strftime("%Y%m%d"))
         try:
             make_private_directory(os.path.dirname(path))
@@ -120,10 +126,10 @@ class Spool:
             raise delivery_error("write", path, error) from error
 
     def tick(self) -> None:
-        """What time brings: data to the disk, the end of an old file, and of files that were kept long enough.
+        """Does what is due by time: forces data to the disk, finishes an old file, deletes expired files.
 
         Raises:
-            DeliveryError: what was written cannot be forced to the disk.
+            DeliveryError: written data cannot be forced to the disk.
         """
         now = time.monotonic()
         if self._fd >= 0 and self._size and self._is_full():
@@ -135,7 +141,7 @@ class Spool:
             self._delete_old()
 
     def close(self) -> None:
-        """Finishes the file and lets another process have the spool; may be called again."""
+        """Finishes the current file and releases the spool for another process; may be called again."""
         try:
             self._finish_file()
         finally:
@@ -154,13 +160,15 @@ class Spool:
     def _begin_file(self) -> None:
         self._finish_file()
         moment = dt.datetime.now(dt.UTC)
-        if self._last:  # also if the clock was set back
+        # Names keep their order also when the clock was set back.
+        if self._last:
             last = dt.datetime.strptime(self._last.removesuffix(SUFFIX), _FORM).replace(tzinfo=dt.UTC)
             moment = max(moment, last + _MICROSECOND)
         self._current = moment.strftime(_FORM) + SUFFIX
         try:
             self._fd = os.open(self._path, _CREATE, self._settings.file_mode)
             self._last, self._size, self._begun = self._current, 0, time.monotonic()
+            # A new file survives a power failure only if its directory's entry is on the disk, too.
             if self._settings.fsync != "none":
                 sync_directory(self._directory)
         except OSError as error:
@@ -177,7 +185,9 @@ class Spool:
             os.close(fd)
 
     def _sync(self) -> None:
-        """A failure is not tried again: the kernel may have dropped the data, and a second try would succeed."""
+        """Forces written data to the disk."""
+        # Reset before the call, so that a failure is not tried again: the kernel may have dropped the data, and a
+        # second fsync would report success.
         waited, self._unsynced_since = self._unsynced_since, 0.0
         if self._fd >= 0 and waited:
             try:
@@ -186,10 +196,11 @@ class Spool:
                 raise delivery_error("fsync", self._path, error) from error
 
     def _cut(self) -> None:
-        """Removes what a failed write left; if even that fails, nothing follows it in that file."""
+        """Removes what a failed write left in the file."""
         try:
             os.ftruncate(self._fd, self._size)
         except OSError:
+            # Then the next line starts a new file, so that nothing is glued to the piece.
             fd, self._fd = self._fd, -1
             os.close(fd)
 
@@ -198,6 +209,7 @@ class Spool:
         for name in os.listdir(self._directory):
             if _is_ours(name) and (name != self._current or self._fd < 0):
                 path = os.path.join(self._directory, name)
+                # Whoever processes the files may delete them at the same time.
                 with contextlib.suppress(FileNotFoundError):
                     if os.lstat(path).st_mtime < oldest:
                         os.unlink(path)
@@ -208,7 +220,7 @@ def _is_ours(name: str) -> bool:
 
 
 def _locked(directory: str) -> int:
-    """The lock file's descriptor, which is the lock."""
+    """Descriptor of the lock file; the lock is held while it is open."""
     try:
         make_private_directory(directory)
     except OSError as error:

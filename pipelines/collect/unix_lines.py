@@ -1,11 +1,10 @@
-"""Dovecot's `unix` driver as a peer: a stream of lines, of which some have lost their end.
+"""Server for Dovecot's `unix` driver: a stream of lines, some of which have lost their end.
 
-Dovecot writes an event and a line feed, reads nothing, and notices a peer that is gone only by losing the next event.
-When its buffer of 8 KiB is full it drops what does not fit, silently: of one event the end is missing, also its line
-feed, and the next event that fits follows at once. So what stands at the end of such a line is a whole event, and what
-stands before it is a piece, which is kept aside. If only the line feed was dropped, both are whole, which JSON shows
-and tab-text does not. Kept aside is also the piece that a connection leaves which ends within a line, and a line that
-is longer than allowed.
+Dovecot writes an event and a line feed, reads nothing, and notices a closed connection only by losing the next event.
+When its buffer of 8 KiB is full, it silently drops what does not fit: the end of one event is missing with its line
+feed, and the next event that fits follows at once. So such a line ends with a whole event; the piece before it is kept
+aside. If only the line feed was dropped, both events are whole, which JSON shows and tab-text does not. Also kept aside
+are the piece that is left when a connection ends within a line, and lines that are longer than allowed.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ __all__ = ["LineAssembler", "UnixLines", "separated"]
 
 _NOT_JSON: Final = re.compile(rb"^[^{]", re.MULTILINE)
 
-# Where an event may begin within a line: at one of the members that can be its first, in Dovecot's order.
+# Where an event may start within a line: at one of the members that can be its first, in Dovecot's order.
 _JSON_BEGIN: Final = re.compile(rb'(?<=[^\n])(?=\{"(?:event|hostname|start_time|categories|fields)":)')
 # In tab-text it is the part that is first in this line, too. What always follows that one must follow it, since the
 # text of a field may be anything without a tab.
@@ -35,16 +34,18 @@ _TAB_BEGINS: Final = {
     b"hostname:": re.compile(rb"(?<=[^\n])(?=hostname:[^\t\n]*\tstart_time:)"),
     b"start_time:": re.compile(rb"(?<=[^\n])(?=start_time:[^\t\n]*\tend_time:)"),
 }
-_MAX_TRIES: Final = 32  # of a line: so many are never glued together, and each costs a look at its whole text
+# Attempts for a line. So many events are never glued together, and each attempt decodes the rest of the line.
+_MAX_TRIES: Final = 32
 _READ_BYTES: Final = 256 * 1024
 
 
 def separated(lines: bytes) -> tuple[bytes, list[bytes]]:
-    """The whole events of lines, each with its end, and the pieces that were glued to them.
+    """Whole events of lines, each with its line feed, and the pieces that were glued to them.
 
-    A line that does not begin as an event does, or of which no end is one, stays as it is; whoever reads it says what
-    is wrong with it.
+    A line that does not start like an event, or does not end with one, stays as it is; the job that reads it rejects it
+    with a reason.
     """
+    # Nearly all input is JSON without glued lines, for which two searches are enough.
     if not _JSON_BEGIN.search(lines) and not _NOT_JSON.search(lines):
         return lines, []
     whole: list[bytes] = []
@@ -56,11 +57,13 @@ def separated(lines: bytes) -> tuple[bytes, list[bytes]]:
 
 def _separate(line: bytes, whole: list[bytes], pieces: list[bytes]) -> None:
     rest, events = line, list[bytes]()
+    # The text of a field may look like the start of an event, so a line that can be decoded is never separated.
     if line.startswith(b"{"):
         if _JSON_BEGIN.search(line) and not _is_event(line, decode_json):
             rest, events = _cut_off_events(line, _JSON_BEGIN, decode_json)
             if events and _is_event(rest, decode_json):
                 rest, events = b"", [rest + b"\n", *events]
+    # A cut line of tab-text is a shorter valid line, so only the last event is certain to be whole (docs/decisions.md).
     elif begin := _tab_begin(line):
         rest, events = _cut_off_events(line, begin, decode_tab, most=1)
     whole += events or [line]
@@ -69,7 +72,7 @@ def _separate(line: bytes, whole: list[bytes], pieces: list[bytes]) -> None:
 
 
 def _tab_begin(line: bytes) -> re.Pattern[bytes] | None:
-    """What may begin an event within a line of tab-text; of the first part of the line there may be one byte only."""
+    """Pattern of the start of an event within a line of tab-text, of whose first part one byte may be left."""
     for head, begin in _TAB_BEGINS.items():
         if line.startswith(head) or begin.search(line):
             return begin if line[:1] == head[:1] else None
@@ -79,9 +82,10 @@ def _tab_begin(line: bytes) -> re.Pattern[bytes] | None:
 def _cut_off_events(
     line: bytes, begin: re.Pattern[bytes], decode: Callable[[bytes], object], most: int = _MAX_TRIES
 ) -> tuple[bytes, list[bytes]]:
-    """What is left of a line without the whole events at its end, and those, each with a line's end."""
+    """The rest of a line without the whole events at its end, and these events, each with a line feed."""
     events: list[bytes] = []
     rest = line
+    # From the end, because what is whole stands there.
     for found in list(begin.finditer(line))[: -_MAX_TRIES - 1 : -1]:
         if len(events) < most and _is_event(rest[found.start() :], decode):
             events.insert(0, rest[found.start() :].removesuffix(b"\n") + b"\n")
@@ -98,16 +102,16 @@ def _is_event(text: bytes, decode: Callable[[bytes], object]) -> bool:
 
 
 def _lines(lines: bytes) -> list[bytes]:
-    """Each with its end, which is a line feed and nothing else."""
+    """The lines, each with its line feed; other characters that Python takes for line ends are data."""
     return [line + b"\n" for line in lines.split(b"\n")[:-1]]
 
 
 class UnixLines:
-    """The connections of a unix listener.
+    """Connections of a unix listener.
 
     Args:
         writer: gets the lines.
-        counts: counts what is torn.
+        counts: counts lost bytes.
         max_line_bytes: longer lines are kept aside.
     """
 
@@ -118,7 +122,8 @@ class UnixLines:
         self._connections: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
     def protocol(self, slot: Slot) -> asyncio.Protocol:
-        """The protocol of a new connection, which keeps its slot to its end: Dovecot may be silent for hours."""
+        """Protocol of a new connection."""
+        # It keeps its slot to its end, since Dovecot may be silent for hours and loses an event when it is closed.
         slot.prove()
         slot.busy()
 
@@ -131,9 +136,9 @@ class UnixLines:
         return asyncio.StreamReaderProtocol(asyncio.StreamReader(limit=_READ_BYTES), connected)
 
     async def stop(self, seconds: float) -> None:
-        """Takes what Dovecot has sent by now, and lets it go; what cannot be written in time is counted as lost."""
+        """Takes what Dovecot has sent by now and ends the connections; what is not written in time counts as lost."""
         for stream in self._connections.values():
-            with contextlib.suppress(OSError):  # gone by itself
+            with contextlib.suppress(OSError):  # the peer is gone already
                 # From now on Dovecot's writes fail, while what it wrote before can still be read.
                 stream.get_extra_info("socket").shutdown(socket.SHUT_RD)
         if self._connections:
@@ -146,7 +151,7 @@ class UnixLines:
         lines = LineAssembler(self._max_line_bytes)
         in_hand = 0
         try:
-            with contextlib.suppress(ConnectionError):  # ends a connection as well as an orderly end
+            with contextlib.suppress(ConnectionError):  # a reset ends the connection like an orderly end
                 while data := await reader.read(_READ_BYTES):
                     in_hand = len(data)
                     whole = lines.feed(data)
@@ -161,12 +166,10 @@ class UnixLines:
 
 
 class LineAssembler:
-    """Puts lines together from what arrives, whatever its pieces.
+    """Assembles lines from the pieces in which they arrive, and separates glued ones (see `separated`).
 
     Args:
-        max_bytes: of a line with its end; a longer one is put aside, in pieces of its own lines.
-
-    What Dovecot has glued together is separated, see `separated`.
+        max_bytes: longest line with its line feed; a longer one is put aside, in pieces on lines of their own.
     """
 
     def __init__(self, max_bytes: int) -> None:
@@ -178,7 +181,8 @@ class LineAssembler:
         self._torn = 0
 
     def feed(self, data: bytes) -> bytes:
-        """The whole lines that are complete with these bytes."""
+        """Lines that become complete with these bytes."""
+        # The rest of a line that was already put aside as too long goes there, too.
         if self._within_long:
             end = data.find(b"\n") + 1
             self._put_aside(data[:end] if end else data)
@@ -195,13 +199,14 @@ class LineAssembler:
         if data[cut:]:
             self._begun.append(data[cut:])
             self._size += len(data) - cut
-        if self._size >= self._max_bytes:  # with its end it is longer
+        # Put aside in pieces as it arrives, so that an endless line does not fill the memory.
+        if self._size >= self._max_bytes:  # with its line feed it would be too long
             self._put_aside(b"".join(self._begun))
             self._begun, self._size, self._within_long = [], 0, True
         return whole
 
     def end(self) -> int:
-        """Puts aside what came after the last end of a line; its bytes."""
+        """Puts aside what came after the last line feed; returns its number of bytes."""
         size = self._size
         self._torn += bool(size) or self._within_long
         if size:
@@ -210,7 +215,7 @@ class LineAssembler:
         return size
 
     def take_aside(self) -> tuple[list[bytes], int]:
-        """What was put aside since the last call, each piece with a line's end, and how many lines have ended there."""
+        """Pieces that were put aside since the last call, each with a line feed, and the number of lines among them."""
         taken = self._aside, self._torn
         self._aside, self._torn = [], 0
         return taken

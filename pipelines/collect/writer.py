@@ -1,8 +1,8 @@
-"""Between many connections and one spool: what arrives while a write runs is written together by the next one.
+"""Group commit of many connections into one spool: what arrives during a write is written together by the next one.
 
-The spool works in a thread of its own, since disks block. Http connections wait for their answer until their lines are
-written. What unix sockets send is taken into memory meanwhile, up to a limit, because Dovecot's buffers are small and
-it drops what does not fit; beyond the limit their connections wait, too.
+The spool works in a thread of its own, since disks block. HTTP clients get their answer when their lines are written.
+What unix sockets send is kept in memory meanwhile, because Dovecot's buffers are small and it drops what does not fit;
+beyond a limit their connections wait, too (back-pressure).
 """
 
 from __future__ import annotations
@@ -22,26 +22,27 @@ from dovebeam.pipelines.terminal.logs import say
 __all__ = ["QUEUE_BYTES", "RETRY_SECS", "Counts", "SpoolWriter"]
 
 RETRY_SECS: Final = 1.0
-"""How long to wait after a failed write; http clients are told ten times that."""
+"""Pause after a failed write; HTTP clients are told to retry after ten times that."""
 
 QUEUE_BYTES: Final = 64 * 1024 * 1024
-"""How much of what unix sockets sent waits in memory, beyond one piece of each connection."""
+"""Most bytes from unix sockets that wait in memory, beyond one piece of each connection."""
 
 _TICK_SECS: Final = 0.25
+# Of one write from the queue. Between two of them HTTP clients get their turn, which wait for an answer.
 _WRITE_BYTES: Final = 128 * 1024
 _T = TypeVar("_T")
 
 
 @dataclass(slots=True)
 class Counts:
-    """Numbers since the start.
+    """Totals of a collector since its start.
 
     Attributes:
-        lines: that are in the spool, whole.
-        bytes: of those, with their ends.
-        torn: pieces without an end, or lines too long, kept aside.
-        refused: http requests that were not answered with 204; their sender knows.
-        lost: bytes that came from a unix socket and could not be written before the end.
+        lines: whole lines in the spool.
+        bytes: of these lines, with their line feeds.
+        torn: pieces of lines, or lines that are too long, kept aside.
+        refused: HTTP requests that were not answered with 204, so that their senders know.
+        lost: bytes from unix sockets that could not be written before the end.
     """
 
     lines: int = 0
@@ -62,7 +63,7 @@ class Counts:
 
 
 class _Taken(NamedTuple):
-    """What a unix socket sent: whole lines, or pieces of lines that are kept aside."""
+    """An entry of the queue from unix sockets: whole lines, or pieces of lines to be kept aside."""
 
     data: bytes
     are_pieces: bool
@@ -70,7 +71,7 @@ class _Taken(NamedTuple):
 
 
 class SpoolWriter:
-    """Writes for connections of one event loop; a context manager.
+    """Writer of a spool for the connections of one event loop; a context manager.
 
     Args:
         spool: is closed at the end.
@@ -95,7 +96,8 @@ class SpoolWriter:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        async with self._writing:  # what is being written is not lost
+        # A write that runs is completed; cancelling it would leave its lines in the spool and count them as lost.
+        async with self._writing:
             for task in self._tasks:
                 task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -104,16 +106,16 @@ class SpoolWriter:
         self._thread.shutdown()
 
     async def flush(self, seconds: float) -> None:
-        """Waits that long for everything that was taken to be written."""
+        """Waits until everything that was taken is written, at most that long."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds), self._shrunk:
                 await self._shrunk.wait_for(lambda: not self._queue)
 
     async def append(self, lines: bytes) -> None:
-        """Returns when the lines, each with its end, are in the spool as safely as its settings say.
+        """Returns when the lines, each with its line feed, are in the spool as durably as its settings say.
 
         Raises:
-            DeliveryError: they are not in it.
+            DeliveryError: they could not be written.
         """
         done = asyncio.get_running_loop().create_future()
         self._waiting.append((lines, done))
@@ -121,13 +123,14 @@ class SpoolWriter:
         await done
 
     async def take(self, lines: bytes, pieces: list[bytes], torn: int) -> None:
-        """Returns when lines and pieces are in memory; they are written as soon as possible, in their order.
+        """Returns when lines and pieces are in the queue; they are written as soon as possible, in their order.
 
         Args:
-            lines: each with its end.
+            lines: each with its line feed.
             pieces: of lines, to be kept aside.
-            torn: how many lines ended there.
+            torn: number of lines that the pieces complete.
         """
+        # Tested before adding, not with what is added: a piece that is larger than the queue must pass, too.
         async with self._shrunk:
             await self._shrunk.wait_for(lambda: self._queued < QUEUE_BYTES)
         for each in (_Taken(b"".join(pieces), True, torn), _Taken(lines, False, 0)):
@@ -143,6 +146,7 @@ class SpoolWriter:
             async with self._writing:
                 await self._write_waiting()
             while self._queue:
+                # After each write from the queue those who wait for an answer get their turn.
                 async with self._writing:
                     succeeded = await self._write_queued()
                     await self._write_waiting()
@@ -153,7 +157,8 @@ class SpoolWriter:
                     self._shrunk.notify_all()
 
     async def _write_waiting(self) -> None:
-        """What http clients wait for: it is in the spool, or they are told that it is not."""
+        """Writes what HTTP clients wait for; they learn whether it is in the spool."""
+        # Not retried here: the client gets 503 and keeps its event, so memory does not grow during an outage.
         group, self._waiting = self._waiting, []
         if not group:
             return
@@ -168,7 +173,7 @@ class SpoolWriter:
             _settle(group, None)
 
     async def _write_queued(self) -> bool:
-        """The oldest of what was taken; whether it is in the spool. Else it stays in the queue."""
+        """Writes the oldest entries of the queue; if that fails, they stay in it. Returns whether it succeeded."""
         group = [self._queue[0]]
         size = len(group[0].data)
         for each in itertools.islice(self._queue, 1, None):
@@ -183,6 +188,7 @@ class SpoolWriter:
             self._tell(error)
             return False
         self._recovered()
+        # Removed only now, since they are lost with the process at most, never by a failed write.
         for each in group:
             self._queue.popleft()
             self._queued -= len(each.data)
@@ -207,12 +213,12 @@ class SpoolWriter:
         return await asyncio.get_running_loop().run_in_executor(self._thread, function, *arguments)
 
     def _tell(self, error: Exception) -> None:
-        """Once for each time that the trouble begins."""
+        """Prints an error once, until a write has succeeded again."""
         if not self._failing:
             self._failing = True
             say(
-                f"{error}; until that is over http clients are answered 503, and of what unix sockets send "
-                f"{QUEUE_BYTES // 1024**2} MiB are kept in memory"
+                f"{error}; until the spool can be written to, HTTP clients get 503, and up to "
+                f"{QUEUE_BYTES // 1024**2} MiB from unix sockets are kept in memory"
             )
 
     def _recovered(self) -> None:
@@ -223,7 +229,7 @@ class SpoolWriter:
 
 def _settle(group: list[tuple[bytes, asyncio.Future[None]]], error: Exception | None) -> None:
     for _, done in group:
-        if done.done():  # its connection is gone
+        if done.done():  # cancelled, because its connection is gone
             continue
         if error is None:
             done.set_result(None)

@@ -1,4 +1,4 @@
-"""The command lines of the jobs, what they share and what each has beyond it.
+"""Command-line options that the jobs share: ours, other spellings of them, and Beam's.
 
-Light, since `--help` must answer at once.
+All but `beam` are light, since `--help` must answer at once.
 """

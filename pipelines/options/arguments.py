@@ -1,8 +1,8 @@
-"""What the command lines of all jobs have in common: options about input and output, their types, and their errors.
+"""Options that the command lines of all jobs share: their definitions, types and errors.
 
-Light, since `--help` must answer at once. Names are Beam's snake_case; `spellings` knows others for them. What is not
-ours is left for Beam, but a near miss of ours is an error: Beam ignores what it does not know, and a job without its
-`--rejects` is not what anybody meant.
+A light module, since `--help` must answer at once. Names are in Beam's snake_case; `spellings` knows others for them.
+Options that are not ours are left for Beam, but a misspelt one of ours is an error: Beam ignores what it does not know,
+and the job would run without its `--rejects`.
 """
 
 from __future__ import annotations
@@ -39,19 +39,21 @@ __all__ = [
 
 DEFAULT_MAX_LINE_BYTES: Final = 16 * 1024 * 1024
 
+STDIN: Final = "/dev/stdin"
+"""Path that `-` stands for where something is read."""
+
+STDOUT: Final = "-"
+"""Path that stands for standard output where something is written."""
+
 _USEC: Final = 1_000_000
+# Options whose values may be mistyped with a minus sign, see `_with_values_joined`.
 _NUMBERS: Final = ("--start_time", "--end_time", "--max_line_bytes", "--max_attempts")
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _UNIX = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,6})?")
 _COUNT = re.compile(r"[1-9][0-9]{0,8}")
 _SIZE = re.compile(r"([0-9]{1,12})([kmg]?)", re.IGNORECASE)
+# Dovecot's size settings count in 1024 as well.
 _FACTORS: Final = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
-STDIN: Final = "/dev/stdin"
-"""What `-` stands for where something is read."""
-
-STDOUT: Final = "-"
-"""What stands for standard output where something is written."""
-
 _DESCRIPTOR: Final = re.compile(r"/(?:dev|proc/self)/fd/([0-9]{1,6})")
 
 
@@ -60,8 +62,8 @@ def add_job_arguments(parser: argparse.ArgumentParser, input_formats: Sequence[s
 
     Args:
         parser: gets them.
-        input_formats: what the input can be.
-        about_formats: the help text on that.
+        input_formats: choices of `--input_format`.
+        about_formats: help text of `--input_format`.
     """
     add = parser.add_argument
     add(
@@ -75,7 +77,7 @@ def add_job_arguments(parser: argparse.ArgumentParser, input_formats: Sequence[s
     add(
         "--rejects",
         metavar="PATH",
-        help="write what was rejected there, as JSON lines; without it, a reject fails the job",
+        help="write rejects there, as JSON lines; without it, a reject fails the job",
     )
     add(
         "--ledger",
@@ -97,12 +99,12 @@ def add_job_arguments(parser: argparse.ArgumentParser, input_formats: Sequence[s
         default="",
         help="name of the run in the names of shards (default: made of the command and its input)",
     )
-    add("--wait", action="store_true", help="of a job that runs elsewhere: wait for its end, and show its ledger")
+    add("--wait", action="store_true", help="of a remote job: wait for its end, and show its ledger")
     add("--debug", action="store_true", help="show the whole log, and tracebacks of errors")
 
 
 def add_config_argument(parser: argparse.ArgumentParser) -> None:
-    """Adds `--config`, which may be given several times, and how strictly it is read."""
+    """Adds `--config`, which may be given several times, and `--strict`."""
     parser.add_argument(
         "--config",
         metavar="FILE",
@@ -114,7 +116,7 @@ def add_config_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--strict",
         action="store_true",
-        help="refuse a configuration with something of a later Dovecot (default: leave that block out)",
+        help="refuse a configuration that uses something of a later Dovecot (default: leave that block out)",
     )
 
 
@@ -135,10 +137,11 @@ def parse_arguments(
     """Our options in `arguments`, by a parser that has those of `add_job_arguments`, and what is left for Beam.
 
     Raises:
-        UsageError: a misspelt option, an argument that belongs to no option, or a value that cannot be meant.
+        UsageError: a misspelt option, an argument that belongs to no option, or an invalid value.
         SystemExit: argparse itself found an error, or printed the help.
     """
     known, beam = parse_known(parser, arguments)
+    # A tuple, because the objects of options are frozen.
     known.input = tuple(known.input)
     if not known.input:
         raise UsageError("--input is missing; name files of events, as in --input 'events*.json'")
@@ -151,7 +154,7 @@ def parse_arguments(
 def parse_known(
     parser: argparse.ArgumentParser, arguments: Sequence[str]
 ) -> tuple[argparse.Namespace, tuple[str, ...]]:
-    """Our options in `arguments`, whatever they are, and what is left for Beam.
+    """Our options in `arguments`, by any parser, and what is left for Beam.
 
     Raises:
         UsageError: a misspelt option, an argument that belongs to no option, or an empty value.
@@ -160,6 +163,7 @@ def parse_known(
     options = _options(parser)
     known, beam = parser.parse_known_args(_with_values_joined(respelt(parser, arguments)))
     _check_unknown(beam, [*options, *spellings_of(options)])
+    # An empty value is mostly a shell variable that is not set. That of --run_id is its default.
     for name, value in vars(known).items():
         if name != "run_id" and (value == "" or (isinstance(value, list | tuple) and not all(value))):
             raise UsageError(f"--{name} is empty; give it a value or leave it out")
@@ -167,10 +171,10 @@ def parse_known(
 
 
 def respelt(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> list[str]:
-    """The command line in snake_case alone, see `spellings`.
+    """The command line with all spellings replaced by snake_case, see `spellings`.
 
     Raises:
-        UsageError: an option in two spellings.
+        UsageError: an option in two spellings, or a parameter of Google's templates that does not exist here.
     """
     try:
         return in_our_spelling(arguments, _options(parser))
@@ -183,16 +187,16 @@ def _options(parser: argparse.ArgumentParser) -> list[str]:
 
 
 def values_of(known: argparse.Namespace, names: Sequence[str]) -> dict[str, Any]:
-    """The values that were parsed for those of `names` that the parser knows; lists become tuples."""
+    """Parsed values of those of `names` that the parser has; lists become tuples."""
     given = vars(known)
     found = {name: given[name] for name in names if name in given}
     return {name: tuple(value) if isinstance(value, list) else value for name, value in found.items()}
 
 
 def read_count(text: str) -> int:
-    """A number of times."""
+    """Parses a number of at least 1."""
     if not _COUNT.fullmatch(text):
-        raise ValueError(f"{text!r} is no number of times; write 1 or more")
+        raise ValueError(f"{text!r} is not a valid number; write 1 or more")
     return int(text)
 
 
@@ -200,7 +204,7 @@ def check_named_run(run_id: str) -> None:
     """Refuses a name of a run that cannot be a part of file names.
 
     Raises:
-        UsageError: it is one.
+        UsageError: such a name.
     """
     if run_id:
         from dovebeam.transforms.errors import DriverSettingError  # noqa: PLC0415  not for --help
@@ -213,7 +217,8 @@ def check_named_run(run_id: str) -> None:
 
 
 def _with_values_joined(arguments: Sequence[str]) -> list[str]:
-    """A negative number is no option: `--start_time -5` gets the clear error of its own check."""
+    """The arguments with negative numbers joined to their options, as in `--start_time=-5`."""
+    # argparse takes -5 for an option and would complain of a missing value; joined it gets the error of its own check.
     joined: list[str] = []
     for argument in arguments:
         if joined and joined[-1] in _NUMBERS and argument[:1] == "-":
@@ -224,15 +229,13 @@ def _with_values_joined(arguments: Sequence[str]) -> list[str]:
 
 
 def _check_unknown(unknown: Sequence[str], ours: Sequence[str]) -> None:
-    """Refuses what looks like one of our options, and values that follow none.
-
-    Beam's own names are looked at only for a suspect, since that takes Beam.
-    """
+    """Refuses what looks like a misspelt option of ours, and values that follow no option."""
     previous = ""
     for argument in unknown:
         if argument.startswith("-"):
             name = argument.partition("=")[0]
             near = closest_name(name, ours) if name.startswith("--") else ""
+            # Beam is asked last, because its names are known only after it was imported, which takes seconds.
             if near and not _is_beams(name):
                 raise UsageError(f"unknown option {name}; did you mean {near}?")
             if not name.startswith("--"):
@@ -252,7 +255,7 @@ def _is_beams(name: str) -> bool:
 
 
 def checked(read: Callable[[str], int]) -> Callable[[str], int]:
-    """For argparse: a ValueError's own text is the message."""
+    """A parser of values for argparse that shows the text of its ValueError."""
 
     def check(text: str) -> int:
         try:
@@ -264,7 +267,7 @@ def checked(read: Callable[[str], int]) -> Callable[[str], int]:
 
 
 def _time(text: str) -> int:
-    """Microseconds since 1970."""
+    """Parses a time; returns microseconds since 1970."""
     if _UNIX.fullmatch(text):
         seconds, _, fraction = text.partition(".")
         return int(seconds) * _USEC + int(fraction.ljust(6, "0") or 0)
@@ -272,25 +275,26 @@ def _time(text: str) -> int:
         moment = dt.datetime.fromisoformat(text)
     except ValueError:
         example = "write a time such as 2026-11-22T08:00:00Z, or seconds since 1970"
-        raise ValueError(f"{text!r} is no time; {example}") from None
+        raise ValueError(f"{text!r} is not a valid time; {example}") from None
+    # The local zone is not assumed: the machine that runs the job may be in another one than the mail servers.
     if moment.tzinfo is None:
         raise ValueError(
-            f"{text!r} does not say in which zone; write {moment.isoformat()}Z for UTC, or +01:00 and so on"
+            f"{text!r} has no time zone; write {moment.isoformat()}Z for UTC, or an offset such as +01:00 instead of Z"
         )
     return (moment - _EPOCH) // dt.timedelta(microseconds=1)
 
 
 def read_size(text: str) -> int:
-    """Bytes; Dovecot's units, K being 1024."""
+    """Parses a size with Dovecot's units, of which K is 1024; returns bytes."""
     match = _SIZE.fullmatch(text)
     size = int(match[1]) * _FACTORS[match[2].lower()] if match else 0
     if size < 1:
-        raise ValueError(f"{text!r} is no size; write a number of bytes, or such as 512K or 16M")
+        raise ValueError(f"{text!r} is not a valid size; write a number of bytes, or for example 512K or 16M")
     return size
 
 
 def descriptor_of(path: str) -> int | None:
-    """The descriptor of this process that a path stands for; None for any other path."""
+    """File descriptor of this process that a path such as /dev/fd/3 stands for; None for other paths."""
     if path in {"-", STDIN}:
         return 0
     found = _DESCRIPTOR.fullmatch(path)
@@ -298,20 +302,21 @@ def descriptor_of(path: str) -> int | None:
 
 
 def as_output(path: str) -> str:
-    """A path of an output; `STDOUT` in all its spellings."""
+    """Path of an output; `STDOUT` for all paths of standard output."""
     return STDOUT if path in {"/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"} else path
 
 
 def check_pipes(
     read: Sequence[tuple[str, str]], written: Sequence[tuple[str, str | None]], *, refused: Sequence[str] = ()
 ) -> str:
-    """What is wrong with the use of standard input and output; empty if nothing is.
+    """Message about a wrong use of standard input or output; empty if there is none.
 
     Args:
-        read: options and paths of what is read.
-        written: options and paths of what is written.
+        read: options and their paths that are read.
+        written: options and their paths that are written.
         refused: options that cannot be standard output.
     """
+    # A pipe gives its bytes once, and two outputs in one would be mixed.
     taken: dict[int, str] = {}
     for option, path in read:
         descriptor = descriptor_of(path)

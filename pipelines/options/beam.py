@@ -1,4 +1,4 @@
-"""Beam's part of the command line: which options it knows, where the job runs, and whether that is here."""
+"""Beam's part of the command line: its options, and where they make the job run."""
 
 from __future__ import annotations
 
@@ -56,24 +56,27 @@ Beam learns them when it hands a job over; see "Pipeline options for the Flink R
 """
 
 _STREAMING: Final = (("--checkpointing_interval", "=1000"), ("--finish_bundle_before_checkpointing", ""))
-"""What a stream needs on Flink, and with which value if nothing else is said; times in milliseconds."""
+"""Options that a stream needs on Flink, with their defaults; times in milliseconds."""
 
 _LOCAL_RUNNERS: Final = frozenset({"bundlebaseddirectrunner", "testdirectrunner"})
 _PRISM: Final = frozenset({"prism", "prismrunner"})
 _ENGINES: Final = frozenset({*_PRISM, "portable", "portablerunner", "flink", "flinkrunner", "spark", "sparkrunner"})
-_OTHERS: Final = frozenset({"pythonrpcdirectrunner", *IN_PROCESS_RUNNERS})  # those that Beam knows apart from its list
+# Names that Beam accepts although they are not in its list of runners.
+_OTHERS: Final = frozenset({"pythonrpcdirectrunner", *IN_PROCESS_RUNNERS})
+# Values of --flink_master with which Beam starts a Flink of its own.
 _EMBEDDED_FLINK: Final = frozenset({"[auto]", "[local]"})
 
 
 def make_beam_options(arguments: Sequence[str]) -> PipelineOptions:
-    """Beam's options, after a look for those that nobody knows.
+    """Parses Beam's options and refuses unknown ones.
 
-    On this machine every option must be Beam's. Other runners, and engines with a job server, have options of their
-    own, which Beam learns only from them; there only near misses are refused.
+    For a job on this machine every option must be Beam's. Other runners, and engines with a job server, have options of
+    their own, which Beam learns only from them; there only misspelt options are refused.
 
     Raises:
-        UsageError: a misspelt option, or a value that Beam refuses.
+        UsageError: an unknown option, or a value that Beam refuses.
     """
+    # By our parser first: Beam's own ignores unknown options, and prints usage and exits at an invalid value.
     _, unknown = _beam_parser().parse_known_args(list(arguments))
     options = PipelineOptions(list(arguments))
     _check_unknown(unknown, options)
@@ -82,15 +85,15 @@ def make_beam_options(arguments: Sequence[str]) -> PipelineOptions:
 
 
 def is_in_process(options: PipelineOptions) -> bool:
-    """Whether this process runs the job itself, the default."""
+    """Whether Beam's in-process runner is used, the default."""
     return _runner(options) in IN_PROCESS_RUNNERS
 
 
 def runs_here(options: PipelineOptions) -> bool:
     """Whether the job's workers run on this machine, so that local paths mean the same to them.
 
-    Of a job on an engine they do if they are in this very process (`LOOPBACK`), or if they are its child processes
-    (`PROCESS`) and this process starts the engine itself; who runs at the other end of a `--job_endpoint` is unknown.
+    The workers of an engine do if they are in this very process (`LOOPBACK`), or if they are its child processes
+    (`PROCESS`) and this process starts the engine. Where a `--job_endpoint` leads is unknown.
     """
     runner = _runner(options)
     if runner not in _ENGINES:
@@ -101,10 +104,11 @@ def runs_here(options: PipelineOptions) -> bool:
 
 
 def environment_type(options: PipelineOptions) -> str:
-    """Where an engine's workers run, in small letters: `loopback`, `process`, `docker` ...; "" for Beam's default."""
+    """Kind of an engine's workers, in small letters: `loopback`, `process`, `docker` ...; "" for Beam's default."""
     if _runner(options) not in _ENGINES:
         return ""
     given = str(options.view_as(PortableOptions).environment_type or "").lower()
+    # As Beam's PrismRunner has it.
     return given or ("loopback" if _runner(options) in _PRISM else "")
 
 
@@ -117,11 +121,11 @@ def _starts_engine(options: PipelineOptions) -> bool:
 
 
 def stream_arguments(arguments: Sequence[str]) -> list[str]:
-    """Beam's part of the command line of a stream, with checkpoints on Flink, every second if nothing else is said.
+    """Beam's part of the command line of a stream, on Flink with checkpoints, by default every second.
 
-    Flink tells a source at its checkpoints what was delivered, and makes none unless it is told to. Without them a
-    stream would never save how far it has come. A step that is in the middle of a bundle then has to end it first: what
-    it gives out after the checkpoint waits for its next bundle, and a step that gets one element in all has none.
+    Flink tells a source at its checkpoints what was delivered, and makes none by default; without them a stream would
+    never save its position. A bundle has to end before a checkpoint: what a step gives out after it waits for the next
+    bundle of that step, which never comes if the step gets only one element.
 
     Args:
         arguments: Beam's part, as it was given.
@@ -139,11 +143,12 @@ def is_flink(arguments: Sequence[str]) -> bool:
 
 def _names_flink(before: str, word: str) -> bool:
     name, _, value = word.partition("=") if before != "--runner" else (before, "", word)
+    # Beam also takes the full name of a runner's class.
     return name == "--runner" and value.lower().rpartition(".")[2] in {"flink", "flinkrunner"}
 
 
 def workers_of(options: PipelineOptions) -> int:
-    """How many worker processes a job may have at the same time, as far as its options tell; at least 1."""
+    """Most worker processes that a job has at the same time, as far as its options tell; at least 1."""
     direct = options.view_as(DirectOptions)
     far = options.view_as(WorkerOptions)
     if is_in_process(options):
@@ -154,7 +159,7 @@ def workers_of(options: PipelineOptions) -> int:
 
 @cache
 def known_option_names() -> frozenset[str]:
-    """All options of Beam, with their dashes."""
+    """Names of all options of Beam, with their dashes."""
     return frozenset(name for action in _beam_parser()._actions for name in action.option_strings)
 
 
@@ -163,7 +168,7 @@ def _runner(options: PipelineOptions) -> str:
 
 
 def _check_runner(options: PipelineOptions) -> None:
-    """At once, and not after all that a job elsewhere needs was asked for."""
+    """Refuses an unknown runner, before a remote job's other needs are checked."""
     given = str(options.view_as(StandardOptions).runner or "direct")
     known = [name.rpartition(".")[2] for name in StandardOptions.ALL_KNOWN_RUNNERS]
     lower = {name.lower() for name in known}
@@ -171,7 +176,7 @@ def _check_runner(options: PipelineOptions) -> None:
         return
     near = closest_name(given, known)
     hint = f"did you mean {near}?" if near else f"Beam has {', '.join(known)}"
-    raise UsageError(f"--runner={given}: there is no such runner; {hint}")
+    raise UsageError(f"--runner={given}: unknown runner; {hint}")
 
 
 def _name(argument: str) -> str:
@@ -187,6 +192,7 @@ def _check_unknown(unknown: Sequence[str], options: PipelineOptions) -> None:
     here, own = runs_here(options), _has_own_options(options)
     known = known_option_names() | (FLINK_OPTIONS if own else frozenset())
     for before, argument in zip(["", *unknown], unknown, strict=False):
+        # A job server tells Beam its options only when the job is handed over, so any value may belong to one.
         if own and (_name(argument) in FLINK_OPTIONS or _is_value(argument, before)):
             continue
         near = closest_name(_name(argument), known)
@@ -202,9 +208,10 @@ def _is_value(argument: str, before: str) -> bool:
 
 
 class _Parser(argparse.ArgumentParser):
-    """An argparse parser with the one method that Beam's options want beyond it, which raises instead of exiting."""
+    """An argparse parser that raises instead of exiting, with the method that Beam's options need beyond argparse."""
 
     def add_value_provider_argument(self, *args: Any, **kwargs: Any) -> None:
+        # Without its type: only the names are wanted, and Beam's own parser checks the value.
         self.add_argument(*args, **{key: value for key, value in kwargs.items() if key != "type"})
 
     def error(self, message: str) -> NoReturn:
@@ -214,6 +221,7 @@ class _Parser(argparse.ArgumentParser):
 def _beam_parser() -> argparse.ArgumentParser:
     parser: Any = _Parser(allow_abbrev=False, add_help=False)
     for kind in PipelineOptions.__subclasses__():
+        # Others are of a user's pipeline in the same process, or of a test.
         if kind.__module__.startswith("apache_beam."):
             kind._add_argparse_args(parser)
     parsed: argparse.ArgumentParser = parser

@@ -1,8 +1,8 @@
-"""Other spellings of our options: the camelCase of Google's templates, and the names that these use for the same.
+"""Other spellings of our options: camelCase, and the names of parameters of Google's Dataflow templates.
 
-A template's parameters are camelCase by custom, and people know some of them by heart. Each of our options is therefore
-also accepted in its own camelCase form (`--startTime` for `--start_time`), and `GOOGLES` says which names of Google's
-templates mean one of ours. Everything else goes by our snake_case names: help, messages, documentation.
+Parameters of templates are camelCase by custom, and people know some of them by heart. So each of our options is also
+accepted in camelCase (`--startTime` for `--start_time`), and `GOOGLES` maps names of Google's templates to ours. Help,
+messages and documentation use the snake_case names only.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ GOOGLES: Final[Mapping[str, str]] = MappingProxyType(
         "--invalidOutputPath": "--rejects",  # Cloud Storage text to ...
     }
 )
-"""Names of parameters of Google's templates, and our option that each is; its value is the same."""
+"""Parameters of Google's templates with our options of the same meaning; their values are the same."""
 
 ELSEWHERE: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -33,25 +33,25 @@ ELSEWHERE: Final[Mapping[str, str]] = MappingProxyType(
         "--tokenSource": "credentials are never options; write http_post_auth in an event_exporter, with a reference",
         "--batchCount": "how events are batched is in the configuration; see docs/http.md",
         "--outputDirectory": "where files are written is in the configuration; write file_path in an event_exporter",
-        "--javascriptTextTransformGcsPath": "there are no functions in JavaScript; filters and fields are in metrics",
+        "--javascriptTextTransformGcsPath": "JavaScript is not supported; write filter and fields in a metric",
     }
 )
-"""Names of parameters of Google's templates that mean nothing here, and what to use instead."""
+"""Parameters of Google's templates that do not exist here, with what to use instead."""
 
 _UNDERSCORE: Final = re.compile(r"_([a-z0-9])")
 
 
 class MixedSpellingsError(ValueError):
-    """One option in two spellings, or a name from elsewhere that is no option here; the text says what to write."""
+    """One option in two spellings, or an unsupported parameter of Google's templates; the text says what to write."""
 
 
 def camel_case(option: str) -> str:
-    """An option's camelCase form, dashes and all: `--startTime` of `--start_time`."""
+    """The camelCase form of an option, with its dashes: `--startTime` of `--start_time`."""
     return _UNDERSCORE.sub(lambda match: match[1].upper(), option)
 
 
 def spellings_of(options: Iterable[str]) -> dict[str, str]:
-    """All other spellings of these options, each with the option that it means."""
+    """Other spellings of these options, each with its option."""
     ours = [option for option in options if option.startswith("--")]
     found = {camel_case(option): option for option in ours if camel_case(option) != option}
     return found | {name: option for name, option in GOOGLES.items() if option in ours}
@@ -65,8 +65,8 @@ def in_our_spelling(arguments: Sequence[str], options: Iterable[str]) -> list[st
         options: of a command, with their dashes.
 
     Raises:
-        MixedSpellingsError: an option is given in two spellings, of which nobody can know which is meant; or a
-            parameter of Google's templates is none here.
+        MixedSpellingsError: an option is given in two spellings, or a parameter of Google's templates does not exist
+            here.
     """
     ours = set(options)
     meant = spellings_of(ours) | {option: option for option in ours}
@@ -77,10 +77,11 @@ def in_our_spelling(arguments: Sequence[str], options: Iterable[str]) -> list[st
         option = meant.get(name)
         if option is None:
             if name in ELSEWHERE:
-                raise MixedSpellingsError(f"{name} is no option here: {ELSEWHERE[name]}")
+                raise MixedSpellingsError(f"{name} is not an option of dovebeam: {ELSEWHERE[name]}")
             result.append(argument)
             continue
         first = seen.setdefault(option, name)
+        # Repeating one spelling is allowed (--input); of two spellings it is unclear whether the second shall override.
         if first != name:
             raise MixedSpellingsError(f"{first} and {name} are the same option; give one of them")
         result.append(option + equals + value)

@@ -1,1 +1,1 @@
-"""What a person or a scheduler sees of a command: its log, its tables, its progress, its exit code."""
+"""Output of a command for people and schedulers: log, tables, progress bar and exit code."""

@@ -1,4 +1,4 @@
-"""How a command ends: exit codes, signals, and every error as a message."""
+"""How a command ends: exit codes, signals as interrupts, and every error as a message (`guarded`)."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ __all__ = [
 
 
 ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
-"""The signals by which somebody asks a process to end."""
+"""Signals that ask a process to end."""
 
 
 class ExitCode(enum.IntEnum):
-    """What a command ends with.
+    """Exit code of a command.
 
-    A job that a signal ended has 128 plus the signal's number, as shells count it.
+    A job that a signal ended has 128 plus the signal's number, as in shells.
     """
 
     DONE = 0
     FAILED = 1
-    USAGE = 2
-    CONFIG = 78
+    USAGE = 2  # as argparse
+    CONFIG = 78  # EX_CONFIG of sysexits.h; systemd's RestartPreventExitStatus= can name it
     HUNG_UP = 129
     INTERRUPTED = 130
     QUIT = 131
@@ -54,7 +54,7 @@ MEANINGS: Final[Mapping[ExitCode, str]] = MappingProxyType(
     {
         ExitCode.DONE: "done, and the account of all events adds up; a stream was told to end",
         ExitCode.FAILED: "failed: a target, a disk or an engine, or rejects that had nowhere to go",
-        ExitCode.USAGE: "the command line cannot be meant, and nothing was started",
+        ExitCode.USAGE: "invalid command line; nothing was started",
         ExitCode.CONFIG: "the configuration has errors, and nothing was started",
         ExitCode.HUNG_UP: "ended by SIGHUP, as a terminal sends when it is closed; a stream or a collector drains",
         ExitCode.INTERRUPTED: "ended by Ctrl-C; of a stream or a collector, by the second one",
@@ -62,11 +62,11 @@ MEANINGS: Final[Mapping[ExitCode, str]] = MappingProxyType(
         ExitCode.TERMINATED: "ended by SIGTERM; of a stream, by the second one",
     }
 )
-"""What each of them says to whoever called the command."""
+"""Meanings of the exit codes, for help and documentation."""
 
 
 class SignalInterrupt(KeyboardInterrupt):
-    """A signal of `ENDING`.
+    """An interrupt by a signal of `ENDING`.
 
     Attributes:
         number: of the signal.
@@ -78,12 +78,13 @@ class SignalInterrupt(KeyboardInterrupt):
 
 
 def exit_code_of(interrupt: KeyboardInterrupt) -> ExitCode:
-    """What a process that was interrupted ends with."""
+    """Exit code of a process that was interrupted."""
     return ExitCode(128 + interrupt.number) if isinstance(interrupt, SignalInterrupt) else ExitCode.INTERRUPTED
 
 
 def heeded() -> list[signal.Signals]:
-    """The signals of `ENDING` that whoever started the process wants it to heed; `nohup` ignores SIGHUP."""
+    """The signals of `ENDING` that the process may handle."""
+    # One that is ignored at the start stays ignored: that is how `nohup` works.
     return [number for number in ENDING if signal.getsignal(number) is not signal.SIG_IGN]
 
 
@@ -106,7 +107,11 @@ def signals_as_interrupts() -> Iterator[None]:
 
 
 class _Handler:
-    """Interrupts at the first signal, and again at those that are meant to hurry."""
+    """Signal handler that interrupts at the first signal, and again at a second one by which a person wants to hurry.
+
+    A closed terminal sends SIGHUP twice, and a session that ends sends SIGTERM and SIGHUP together. So SIGHUP is never
+    a second signal, and the first other signal after it is not one either.
+    """
 
     def __init__(self) -> None:
         self._is_ending = False
@@ -128,30 +133,25 @@ def _is_active() -> bool:
     return any(isinstance(signal.getsignal(number), _Handler) for number in ENDING)
 
 
-# The error of every command line; apart from what reads them, since Beam's options raise it as well.
-
-
 class UsageError(Exception):
     """An invalid command line; the text says what to write instead."""
 
 
-# What all commands have in common: the log is set up, and every error becomes a message and an exit code.
-
-
 def guarded(arguments: Sequence[str], run: Callable[[], int]) -> int:
-    """Runs a command and returns its exit code; no exception leaves it.
+    """Runs a command and returns its exit code: sets up the log, and makes every error a message; raises nothing.
 
     Args:
-        arguments: the command line; `--debug` in it shows the whole log, and the traceback of what is a bug.
-        run: parses and does what the command is for. It may raise `UsageError`.
+        arguments: the command line; `--debug` in it shows the whole log, and the traceback of a bug.
+        run: parses the options and does the work. It may raise `UsageError`.
     """
     provide_streams()
     debug = "--debug" in arguments
-    configure(debug=debug)  # first: what Beam logs when it is imported would set up another
+    # Before Beam is imported, since what it logs then would make Python set up a log of its own.
+    configure(debug=debug)
     try:
         with signals_as_interrupts(), output_that_never_raises():
             return _flushed(_run(arguments, run, debug=debug))
-    except KeyboardInterrupt as interrupt:  # while something was said
+    except KeyboardInterrupt as interrupt:  # while a last message was printed
         return exit_code_of(interrupt)
 
 
@@ -163,7 +163,8 @@ def _run(arguments: Sequence[str], run: Callable[[], int], *, debug: bool) -> in
     except UsageError as error:
         say(str(error))
         return ExitCode.USAGE
-    except SystemExit as end:  # argparse printed help or an error
+    # argparse has printed the help or an error.
+    except SystemExit as end:
         return end.code if isinstance(end.code, int) else ExitCode.USAGE
     except KeyboardInterrupt as interrupt:
         say("stopped before anything was done")
@@ -183,7 +184,7 @@ def _report_bug(error: Exception, *, debug: bool) -> int:
 
 
 def _flushed(code: int) -> int:
-    """The exit code, unless what was printed could not be written."""
+    """The exit code, or FAILED if standard output could not be written."""
     error = flush_output()
     if error is None:
         return code
@@ -192,7 +193,7 @@ def _flushed(code: int) -> int:
 
 
 def _check_python() -> None:
-    """Refuses a mode of Python in which Beam cannot even be imported."""
+    """Refuses a mode of Python in which Beam cannot be imported."""
     if sys.flags.optimize > 1:
         raise UsageError(
             "python -OO (PYTHONOPTIMIZE=2) removes the texts that Apache Beam's modules work with when they are "
@@ -202,6 +203,7 @@ def _check_python() -> None:
 
 def _check_directory(arguments: Sequence[str]) -> None:
     """Refuses a working directory that is gone: relative paths mean nothing there, and Python's own modules fail."""
+    # These need no directory, and help should always be available.
     if {"-h", "--help", "--version"} & set(arguments):
         return
     try:

@@ -1,4 +1,4 @@
-"""What goes to the terminal: warnings and what the log driver exports, without the chatter of the libraries."""
+"""Log of a command: messages of dovebeam, warnings, and what the log driver exports, without noise of libraries."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Final, TextIO
 __all__ = ["configure", "say"]
 
 EXPORT_LOGGER: Final = "dovebeam.export"
-"""The logger of the log driver; what it gets is exported data and is always shown."""
+"""Logger of the log driver; its messages are exported data and always shown."""
 
 _HANDLER_NAME: Final = "dovebeam"
 
-# Warnings that tell an operator nothing: of installations without BigQuery, and of options that are no matter of ours.
+# Warnings without use for an operator: of installations without BigQuery, and of Beam's own internal options.
 _NOISE: Final = (
     "apitools not found",
     "Worker: ",
@@ -25,19 +25,20 @@ _NOISE: Final = (
     "Really starting service at",  # an engine as a child process, which is what --runner asked for
     "Really destroying service at",
 )
-# These loggers report the exceptions of a bundle, with tracebacks; the launcher says it once, in one sentence.
+# These loggers report the exceptions of a bundle with tracebacks; the launcher reports them once, in one sentence.
 _REPORTED_ELSEWHERE: Final = (
     "apache_beam.runners.common",
     "apache_beam.runners.worker",
     "apache_beam.runners.portability",
-    "PrismRunner",  # what Prism says, its workers' errors included
+    "PrismRunner",  # messages of Prism, also errors of its workers
 )
-_RETRY_TRACEBACK: Final = "\n Traceback for above exception"  # which Beam adds to the reason for a retry
-_FROM_WORKER: Final = "[SDK] "  # before what an engine passes on
+_RETRY_TRACEBACK: Final = "\n Traceback for above exception"  # added by Beam to the reason for a retry
+_FROM_WORKER: Final = "[SDK] "  # prefix of messages that an engine passes on from its workers
 
 
 def say(message: str) -> None:
-    """A message of dovebeam itself, on standard error; a terminal that is closed does not end what it is about."""
+    """Prints a message of dovebeam itself on standard error."""
+    # A terminal that was closed must not end the job that has something to say.
     with contextlib.suppress(OSError):
         sys.stderr.write(f"dovebeam: {message}\n")
         sys.stderr.flush()
@@ -46,13 +47,14 @@ def say(message: str) -> None:
 def configure(*, debug: bool = False, stream: TextIO | None = None) -> None:
     """Sets up Python's logging for a process of a job.
 
-    Exported events appear as they are, a line each; warnings with a prefix. With `debug`, everything from level INFO.
+    Exported events appear unchanged, a line each; warnings with a prefix. With `debug`, everything from level INFO.
 
     Args:
-        debug: whether the libraries' messages appear, too.
-        stream: where everything goes, by default what standard error is when it comes.
+        debug: whether messages of libraries appear, too.
+        stream: where everything goes; by default `sys.stderr` as it is when a message arrives.
     """
     root, exports = logging.getLogger(), logging.getLogger(EXPORT_LOGGER)
+    # May be called again in the same process: by tests, and by a worker that the launcher itself runs.
     for logger in (root, exports):
         for old in [old for old in logger.handlers if old.get_name() == _HANDLER_NAME]:
             logger.removeHandler(old)
@@ -65,7 +67,7 @@ def configure(*, debug: bool = False, stream: TextIO | None = None) -> None:
         handler.addFilter(_is_wanted)
         root.setLevel(logging.WARNING)
     root.addHandler(handler)
-    # Straight to the handler: a worker's root logger sends everything to its launcher, too, and drops it when in haste.
+    # Directly to the handler: a worker's root logger also sends everything to its launcher, and drops some under load.
     exports.addHandler(handler)
     exports.propagate = False
     exports.setLevel(logging.INFO)
@@ -81,7 +83,7 @@ def _is_wanted(record: logging.LogRecord) -> bool:
 
 
 class _StderrHandler(logging.Handler):
-    """Writes to what standard error is at that moment; a progress bar puts something else in its place."""
+    """Writes to `sys.stderr` as it is at that moment, because a progress bar replaces it for a while."""
 
     def __init__(self, stream: TextIO | None) -> None:
         super().__init__()

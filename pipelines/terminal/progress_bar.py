@@ -1,4 +1,4 @@
-"""Progress on a terminal: how much was read, how fast, how long it may still take."""
+"""Progress bar on a terminal: how much was read, the throughput, and the time left."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ __all__ = ["Display", "ProgressBar", "Silence", "make_display"]
 
 
 class Display(Protocol):
-    """What shows progress."""
+    """A display of progress."""
 
     def show(self, totals: Totals) -> None:
-        """Called a few times a second."""
+        """Shows the totals; called a few times a second."""
         ...  # pragma: no cover
 
 
 class Silence:
-    """Shows nothing; for pipes and logs."""
+    """A display that shows nothing; for pipes and logs."""
 
     def show(self, totals: Totals) -> None:
-        """Nothing."""
+        """Does nothing."""
 
     def __enter__(self) -> Self:
         return self
@@ -41,10 +41,10 @@ class Silence:
 
 
 class ProgressBar:
-    """A bar on standard error.
+    """A progress bar on standard error.
 
     Args:
-        total_bytes: size of all input, None if unknown; then there is a rate, but no time left.
+        total_bytes: size of all input, None if unknown; then no time left is shown.
     """
 
     def __init__(self, total_bytes: int | None) -> None:
@@ -54,12 +54,14 @@ class ProgressBar:
 
     def show(self, totals: Totals) -> None:
         """Moves the bar."""
+        # Never beyond 100 %: a file may have grown, and what a failed bundle has read is read again.
         done = totals.read_bytes if self._total is None else min(totals.read_bytes, self._total)
         rejected = f", {totals.rejected:,} rejected" if totals.rejected else ""
         waiting = f", {totals.waiting:,} waiting" if totals.waiting else ""
         rate = totals.events / max(time.monotonic() - self._begin, 0.001)
         events = f"{totals.events:,} events ({rate:,.0f}/s), {totals.delivered:,} delivered{waiting}{rejected}"
-        with contextlib.suppress(OSError):  # the terminal is gone, the job is not
+        # A terminal that was closed does not end the job.
+        with contextlib.suppress(OSError):
             self._progress.update(self._task, completed=done, events=events)
 
     def __enter__(self) -> Self:
@@ -75,7 +77,8 @@ class ProgressBar:
 
 
 def make_display(total_bytes: Callable[[], int | None]) -> ProgressBar | Silence:
-    """A bar if standard error is a terminal, else nothing; only a bar asks for the total."""
+    """A bar if standard error is a terminal, else a silent display."""
+    # The total is a function, because asking for the sizes of many objects takes time that only a bar is worth.
     return ProgressBar(total_bytes() or None) if sys.stderr.isatty() else Silence()
 
 

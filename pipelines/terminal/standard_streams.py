@@ -1,4 +1,4 @@
-"""Standard output and error as a process must have them, whatever it was started with."""
+"""Standard output and error: opened if they were closed, and errors of printing handled in one place."""
 
 from __future__ import annotations
 
@@ -21,21 +21,22 @@ _LAST: Final = 2  # the descriptor of standard error
 
 
 def provide_streams() -> None:
-    """Opens /dev/null for each of the three standard streams that was closed by whoever started the process.
+    """Opens /dev/null for each of the three standard streams that is closed.
 
-    Without that, the next file that is opened would become standard output, and get what is printed.
+    Without that, the next file that is opened would become standard output, and would get what is printed.
     """
+    # `open` gives the lowest free descriptor, so the first one above 2 says that all three are taken.
     while (descriptor := os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)) <= _LAST:
         os.set_inheritable(descriptor, True)
     os.close(descriptor)
-    # Python has nothing for a closed stream, and everything that prints would stumble over it.
+    # Python sets the variable of a closed stream to None, and everything that prints would fail.
     sys.stdout = _nowhere() if sys.stdout is None else sys.stdout
     sys.stderr = _nowhere() if sys.stderr is None else sys.stderr
 
 
 @contextlib.contextmanager
 def output_that_never_raises() -> Iterator[None]:
-    """Within it, printing raises nothing; `flush_output` tells what could not be printed."""
+    """A context in which printing raises nothing; `flush_output` returns the error afterwards."""
     before = sys.stdout
     if isinstance(before, _Output):
         yield
@@ -50,11 +51,11 @@ def output_that_never_raises() -> Iterator[None]:
 
 
 def flush_output() -> OSError | None:
-    """Writes what is buffered, and returns why something could not be printed, the first time that it is asked.
+    """Writes what is buffered; the first call after an error of standard output returns that error.
 
-    Whoever closes a pipe in the middle of it has seen enough, and of standard error nobody can be told. If Python found
-    out only when it ends, it would complain and replace the exit code.
+    A pipe that its reader closed is not an error, and one of standard error cannot be reported.
     """
+    # Flushed here, since Python would do it at its own end, print a traceback and replace the exit code.
     try:
         sys.stderr.flush()
     except OSError:
@@ -72,7 +73,8 @@ _kept_free: Final[list[TextIO]] = []
 
 @contextlib.contextmanager
 def stdout_kept_free(*, is_wanted: bool) -> Iterator[None]:
-    """Within it, all that is printed goes to standard error, if wanted; standard output is for `write_to_stdout`."""
+    """A context in which all that is printed goes to standard error, if wanted, except by `write_to_stdout`."""
+    # Such as `--ledger -`: a program reads standard output, where a table or a warning would break its JSON.
     if not is_wanted or _kept_free:
         yield
         return
@@ -85,16 +87,16 @@ def stdout_kept_free(*, is_wanted: bool) -> Iterator[None]:
 
 
 def write_to_stdout(data: bytes) -> None:
-    """Writes what a command was asked to write to standard output, exactly.
+    """Writes bytes to standard output, unchanged.
 
     Raises:
-        OSError: it cannot be written; not if whoever reads it has seen enough.
+        OSError: they cannot be written; not if the reader of a pipe has closed it.
     """
     out = _kept_free[-1] if _kept_free else sys.stdout
     raw = getattr(out, "buffer", None)
     with contextlib.suppress(BrokenPipeError):
         out.flush()
-        if raw is None:  # what tests have in its place
+        if raw is None:  # a stream of a test
             out.write(data.decode("utf-8", "backslashreplace"))
             return
         raw.write(data)
@@ -102,16 +104,16 @@ def write_to_stdout(data: bytes) -> None:
 
 
 def mute_stdout() -> None:
-    """Lets standard output go nowhere from now on, because nobody reads it any more."""
+    """Discards all further standard output, because its reader is gone."""
     sys.stdout = _nowhere()
 
 
 class _Output:
-    """A text stream that swallows everything after the first error.
+    """A text stream that discards everything after the first error.
 
     Attributes:
-        error: that one.
-        is_told: whether somebody was told of it.
+        error: the first error.
+        is_told: whether it was reported.
     """
 
     def __init__(self, stream: IO[str]) -> None:
@@ -120,7 +122,7 @@ class _Output:
         self.is_told = False
 
     def write(self, text: str) -> int:
-        """As that of the stream."""
+        """Writes as the stream does; returns the number of characters."""
         if self.error is None:
             try:
                 return self._stream.write(text)
@@ -129,7 +131,7 @@ class _Output:
         return len(text)
 
     def flush(self) -> None:
-        """As that of the stream."""
+        """Flushes as the stream does."""
         if self.error is None:
             try:
                 self._stream.flush()

@@ -1,4 +1,4 @@
-"""Tables for people: aligned text for pipes and files; on a terminal in colour, and in its width."""
+"""Tables for people: aligned text for pipes and files; on a terminal in colour and fitted to its width."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ __all__ = ["Table", "fitted", "number", "printable", "show_tables", "text_of"]
 _GAP: Final = "  "
 _USUAL_WIDTH: Final = 80
 _MIN_TEXT_CHARS: Final = 12
+# A piece that is never broken: a word or a folder of a path, with what follows it, at which a line may end.
 _PIECE: Final = re.compile(r"(?:[^\s/]*/+|[^\s/]+)\s*|\s+")
 
 
@@ -31,7 +32,7 @@ class Table(NamedTuple):
 def show_tables(tables: Sequence[Table], out: TextIO | None = None) -> None:
     """Prints tables, by default on standard output; in colour if that is a terminal. Empty ones are left out.
 
-    Whoever closes a pipe in the middle of the tables has seen enough.
+    A pipe that its reader closes, as `head` does, is not an error.
 
     Raises:
         DeliveryError: standard output cannot be written for another reason.
@@ -50,17 +51,18 @@ def show_tables(tables: Sequence[Table], out: TextIO | None = None) -> None:
 
 
 def text_of(tables: Sequence[Table]) -> str:
-    """The tables as aligned columns."""
+    """Tables as text in aligned columns."""
     return "\n".join("".join(f"{line}\n" for line in _lines(table)) for table in tables if table.rows)
 
 
 def number(value: int) -> str:
-    """With separators for thousands."""
+    """A number with thousands separators."""
     return f"{value:,}"
 
 
 def printable(text: str) -> str:
-    """Without what could steer a terminal; reasons may quote data."""
+    """The text with control characters replaced."""
+    # Reasons of rejects quote data of events, which could otherwise send escape sequences to a terminal.
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
 
 
@@ -94,7 +96,7 @@ def _show_on_terminal(tables: Sequence[Table], out: TextIO) -> None:
 
 
 def _width_of(out: TextIO) -> int:
-    """Columns of the terminal that `out` is."""
+    """Width in columns of the terminal `out`."""
     try:
         return os.get_terminal_size(out.fileno()).columns or _USUAL_WIDTH
     except (OSError, ValueError):
@@ -102,11 +104,12 @@ def _width_of(out: TextIO) -> int:
 
 
 def fitted(table: Table, width: int) -> Iterator[tuple[str, str]]:
-    """The lines of a table for a terminal of so many columns, each with its style; nothing is left out.
+    """Lines of a table that fit a terminal's width, each with its style; nothing is left out.
 
-    As long as it fits, a row is a line. Then the last column of text is broken at spaces and slashes. If that does not
-    suffice, each row becomes a block, a line for each of its cells.
+    A row is one line if it fits. Otherwise the last column of text is broken at spaces and slashes. If that is not
+    enough, each row becomes a block with a line for each of its cells.
     """
+    # Numbers are never cut: a cut number is a wrong number.
     widths = _widths(table)
     texts = [column for column in range(len(table.heads)) if column not in table.numbers]
     room = width - sum(widths) - len(_GAP) * (len(widths) - 1)
@@ -128,7 +131,7 @@ def _columns(table: Table, widths: Sequence[int], texts: Sequence[int]) -> Itera
 
 
 def _broken(text: str, width: int) -> list[str]:
-    """A text in lines that are broken at spaces, and behind slashes, so that paths need not fit."""
+    """A text in lines that are broken at spaces and behind slashes, so that long paths fit."""
     if len(text) <= width:
         return [text]
     lines = [""]
@@ -144,6 +147,7 @@ def _blocks(table: Table) -> Iterator[tuple[str, str]]:
     for index, row in enumerate(table.rows):
         if index:
             yield "", ""
+        # A table of names and values has no head for the values; its first head is the title of all blocks.
         if len(row) == 2 and not table.heads[1]:
             if not index:
                 yield "bold", table.heads[0]
@@ -154,7 +158,7 @@ def _blocks(table: Table) -> Iterator[tuple[str, str]]:
 
 
 def _longest_word(table: Table, column: int) -> int:
-    """Characters of the longest piece of a column, which is never broken."""
+    """Length of the longest piece of a column, since pieces are never broken."""
     words = (piece.rstrip() for row in [table.heads, *table.rows] for piece in _PIECE.findall(row[column]))
     return max([_MIN_TEXT_CHARS, *map(len, words)])
 

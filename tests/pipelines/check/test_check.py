@@ -343,7 +343,7 @@ def test_an_unnamed_event(tmp_path: Path) -> None:
         (["--config", "CONFIG", "--max_events", "5"], 2, "add --input FILE"),
         (["--config", "CONFIG", "--metric", "m"], 2, "add --input FILE or --event LINE"),
         (["--config", "CONFIG", "--metric", "mmm", "--event", "{}"], 2, "unknown metric 'mmm'; supported: m"),
-        (["--config", "CONFIG", "--event", "{x"], 2, "--event is no event"),
+        (["--config", "CONFIG", "--event", "{x"], 2, "--event is not a valid event"),
         (["--config", "CONFIG", "--input", "gs://b/o"], 2, "check reads local files only"),
         (["--config", "CONFIG", "--input", "/nonexistent/*"], 2, "matches no file"),
         (["--config", "CONFIG", "--input", "/nonexistent"], 1, "No such file"),

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dovebeam.pipelines.check.filter_advice import filter_advice
-from dovebeam.pipelines.check.findings import SeenNames, name_advice
+from dovebeam.pipelines.check.findings import SeenNames, filter_advice, name_advice
 from dovebeam.transforms import load_config
 from dovebeam.transforms.codecs import decode_json
 from support.jobs.commands import dovebeam, exporter, metric, write_config, write_events

@@ -239,7 +239,7 @@ def test_beams_options(tmp_path: Path, events: Path) -> None:
     ran = dovebeam("export", "--config", config, "--input", events, "--runer=DataflowRunner")
     assert (ran.code, "did you mean --runner?" in ran.err) == (2, True)
     ran = dovebeam("export", "--config", config, "--input", events, "--runner=Nobody")
-    assert (ran.code, "--runner=Nobody: there is no such runner; Beam has DataflowRunner" in ran.err) == (2, True)
+    assert (ran.code, "--runner=Nobody: unknown runner; Beam has DataflowRunner" in ran.err) == (2, True)
     ran = dovebeam("export", "--config", config, "--input", events, "--runner=DataflowRuner")
     assert (ran.code, "did you mean DataflowRunner?" in ran.err) == (2, True)
 

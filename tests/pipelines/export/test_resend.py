@@ -209,8 +209,8 @@ def test_rejects_must_not_be_their_own_input(tmp_path: Path, name: str, format_:
     [
         (["--input_format", "rejects", "--start_time", "0"], "do not go with rejects"),
         (["--max_attempts", "3"], "--max_attempts is for rejects"),
-        (["--input_format", "rejects", "--max_attempts", "0"], "is no number of times"),
-        (["--input_format", "rejects", "--max_attempts", "-1"], "is no number of times"),
+        (["--input_format", "rejects", "--max_attempts", "0"], "is not a valid number"),
+        (["--input_format", "rejects", "--max_attempts", "-1"], "is not a valid number"),
     ],
 )
 def test_options_that_mean_nothing(tmp_path: Path, arguments: list[str], words: str) -> None:

@@ -92,12 +92,12 @@ _LINES = {
 _EACH = """
 import os, sys
 from dovebeam.pipelines import demo
-from dovebeam.pipelines.archive import job
-from dovebeam.pipelines.check import job
+from dovebeam.pipelines.archive import archive_job
+from dovebeam.pipelines.check import check_job
 from dovebeam.pipelines.cli import main
 from dovebeam.pipelines.collect import service
-from dovebeam.pipelines.replay import job
-from dovebeam.pipelines.stream import job
+from dovebeam.pipelines.replay import replay_job
+from dovebeam.pipelines.stream import stream_job
 def run(line):
     pid = os.fork()
     if not pid:
