@@ -102,8 +102,8 @@ def test_no_column_is_of_any_type(row: Any) -> None:
     [
         (beam.Row(name=5), "'name' holds text, found int"),
         (beam.Row(start_time_usec="now"), "'start_time_usec' holds a 64-bit integer"),
-        (beam.Row(name="a", categories="imap"), "'categories' is a list, found str"),
-        (beam.Row(fields=5), "'fields' is a list, found int"),
+        (beam.Row(name="a", categories="imap"), "'categories' must be a list, found str"),
+        (beam.Row(fields=5), "'fields' must be a list, found int"),
         (beam.Row(fields=[beam.Row(key="user")]), "the field 'user' needs a value of exactly one type, found 0"),
         (beam.Row(log_type="loud"), "unknown log type 'loud'"),
         (beam.Row(fields=[beam.Row(key="a", ip="1.2.3")]), "is not an IP address"),

@@ -1,4 +1,8 @@
-"""`ReadFromFiles` and `ReadAllFromFiles`: the steps from patterns to blocks."""
+"""`ReadFromFiles` and `ReadAllFromFiles`: read files of events in blocks that runners can split.
+
+A file is divided into cells of `block_bytes`. A plain file of lines has many, so several workers read it; whatever is
+compressed, and Avro, is one cell. The cells of a file are the restriction of a splittable DoFn.
+"""
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -46,17 +50,19 @@ from dovebeam.transforms.sources import (
     reader_from,
 )
 
-__all__ = ["DEFAULT_SHARD_BYTES", "ReadAllFromFiles", "ReadFn", "ReadFromFiles", "Settings"]
+__all__ = ["ReadAllFromFiles", "ReadFn", "ReadFromFiles", "Settings"]
 
+DEFAULT_SHARD_BYTES: Final = 64 * 1024 * 1024
 
 _METRICS: Final = "dovebeam.reading"
-_ASSUMED_RATIO: Final = 8  # of compressed logs; only a hint for runners about how much work a file is
+# Of compressed logs; only a hint for runners about how much work a file is.
+_ASSUMED_RATIO: Final = 8
 
 _logger = logging.getLogger(__name__)
 
 
 class Settings(msgspec.Struct, frozen=True):
-    """What the steps of a `ReadFromFiles` must know, with its defaults."""
+    """Settings of all steps of a `ReadFromFiles`."""
 
     input_format: InputFormat
     max_line_bytes: int
@@ -76,7 +82,7 @@ class Settings(msgspec.Struct, frozen=True):
 
 
 class InspectFn(beam.DoFn):
-    """Reads the begin of a file to tell what it is; an empty one is passed over."""
+    """Detects compression and format of a file by its head; an empty file gives nothing."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -86,16 +92,19 @@ class InspectFn(beam.DoFn):
         """The file with its compression and format."""
         file = element[1]
         self._files.inc()
+        # An archive's manifest says what its files are; `ReadFn` checks that they still are.
         if file.expected is not None:
             yield SourceFile(file.uri, file.size, "none", "avro", file.path, expected=file.expected)
             return
         try:
             with open_file(file.uri, file.location) as stream:
                 compression, head = inspect(stream)
+        # Given on to `ReadFn`, which makes the reject and counts it, as for damage that it finds itself.
         except DamagedError as error:
             format_ = "json" if self._settings.input_format == "auto" else self._settings.input_format
             yield SourceFile(file.uri, file.size, "none", format_, file.path, damage=error.message)
             return
+        # A compressed file may have no content at its head; whether it is empty or damaged shows when it is read.
         if head or file.size:
             yield SourceFile(file.uri, file.size, compression, self._format(file.uri, head), file.path)
 
@@ -111,7 +120,7 @@ class InspectFn(beam.DoFn):
 
 
 class ReadFn(beam.DoFn, RestrictionProvider):
-    """Reads the cells of a file that the tracker grants; what cannot be split is one cell."""
+    """Reads those cells of a file that the tracker grants; a file that cannot be split is one cell."""
 
     def __init__(self, settings: Settings) -> None:
         super().__init__()
@@ -124,15 +133,15 @@ class ReadFn(beam.DoFn, RestrictionProvider):
         return OffsetRange(0, -(-element.size // self._settings.block_bytes) if element.splittable else 1)
 
     def create_tracker(self, restriction: OffsetRange) -> OffsetRestrictionTracker:
-        """Beam's own tracker: it splits between numbers of cells, which is what this module splits between."""
+        """Beam's own tracker, whose offsets are numbers of cells here."""
         return OffsetRestrictionTracker(restriction)
 
     def split(self, element: SourceFile, restriction: OffsetRange) -> Iterator[OffsetRange]:  # noqa: ARG002
-        """The shards of a file at launch."""
+        """The shards into which a file is split at launch."""
         yield from restriction.split(max(1, self._settings.shard_bytes // self._settings.block_bytes))
 
     def restriction_size(self, element: SourceFile, restriction: OffsetRange) -> int:
-        """How many bytes that is, which a runner takes for the amount of work."""
+        """Size in bytes, which a runner takes for the amount of work."""
         if element.splittable:
             return int(restriction.size()) * self._settings.block_bytes
         return int(restriction.size()) * element.size * (1 if element.compression == "none" else _ASSUMED_RATIO)
@@ -143,6 +152,7 @@ class ReadFn(beam.DoFn, RestrictionProvider):
         for block in self._read(element, tracker):
             self._blocks.inc()
             self._bytes.inc(len(block.data))
+            # Once a file, since a disk that was torn may have thousands of such places.
             if block.nuls and not told:
                 told = True
                 _logger.warning(
@@ -170,7 +180,8 @@ class ReadFn(beam.DoFn, RestrictionProvider):
             counters.add("damaged", 1, file.uri)
             _logger.warning("%s; its rest is one reject", error)
             yield block_of_damage(error, file.uri, file.format)
-            tracker.try_claim(tracker.current_restriction().stop)  # nothing is left of the share
+            # Beam fails a bundle whose restriction is neither done nor given back.
+            tracker.try_claim(tracker.current_restriction().stop)
 
     def _verified(self, file: SourceFile, expected: Expected) -> Iterator[Block]:
         told = False
@@ -184,6 +195,7 @@ class ReadFn(beam.DoFn, RestrictionProvider):
     def _cells(self, stream: FileStream, file: SourceFile, tracker: Any) -> Iterator[Block]:
         cell_bytes = self._settings.block_bytes
         restriction = tracker.current_restriction()
+        # The size at launch is the end, also if the file grows meanwhile: what came later belongs to the next run.
         stop = min(restriction.stop * cell_bytes, file.size)
         reader = reader_from(stream, restriction.start * cell_bytes, stop, self._settings.max_line_bytes)
         return self._blocks_of(reader, file, tracker.try_claim, file.size)
@@ -191,6 +203,7 @@ class ReadFn(beam.DoFn, RestrictionProvider):
     def _whole(self, stream: ByteStream, file: SourceFile) -> Iterator[Block]:
         if file.format == "avro":
             return read_avro_blocks(stream)
+        # The one cell was claimed before, and the size is that of the compressed file, which says nothing of the end.
         return self._blocks_of(LineReader(stream, 0, self._settings.max_line_bytes), file, lambda _cell: True, None)
 
     def _blocks_of(
@@ -201,35 +214,30 @@ class ReadFn(beam.DoFn, RestrictionProvider):
             yield block_of(lines, file.uri, file.format, only_format=self._settings.input_format != "auto")
 
 
-# `ReadFromFiles` and `ReadAllFromFiles`: the steps from patterns to blocks.
-
-DEFAULT_SHARD_BYTES: Final = 64 * 1024 * 1024
-
-
 class ReadFromFiles(beam.PTransform):
-    """Reads all files that match the patterns; give it to a pipeline.
+    """Reads all files that match the patterns; applied to a pipeline.
 
     Every line or record of every file is in exactly one `Block`. A file that two patterns match is read once. On a
     runner with one worker, blocks come in the order of the files' names and of their content.
 
     The patterns are matched on the workers. At launch they are only tried, so that a pattern that matches nothing is
-    an error at once. An empty file is no error. A file that says neither by its content nor by `input_format` what it
-    holds is read as JSON lines, so that each of its lines becomes a reject with a reason. A line that is longer than
-    `max_line_bytes` comes as a block of its own that holds only its head.
+    an error at once. An empty file is not an error. A file whose format is neither detected nor given by
+    `input_format` is read as JSON lines, so that each of its lines becomes a reject with a reason. A line that is
+    longer than `max_line_bytes` comes as a block of its own that holds only its head.
 
     Args:
         patterns: one pattern or several.
-        input_format: of all files, or "auto" to tell each one's by its content. Compression is always told by content.
+        input_format: of all files, or "auto" to detect it for each file. Compression is always detected.
         max_line_bytes: the longest line, without its end, that is read whole.
         block_bytes: about the size of a block; files are split at its multiples only.
         shard_bytes: about the size of the parts into which large plain files are split at launch.
-        check_patterns: whether to try the patterns at launch. Say no if the launching machine may not see the files.
-        names: what local files are called in rejects and keys, by their paths, if not by these.
+        check_patterns: whether to try the patterns at launch. False if the launching machine cannot see the files.
+        names: names of local files in rejects and keys, by their paths, where they differ.
         expected: what the manifests of archives say of their files, by path or URL. All that such a file lacks, or
             that cannot be trusted, comes as blocks with `damage`, as many events together as the manifest counts.
 
     A file that is cut off, damaged, shrank or vanished ends with a block that says so (`Block.damage`), from which a
-    reject is made; what stands before the damage is read as of any other. Zero bytes before a line are passed over and
+    reject is made; what stands before the damage is read as of any other. NUL bytes before a line are skipped and
     counted (`Block.nuls`). A file that two patterns, two spellings or two links lead to is read once.
 
     Raises:
@@ -273,11 +281,12 @@ class ReadFromFiles(beam.PTransform):
         """
         if not isinstance(pbegin, beam.pvalue.PBegin):
             raise TypeError(
-                "ReadFromFiles begins a pipeline, found a PCollection; for patterns in one, ReadAllFromFiles"
+                "ReadFromFiles is applied to a pipeline, not to a PCollection; ReadAllFromFiles takes patterns"
             )
+        # One object of each is enough at launch: listing a bucket may take minutes, and the workers do it anyway.
         if self._check_patterns:
             match_files(self._patterns, limit=1)
-        # One element holds all patterns: what they match together is sorted and freed of duplicates at one place.
+        # One element holds all patterns, so that all files are sorted and freed of duplicates in one place.
         # As bytes, since a local path need not be UTF-8.
         encoded = tuple(pattern.encode("utf-8", "surrogateescape") for pattern in self._patterns)
         patterns = pbegin | "Patterns" >> beam.Create([encoded], reshuffle=False)
@@ -287,10 +296,10 @@ class ReadFromFiles(beam.PTransform):
 
 
 class ReadAllFromFiles(beam.PTransform):
-    """Like `ReadFromFiles` for patterns that a pipeline itself finds out.
+    """Like `ReadFromFiles`, for patterns or files that are elements of a pipeline.
 
     Takes a collection of patterns, of `FileMetadata` (from `fileio.MatchFiles` or `MatchContinuously`) or of
-    `ReadableFile` (from `fileio.ReadMatches`). Each element is read; nothing is done about duplicates.
+    `ReadableFile` (from `fileio.ReadMatches`). Each element is read; duplicates are not removed.
 
     Args:
         input_format: see `ReadFromFiles`, also for the following.
@@ -321,7 +330,7 @@ class ReadAllFromFiles(beam.PTransform):
 
 
 class _ReadFound(beam.PTransform):
-    """From files that were found to their blocks."""
+    """Steps from found files to their blocks."""
 
     def __init__(self, settings: Settings) -> None:
         super().__init__("Files")

@@ -1,4 +1,9 @@
-"""Sources of streams: files that grow, and messages of Google Pub/Sub, as unbounded collections of blocks."""
+"""Sources of streams: growing files, and messages of Google Pub/Sub, as unbounded collections of blocks.
+
+A source is an unbounded splittable DoFn. Its restriction is a range of numbers of pieces, and one bundle reads one
+piece: the files' state is saved, or the messages are acknowledged, when the bundle has succeeded. Where a piece begins
+is known to the session of the worker's process, not to the restriction (docs/decisions.md, "Pieces have numbers").
+"""
 
 import time
 from abc import abstractmethod
@@ -28,29 +33,26 @@ from dovebeam.transforms.sources.pubsub import session_of as subscription_sessio
 __all__ = [
     "ENDLESS",
     "LAST_PIECE",
-    "BlockSource",
     "PieceNumbers",
     "PullFromPubSub",
     "ReadFromFollowedFiles",
     "ReadFromPubSub",
     "Segment",
-    "SourceFn",
 ]
-
 
 LAST_PIECE: Final = 2**62
 POLL_SECS: Final = 0.05
 LINGER_SECS: Final = 0.2
-"""What comes so soon after the first lines is of the same piece: a bundle costs as much as some hundred lines."""
+"""How long a piece goes on after its first lines: a bundle costs as much as some hundred lines."""
 
 
 class Segment(NamedTuple):
-    """Which pieces a pipeline processes.
+    """Range of a stream's pieces that one pipeline processes.
 
     Attributes:
         first: number of the first one; of the next pipeline of the same stream it must be larger.
         max_pieces: how many at most; None for all.
-        max_secs: after how many seconds no piece is begun any more; None for no limit.
+        max_secs: after how many seconds no further piece is begun; None for no limit.
     """
 
     first: int = 0
@@ -66,6 +68,7 @@ class Segment(NamedTuple):
         """
         if progress.is_draining():
             return True
+        # Beam's in-process runner needs a limit: it fails with RecursionError after about a thousand bundles.
         if self.max_pieces is not None and place - self.first + 1 >= self.max_pieces:
             return True
         return self.max_secs is not None and time.monotonic() - begun_at >= self.max_secs
@@ -75,43 +78,44 @@ ENDLESS: Final = Segment()
 
 
 class PieceTracker(OffsetRestrictionTracker):
-    """Pieces are done one after the other, so a runner that wants a share for another worker gets none.
+    """Tracker of pieces, which are done one after the other: a runner that wants a share for another worker gets none.
 
     Prism asks for one whenever a bundle takes longer than it likes; the second half of all numbers would be read at the
     same time as the first.
     """
 
     def try_split(self, fraction_of_remainder: float) -> Any:
-        """Splits for the source itself, which asks for nothing to be left; else not at all."""
+        """Splits for the source itself, which defers all behind the piece in hand (0); not for a runner."""
         return super().try_split(0) if fraction_of_remainder == 0 else None
 
 
 class PieceNumbers(RestrictionProvider):
-    """The numbers of the pieces of an element that is a `Segment`; a base class of DoFns that are sources."""
+    """Restrictions of a `Segment`: its numbers of pieces; a base class of the DoFns of sources."""
 
     def initial_restriction(self, element: Segment) -> OffsetRange:
         """All pieces from the first one on."""
         return OffsetRange(element.first, LAST_PIECE)
 
     def create_tracker(self, restriction: OffsetRange) -> OffsetRestrictionTracker:
-        """One that gives pieces away only behind the one in hand, when that is done."""
+        """A tracker that no runner can split."""
         return PieceTracker(restriction)
 
     def restriction_size(self, element: Any, restriction: OffsetRange) -> int:  # noqa: ARG002
-        """One, since nobody knows how much will come."""
+        """A constant: how much will come is unknown."""
         return 1
 
     def truncate(self, element: Any, restriction: OffsetRange) -> None:
-        """Nothing is left to be read when a runner drains the job."""
+        """Leaves nothing to be read when a runner drains the job."""
 
 
 def first_filled(read: Callable[[], Iterator[Any]], wait_secs: float) -> Iterator[Any]:
-    """What `read` gives, soon after it gives something; nothing after some time, or when the job is to end.
+    """Items of `read`, until shortly after the first one; none if nothing comes in time or the job is drained.
 
     Args:
         read: looks once, without waiting.
         wait_secs: for how long to look again.
     """
+    # Monotonic, so that a clock that is set back cannot make a piece endless.
     give_up, found = time.monotonic() + wait_secs, False
     while True:
         for each in read():
@@ -123,14 +127,12 @@ def first_filled(read: Callable[[], Iterator[Any]], wait_secs: float) -> Iterato
         time.sleep(POLL_SECS)
 
 
-# The frame of a source of a stream: its steps, and what a bundle does. See `pieces` for the idea.
-
 _METRICS: Final = "dovebeam.reading"
 
 
 @beam.typehints.with_output_types(Block)
 class SourceFn(beam.DoFn, PieceNumbers):
-    """One bundle is one piece.
+    """Base of the DoFns that read streams; one bundle is one piece.
 
     A block has the publish time of its earliest message, or else the time at which it was read; the watermark follows
     these times. Events have times of their own; `AssignEventTimes` gives them to a pipeline that wants windows.
@@ -147,21 +149,22 @@ class SourceFn(beam.DoFn, PieceNumbers):
 
     @abstractmethod
     def begin(self, place: int, segment: Segment) -> None:
-        """Goes to where the piece of this number begins."""
+        """Moves to the start of the piece of this number."""
 
     @abstractmethod
     def read(self) -> Iterator[Block]:
-        """What there is, within a bounded time."""
+        """Blocks that are there, within a bounded time."""
 
     @abstractmethod
     def end(self, place: int) -> Callable[[], None]:
-        """Ends the piece; returns what acknowledges it."""
+        """Ends the piece; returns the function that acknowledges it."""
 
     @beam.DoFn.unbounded_per_element()  # type: ignore[untyped-decorator]
     def process(
         self,
         segment: Segment,
-        finalizer: Any = beam.DoFn.BundleFinalizerParam,  # the class itself, and first: Beam knows no other way
+        # The class itself, and before the tracker: Beam 2.77 finds it only so.
+        finalizer: Any = beam.DoFn.BundleFinalizerParam,
         tracker: Any = beam.DoFn.RestrictionParam(),  # noqa: B008
         estimator: Any = beam.DoFn.WatermarkEstimatorParam(ManualWatermarkEstimator.default_provider()),  # noqa: B008
     ) -> Iterator[Any]:
@@ -170,7 +173,9 @@ class SourceFn(beam.DoFn, PieceNumbers):
         if not tracker.try_claim(place):
             return
         self.begin(place, segment)
+        # The counts of this bundle are kept when it is acknowledged; those of one that failed are dropped here.
         TALLY.begin()
+        # Before reading: a piece without blocks moves the watermark, too, so that windows end when nothing comes.
         earliest = _now()
         for block in self.read():
             self._blocks.inc()
@@ -179,20 +184,23 @@ class SourceFn(beam.DoFn, PieceNumbers):
             earliest = min(earliest, published)
             yield TimestampedValue(block, published)
         _advance(estimator, earliest)
+        # After the bundle was committed: what is acknowledged earlier would be lost if a later step fails.
         finalizer.register(self.end(place))
         finalizer.register(TALLY.keep)
         if segment.is_over(place, self._begun_at):
+            # Claims all the rest, so that the restriction is done and the source ends.
             tracker.try_claim(LAST_PIECE)
             finalizer.register(progress.tell_drained)
         else:
+            # Ends the bundle; the runner calls again for the next piece.
             tracker.defer_remainder()
 
 
 class BlockSource(beam.PTransform):
-    """The steps of a source; give it to a pipeline.
+    """Steps of a source of a stream; applied to a pipeline.
 
     Args:
-        source: reads.
+        source: the DoFn that reads.
         segment: of the stream's pieces, those of this pipeline.
     """
 
@@ -226,27 +234,26 @@ def _now() -> Timestamp:
 
 
 def _advance(estimator: Any, time: Timestamp) -> None:
-    """Watermarks only grow, also over messages that come late and clocks that are set back."""
+    """Moves the watermark forward; late messages and clocks that are set back do not move it."""
     before = estimator.current_watermark()
     if before is None or time > before:
         estimator.set_watermark(time)
 
 
-# `ReadFromFollowedFiles`: local files that others write, as an unbounded source of blocks.
-
+# Bounds of a piece: what comes a second time after a failure, and how late a stop or a save may be.
 _MAX_BYTES: Final = 8 * 1024 * 1024
 _MAX_SECS: Final = 1.0
 _WAIT_SECS: Final = 1.0
 
 
 class ReadFromFollowedFiles(BlockSource):
-    """Follows files and gives the lines that are added to them, in blocks; give it to a pipeline.
+    """Follows local files (`tail -F`) and reads the lines that are added to them, in blocks; applied to a pipeline.
 
-    The state is saved when a bundle has succeeded. So after any stop, every line that was not delivered or rejected for
-    sure comes again: at least once, and twice only what was in hand.
+    The state is saved when a bundle has succeeded. So after any stop, every line that may not have been delivered or
+    rejected is read again: delivery is at least once, and only what was in hand is delivered twice.
 
     Parallelism: one worker reads; steps that should run elsewhere can be behind a `Reshuffle`, but then lines count as
-    delivered when they got there. Runs on workers that see the files and the state, and on one of them at a time.
+    delivered when they reach it. Runs on workers that see the files and the state, and on one of them at a time.
 
     Args:
         request: what to follow, and where the state is.
@@ -281,14 +288,11 @@ class _FollowFn(SourceFn):
         return self._session.end(place + 1)
 
 
-# `PullFromPubSub`: messages of a Google Pub/Sub subscription as an unbounded source of blocks.
-
-
 class PullFromPubSub(BlockSource):
-    """Pulls the messages of a subscription and gives their lines in blocks; give it to a pipeline.
+    """Pulls the messages of a Google Pub/Sub subscription and reads their lines in blocks; applied to a pipeline.
 
     A message is acknowledged when its bundle has succeeded, and its lease is extended until then. So after any stop,
-    every message that was not delivered or rejected for sure comes again: at least once, twice only what was in hand.
+    every message that may not have been delivered or rejected comes again: delivery is at least once.
 
     Parallelism: one worker reads. Several streams may read one subscription; Pub/Sub divides the messages among them.
 
@@ -318,6 +322,7 @@ class _PullFn(SourceFn):
 
     def read(self) -> Iterator[Block]:
         yield from first_filled(lambda: self._session.read(_MAX_BYTES), _WAIT_SECS)
+        # Messages that were pulled and not read yet would otherwise wait for their deadline to come again.
         if progress.is_draining():
             yield from self._session.read_rest()
 
@@ -325,15 +330,13 @@ class _PullFn(SourceFn):
         return self._session.end(place)
 
 
-# `ReadFromPubSub`: messages of Google Pub/Sub, read by a runner that has a source for them, as Dataflow has.
-
 _USEC = 1_000_000
 
 
 class ReadFromPubSub(beam.PTransform):
-    """Reads messages as Beam's `io.ReadFromPubSub` does and gives each as a block; give it to a pipeline.
+    """Reads messages by the runner's own source, as Dataflow has one, each as a block; applied to a pipeline.
 
-    The runner acknowledges a message when it has stored what became of it, reads with as many workers as it likes, and
+    The runner acknowledges a message when it has stored the results, reads with as many workers as it likes, and
     gives each element its message's publish time. Origins of events are as those of `PullFromPubSub`.
 
     Args:
@@ -342,7 +345,7 @@ class ReadFromPubSub(beam.PTransform):
             job.
 
     Raises:
-        SourceError: a name that is none.
+        SourceError: a name that is not valid.
     """
 
     def __init__(self, *, subscription: str | None = None, topic: str | None = None) -> None:
@@ -363,8 +366,9 @@ class ReadFromPubSub(beam.PTransform):
             TypeError: it was given to elements, not to a pipeline.
         """
         if not isinstance(pbegin, beam.pvalue.PBegin):
-            raise TypeError("ReadFromPubSub begins a pipeline, found a PCollection")
-        from apache_beam.io.gcp import pubsub  # noqa: PLC0415  loads Google's libraries, which other sources don't need
+            raise TypeError("ReadFromPubSub is applied to a pipeline, not to a PCollection")
+        # Loads Google's libraries, which other sources don't need.
+        from apache_beam.io.gcp import pubsub  # noqa: PLC0415
 
         read = pubsub.ReadFromPubSub(subscription=self._subscription, topic=self._topic, with_attributes=True)
         to_block = beam.Map(_block, self._subscription or self._topic).with_output_types(Block)
@@ -382,6 +386,7 @@ def _block(message: Any, source: str) -> Block:
         message.ordering_key or "",
         tuple((message.attributes or {}).items()),
     )
+    # One message is one block here: the limit of a piece is more than any message has.
     return next(blocks_of([pulled], source, piece_bytes=MAX_MESSAGE_BYTES))
 
 

@@ -1,4 +1,4 @@
-"""`ResendRejects`: what was rejected goes where it should have gone, with the bytes that it had."""
+"""`ResendRejects`: re-sends rejects to their exporters, byte for byte."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -20,19 +20,19 @@ __all__ = ["ResendRejects"]
 
 
 class ResendRejects(RejectingTransform):
-    """Sends rejects again, each by the exporter that it names; lines that were no events go through all metrics.
+    """Re-sends rejects, each by the exporter that it names; lines that could not be decoded go through all metrics.
 
     Takes a PCollection of `Block` from `ReadFromFiles(..., input_format="rejects")`.
 
     Args:
         config: from `load_config`.
         drivers: replaces the drivers of exporters by name; what they write stays as configured.
-        max_attempts: how often anything is tried, over all runs; what was tried that often is rejected unsent.
-        max_line_bytes: longer lines are no events.
+        max_attempts: limit of attempts over all runs; a record that reached it is rejected unsent.
+        max_line_bytes: longer lines are not decoded.
         run_id: see `WriteToExporter`.
 
-    Rejects: what failed again, with attempts counted up and its origin as it was; what is not sent, with a note why;
-    lines that are no rejects.
+    Rejects: what failed again, with one more attempt and the same origin; what is not sent, with the reason;
+    lines that are not rejects.
 
     Guarantee: every record of every bundle that succeeded was delivered at least once, rejected, or (if it had to be
     decoded) matched by nothing. The same payload has the same key as when it was sent first.
@@ -48,6 +48,7 @@ class ResendRejects(RejectingTransform):
         run_id: str = "",
     ) -> None:
         super().__init__()
+        # As in `ExportEvents`: drivers are made at launch, in the order of the configuration.
         used = dict.fromkeys(metric.exporter for metric in config.metrics if metric.exporter)
         replaced = drivers or {}
         chosen = {name: replaced.get(name) or make_driver(config.exporters[name]) for name in used}
@@ -57,6 +58,7 @@ class ResendRejects(RejectingTransform):
 
     def expand(self, blocks: beam.PCollection[Block]) -> None:
         """Blocks to nothing."""
+        # By number, since an exporter may have the name of the main output.
         tags = {name: f"to_{index}" for index, name in enumerate(self._plan.exporters)}
         batches = dict.fromkeys(tags.values(), PayloadBatch)
         resend = beam.ParDo(_ResendFn(self._plan, tags)).with_output_types(Reject, **batches)
@@ -78,7 +80,9 @@ class _ResendFn(beam.DoFn):
         resent = self._plan.resend_block(block)
         counters.count_block(block)
         _count(resent)
+        # Also those that are held back, so that the new file of rejects is complete without the old one.
         rejects = [*resent.rejects, *resent.held, *resent.unrouted]
+        # Reported before the payloads go on, and stopped only after that; see `ExportEvents`.
         progress.tell(read_bytes=len(block.data), events=resent.read, rejected=len(rejects))
         yield from rejects
         for exporter, batch in resent.batches:
@@ -94,6 +98,7 @@ def _count(resent: Resent) -> None:
     counters.add("held_back", len(resent.held))
     for metric, count in resent.matched_by_metric.items():
         counters.add("matched", count, metric)
+    # Not matched again, so the ledger's equations have them as a term of their own.
     for exporter, count in resent.resent.items():
         counters.add("resent", count, exporter)
     for exporter, batch in resent.batches:

@@ -1,11 +1,11 @@
-"""Events and rejects as Beam rows: schemas for Beam YAML, SQL, BigQuery and other languages' transforms.
+"""Events and rejects as Beam rows: schemas for Beam YAML, SQL, BigQuery and transforms in other languages.
 
 `EventRow` has the columns of an archive (`AVRO_SCHEMA`), so that a table of rows and a table of archives are one. Times
-are microseconds since 1970 as integers: what Beam's own type for them becomes in another language varies with the
-transform, and an integer is everywhere the same. Fields are a list of keys and values, each with one typed column set,
+are microseconds since 1970 as integers: Beam's own type for times becomes another one with each transform of another
+language, and an integer is the same everywhere. Fields are a list of keys and values, each with one typed column set,
 because a schema has no map of several types, and because their order is part of an event.
 
-`RejectRow` has the names of a reject in JSON, which begin with those of the dead-letter tables of Google's templates.
+`RejectRow` has the names of a reject in JSON; the first ones are those of the dead-letter tables of Google's templates.
 """
 
 import re
@@ -42,7 +42,7 @@ __all__ = [
 # ruff: noqa: UP045  Beam 2.77 takes `X | None` in a schema for Any
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
-# Not as classes: some columns are named like the builtin types of their values.
+# Not a class: for a type checker a column named `int` would hide the builtin type from the annotations behind it.
 FieldRow = NamedTuple(  # noqa: UP014
     "FieldRow",
     [
@@ -84,14 +84,14 @@ class EventRow(NamedTuple):
 
 
 class AttributeRow(NamedTuple):
-    """One attribute of the message that a rejected payload came with."""
+    """An attribute of the message that a rejected payload came with."""
 
     key: str
     value: str
 
 
 class RejectRow(NamedTuple):
-    """A `Reject` as a row; its attributes are those, in the spelling of JSON."""
+    """A `Reject` as a row; the columns are its attributes under their names in JSON."""
 
     timestamp: str
     payloadString: str  # noqa: N815  Google's names
@@ -114,6 +114,7 @@ class RejectRow(NamedTuple):
 
 def event_to_row(event: Event) -> EventRow:
     """The row of an event; like Dovecot's format `json`, it has U+FFFD for every byte that is not UTF-8."""
+    # None for what the export left out, an empty list for what it had none of; see `raw_fields`.
     return EventRow(
         _text(event.name),
         _text(event.hostname),
@@ -136,6 +137,7 @@ def event_from_row(row: Any) -> Event:
     Raises:
         DecodeError: a column holds what the schema does not allow; its offset is always 0.
     """
+    # A row is a record of an archive, so the archive's decoder checks it, and there is one law of types.
     record: dict[str, Any] = {name: _plain(getattr(row, name, None)) for name in EventRow._fields}
     if record["categories"] is not None:
         record["categories"] = _list("categories", record["categories"])
@@ -179,7 +181,7 @@ class EventsToRows(beam.PTransform):
 class RowsToEvents(RejectingTransform):
     """Turns rows with the columns of `EventRow`, or some of them, into events.
 
-    Rejects: rows whose columns hold what is no event, as their text.
+    Rejects: rows whose columns do not hold an event, as text.
     """
 
     def expand(self, rows: beam.PCollection[Any]) -> beam.PCollection[Event]:
@@ -188,6 +190,7 @@ class RowsToEvents(RejectingTransform):
         Raises:
             TypeError: the elements are known to have none of the columns.
         """
+        # At construction: at run time a row without any column of an event would be an event without a name.
         _check_columns(rows.element_type)
         outputs = rows | "From rows" >> beam.ParDo(_FromRowFn()).with_outputs(REJECTED, main="events")
         self.route_rejects(outputs[REJECTED])
@@ -210,6 +213,7 @@ class _FromRowFn(beam.DoFn):
         try:
             yield event_from_row(row)
         except DecodeError as error:
+            # A row has no bytes of its own, so the reject shows it as Python does.
             reject = decode_reject(repr(row).encode("utf-8", "surrogateescape"), error)
             yield beam.pvalue.TaggedOutput(REJECTED, reject)
 
@@ -223,11 +227,13 @@ def _check_columns(element_type: Any) -> None:
 
 def _may_be_events(element_type: Any) -> bool:
     """Whether elements of this type may have a column of an event, as far as Beam knows."""
+    # Unknown types pass: the rows are looked at one by one then.
     if element_type == typehints.Any:
         return True
     try:
         columns = {name for name, _ in named_fields_from_element_type(element_type)}
-    except TypeError:  # it has no schema
+    # It has no schema.
+    except TypeError:
         return False
     return not columns.isdisjoint(EventRow._fields)
 
@@ -257,8 +263,9 @@ def _field_record(row: Any) -> dict[str, Any]:
 
 
 def _list(name: str, value: Any) -> list[Any]:
+    # A text is a sequence of texts for Python, and a list of its letters is never meant.
     if not isinstance(value, Iterable) or isinstance(value, str | bytes):
-        raise DecodeError(f"{name!r} is a list, found {type(value).__name__}")
+        raise DecodeError(f"{name!r} must be a list, found {type(value).__name__}")
     return list(value)
 
 
@@ -276,8 +283,10 @@ def _text(text: str) -> str: ...
 @overload
 def _text(text: None) -> None: ...
 def _text(text: str | None) -> str | None:
+    # Strings of a schema are UTF-8. U+FFFD for other bytes is what Dovecot's own JSON has for them.
     return text if text is None or text.isascii() else _SURROGATE.sub("\ufffd", text)
 
 
+# Without this Beam encodes named tuples as any Python object, not by their schema.
 for _row in (FieldRow, EventRow, AttributeRow, RejectRow):
     registry.register_coder(_row, RowCoder)

@@ -1,8 +1,8 @@
-"""`ThrottleBlocks`: lets blocks pass at no more than a number of events a second, for replays beside live traffic.
+"""`ThrottleBlocks`: limits the rate of events, for replays beside live traffic.
 
-The limit is one of a worker process: whoever launches a job divides the wanted rate by the number of its workers. A
-block is held until its events are due, and it is never split, so over any span the rate is exceeded by one block at
-most; `block_bytes_for` says how small blocks should be for a rate.
+The limit is that of one worker process: the launcher divides the wanted rate by the number of workers. A block is held
+until its events are due, and is never split, so over any time the rate is exceeded by one block at most;
+`block_bytes_for` says how small blocks should be for a rate.
 """
 
 import time
@@ -18,20 +18,24 @@ from dovebeam.transforms.sources import DEFAULT_BLOCK_BYTES, Block
 
 __all__ = ["ThrottleBlocks", "block_bytes_for", "events_in"]
 
-_SLICE_SECS: Final = 0.5  # a wish to stop is obeyed at least that often
+# A stop is obeyed at least that often.
+_SLICE_SECS: Final = 0.5
+# The length of Dovecot's shorter events: with longer ones a block holds less than a second's.
 _SMALL_EVENT_BYTES: Final = 250
+# Every block costs Beam the same, so blocks stay larger even for slow rates.
 _LEAST_BLOCK_BYTES: Final = 4 * 1024
 
 
 def block_bytes_for(per_second: float) -> int:
-    """How large blocks may be so that one holds about a second's events, within the usual bounds."""
+    """Size of blocks that hold about a second's events at a rate, within the usual bounds."""
     return max(_LEAST_BLOCK_BYTES, min(DEFAULT_BLOCK_BYTES, int(per_second * _SMALL_EVENT_BYTES)))
 
 
 def events_in(block: Block) -> int:
-    """How many lines or records a block has, without decoding it."""
+    """Number of lines or records of a block, found without decoding it."""
     if block.format == "avro":
         return block.records
+    # A file's last line may lack its end.
     return block.data.count(b"\n") + (not block.data.endswith(b"\n"))
 
 
@@ -61,10 +65,12 @@ class _WaitFn(beam.DoFn):
         self._per_second = per_second
 
     def setup(self) -> None:
+        # One for all instances of this step in the process; each thread has its own instance.
         self._bucket = shared_bucket("blocks", self._per_second)
 
     def process(self, block: Any) -> Iterator[Any]:
         left = self._bucket.reserve(events_in(block))
+        # The block's events are reserved before the wait, so blocks of other threads queue up behind them.
         while left > 0:
             time.sleep(min(left, _SLICE_SECS))
             left -= _SLICE_SECS

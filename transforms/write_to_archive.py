@@ -1,7 +1,7 @@
-"""`WriteToArchive`: events into Avro files by the hour, from which a replay can take any span of time again.
+"""`WriteToArchive`: writes events into Avro files by the hour, of which a replay can read any time range.
 
-blocks --> Decode --> Encode --+--> files by hour, exactly once, with a manifest
-+--> rejects
+blocks --> Encode --+--> Write: files by hour, exactly once, with a manifest
+                    +--> rejects
 """
 
 from collections.abc import Iterable
@@ -26,9 +26,10 @@ from dovebeam.transforms.write_to_shards import WriteShardFiles
 __all__ = ["ARCHIVE", "WriteToArchive"]
 
 ARCHIVE = "archive"
-"""What stands for an exporter's name in counters and manifests."""
+"""Name of the archive in counters and manifests, in place of an exporter's."""
 
 _FILE_BYTES = 256 * 1024 * 1024
+# Events have names of users and addresses, so an archive is for its owner.
 _MODE = 0o600
 _DIRECTORY_MODE = 0o700
 _ALWAYS = TimeRange()
@@ -39,12 +40,12 @@ class WriteToArchive(RejectingTransform):
 
     Args:
         output: an existing directory, or the URL of a folder in an object store.
-        run_id: what the run is called; running the same job again under the same name replaces its own files.
+        run_id: name of the run; running the same job again under the same name replaces its own files.
         time_range: only events of these times; others are counted as out of range.
         codec: how blocks are compressed: "deflate", "zstandard" or "null".
         max_line_bytes: longer lines are rejected.
 
-    Rejects: what is no event.
+    Rejects: lines and records that are not events.
 
     Guarantee: each event of the input is in exactly one file of a run that ended well, in the partition of its hour.
     """
@@ -75,7 +76,7 @@ class WriteToArchive(RejectingTransform):
 @beam.typehints.with_input_types(Block)
 @beam.typehints.with_output_types(PayloadBatch, **{REJECTED: Reject})
 class _EncodeFn(beam.DoFn):
-    """The events of a block in Avro's encoding, with the hour of each."""
+    """Encodes the events of a block in Avro, each with its hour as its path."""
 
     def __init__(self, time_range: TimeRange, max_line_bytes: int) -> None:
         self._range = time_range
@@ -86,14 +87,17 @@ class _EncodeFn(beam.DoFn):
         found = decode_block(block, self._max_line_bytes)
         events = found.decoded.events
         rejects = list(found.rejects)
+        # With origins: they decide the order in the files, so that the same input gives the same files.
         batch = PayloadBatch(source_uri=block.uri)
         out_of_range = 0
         for event, place, start in zip(events, found.places(), found.decoded.offsets(), strict=True):
+            # Most archives take everything; then no event is asked for its time here.
             if self._range != _ALWAYS and not self._range.holds(event):
                 out_of_range += 1
                 continue
             try:
                 payload = encode_avro(event)
+            # Avro's long holds microseconds until then, and lines may claim later times.
             except OverflowError:
                 error = DecodeError("a time is beyond the year 294247, which an archive does not hold")
                 line = block.data[start:].partition(b"\n")[0]

@@ -1,4 +1,4 @@
-"""`WriteToExporter`: formatted events go to a driver's target; what it refuses becomes rejects."""
+"""`WriteToExporter`: delivers formatted events by a driver; what the target refuses becomes rejects."""
 
 import uuid
 from collections.abc import Iterable
@@ -23,15 +23,15 @@ __all__ = ["DeliverFn", "WriteToExporter"]
 class WriteToExporter(RejectingTransform):
     """Delivers payloads (bytes) with one of Dovecot's drivers, in batches of a bundle.
 
-    A bundle is complete only when all its payloads were delivered or rejected; trouble that is no payload's fault (a
-    full disk, say) fails the bundle, and the runner tries it again. So every payload arrives at least once; see the
+    A bundle succeeds only when all its payloads were delivered or rejected; trouble that is not a payload's own fault
+    (a full disk, say) fails the bundle, and the runner retries it. So every payload arrives at least once; see the
     driver's own docstring.
 
     Args:
         driver: a driver, or the exporter of a configuration.
         name: the exporter's name, for counters and rejects.
-        run_id: what this run is called, which is a part of the names of files that are written as shards; the same
-            name for the same job lets it replace its own files. Empty for a name that nobody else has.
+        run_id: name of this run, which is a part of the names of files that are written as shards; the same
+            name for the same job lets it replace its own files. Empty for a random name.
     """
 
     def __init__(self, driver: Driver | Exporter, *, name: str = "", run_id: str = "") -> None:
@@ -41,6 +41,7 @@ class WriteToExporter(RejectingTransform):
             driver = make_driver(driver)
         self._driver = driver
         self._exporter = name or driver.name
+        # Random by default, and made at launch, so that all workers have the same.
         self._run_id = check_run_id(run_id or uuid.uuid4().hex[:12])
 
     def default_label(self) -> str:
@@ -77,11 +78,14 @@ class DeliverFn(beam.DoFn):
         self._driver = driver
         self._exporter = exporter
         self._delivery: Delivery | None = None
-        self._untold = (0, 0)  # delivered and rejected since the launcher was told
-        self._arrived = 0  # payloads of the batch in hand
+        # Delivered and rejected, not reported to the launcher yet.
+        self._untold = (0, 0)
+        # Payloads of the batch in hand that have arrived, and were reported while it is sent.
+        self._arrived = 0
 
     def setup(self) -> None:
         """Opens the connection that all bundles of this instance share."""
+        # Not in __init__: a DoFn travels as a pickle, and a connection belongs to its worker.
         self._delivery = Delivery(self._driver, self._exporter, on_arrival=self._on_arrival)
 
     def start_bundle(self) -> None:
@@ -92,7 +96,7 @@ class DeliverFn(beam.DoFn):
     def process(
         self, element: Any, timestamp: Any = beam.DoFn.TimestampParam, window: Any = beam.DoFn.WindowParam
     ) -> Iterable[Any]:
-        """Takes payloads, and sends what it holds if that is enough; gives rejects."""
+        """Collects payloads, and sends a full batch; returns its rejects."""
         batch = element if isinstance(element, PayloadBatch) else PayloadBatch([element])
         if self._opened().add(batch, (timestamp, window)):
             yield from self._deliver()
@@ -116,40 +120,43 @@ class DeliverFn(beam.DoFn):
         return self._delivery
 
     def _deliver(self) -> list[WindowedValue]:
-        """Sends what is held; the rejects keep the time and the window of the payloads that they were."""
+        """Sends the batch; its rejects have the timestamp and the window of their payloads."""
         self._arrived = 0
         sent = self._opened().send()
         if not sent.delivered and not sent.refused:
             return []
+        # Set back before the batch itself is counted: a job that is killed in between counts too little, never twice.
         progress.recount(f"{counters.ARRIVING}/{self._exporter}", 0)
         counters.add("delivered", sent.delivered, self._exporter)
         counters.add("delivered_bytes", sent.delivered_bytes, self._exporter)
         counters.add("rejected", len(sent.refused), self._exporter)
+        # What was reported on arrival must not be reported again.
         self._untold = (sent.delivered - self._arrived, len(sent.refused))
         return [self._reject(refused) for refused in sent.refused]
 
     def _on_arrival(self, payloads: int) -> None:
-        """Tells the launcher what has arrived of a batch that may never be finished."""
+        """Reports what has arrived of a batch that may never be finished."""
         self._arrived += payloads
         progress.tell(delivered=payloads)
         progress.recount(f"{counters.ARRIVING}/{self._exporter}", self._arrived)
 
     def _tell(self) -> None:
-        """Tells a local launcher what was done, and stops here if it wants so: nothing is held at this point."""
+        """Reports to a local launcher, and obeys a stop: nothing is in hand at this point."""
         delivered, rejected = self._untold
         self._untold = (0, 0)
         progress.advance(delivered=delivered, rejected=rejected)
 
     def refused(self, batch: PayloadBatch, index: int, failure: Failure) -> Any:
-        """The element that stands for a payload that did not arrive.
+        """The output for a payload that was refused; a hook for transforms with outputs of their own.
 
         Args:
             batch: the batch that came with it.
             index: its place in there.
-            failure: what the driver says.
+            failure: the driver's report.
         """
         return refused_reject(self._exporter, batch, index, failure)
 
     def _reject(self, refused: Refused) -> WindowedValue:
+        # At the end of a bundle Beam wants a window with each element, and knows none by itself.
         timestamp, window = refused.origin
         return WindowedValue(self.refused(refused.batch, refused.index, refused.failure), timestamp, (window,))
