@@ -52,6 +52,10 @@ class ThrottleBlocks(beam.PTransform):
             raise ValueError(f"per_second is a number of events, more than 0; found {per_second}")
         self._per_second = per_second
 
+    def display_data(self) -> dict[str, Any]:
+        """The rate, for a runner's user interface."""
+        return {"per_second": self._per_second}
+
     def expand(self, blocks: beam.PCollection[Block]) -> beam.PCollection[Block]:
         """Blocks to the same, later."""
         passed: beam.PCollection[Block] = blocks | "Wait" >> beam.ParDo(_WaitFn(self._per_second))
