@@ -5,8 +5,8 @@
     ├── FilterSyntaxError    a filter that Dovecot would refuse, with the offset in its text
     ├── DecodeError          bytes that are not an exported event, with the offset in them
     ├── UnknownNameError     a format, driver or other registered name that does not exist
-    ├── SourceError          input that is missing, unreadable or damaged (in sources.errors)
-    ├── RejectedError        a reject in a job without an error handler (in rejecting)
+    ├── SourceError          input that is missing, unreadable or damaged (in sources.streams)
+    ├── RejectedError        a reject in a job without an error handler (in error_handling)
     └── DeliveryError        a target that can take nothing at all: the bundle fails and is tried again
         └── DriverSettingError   a driver's setting that cannot work, whatever the target does
 
@@ -33,6 +33,7 @@ __all__ = [
     "closest_name",
 ]
 
+# A filter or a setting can be one line of many thousand characters; the part around the mistake fits in a terminal.
 _SHOWN_LINE_CHARS = 160
 _SHOWN_LEAD_CHARS = 100
 
@@ -124,6 +125,7 @@ class ConfigError(DovebeamError):
         self.problems = tuple(problems)
         super().__init__(self.problems)
 
+    # Exceptions cross processes on remote runners; pickle's default would pass `args`, which are not these parameters.
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.problems,)
 
@@ -149,8 +151,8 @@ class UnknownNameError(DovebeamError):
 class DeliveryError(DovebeamError):
     """A target that can take nothing at all, through no fault of the payload: a full disk, a missing socket.
 
-    It fails the bundle, so that the runner delivers it again. A payload that the target refuses is no error but a
-    `Failure`, which becomes a reject. No text in here may hold a credential, a path or query of a URL.
+    It fails the bundle, so that the runner delivers it again. A payload that the target refuses is not an error but a
+    `Failure`, which becomes a reject. No text in here may hold a credential, or the path or query of a URL.
 
     Attributes:
         message: what failed and how to repair it.
@@ -197,13 +199,14 @@ class DriverSettingError(DeliveryError):
 
 
 def closest_name(name: str, known: Iterable[str], likeness: float = 0.75) -> str:
-    """The entry of `known` that `name` was probably meant to be, or an empty string.
+    """Suggestion for a name that does not exist: the entry of `known` that was probably meant, or an empty string.
 
     Args:
         name: what was written.
         known: the names that there are.
-        likeness: the least ratio (see `difflib`) of what both have in common; more of it where other names may be real.
+        likeness: the least similarity (ratio of `difflib`); higher where names that are not in `known` may be real.
     """
+    # difflib takes time quadratic in the length, and `name` comes from data.
     near = difflib.get_close_matches(name[:100], list(known), n=1, cutoff=likeness)
     return near[0] if near else ""
 
@@ -211,5 +214,6 @@ def closest_name(name: str, known: Iterable[str], likeness: float = 0.75) -> str
 def caret_lines(line: str, index: int) -> list[str]:
     """The line, cut to a readable width around `index`, and below it a caret under that character."""
     start = max(0, index - _SHOWN_LEAD_CHARS) if len(line) > _SHOWN_LINE_CHARS else 0
+    # A TAB would move the caret, other control characters the terminal.
     shown = "".join(c if c.isprintable() else " " for c in line[start : start + _SHOWN_LINE_CHARS])
     return [f"  {shown}", f"  {' ' * (min(index, len(line)) - start)}^"]

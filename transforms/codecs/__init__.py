@@ -1,7 +1,7 @@
 """Lines and records to events and back: JSON, tab-text, Avro.
 
 Decoding is strict: what is not an exported event is a `DecodeError` with its byte offset, never another exception and
-never a guess. Encoding writes the whole event; what a metric and exporter select is the business of the formats.
+never a guess. Encoding writes the whole event; what a metric and its exporter select is decided in the formats.
 """
 
 from dovebeam.transforms.codecs.avro_records import AVRO_SCHEMA, event_from_avro, event_to_avro

@@ -1,4 +1,4 @@
-"""Events as Avro records: the one form in which every type survives.
+"""Avro records of events: the only stored form that keeps every type.
 
 `AVRO_SCHEMA` is a plain Avro schema, so that BigQuery, Spark and the like read the files. Fields are an array of keys
 and values, because their order is part of an event. A string that is not UTF-8 is stored as bytes.
@@ -37,6 +37,8 @@ _VALUE: Final = {
     ],
 }
 
+# Plain longs for times instead of the logical type timestamp-micros: readers turn that into datetimes, which end with
+# the year 9999, and Dovecot's times do not.
 AVRO_SCHEMA: Final[Mapping[str, Any]] = {
     "type": "record",
     "name": "DovecotEvent",
@@ -56,7 +58,7 @@ AVRO_SCHEMA: Final[Mapping[str, Any]] = {
 
 
 def event_to_avro(event: Event) -> dict[str, Any]:
-    """The record of `AVRO_SCHEMA` for an event; times are microseconds since 1970."""
+    """The record of an event by `AVRO_SCHEMA`; times are microseconds since 1970."""
     return {
         "name": _text_to_avro(event.name),
         "hostname": _text_to_avro(event.hostname),
@@ -77,6 +79,7 @@ def event_from_avro(record: Mapping[str, Any]) -> Event:
     Raises:
         DecodeError: if a member is missing or holds what the schema does not allow; its offset is always 0.
     """
+    # Files may come from other writers, so nothing is taken for granted that only our own writer guarantees.
     if not isinstance(record, Mapping):
         raise DecodeError(f"expected a record, found {type(record).__name__}")
     fields = record.get("fields")
@@ -98,6 +101,7 @@ def event_from_avro(record: Mapping[str, Any]) -> Event:
 
 
 def _text_to_avro(text: str | None) -> str | bytes | None:
+    """The text, or its bytes if they are not UTF-8, which an Avro string must be."""
     if text is None or text.isascii():
         return text
     data = text.encode("utf-8", "surrogateescape")
@@ -182,6 +186,7 @@ def _texts(name: str, value: Any) -> list[str]:
 
 
 def _int(name: str, value: Any) -> int:
+    # isinstance would take a bool, which is not a number in Avro.
     if type(value) is not int or not INT64_MIN <= value <= INT64_MAX:
         raise DecodeError(f"{name[:80]!r} holds a 64-bit integer, found {_shown(value)}")
     return value

@@ -1,4 +1,8 @@
-"""Why a line is not an exported event although somebody meant it to be one, and how to get the event out."""
+"""Probable causes of lines that are not exported events, each with the command that gets the events out.
+
+Shippers and log daemons wrap events (`{"message": "<event>"}`), nest them under a key, put a prefix before them,
+pretty-print them or lose the tabs of tab-text. Only lines that failed to decode come here, so this may take its time.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +16,14 @@ import msgspec
 from dovebeam.transforms.codecs.lines import LOST_TAB
 from dovebeam.transforms.errors import DecodeError
 
-__all__ = ["EVENT_MEMBERS", "has_lost_part", "json_cause", "with_cause", "with_tab_cause"]
+__all__ = ["has_lost_part", "with_json_cause", "with_tab_cause"]
 
 
+# No event is so long, and a cause is found by decoding the line again, perhaps many times.
 _MAX_LINE_BYTES: Final = 1024 * 1024
+
+# tab-text.
+
 _LOST_PART: Final = re.compile(rb"(?:#0?11|\\t|\\x09|\\011|\^I|%09|<TAB>|\s)(?:field|category|start_time|end_time):")
 _MAX_PREFIX_BYTES: Final = 1024
 _BEHIND_PREFIX: Final = re.compile(rb"\s(event|hostname|start_time):")
@@ -23,7 +31,7 @@ _SED_SPECIAL: Final = re.compile(r"[\\^]")
 
 
 def with_tab_cause(error: DecodeError, line: bytes) -> DecodeError:
-    """The error with its probable cause, if one is found."""
+    """The error of a line read as tab-text, with its probable cause if one is found."""
     cause = tab_cause(line)
     return DecodeError(f"{error.reason}; {cause}", error.offset) if cause else error
 
@@ -34,7 +42,7 @@ def has_lost_part(line: bytes) -> bool:
 
 
 def tab_cause(line: bytes) -> str:
-    """Why a line, read as tab-text, is probably not an event, and the repair; empty if no cause is known."""
+    """Probable cause why a line, read as tab-text, is not an event, and the repair; empty if none is known."""
     if len(line) > _MAX_LINE_BYTES:
         return ""
     if line.lstrip().startswith((b"{", b"[")):
@@ -45,7 +53,7 @@ def tab_cause(line: bytes) -> str:
 
 
 def prefix_cause(line: bytes) -> str:
-    """That something stands before the event of a tab-text line, as a log daemon writes it; empty if nothing does."""
+    """Cause for a tab-text line with something before the event, as a log daemon writes it; empty for others."""
     found = _BEHIND_PREFIX.search(line, 0, _MAX_PREFIX_BYTES)
     if found is None or b"\t" not in line[found.end() :]:
         return ""
@@ -54,7 +62,7 @@ def prefix_cause(line: bytes) -> str:
 
 
 def _lost_tabs(line: str) -> str:
-    """What stands where the tabs between the parts of a line were."""
+    """Cause for a line whose tabs were replaced, with what stands in their place; empty for others."""
     found = LOST_TAB.search(line, line.find(":") + 1)
     if found is None:
         return ""
@@ -62,6 +70,7 @@ def _lost_tabs(line: str) -> str:
     if not instead.strip():
         what = "blanks stand" if instead else "nothing stands"
         return f"its tabs were lost on the way, {what} in their place: keep them, or export with format = json"
+    # rsyslog writes control characters as # and three octal digits unless it is told otherwise, so a tab is #011.
     escaped = _SED_SPECIAL.sub(r"\\\g<0>", instead)
     return (
         f"its tabs were lost on the way, {instead} stands in their place: sed 's/{escaped}/\\t/g' "
@@ -69,20 +78,18 @@ def _lost_tabs(line: str) -> str:
     )
 
 
-# Why a line is not an exported event although somebody meant it to be one: where the event is, and how to get it out.
-#
-# Shippers and log daemons wrap events (`{"message": "<event>"}`), nest them under a key, put a prefix before them or
-# pretty-print them. Looked at only for lines that are not events, so it may take its time.
+# JSON.
 
-EVENT_MEMBERS: Final = ("event", "hostname", "start_time", "end_time", "categories", "fields")
+_EVENT_MEMBERS: Final = ("event", "hostname", "start_time", "end_time", "categories", "fields")
 
-
+# Shippers nest an event two or three levels deep; a hostile line has a bound.
 _MAX_DEPTH: Final = 5
 _MAX_PLACES: Final = 200
 _MAX_SHOWN: Final = 5
 _PLAIN_KEY: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+# A line of a pretty-printed event.
 _MEMBER_LINE: Final = re.compile(
-    rb'"(?:%s)"\s*:\s*(?:[{\[]|"[^"]*",?|[0-9.]+,?)' % b"|".join(name.encode() for name in EVENT_MEMBERS)
+    rb'"(?:%s)"\s*:\s*(?:[{\[]|"[^"]*",?|[0-9.]+,?)' % b"|".join(name.encode() for name in _EVENT_MEMBERS)
 )
 _BRACKETS: Final = frozenset(b"{}[],")
 _TAB_PART: Final = re.compile(r"(?:event|hostname|start_time|end_time|category|field):")
@@ -92,14 +99,14 @@ _SEVERAL_LINES: Final = "the event seems to be spread over several lines; make o
 _ARRAY: Final = "the events seem to be in a JSON array; make one line of each event: jq -c '.[]'"
 
 
-def with_cause(error: DecodeError, line: bytes) -> DecodeError:
-    """The error with its probable cause, if one is found."""
+def with_json_cause(error: DecodeError, line: bytes) -> DecodeError:
+    """The error of a line read as JSON, with its probable cause if one is found."""
     cause = json_cause(line)
     return DecodeError(f"{error.reason}; {cause}", error.offset) if cause else error
 
 
 def json_cause(line: bytes) -> str:
-    """Why a line, read as JSON, is probably not an event, and the repair; empty if no cause is known."""
+    """Probable cause why a line, read as JSON, is not an event, and the repair; empty if none is known."""
     text = line.strip()
     if not text or len(text) > _MAX_LINE_BYTES:
         return ""
@@ -109,6 +116,7 @@ def json_cause(line: bytes) -> str:
         return _ARRAY
     if _BRACKETS.issuperset(text) or _MEMBER_LINE.fullmatch(text):
         return _SEVERAL_LINES
+    # An array that is printed with one element a line leaves a comma behind each event.
     whole = _decoded(text.removesuffix(b","))
     if isinstance(whole, dict):
         return _ARRAY if text.endswith(b",") and _is_event(whole) else _cause_in_object(whole)
@@ -118,7 +126,7 @@ def json_cause(line: bytes) -> str:
 
 
 def _cause_of_prefix(text: bytes) -> str:
-    """An event behind something else, as a log daemon writes it."""
+    """Cause for an event behind something else, as a log daemon writes it; empty for others."""
     start = text.find(b"{", 1)
     if start > 0 and isinstance(_decoded(text[start:]), dict):
         return f"{start} bytes stand before the JSON, such as a syslog prefix: sed 's/^[^{{]*//'"
@@ -128,16 +136,17 @@ def _cause_of_prefix(text: bytes) -> str:
 
 
 def _cause_in_object(whole: dict[str, Any]) -> str:
-    """An event inside of an object, or one with members that were added to it."""
+    """Cause for an event inside an object, or one with members that were added to it; empty for others."""
     for path, value in _places(whole):
         found = _command(path, value)
         if found:
             return f"the event seems to be in {'.'.join(path)[:80]!r}: {found}"
-    added = [key for key in whole if key not in EVENT_MEMBERS]
+    added = [key for key in whole if key not in _EVENT_MEMBERS]
     if not added or not ({"event", "fields"} & whole.keys()):
         return ""
+    # A command that names the members to keep is shorter than one that names very many to delete.
     if len(added) > _MAX_SHOWN:
-        members = ", ".join(EVENT_MEMBERS)
+        members = ", ".join(_EVENT_MEMBERS)
         command = f"jq -c '{{{members}}} | with_entries(select(.value != null))'"
         return f"{len(added)} members seem to have been added to the event: {command}"
     command = _quoted(f"del({', '.join(map(_path, added))})")
@@ -145,7 +154,7 @@ def _cause_in_object(whole: dict[str, Any]) -> str:
 
 
 def _places(whole: dict[str, Any]) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """What an object holds, with the keys that lead there; from the outside in."""
+    """Values in an object with the keys that lead to each, from the outside in."""
     level: list[tuple[tuple[str, ...], dict[str, Any]]] = [((), whole)]
     seen = 0
     for _ in range(_MAX_DEPTH):
@@ -184,25 +193,26 @@ def _is_event(value: Any) -> bool:
     """Whether an object has an event's members, perhaps among others."""
     if not isinstance(value, dict):
         return False
-    known = sum(name in value for name in EVENT_MEMBERS)
+    # One known member is not enough among others: many logs have a `hostname`, and some nest under `fields` or `event`.
+    known = sum(name in value for name in _EVENT_MEMBERS)
     return known >= 2 or (known == 1 and len(value) == 1 and not isinstance(next(iter(value.values())), dict))
 
 
 def _path(*keys: str) -> str:
-    """The keys as jq's program for what they lead to."""
+    """The jq program for the value that these keys lead to."""
     parts = [f".{key}" if _PLAIN_KEY.fullmatch(key) else f"[{json.dumps(key)}]" for key in keys]
     program = "".join(parts)
     return program if program.startswith(".") else f".{program}"
 
 
 def _quoted(program: str) -> str:
-    """A program of jq as a word of the shell."""
+    """A jq program quoted for the shell."""
     escaped = program.replace("'", "'\"'\"'")
     return f"'{escaped}'"
 
 
 def _decoded(text: bytes) -> Any:
-    """The JSON value, or None if it is none."""
+    """The JSON object or list, or None if the text is neither."""
     if text[:1] not in (b"{", b"["):
         return None
     try:

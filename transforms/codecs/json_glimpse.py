@@ -1,4 +1,8 @@
-"""Blocks of JSON lines: decoded by msgspec in one call, and no more of each line than filters need."""
+"""Blocks of JSON lines, decoded by msgspec in one call: whole (`decode_json_block`), or only what filters look at.
+
+The second way (`Glimpser`) lets an export decode only the lines that match. msgspec skips what a type does not name,
+several times faster than it decodes it.
+"""
 
 from __future__ import annotations
 
@@ -21,13 +25,13 @@ from dovebeam.transforms.codecs.tab_lines import TAB_PARTS, decode_tab
 from dovebeam.transforms.events.event import AwareTime, Event, ExportedEvent
 from dovebeam.transforms.events.values import EXACT_SECONDS, INT64_MAX, INT64_MIN
 
-__all__ = ["Glimpser", "Glimpses", "decode_json_block", "with_line_feeds"]
+__all__ = ["Glimpser", "decode_json_block", "with_line_feeds"]
 
 
 def decode_json_block(block: bytes, *, max_bytes: int = DEFAULT_MAX_LINE_BYTES, mixed: bool = True) -> DecodedBlock:
     """The events of whole lines (LF or CRLF, the last end may be missing), faster than one by one.
 
-    Blank lines hold no event and are passed over. Every other line is in `events` or in `bad_lines`. Lines of tab-text
+    Blank lines hold no event and are skipped. Every other line is in `events` or in `bad_lines`. Lines of tab-text
     among them are read as tab-text, unless `mixed` is false: a spool has what several of Dovecot's exporters sent.
     """
 
@@ -35,9 +39,11 @@ def decode_json_block(block: bytes, *, max_bytes: int = DEFAULT_MAX_LINE_BYTES, 
         return (decode_tab if mixed and line.startswith(TAB_PARTS) else decode_json)(line, max_bytes=max_bytes)
 
     text = with_line_feeds(block)
+    # In a block of at most max_bytes no line is longer, so the limit needs no look at each.
     borders = object_borders(text) if len(text) <= max_bytes else None
     if borders is None:
         return decode_one_by_one(block, decode)
+    # One line of another shape sends the whole block to the next, and one that is not an event to the slow way.
     for shape in (COMPLETE, EXPORTED, UNIX):
         try:
             decoded = shape.decoder.decode_lines(text)
@@ -78,9 +84,10 @@ def object_borders(text: bytes) -> list[int] | None:
 
 
 def _key_marks(text: bytes) -> int:
-    """How many colons of the text stand behind a quote or a space: at least as many as it has keys.
+    """Number of colons behind a quote or a space: at least the number of keys.
 
-    More, if a string contains such a colon. Other white space before a colon gives -1; it cannot be in a string.
+    It is more if a key is repeated or a string contains such a colon. Other white space before a colon gives -1; it
+    cannot be in a string.
     """
     import numpy as np  # noqa: PLC0415
 
@@ -92,11 +99,9 @@ def _key_marks(text: bytes) -> int:
     return int(np.count_nonzero(behind_mark & (data[1:] == 0x3A)))
 
 
-# Looks at no more of JSON lines than filters need, so that only lines that match are decoded whole.
-#
-# msgspec skips what a type does not name, several times faster than it decodes it. A line passes if it has an event's
-# members and no others, each of its type, a name that an event can have, and fields that fit where filters compare
-# them. The other fields are only checked for being JSON: whatever they hold, it was in an event that no filter wants.
+# Glimpses: a line passes if it has an event's members and no others, each of its type, a name that an event can have,
+# and fields that fit where filters compare them. The other fields are only checked for being JSON: whatever they hold,
+# it was in an event that no filter wants.
 
 _Value = str | Annotated[int, Meta(ge=INT64_MIN, le=INT64_MAX)] | list[str]
 # Unix times that a double holds exactly; the exact scanner decides on others.
@@ -108,7 +113,7 @@ class _Skipped(msgspec.Struct, gc=False):
 
 
 class Glimpses:
-    """The lines of a block, each seen as far as filters look.
+    """The lines of a block, each decoded as far as filters look.
 
     Attributes:
         events: one for each line, good for the filters that were asked about and for nothing else.
@@ -143,7 +148,7 @@ class Glimpser:
         self._decode: Final = msgspec.json.Decoder(_glimpse_type(sorted(fields))).decode_lines
 
     def glimpse(self, text: bytes) -> Glimpses | None:
-        """The lines of a block (LF only), or None if one of them is not what it should be, as far as is looked."""
+        """The lines of a block (LF only), or None if one of them does not pass; then the block is decoded whole."""
         borders = object_borders(text)
         if borders is None or not text:
             return None

@@ -1,4 +1,9 @@
-"""One JSON line: the fast way, which msgspec does in C, and the exact way where that is not enough."""
+"""JSON lines, one at a time: the fast way, which msgspec does in C, and the exact way where that is not enough.
+
+msgspec checks the shape of a line and the range of its integers, but keeps the last of two equal keys and says nothing.
+A line without repeated keys has as many `":` as it has keys; one with them has more, unless white space stands before a
+colon. Whatever does not add up goes to `json_scan`, which decides.
+"""
 
 from __future__ import annotations
 
@@ -25,9 +30,52 @@ from dovebeam.transforms.formats import Formatter, make_formatter
 
 __all__ = ["COMPLETE", "EXPORTED", "UNFIT", "UNIX", "decode_json", "encode_json"]
 
-
 UNFIT: Final = (msgspec.DecodeError, ValueError, ArithmeticError, RecursionError)
 """What msgspec and Python's numbers raise for input that does not fit; then the exact scanner decides."""
+
+_FORMATTERS: Final[dict[str, Formatter]] = {
+    time_format: make_formatter("json", time_format=time_format) for time_format in ("rfc3339", "unix")
+}
+
+
+@only_decode_errors
+def decode_json(line: bytes, *, max_bytes: int = DEFAULT_MAX_LINE_BYTES, catalogue: Catalogue = CATALOGUE) -> Event:
+    """The event of one line that Dovecot exported as json, in either time format.
+
+    Args:
+        line: the bytes without the line's end; white space between tokens is allowed.
+        max_bytes: the longest line that is read.
+        catalogue: the types of fields that Dovecot's own catalogue does not have.
+
+    Raises:
+        DecodeError: if it is anything else than one exported event, with the byte offset.
+    """
+    check_line_length(line, max_bytes)
+    # Events of the fast shapes recover types by the built-in catalogue, so any other one takes the exact way.
+    if catalogue is CATALOGUE and not _space_before_colon(line):
+        for shape in (EXPORTED, UNIX):
+            try:
+                decoded = [shape.decoder.decode(line)]
+            except UNFIT:
+                continue
+            events = shape.to_events(decoded) if line.count(b'":') == shape.count_keys(decoded) else None
+            if events is not None and all_possible({events[0].raw_name}):
+                return events[0]
+            break
+    return scan_event(line, catalogue)
+
+
+def encode_json(event: Event, *, time_format: str = "rfc3339") -> bytes:
+    """The whole event as Dovecot's format json writes it with everything included, without the line's end."""
+    return _FORMATTERS[time_format].format(event)
+
+
+def _space_before_colon(line: bytes) -> bool:
+    """Whether white space may hide a key from counting; a TAB, CR or LF cannot stand in a string."""
+    return b" :" in line or b"\t" in line or b"\r" in line or b"\n" in line
+
+
+# Shapes of lines: the ways in which msgspec reads one, from the most frequent and fastest on.
 
 _Int64 = Annotated[int, Meta(ge=INT64_MIN, le=INT64_MAX)]
 _fields_of: Final = attrgetter("raw_fields")
@@ -46,7 +94,7 @@ class _UnixLine(msgspec.Struct, gc=False, forbid_unknown_fields=True):
 
 @dataclass(frozen=True)
 class LineShape:
-    """One way to read lines.
+    """A way to read lines in one call of msgspec.
 
     Attributes:
         decoder: gives an object of this shape, or raises one of `UNFIT`.
@@ -59,6 +107,7 @@ class LineShape:
     to_events: Callable[[Sequence[Any]], Sequence[Event] | None]
 
 
+# Keys are counted in C where possible (map, sum): these functions run for every event of an export.
 def _complete_keys(events: Sequence[CompleteEvent]) -> int:
     return sum(map(len, map(_fields_of, events))) + 6 * len(events)
 
@@ -117,50 +166,3 @@ def _unix_event(line: _UnixLine) -> Event | None:
 COMPLETE: Final = LineShape(msgspec.json.Decoder(CompleteEvent), _complete_keys, lambda events: events)
 EXPORTED: Final = LineShape(msgspec.json.Decoder(ExportedEvent), _exported_keys, lambda events: events)
 UNIX: Final = LineShape(msgspec.json.Decoder(_UnixLine), _unix_keys, _unix_events)
-
-
-# One JSON line: the fast way, which msgspec does in C, and the exact way where that is not enough.
-#
-# msgspec checks the shape of a line and the range of its integers, but keeps the last of two equal keys and says
-# nothing. A line without repeated keys has as many `":` as it has keys; one with them has more, unless white space
-# stands before a colon. Whatever does not add up goes to `json_scan`, which decides.
-
-_FORMATTERS: Final[dict[str, Formatter]] = {
-    time_format: make_formatter("json", time_format=time_format) for time_format in ("rfc3339", "unix")
-}
-
-
-@only_decode_errors
-def decode_json(line: bytes, *, max_bytes: int = DEFAULT_MAX_LINE_BYTES, catalogue: Catalogue = CATALOGUE) -> Event:
-    """The event of one line that Dovecot exported as json, in either time format.
-
-    Args:
-        line: the bytes without the line's end; white space between tokens is allowed.
-        max_bytes: the longest line that is read.
-        catalogue: the types of fields that Dovecot's own catalogue does not have.
-
-    Raises:
-        DecodeError: if it is anything else than one exported event, with the byte offset.
-    """
-    check_line_length(line, max_bytes)
-    if catalogue is CATALOGUE and not _space_before_colon(line):
-        for shape in (EXPORTED, UNIX):
-            try:
-                decoded = [shape.decoder.decode(line)]
-            except UNFIT:
-                continue
-            events = shape.to_events(decoded) if line.count(b'":') == shape.count_keys(decoded) else None
-            if events is not None and all_possible({events[0].raw_name}):
-                return events[0]
-            break
-    return scan_event(line, catalogue)
-
-
-def encode_json(event: Event, *, time_format: str = "rfc3339") -> bytes:
-    """The whole event as Dovecot's format json writes it with everything included, without the line's end."""
-    return _FORMATTERS[time_format].format(event)
-
-
-def _space_before_colon(line: bytes) -> bool:
-    """Whether white space may hide a key from counting; a TAB, CR or LF cannot stand in a string."""
-    return b" :" in line or b"\t" in line or b"\r" in line or b"\n" in line

@@ -1,9 +1,9 @@
-"""Reads one exported JSON line byte by byte: slowly, exactly, and with the offset of whatever is wrong.
+"""Exact decoder of one exported JSON line: slow, strict, and with the byte offset of whatever is wrong.
 
-The fast path of `json_line` leaves every line that it cannot vouch for to this scanner, so that there is one authority
-on what an exported event is: an object with the members of Dovecot's json format, each at most once, fields holding
-strings, 64-bit integers, lists of strings, or (time format unix) timestamps. It never goes deeper than that shape, so
-hostile nesting ends at the first bracket that does not belong there.
+The fast path of `json_lines` leaves every line that it is not sure of to this scanner, so that one module decides what
+an exported event is: an object with the members of Dovecot's json format, each at most once, fields holding strings,
+64-bit integers, lists of strings, or (time format unix) timestamps. It never goes deeper than that shape, so hostile
+nesting ends at the first bracket that does not belong there.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
-from dovebeam.transforms.codecs.causes import with_cause
+from dovebeam.transforms.codecs.causes import with_json_cause
 from dovebeam.transforms.codecs.lines import NOT_A_NAME, is_possible_name, typed_event
 from dovebeam.transforms.errors import DecodeError, closest_name
 from dovebeam.transforms.events.catalogue import CATALOGUE, Catalogue
@@ -37,7 +37,7 @@ _SPACE: Final = re.compile(rb"[ \t\r\n]*")
 _NUMBER: Final = re.compile(rb"-?(?:0|[1-9][0-9]*)((?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)")
 _CONTROL: Final = re.compile(rb"[\x00-\x1f]")
 _ESCAPE: Final = re.compile(rb"\\(u[0-9a-fA-F]{4}|[\"\\/bfnrt])?", re.DOTALL)
-_LONGEST_NUMBER: Final = 64
+_LONGEST_NUMBER: Final = 64  # Python refuses to convert integers of more than 4,300 digits, and slows down before
 _LAST_SECOND: Final = 2**63 - 1
 
 _decode_string: Final = msgspec.json.Decoder(str).decode
@@ -52,11 +52,11 @@ def scan_event(line: bytes, catalogue: Catalogue = CATALOGUE) -> Event:
     try:
         return _Scanner(line).event(catalogue)
     except DecodeError as error:
-        raise with_cause(error, line) from None
+        raise with_json_cause(error, line) from None
 
 
 class _Scanner:
-    """One pass over a line; `pos` is the byte that is looked at next."""
+    """One pass over a line; `pos` is the offset of the next byte to read."""
 
     def __init__(self, data: bytes) -> None:
         self.data = data
@@ -95,6 +95,7 @@ class _Scanner:
             key = self.string("the name of a member")
             if key in out:
                 raise DecodeError(f"the member {key[:80]!r} occurs twice in one object", start)
+            # JSON parsers keep the last of two equal members and drop the other silently; nothing may be lost here.
             reader = read_any if readers is None else readers.get(key)
             if reader is None:
                 raise DecodeError(_unknown_member(key, readers or {}), start)
@@ -151,6 +152,7 @@ class _Scanner:
 
     def number(self, what: str = "a number") -> int | Timestamp:
         start = self.pos
+        # Dovecot's integers never have a fraction, and its Unix times always do ("Parsing back").
         match = _NUMBER.match(self.data, start)
         if match is None:
             raise self.error(f"expected {what}")
@@ -184,6 +186,7 @@ class _Scanner:
             quote = data.find(b'"', search_from)
             if quote < 0:
                 raise DecodeError("the string that begins here has no end; the line may be torn", start)
+            # The quote is escaped if an odd number of backslashes stands before it.
             backslashes = quote
             while backslashes > search_from and data[backslashes - 1] == 0x5C:
                 backslashes -= 1
@@ -218,7 +221,8 @@ def _unknown_member(key: str, known: dict[str, Any]) -> str:
 
 
 def _string_error(token: bytes, start: int) -> DecodeError:
-    """What is wrong in a string that does not decode, with the offset of the byte itself."""
+    """The error in a string that does not decode, with the offset of the byte itself."""
+    # msgspec's own message has neither the offset nor the repair. What is left at the end can only be a surrogate.
     control = _CONTROL.search(token)
     if control is not None:
         code = control[0][0]
@@ -236,6 +240,7 @@ def _string_error(token: bytes, start: int) -> DecodeError:
 
 
 def _rfc3339_usec(text: str) -> int | None:
+    # Dovecot's form first; other RFC 3339 times come from what people write or other programs rewrite.
     usec = parse_rfc3339(text)
     if usec is not None:
         return usec
@@ -250,6 +255,7 @@ def _unix_usec(text: str, start: int) -> int:
     usec = usec_of_seconds(float(text))
     if usec is not None:
         return usec
+    # A double does not hold this microsecond exactly, so the digits themselves are read.
     if len(text) > _LONGEST_NUMBER:
         raise _out_of_range(text, start)
     try:
@@ -259,6 +265,7 @@ def _unix_usec(text: str, start: int) -> int:
     if value.adjusted() > 18 or abs(int(value)) > _LAST_SECOND:
         raise _out_of_range(text, start)
     seconds = int(value)
+    # "-0.5": Dovecot writes half a second before 1970 as -1.500000, so a minus before 0 seconds is not its own.
     if value < 0 and seconds == 0:
         raise DecodeError(f"{text} is not a Unix time: the fraction counts upwards from whole seconds", start)
     return seconds * USEC_PER_SEC + round(abs(value - seconds) * USEC_PER_SEC)

@@ -1,4 +1,4 @@
-"""What the codecs of lines share: decoded blocks, the longest line, names of events, recovered types, a last resort."""
+"""Shared parts of the line codecs: decoded blocks, the limit on a line, names of events, typed events, errors."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class BadLine(NamedTuple):
 
 
 class DecodedBlock:
-    """The events of a block in order, and apart from them the lines that are none.
+    """The events of a block in order, and apart from them the lines that are not events.
 
     Attributes:
         events: in the order of their lines.
@@ -60,12 +60,12 @@ class DecodedBlock:
         self._offsets = offsets
 
     def offsets(self) -> Sequence[int]:
-        """The offset in the block of the line of each event; found anew at each call."""
+        """Offsets in the block of the line of each event; computed at each call, since few callers need them."""
         return self._offsets()
 
 
 def line_starts(block: bytes, borders: Sequence[int]) -> list[int]:
-    """Where the lines of a block begin whose LFs are at `borders` once every CRLF is an LF."""
+    """Offsets of the lines of a block; `borders` are the offsets of its LFs after every CRLF has become an LF."""
     if 0x0D not in block:
         return [0, *(border + 1 for border in borders)]
     lengths = (len(line) + 1 for line in block.removesuffix(b"\n").split(b"\n"))
@@ -73,11 +73,12 @@ def line_starts(block: bytes, borders: Sequence[int]) -> list[int]:
 
 
 def decode_one_by_one(block: bytes, decode: Callable[[bytes], Event]) -> DecodedBlock:
-    """What `decode` makes of each line of a block (LF or CRLF); blank lines are passed over."""
+    """Decodes each line of a block (LF or CRLF) by itself; blank lines are skipped."""
     events: list[Event] = []
     offsets: list[int] = []
     bad_lines: list[BadLine] = []
     offset = 0
+    # Only at LF: splitlines() also splits at 0x0B, 0x0C and others, which stand raw in tab-text ("Parsing back").
     for whole in block.split(b"\n"):
         line = whole.removesuffix(b"\r")
         if line.strip(b" \t\r"):
@@ -90,31 +91,34 @@ def decode_one_by_one(block: bytes, decode: Callable[[bytes], Event]) -> Decoded
     return DecodedBlock(events, bad_lines, lambda: offsets)
 
 
-# Which names an event of Dovecot can have, so that a foreign line is not taken for an event that no metric wants.
+# Names that an event of Dovecot can have, so that a foreign line is not taken for an event that no metric wants.
 #
-# Names are fixed in Dovecot's code and in that of its plugins: one word, `imap_command_finished`. Nothing but control
-# characters, white space and what is left of a tab-text line whose tabs were lost on the way is refused.
+# Names are fixed in Dovecot's code and in that of its plugins: one word, `imap_command_finished`. Refused are only
+# control characters, white space and the rest of a tab-text line whose tabs were lost on the way.
 
 NOT_A_NAME: Final = (
     "this cannot be the name of an event, which is one word without white space or control characters, such as "
     "imap_command_finished"
 )
-"""The reason of a reject; without the name, so that all of a kind are counted together."""
+"""Reason of a reject; without the name, so that all rejects of this kind are counted together."""
 
 name_of: Final = attrgetter("raw_name")
 
 # Dovecot has some 150 names of up to 50 characters; data may contain any number of any length.
 _MAX_REMEMBERED: Final = 4096
 _MAX_REMEMBERED_CHARS: Final = 200
+# Raw names found possible; UNSET is that of unnamed events.
 _possible: set[Any] = {UNSET}
 
 _NOT_IN_A_NAME: Final = re.compile(r"[\x00-\x20\x7f-\xa0]|\s")
 
-# What stands where tab-text had a tab: rsyslog's and others' escapes, or nothing at all, before the next part's kind.
+# What log daemons put in place of a tab: rsyslog's and others' escapes, or nothing at all, before the next part's kind.
 _ESCAPED_TAB: Final = r"#0?11|\\t|\\x09|\\u0009|\\011|\^I|%09|<TAB>"
 _KIND: Final = r"(?:hostname|start_time|end_time|category|field):"
 LOST_TAB: Final = re.compile(rf"({_ESCAPED_TAB}|\s?)(?:{_KIND})|(#0?11)")
-"""A lost tab in the name of an event, a host or a category; none of them holds such text. Groups: what stands there."""
+"""A lost tab in the name of an event, a host or a category, none of which holds such text.
+
+The groups are the text in place of the tab."""
 
 
 def is_possible_name(name: str) -> bool:
@@ -123,11 +127,12 @@ def is_possible_name(name: str) -> bool:
 
 
 def all_possible(names: set[Any]) -> bool:
-    """Whether all of these raw names are possible; `UNSET`, of unnamed events, is. Few names are looked at twice."""
+    """Whether all of these raw names are possible; `UNSET`, of unnamed events, is."""
     unknown = names - _possible
     for name in unknown:
         if not is_possible_name(name):
             return False
+    # A name is checked once in a process, since the same few come in every block.
     if len(_possible) < _MAX_REMEMBERED:
         _possible.update(name for name in unknown if len(name) <= _MAX_REMEMBERED_CHARS)
     return True
@@ -144,13 +149,13 @@ def check_line_length(line: bytes, max_bytes: int) -> None:
         raise DecodeError(f"the line has {len(line)} bytes, more than the limit of {max_bytes}", max_bytes)
 
 
-# Builds events with recovered types from the members of a line.
+# Events with recovered types.
 
 
 def typed_fields(
     fields: Mapping[str, Any], event_name: str | None, categories: Collection[str] | None, catalogue: Catalogue
 ) -> dict[str, Any]:
-    """The fields with every string that stands for an address or a timestamp turned into one."""
+    """Fields with every string that stands for an address or a timestamp turned into one."""
     recover, is_candidate = catalogue.recover, catalogue.is_candidate
     return {
         key: recover(key, value, event_name, categories) if type(value) is str and is_candidate(key) else value
@@ -159,7 +164,7 @@ def typed_fields(
 
 
 def typed_event(members: Mapping[str, Any], catalogue: Catalogue) -> Event:
-    """The event with these members (named as in Dovecot's json format, times in microseconds)."""
+    """Builds an event from its members (named as in Dovecot's json format, times in microseconds)."""
     name = members.get("event", UNSET)
     fields = members.get("fields", UNSET)
     categories = members.get("categories", UNSET)
@@ -174,10 +179,10 @@ def typed_event(members: Mapping[str, Any], catalogue: Catalogue) -> Event:
     )
 
 
-# The last resort of the decoders: whatever an input makes them raise, it is a DecodeError.
+# Guard of the decoders: every exception that an input can cause becomes a DecodeError.
 #
-# One line that raises anything else would fail its bundle each time it is tried: an export ends, a stream never gets
-# past it. Nothing is known to need this; the fuzzer takes `UNEXPECTED` in a reason for a finding.
+# One line that raises anything else would fail its bundle at each retry: an export ends, a stream never gets past it.
+# No input is known to need this; the fuzzer counts `UNEXPECTED` in a reason as a finding.
 
 UNEXPECTED: Final = "dovebeam cannot decode this, and should say why"
 
@@ -186,7 +191,7 @@ _Result = TypeVar("_Result")
 
 
 def only_decode_errors(decode: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:
-    """The decoder with every exception that an input can cause as a DecodeError; lack of memory is the machine's."""
+    """Wraps a decoder so that it raises nothing but DecodeError, and MemoryError, which is about the machine."""
 
     @wraps(decode)
     def decode_or_refuse(*args: _Arguments.args, **kwargs: _Arguments.kwargs) -> _Result:

@@ -1,4 +1,4 @@
-"""tab-text lines: every value is text, so types come from the names of fields (see `Catalogue`).
+"""tab-text lines: decoder and encoder. Every value is text, so types come from the names of fields (see `Catalogue`).
 
 Bytes that are not UTF-8 survive as surrogate escapes. What tab-text cannot tell apart: an event without name, host,
 times or fields from one exported without them; an empty list, a list of one empty string and an empty string; a key
@@ -32,7 +32,7 @@ from dovebeam.transforms.formats.tab_text import unescape_tab
 __all__ = ["TAB_PARTS", "decode_tab", "decode_tab_block", "encode_tab"]
 
 TAB_PARTS: Final = (b"event:", b"hostname:", b"start_time:", b"end_time:", b"category:", b"field:")
-"""How the parts begin that a line is made of."""
+"""Beginnings of the parts of a line."""
 
 _FORMATTERS: Final[dict[str, Formatter]] = {
     time_format: make_formatter("tab-text", time_format=time_format) for time_format in ("rfc3339", "unix")
@@ -61,7 +61,7 @@ def decode_tab(line: bytes, *, max_bytes: int = DEFAULT_MAX_LINE_BYTES, catalogu
 
 
 def decode_tab_block(block: bytes, *, max_bytes: int = DEFAULT_MAX_LINE_BYTES, mixed: bool = True) -> DecodedBlock:
-    """The events of whole lines (LF or CRLF, the last end may be missing); blank lines are passed over.
+    """The events of whole lines (LF or CRLF, the last end may be missing); blank lines are skipped.
 
     Lines of JSON among them are read as JSON, unless `mixed` is false: a spool has what several of Dovecot's exporters
     sent.
@@ -80,18 +80,19 @@ def encode_tab(event: Event, *, time_format: str = "rfc3339") -> bytes:
 
 def _read(line: bytes, catalogue: Catalogue) -> Event:
     reader = _Reader()
+    # Split first, unescape afterwards: an escaped tab is part of a value ("Parsing back").
     parts = line.split(b"\t") if line else []
     offset = 0
     for part in parts:
         reader.take(part, offset)
         offset += len(part) + 1
     if len(parts) == 1 and has_lost_part(line):
-        raise DecodeError("a field alone holds what looks like further parts")
+        raise DecodeError("the only field of the line holds what looks like further parts")
     return reader.event(catalogue)
 
 
 class _Reader:
-    """Collects the parts of a line."""
+    """Collects the parts of a line; only the empty part has a place that is checked."""
 
     def __init__(self) -> None:
         self.members: dict[str, Any] = {}
@@ -120,18 +121,19 @@ class _Reader:
             raise DecodeError(f"an exported event has no part {kind[:80]!r}, only {known}", offset)
 
     def take_empty(self, offset: int) -> None:
-        """Where categories would be, an empty part says that there are none."""
+        """Takes the empty part, which stands in the place of the categories of an event without any."""
         if self.no_categories or "categories" in self.members or self.fields:
-            raise DecodeError("an empty part stands only once, in the place of the categories", offset)
+            raise DecodeError("an empty part may stand only once, in the place of the categories", offset)
         self.no_categories = True
         self.members["categories"] = []
 
     def take_category(self, name: str, offset: int) -> None:
         if self.no_categories:
-            raise DecodeError("a category after the empty part that says there are none", offset)
+            raise DecodeError("a category follows the empty part that says there are none", offset)
         self.members.setdefault("categories", []).append(name)
 
     def take_field(self, text: str, offset: int) -> None:
+        # Dovecot does not escape `=`, so a key with one cannot be told from a value with one; its own keys have none.
         escaped_key, equals, value = text.partition("=")
         key = unescape_tab(escaped_key)
         if not equals:
@@ -148,7 +150,7 @@ class _Reader:
 
 
 def _word(kind: str, text: str, offset: int) -> str:
-    """The name of an event, a host or a category; those of an event are one word, in the others no part can hide."""
+    """Checks the name of an event, which is one word, or of a host or category, in which no lost part may hide."""
     if kind == "event" and not is_possible_name(text):
         raise DecodeError(NOT_A_NAME, offset)
     if kind != "event" and LOST_TAB.search(text):
@@ -172,6 +174,7 @@ def _value(key: str, text: str, event_name: str | None, catalogue: Catalogue) ->
         number = parse_int64(text)
         return text if number is None else number
     if kind == "strlist":
+        # Elements are escaped twice: each by itself, and their list as the value ("tab-text").
         return [unescape_tab(item) for item in text.split("\t")] if text else []
     if kind == "timestamp":
         usec = parse_unix(text)

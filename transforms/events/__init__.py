@@ -1,1 +1,1 @@
-"""Events and what is said of them: typed values, names, the catalogue of types, and rejects; knows nothing of Beam."""
+"""Events, their typed values, the catalogue of names and types, and rejects; without Beam."""

@@ -1,4 +1,7 @@
-"""The catalogue: names of events, fields and categories, and the types of fields that are not strings."""
+"""Catalogue of Dovecot's names: events, fields and categories, the types of fields, and the names of version 2.3.
+
+Exports hold no types, so they are recovered from the names of fields: all are strings but those listed here.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from typing import Final, Literal
 
 from dovebeam.transforms.events.values import INT64_MAX, INT64_MIN, IPAddress, Timestamp, canonical_ip, parse_rfc3339
 
-__all__ = ["CATALOGUE", "FIELDS", "Catalogue", "FieldType", "Value"]
+__all__ = ["CATALOGUE", "FIELDS", "Catalogue", "FieldType", "Value", "parse_int64"]
 
 
 FieldType = Literal["str", "int", "ip", "timestamp", "strlist"]
@@ -18,6 +21,7 @@ Value = str | int | Timestamp | IPAddress | list[str]
 
 _INT: Final = re.compile(r"-?(?:0|[1-9][0-9]{0,18})")
 
+# Dovecot names its counters by the unit, and plugins follow.
 _INT_SUFFIXES: Final = ("_bytes", "_usecs", "_port", "_size", "_count", "_pid", "_uid", "_gid")
 _INT_FIELDS: Final = frozenset(
     """
@@ -59,7 +63,7 @@ _INT_ONLY_IN_EVENTS: Final[Mapping[str, tuple[str, ...]]] = {
 
 @dataclass(frozen=True)
 class Catalogue:
-    """The types of fields by name, with `overrides` for fields that Dovecot itself does not have.
+    """Types of fields by name, with `overrides` for fields that Dovecot itself does not have.
 
     Attributes:
         overrides: field name to type; wins over everything that is built in.
@@ -72,6 +76,7 @@ class Catalogue:
         override = self.overrides.get(key)
         if override is not None:
             return override in ("ip", "timestamp")
+        # Broader than `field_type`, and fast: filters ask for every field, and only candidates are looked at closely.
         return key.endswith(("_ip", "_time")) or key == "ip"
 
     def needs_categories(self, key: str) -> bool:
@@ -116,6 +121,7 @@ class Catalogue:
         self, key: str, text: str, event_name: str | None, categories: Collection[str] | None = None
     ) -> str | IPAddress | Timestamp:
         """The value that the string `text` of a JSON export stands for: itself, an address or a timestamp."""
+        # A text that is not exactly what Dovecot writes for the type was a string from the start.
         kind = self.field_type(key, event_name, categories)
         if kind == "ip" and canonical_ip(text):
             return IPAddress(text)
@@ -147,7 +153,7 @@ def parse_int64(text: str) -> int | None:
 CATALOGUE: Final = Catalogue()
 
 
-# The names of Dovecot's events, of their fields and categories, and what they were called in Dovecot 2.3.
+# Names of events, fields and categories, and their names in Dovecot 2.3.
 #
 # Collected from the source: every name that the code of Dovecot 2.4.0 to 2.4.4 and of the following development
 # version gives to an event, a field of one or a category; the same of Pigeonhole 2.4 and of fts-flatcurve; and every
@@ -242,7 +248,7 @@ RENAMED_EVENTS: Final[Mapping[str, str]] = MappingProxyType(
         "push_notification": "push_notification_finished",
     }
 )
-"""What 2.3 called an event, and what it is called now; empty if there is no such event any more."""
+"""Event names of 2.3 and their names today; empty if the event does not exist any more."""
 
 RENAMED_CATEGORIES: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -293,4 +299,4 @@ RENAMED_FIELDS_OF: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
         "sql_": {"driver": "sql_driver"},
     }
 )
-"""By the beginning of an event's name: fields that other events still have, but these have under another name."""
+"""Fields renamed in some events only, by the beginning of the event's name; others still have the old name."""

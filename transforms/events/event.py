@@ -1,4 +1,4 @@
-"""The event: what a Dovecot process reported, as dovebeam's filters, formats and other people's pipelines see it.
+"""Events of Dovecot, and ranges of their times.
 
 `Event` is what you build; its values have Dovecot's types. `ExportedEvent` is what the codecs return for a line that
 Dovecot wrote: the same interface, but its raw values are still those of the line, because recovering every address and
@@ -17,7 +17,17 @@ from msgspec import UNSET, Meta, UnsetType
 from dovebeam.transforms.events.catalogue import CATALOGUE, Value
 from dovebeam.transforms.events.values import INT64_MAX, INT64_MIN, usec_of_datetime
 
-__all__ = ["LOG_TYPES", "AwareTime", "CompleteEvent", "Event", "ExportedEvent", "LogType", "TimeRange", "make_event"]
+__all__ = [
+    "LOG_TYPES",
+    "AwareTime",
+    "CompleteEvent",
+    "Event",
+    "ExportedEvent",
+    "LogType",
+    "TimeRange",
+    "make_event",
+    "time_usec",
+]
 
 
 LogType = Literal["debug", "info", "warning", "error", "fatal", "panic"]
@@ -27,6 +37,8 @@ _Int64 = Annotated[int, Meta(ge=INT64_MIN, le=INT64_MAX)]
 AwareTime = Annotated[dt.datetime, Meta(tz=True)]
 
 
+# Values hold no cycles, and without the garbage collector's bookkeeping a million events take less time and memory.
+# With `omit_defaults` and the members' names msgspec writes an event as the object that Dovecot's json format writes.
 class Event(msgspec.Struct, frozen=True, eq=False, gc=False, omit_defaults=True, forbid_unknown_fields=True):
     """One event. Build it with `make_event`; read it through the properties.
 
@@ -57,25 +69,25 @@ class Event(msgspec.Struct, frozen=True, eq=False, gc=False, omit_defaults=True,
 
     @property
     def start_time(self) -> int | None:
-        """When the event was created, microseconds since 1970; None if it was not exported."""
+        """Time of the event's creation, microseconds since 1970; None if it was not exported."""
         return time_usec(self.raw_start_time)
 
     @property
     def end_time(self) -> int | None:
-        """When the exporting process got the event, microseconds since 1970; None if it was not exported."""
+        """Time when the exporting process got the event, microseconds since 1970; None if it was not exported."""
         return time_usec(self.raw_end_time)
 
     @property
     def time(self) -> int | None:
-        """End time, or else start time, microseconds since 1970; None if it has neither.
+        """Event time: the end time, or else the start time, microseconds since 1970; None if it has neither.
 
-        It decides about time ranges, windows of event time, and the time in a path.
+        Time ranges, windows of event time and the time in a path use it.
         """
         return time_usec(self.raw_start_time if self.raw_end_time is UNSET else self.raw_end_time)
 
     @property
     def categories(self) -> list[str]:
-        """All categories, ancestors included, in the order of the export; empty if there are or were exported none."""
+        """All categories, ancestors included, in the order of the export; empty if none were exported."""
         return [] if self.raw_categories is UNSET else self.raw_categories
 
     @property
@@ -85,7 +97,7 @@ class Event(msgspec.Struct, frozen=True, eq=False, gc=False, omit_defaults=True,
 
     @property
     def fields(self) -> dict[str, Value]:
-        """The fields in order, with their types; for an event from an export each access recovers them anew."""
+        """The typed fields in their order; for an event from an export each access recovers the types again."""
         return {} if self.raw_fields is UNSET else self.raw_fields
 
     @property
@@ -96,7 +108,7 @@ class Event(msgspec.Struct, frozen=True, eq=False, gc=False, omit_defaults=True,
 
     @property
     def source(self) -> str | None:
-        """File and line of the code that created the event, a colon between them; None if unknown, as of exports."""
+        """Source location `FILE:LINE` of the code that created the event; None if unknown, as always in exports."""
         return None if self.source_file is UNSET else f"{self.source_file}:{self.source_line}"
 
     def get(self, key: str) -> Value | None:
@@ -110,6 +122,7 @@ class Event(msgspec.Struct, frozen=True, eq=False, gc=False, omit_defaults=True,
     def __ne__(self, other: object) -> bool:  # msgspec.Struct has one of its own that does not ask __eq__
         return not self == other
 
+    # Its lists and dicts could not be hashed. The order of fields counts in equality, since formats write it.
     __hash__ = None  # type: ignore[assignment]
 
     def _key(self) -> tuple[Any, ...]:
@@ -126,7 +139,7 @@ class Event(msgspec.Struct, frozen=True, eq=False, gc=False, omit_defaults=True,
 
 
 class ExportedEvent(Event, frozen=True, eq=False, gc=False, omit_defaults=True, forbid_unknown_fields=True):
-    """An event as a line of an export had it; msgspec decodes JSON lines straight into this class.
+    """An event with the values of a line of an export; msgspec decodes JSON lines straight into this class.
 
     Values are strings, integers and lists of strings; times are aware datetimes, or integers (microseconds) where a
     datetime cannot hold them. The types below are the whole shape of an exported line: anything else does not decode.
@@ -163,7 +176,7 @@ class ExportedEvent(Event, frozen=True, eq=False, gc=False, omit_defaults=True, 
 
 
 class CompleteEvent(ExportedEvent, frozen=True, eq=False, gc=False, omit_defaults=True, forbid_unknown_fields=True):
-    """An exported event with every part that Dovecot exports unless told otherwise; what blocks are decoded into."""
+    """An exported event with every part that Dovecot exports by default; blocks are decoded into it first."""
 
     raw_name: str = msgspec.field(name="event")
     raw_hostname: str = msgspec.field(name="hostname")
@@ -216,11 +229,8 @@ def time_usec(raw: Any) -> int | None:
     return None if raw is UNSET else int(raw)
 
 
-# The event times that a job is asked for.
-
-
 class TimeRange(NamedTuple):
-    """Event times from `start` up to, but not including, `end`, microseconds since 1970; None for no limit."""
+    """Range of event times from `start` up to, not including, `end`; microseconds since 1970, None for no limit."""
 
     start: int | None = None
     end: int | None = None

@@ -1,7 +1,8 @@
-"""The record of an event that could not be decoded or delivered; one shape for all stages.
+"""Rejects: the dead-letter records of events that could not be decoded, routed or delivered; one shape for all stages.
 
-Its first six members are those of the dead-letter tables of Google's Dataflow templates, so that tools for those read
-ours; the others say where it came from and what happened.
+The first six members are those of the dead-letter tables of Google's Dataflow templates, so that tools for those read
+ours; the others say where the event came from and what happened. `payload_key` is the id of a payload, by which targets
+and the ledger detect duplicates.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from dovebeam.transforms.errors import DecodeError
 from dovebeam.transforms.events.values import format_rfc3339
 
 __all__ = [
+    "Attribute",
     "Reject",
     "Stage",
     "as_payload",
@@ -35,12 +37,12 @@ __all__ = [
 
 Stage = Literal["decode", "route", "deliver"]
 
-_MAX_MESSAGE_CHARS: Final = 2000
+_MAX_MESSAGE_CHARS: Final = 2000  # an answer of a server can be quoted in a message
 _OLD_TRUNCATED: Final = re.compile(
     r"(?:the line has \d+ bytes, more than the limit of \d+|not a reject record, but a line of \d+ bytes); "
     r"this is its head \(byte \d+\)"
 )
-"""How version 0.1.0, which had no `truncated`, said so."""
+"""Message by which version 0.1.0, which had no `truncated`, marked a part of a line."""
 
 
 class Attribute(msgspec.Struct, frozen=True):
@@ -51,7 +53,7 @@ class Attribute(msgspec.Struct, frozen=True):
 
 
 class Reject(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
-    """What was refused, where and why; its names in JSON are camelCase.
+    """Dead-letter record: the refused payload, where and why; its names in JSON are camelCase.
 
     Attributes:
         timestamp: when it was rejected, RFC 3339 in UTC.
@@ -64,8 +66,8 @@ class Reject(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=
             which the exporter knew no place) or "deliver" (the payload is the formatted event).
         metric: the metric whose event this was, empty before matching.
         exporter: the exporter that was to deliver it, empty before matching.
-        attempts: how often delivery was tried, over all runs, 0 before it; of a reject that was sent again and came not
-            so far, also each of these times.
+        attempts: number of delivery attempts over all runs, 0 before the first; a re-send that failed before delivery
+            counts as one, too.
         http_status: the last status of an HTTP target, None for other targets or if there was no answer.
         endpoint_host: scheme, host and port of the target, without user, path and query.
         source_uri: the file that the event was read from, empty if unknown.
@@ -75,7 +77,7 @@ class Reject(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=
         content_hash: SHA-256 of the payload, in hex.
         truncated: whether the payload is only a part of the line that was read, so that it must not be taken for an
             event; None in a file of version 0.1.0 (see `is_truncated`).
-        held_back: why it was not sent again the last time somebody wanted that; empty if it was, or nobody did.
+        held_back: why the last re-send left it out; empty if that sent it, or if there was none.
     """
 
     timestamp: str
@@ -116,7 +118,7 @@ def make_reject(
     attributes: Iterable[tuple[str, str]] = (),
     truncated: bool = False,
 ) -> Reject:
-    """The record of `payload`, rejected now for `reason`."""
+    """Makes the record of `payload`, rejected now for `reason`."""
     return Reject(
         timestamp=_now(),
         payload_string=payload.decode("utf-8", "replace"),
@@ -146,7 +148,7 @@ def decode_reject(
     *,
     truncated: bool = False,
 ) -> Reject:
-    """The record of a line that is not an event, or of what there is of the line."""
+    """Makes the record of a line that is not an event, or of the part of it that was read."""
     return make_reject(
         "decode",
         line,
@@ -159,7 +161,7 @@ def decode_reject(
 
 
 def is_truncated(record: Reject) -> bool:
-    """Whether its payload is only a part of a line, also of a record that version 0.1.0 wrote."""
+    """Whether the record's payload is only a part of a line; also for records that version 0.1.0 wrote."""
     if record.truncated is None:
         return record.stage == "decode" and _OLD_TRUNCATED.match(record.error_message) is not None
     return record.truncated
@@ -168,12 +170,12 @@ def is_truncated(record: Reject) -> bool:
 def rejected_again(
     record: Reject, reason: str, *, attempts: int = 1, http_status: int | None = None, endpoint_host: str = ""
 ) -> Reject:
-    """A record that was sent again in vain: what it is and where it came from stays, tries add up, the reason is new.
+    """The record of an unsuccessful re-send: payload and origin stay, attempts add up, the reason is new.
 
     Args:
-        record: as it was.
+        record: the record that was sent again.
         reason: what was wrong this time.
-        attempts: how often it was tried this time.
+        attempts: number of attempts this time.
         http_status: as for `Reject`.
         endpoint_host: as for `Reject`.
     """
@@ -189,7 +191,7 @@ def rejected_again(
 
 
 def as_payload(record: Reject, payload: bytes, *, metric: str, exporter: str) -> Reject:
-    """The record of an event that has meanwhile been formatted for an exporter: its payload is now what goes there."""
+    """The record of an event that has been formatted for an exporter since: its payload becomes the formatted event."""
     return msgspec.structs.replace(
         record,
         payload_string=payload.decode("utf-8", "replace"),
@@ -208,8 +210,9 @@ def with_attributes(record: Reject, attributes: Iterable[tuple[str, str]]) -> Re
 
 
 def without_sending(record: Reject, why: str) -> Reject:
-    """The same record, held back; behind its error, for people, stands why, in place of why it was the last time."""
+    """The same record, held back in a re-send; the reason also goes behind its error message, for people."""
     why = why[:_MAX_MESSAGE_CHARS]
+    # The note of the last time goes, so that a file that is re-sent every day does not grow.
     error = record.error_message.removesuffix(_note(record.held_back)) if record.held_back else record.error_message
     tail = _note(why)
     return msgspec.structs.replace(
@@ -227,7 +230,7 @@ def reject_to_json(reject: Reject) -> bytes:
 
 
 def reject_from_json(line: bytes) -> Reject:
-    """The record of one line of JSON.
+    """Reads the record of one line of JSON.
 
     Raises:
         DecodeError: if it is not one.
@@ -242,11 +245,11 @@ def _now() -> str:
     return format_rfc3339(time.time_ns() // 1000)
 
 
-# Ids of payloads: the same whenever the same event goes to the same exporter again, whoever sends it and when.
+# Ids of payloads.
 
 
 def payload_key(exporter: str, metric: str, source_uri: str, source_offset: int | None, payload: bytes) -> str:
-    """The id of one payload, 64 hexadecimal digits.
+    """Id of a payload, 64 hexadecimal digits; the same whenever the same event goes to the same exporter again.
 
     Content alone would not do: with few `fields` and without times, many events of one exporter have equal bytes and
     are still different. Where an event came from tells them apart, and is the same in a retry, a second run over the
@@ -259,6 +262,7 @@ def payload_key(exporter: str, metric: str, source_uri: str, source_offset: int 
         source_offset: byte offset of its line in there, None if unknown.
         payload: the formatted event.
     """
+    # The length of the head keeps two different pairs of head and payload from giving the same bytes.
     place = "" if source_offset is None else str(source_offset)
     head = "\0".join((exporter, metric, source_uri, place)).encode("utf-8", "surrogateescape")
     return hashlib.sha256(b"%d\0%b\0%b" % (len(head), head, payload)).hexdigest()

@@ -1,6 +1,6 @@
-"""Dovecot's export formats: an event becomes the very bytes that Dovecot would write, without the line's end.
+"""Dovecot's export formats: an event becomes exactly the bytes that Dovecot would write, without the line's end.
 
-Framing (a newline, a request) is the driver's business. A formatter is compiled once for a metric and its exporter.
+The driver adds the framing (a newline, a request). A formatter is compiled once for a metric and its exporter.
 """
 
 from dovebeam.transforms.formats.registry import (

@@ -1,8 +1,8 @@
 r"""The format `json`: one object without white space, members in Dovecot's order, strings escaped as Dovecot does.
 
-msgspec writes the object; what it writes differently from Dovecot is mended afterwards, which costs nothing where there
-is nothing to mend: control characters have upper-case digits (`\u001F`), U+2028 and U+2029 are escaped, and every byte
-that is not part of valid UTF-8 becomes one U+FFFD. Rules: Dovecot's export formats, "json".
+msgspec writes the object; what it writes differently from Dovecot is corrected afterwards, at no cost for most events:
+control characters have upper-case digits (`\u001F`), U+2028 and U+2029 are escaped, and every byte that is not part of
+valid UTF-8 becomes one U+FFFD. Rules: Dovecot's export formats, "json".
 """
 
 from __future__ import annotations
@@ -23,13 +23,14 @@ __all__ = ["compile_json"]
 
 _encode: Final = msgspec.json.Encoder().encode
 _ESCAPE: Final = re.compile(rb"\\(?:u00([0-9a-f]{2})|.)", re.DOTALL)
+# Codecs keep each invalid byte as one lone surrogate (PEP 383), so each becomes one U+FFFD and runs are not merged.
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _LINE_SEPARATORS: Final = ((b"\xe2\x80\xa8", rb"\u2028"), (b"\xe2\x80\xa9", rb"\u2029"))
 _CUT_MARK: Final = "..."
 
 
 def compile_json(selection: Selection) -> Callable[[Event], bytes]:
-    """The closure that writes events as this selection says."""
+    """Compiles the closure that writes events by this selection."""
     members = _compile_members(selection)
 
     def write(event: Event) -> bytes:
@@ -39,6 +40,7 @@ def compile_json(selection: Selection) -> Callable[[Event], bytes]:
         except UnicodeEncodeError:
             return _mend(_encode_exactly(value))
 
+    # A struct can be written as it is only if nothing is left out, reordered, rewritten or cut.
     parts_left_out = not (selection.name and selection.hostname and selection.timestamps and selection.categories)
     if parts_left_out or not selection.all_fields or selection.unix_time or selection.max_string_bytes is not None:
         return write
@@ -60,7 +62,7 @@ def compile_json(selection: Selection) -> Callable[[Event], bytes]:
 
 
 def _compile_members(selection: Selection) -> Callable[[Event], dict[str, Any]]:
-    """The closure that gives the members of the output object, in order, as values for msgspec."""
+    """Compiles the closure that gives the members of the output object, in order, as values for msgspec."""
     name, hostname, timestamps, categories = (
         selection.name,
         selection.hostname,
@@ -91,7 +93,7 @@ def _compile_members(selection: Selection) -> Callable[[Event], dict[str, Any]]:
 
 
 def _compile_time_value(selection: Selection) -> Callable[[Any], Any]:
-    """Times as msgspec is to write them: RFC 3339 is a string, Unix time a bare number with all its digits."""
+    """Compiles the values of times for msgspec: RFC 3339 is a string, Unix time a bare number with all its digits."""
     text = compile_time_text(unix_time=selection.unix_time)
     if selection.unix_time:
         return lambda raw: msgspec.Raw(text(raw))
@@ -103,6 +105,7 @@ def _compile_fields(selection: Selection) -> Callable[[Event], dict[str, Any]]:
     time_value = _compile_time_value(selection)
 
     def convert(event: Event, key: str, raw: Any) -> Any:
+        # With rfc3339 the text of a timestamp is already that of the output.
         value = typed_value(event, key, raw) if unix_time else raw
         if type(value) is Timestamp:
             return time_value(value.usec)
@@ -126,6 +129,8 @@ def _compile_fields(selection: Selection) -> Callable[[Event], dict[str, Any]]:
 
 
 def _cut(text: str, limit: int) -> str:
+    """The string with the log driver's limit applied."""
+    # A character has at most four bytes, so most strings need no encoding to be known as short.
     if len(text) * 4 < limit:
         return text
     data = text.encode("utf-8", "surrogateescape")
@@ -135,10 +140,11 @@ def _cut(text: str, limit: int) -> str:
 
 
 def _mend(out: bytes) -> bytes:
-    """Dovecot's spelling of what msgspec escapes differently."""
+    """The output with Dovecot's spelling of what msgspec escapes differently."""
     # Looking for one byte as a number is a memchr, ten times faster than looking for a string of that byte.
     if 0x5C in out and b"\\u00" in out:
         out = _ESCAPE.sub(_upper_case, out)
+    # U+2028 and U+2029 begin with this byte, as do quotes and dashes.
     if 0xE2 in out:
         for character, escape in _LINE_SEPARATORS:
             out = out.replace(character, escape)

@@ -1,4 +1,4 @@
-"""The formats by name, and `make_formatter`, which compiles one for a metric and its exporter."""
+"""Registry of the formats, and `make_formatter`, which compiles one for a metric and its exporter."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ CONTENT_TYPES: Final[Mapping[str, str]] = MappingProxyType(
 """The media type of each format, as Dovecot's http-post driver names it."""
 
 LOG_MAX_STRING_BYTES: Final = 1000
-"""The log driver cuts longer strings, each format in its own way; no other driver cuts anything."""
+"""Length from which the log driver cuts strings, each format in its own way; no other driver cuts anything."""
 
 _COMPILERS: Final[Mapping[str, Callable[[Selection], Callable[[Event], bytes]]]] = MappingProxyType(
     {"json": compile_json, "tab-text": compile_tab_text, "none": lambda _selection: lambda _event: b""}
@@ -100,6 +100,7 @@ def make_formatter(
     if time_format not in TIME_FORMATS:
         raise UnknownNameError("time format", time_format, TIME_FORMATS)
     parts = frozenset(include)
+    # Of a repeated key the first place counts ("Inputs that steer a formatter").
     ordered_fields = tuple(dict.fromkeys(fields))
     selection = Selection(parts, ordered_fields, time_format == "unix", max_string_bytes)
     settings = {

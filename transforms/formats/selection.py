@@ -1,4 +1,4 @@
-"""What a metric and its exporter want of an event: which parts, which fields, which time text, which string length."""
+"""Selection of what a formatter writes (parts, fields, time format, length of strings), and texts of both formats."""
 
 from __future__ import annotations
 
@@ -56,11 +56,12 @@ class Selection:
         return "fields" in self.include and not self.fields
 
 
-# Texts that both formats share: times, and the length at which the log driver cuts strings.
+# Texts of both formats: times, and the length at which the log driver cuts strings.
 
 
 def rfc3339_text(raw: Any) -> str:
     """The RFC 3339 text of a raw time of an event: an aware datetime or microseconds."""
+    # isoformat leaves out a fraction of zero, which Dovecot writes.
     if type(raw) is dt.datetime and raw.tzinfo is dt.UTC and raw.microsecond:
         return raw.isoformat()[:26] + "Z"
     usec = time_usec(raw)
@@ -74,12 +75,12 @@ def unix_text(raw: Any) -> str:
 
 
 def compile_time_text(*, unix_time: bool) -> Callable[[Any], str]:
-    """The function that writes raw times in the exporter's time format."""
+    """Selects the function that writes raw times in the exporter's time format."""
     return unix_text if unix_time else rfc3339_text
 
 
 def typed_value(event: Event, key: str, value: Any) -> Any:
-    """The raw `value`, or the timestamp that it stands for; only where times are rewritten does the difference show."""
+    """The raw `value`, or the timestamp that it stands for; only needed where times are written in another format."""
     if type(value) is str and isinstance(event, ExportedEvent) and CATALOGUE.is_candidate(key):
         recovered = CATALOGUE.recover(key, value, event.name, event.exported_categories)
         return recovered if type(recovered) is Timestamp else value
@@ -87,7 +88,7 @@ def typed_value(event: Event, key: str, value: Any) -> Any:
 
 
 def json_cut(data: bytes, limit: int) -> int:
-    """How many bytes of `data` the json format keeps when the log driver's limit applies; `len(data)` for all.
+    """Number of bytes of `data` that the json format keeps with the log driver's limit; `len(data)` for all.
 
     Strings of `limit` bytes and more are cut (at exactly `limit` nothing is lost, but the mark is still added). The cut
     moves back over a character that would be split, and, as Dovecot does, also over one that ends exactly there when a

@@ -25,7 +25,7 @@ _CUT_MARK: Final = "..."
 
 
 def compile_tab_text(selection: Selection) -> Callable[[Event], bytes]:
-    """The closure that writes events as this selection says."""
+    """Compiles the closure that writes events by this selection."""
     name, hostname, timestamps, categories = (
         selection.name,
         selection.hostname,
@@ -64,6 +64,7 @@ def _compile_fields(selection: Selection) -> Callable[[Event, list[str]], None]:
         value = typed_value(event, key, raw) if unix_time else raw
         if type(value) is str:
             return escape_tab(value) if limit is None else _cut(value, limit)
+        # Elements are escaped, joined and escaped again, and the log driver's limit does not cut lists.
         if type(value) is list:
             return escape_tab("\t".join([escape_tab(item) for item in value]))
         if type(value) is Timestamp:
