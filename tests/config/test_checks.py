@@ -71,7 +71,10 @@ def test_place_of_a_filter_error(tmp_path: Path, value: str, place: tuple[int, i
     ("body", "warning"),
     [
         ('metric a {\n filter = event=x "rest\n}\n', "x.conf:4:19: metric a: filter: this quote is never closed"),
-        ('metric a {\n filter = a=b\n description = "x" and "y"\n}\n', "x.conf:5:17: the quotes at both ends"),
+        (
+            'metric a {\n filter = a=b\n description = "x" and "y"\n}\n',
+            "x.conf:5:17: Dovecot removes the quotes at both ends",
+        ),
         ("protocol imap {\n" + LOG + "}\n", "x.conf:4:1: event_exporter x has no effect inside protocol imap"),
         ("local 10.0.0.0/8 {\n metric a {\n filter = a=b\n }\n}\n", "x.conf:4:2: metric a has no effect inside local"),
         (
@@ -79,7 +82,7 @@ def test_place_of_a_filter_error(tmp_path: Path, value: str, place: tuple[int, i
             "x.conf:4:2: event_exporter y has no effect here",
         ),
         ("metric_group_by x {\n}\n", "x.conf:3:1: metric_group_by x has no effect here"),
-        ("metric/a/metric_filter = b\n", "x.conf:3:1: 'metric/...' sets nothing"),
+        ("metric/a/metric_filter = b\n", "x.conf:3:1: 'metric/...' has no effect"),
         (
             "event_exporter_format = json\n",
             "x.conf:3:1: 'event_exporter_format' has no effect outside a event_exporter",

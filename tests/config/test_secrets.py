@@ -220,4 +220,4 @@ def test_filters_go_on_with_comparisons(tmp_path: Path) -> None:
     """Lines of a filter that begin with NAME= are its own, unless the name is that of a setting for secrets."""
     assert metric(tmp_path, "metric a {\n filter = event=x AND \\\n  format=json AND \\\n  user=y\n}\n").filter_text
     body = "metric a {\n filter = event=x AND \\\n  http_post_auth_tokn=y\n}\n"
-    assert "sets nothing" in messages(reading(tmp_path, body))[0]
+    assert "has no effect" in messages(reading(tmp_path, body))[0]

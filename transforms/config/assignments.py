@@ -56,7 +56,7 @@ def assign(state: ParserState, statement: Assignment) -> None:
             return
         if owner_name in BLOCKS:
             # Dovecot accepts it, but does not register the block, so the stats process never sees it.
-            message = f"'{first}/...' sets nothing: only a block '{first} NAME {{ }}' makes one"
+            message = f"'{first}/...' has no effect; write the setting in a block: {first} NAME {{"
             state.report.warning(statement.line.place(0), message)
             return
     if name:
@@ -139,7 +139,7 @@ def _check(state: ParserState, setting: Setting, statement: Assignment, value: V
     line, key = statement.line, statement.key
     if value.kind is ValueKind.QUOTED and _has_bare_quote(statement.text, line.text[statement.value_at - 1]):
         message = (
-            "the quotes at both ends of the value are taken off, although they don't belong together; "
+            "Dovecot removes the quotes at both ends of the value, although they don't belong together; "
             "put the whole value in quotes and a backslash before each inner one"
         )
         state.report.warning(value.place, message)

@@ -150,7 +150,7 @@ class Context:
         return self.kind is ContextKind.NAMED and self.key == key
 
     def is_active(self) -> bool:
-        """Whether the stats process looks at blocks in here: the top level and what is meant for service `stats`."""
+        """Whether the stats process reads blocks in this context: the top level, or one for service `stats`."""
         context: Context | None = self
         while context is not None:
             if context.kind is ContextKind.CONNECTION:
@@ -163,7 +163,7 @@ class Context:
         return True
 
     def enclosing(self) -> Iterator[Context]:
-        """This context and all around it, from the inside out."""
+        """This context and all enclosing ones, innermost first."""
         context: Context | None = self
         while context is not None:
             yield context
@@ -197,7 +197,7 @@ def completions(context: Context, key: str) -> Iterator[str]:
 
 
 def resolve_key(context: Context, key: str) -> str:
-    """The full name of a setting or block that an assignment's key means, or an empty string."""
+    """Full name of the setting or block that a key stands for, or an empty string."""
     for name in completions(context, key):
         # Plain blocks are not completed: `http_post {` in an exporter is unknown, its full name is required.
         if name in SETTINGS or name in BLOCKS or (name in PLAIN_BLOCKS and name == key):

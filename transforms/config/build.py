@@ -257,7 +257,7 @@ def check_targets(entries: EntryBuilder, exporter: Exporter, contexts: list[Cont
         report.error(place, message, suggestion=f"write: {short} = {needed.required}")
     # Only where the example is a path: a target of syslog may be anything.
     elif needed.required.startswith("/") and not target.startswith("/") and not is_url(target):
-        message = f"event_exporter {exporter.name}: {short} is relative; Dovecot takes it from its run directory"
+        message = f"event_exporter {exporter.name}: {short} is relative; Dovecot resolves it in its run directory"
         report.warning(place, message)
     return True
 

@@ -51,7 +51,7 @@ def _metric(
     shown = settings.shown("metric_name")
     parsed, filter_text = _filter(shown, contexts, entries, block)
     if not name:
-        message = "a metric needs a name that is not empty"
+        message = "the name of a metric must not be empty; name the block, and remove an empty 'name' setting"
         entries.report.error(place, message, dovecot="Metric name can't be empty", stage=Stage.STATS_START)
     # An exporter that does not exist is reported by `Checker`.
     if exporter in exporters:

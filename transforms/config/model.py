@@ -164,7 +164,7 @@ class Exporter:
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """How a `group_by` makes groups: `discrete`, `exponential` or `linear`, with the method's parameters."""
+    """Grouping method of a `group_by`: `discrete`, `exponential` or `linear`, with its parameters."""
 
     method: MethodName
     settings: Settings

@@ -339,7 +339,7 @@ def report_swallowed_setting(state: ParserState, setting: Setting, statement: As
         name = shown_name(start_of(place.source))
         message = (
             f"the line before ends with a backslash, so '{name} = ...' is a part of the value of '{statement.key}' and "
-            "sets nothing; remove the backslash"
+            "has no effect; remove the backslash"
         )
         state.report.error(place, message)
         return

@@ -89,7 +89,7 @@ def is_name(word: str) -> bool:
 
 def shown_name(word: str) -> str:
     """Unknown name for display; `***` if it does not look like a name."""
-    return word if is_name(word) or _is_misspelt(word) else MASK
+    return word if is_name(word) or _is_misspelled(word) else MASK
 
 
 def shown_header(name: str) -> str:
@@ -110,7 +110,7 @@ def name_chars(source: str) -> int:
     alone = word in _OUR_NAMES or word in CONNECTION_BLOCKS
     # A wrapped value (`password = abc \` and the rest below) makes a line whose first word is a piece of a secret.
     known = is_name(word) or shown_header(word) == word if found[2] else alone
-    return found.end() if known or _is_misspelt(word) else found.start(1)
+    return found.end() if known or _is_misspelled(word) else found.start(1)
 
 
 def looks_like_setting(source: str, *, free: bool) -> bool:
@@ -165,7 +165,7 @@ def shown_url(text: str) -> str:
     return f"{found[1]}://{user}{found[3]}{rest}"
 
 
-def _is_misspelt(word: str) -> bool:
+def _is_misspelled(word: str) -> bool:
     """Whether a word is one of our names with another case, with dashes, or with a typing error."""
     plain = word.lower().replace("-", "_")
     return _NAME.fullmatch(plain) is not None and bool(near_miss(plain, _OUR_NAMES))

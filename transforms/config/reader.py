@@ -100,7 +100,7 @@ class _File:
 
 @dataclass(slots=True)
 class LogicalReader:
-    """Reads a file line by line, and the files that `include` puts before its rest.
+    """Reader of logical lines: a file line by line, and the files that it includes.
 
     Attributes:
         report: gets the included files that can't be read.

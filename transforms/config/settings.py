@@ -30,7 +30,7 @@ __all__ = [
 
 _HTTP: Final = ("http-post",)
 _TLS: Final = ("http-post", "log")
-_HEADER_LIMITS: Final = "answers are limited to 300 KiB of header and 100 KiB a field"
+_HEADER_LIMITS: Final = "headers of responses are limited to 300 KiB, and each field to 100 KiB"
 
 _S, _T, _U = Kind.STRING, Kind.TIME, Kind.UINT
 
@@ -39,7 +39,7 @@ _COMMON: Final = (
         "event_exporter_name",
         Kind.NAME,
         "",
-        "name of the exporter, which metrics refer to; leave it to the name of the block",
+        "name of the exporter, which metrics refer to; do not set it: the name of the block is used",
         block_only=True,
     ),
     Setting("event_exporter_driver", Kind.ENUM, "log", "how and where events are delivered", DRIVER_NAMES),
@@ -121,7 +121,7 @@ _WITHOUT_EFFECT: Final = (
         "http_client_rawlog_dir",
         _S,
         "",
-        "directory for logs of the bytes on the wire",
+        "directory for raw logs of requests and responses",
         no_effect="requests hold credentials and mail data, and are not logged",
         drivers=_HTTP,
     ),
@@ -129,7 +129,7 @@ _WITHOUT_EFFECT: Final = (
         "http_client_response_hdr_max_size",
         Kind.SIZE,
         "200 k",
-        "largest header of an answer",
+        "largest header of a response",
         no_effect=_HEADER_LIMITS,
         drivers=_HTTP,
     ),
@@ -137,7 +137,7 @@ _WITHOUT_EFFECT: Final = (
         "http_client_response_hdr_max_field_size",
         Kind.SIZE,
         "8 k",
-        "largest field in the header of an answer",
+        "largest field in the header of a response",
         no_effect=_HEADER_LIMITS,
         drivers=_HTTP,
     ),
@@ -145,7 +145,7 @@ _WITHOUT_EFFECT: Final = (
         "http_client_response_hdr_max_fields",
         _U,
         "50",
-        "most fields in the header of an answer",
+        "most fields in the header of a response",
         no_effect=f"the number of fields is only limited by their size; {_HEADER_LIMITS}",
         drivers=_HTTP,
     ),
@@ -181,7 +181,8 @@ METHOD_NAMES: Final = ("discrete", "exponential", "linear")
 
 _METRIC: Final = (
     Setting(
-        "metric_name", Kind.NAME, "", "name of the metric; leave it to the name of the block", block_only=True
+        "metric_name", Kind.NAME, "", "name of the metric in statistics; by default the name of the block",
+        block_only=True,
     ),
     Setting(
         "metric_filter", _S, "", "which events it matches, in Dovecot's filter language; it has no default",

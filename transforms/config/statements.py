@@ -112,7 +112,7 @@ Statement = Include | Assignment | BlockStart | GroupStart | BlockEnd
 
 
 def classify(line: LogicalLine) -> Statement:
-    """The statement that a logical line is.
+    """Statement of a logical line.
 
     Raises:
         StatementError: the line is not a statement.
