@@ -88,7 +88,7 @@ class FilterSyntaxError(DovebeamError):
 
 @dataclass(frozen=True, slots=True)
 class ConfigProblem:
-    """One thing wrong in a configuration, placed so that an editor can jump to it.
+    """One mistake in a configuration, with its place, so that an editor can jump to it.
 
     Attributes:
         path: the file as it was opened.
@@ -134,7 +134,7 @@ class ConfigError(DovebeamError):
 
 
 class UnknownNameError(DovebeamError):
-    """A name that no registry entry has; the text lists what exists and the nearest one."""
+    """A name that a registry does not have; the text lists the names that exist and suggests the nearest one."""
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         self.kind = kind
@@ -176,7 +176,7 @@ class DriverSettingError(DeliveryError):
 
     Attributes:
         setting: the full name of Dovecot's setting, or of dovebeam's extension.
-        others: what else is wrong with the same driver, so that all can be repaired at once.
+        others: further errors of the same driver, so that all can be repaired at once.
     """
 
     def __init__(
@@ -190,7 +190,7 @@ class DriverSettingError(DeliveryError):
         return type(self), (self.setting, self.message, self.exporter, self.others)
 
     def of(self, exporter: str) -> DriverSettingError:
-        """The same, with the name of the exporter that it is about."""
+        """The same error with the name of the exporter that it is about."""
         return type(self)(self.setting, self.message, exporter, [other.of(exporter) for other in self.others])
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""Lines and records to events and back: JSON, tab-text, Avro.
+"""Codecs between events and their stored forms: lines of JSON, lines of tab-text, records of Avro.
 
 Decoding is strict: what is not an exported event is a `DecodeError` with its byte offset, never another exception and
 never a guess. Encoding writes the whole event; what a metric and its exporter select is decided in the formats.

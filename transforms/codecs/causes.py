@@ -154,7 +154,7 @@ def _cause_in_object(whole: dict[str, Any]) -> str:
 
 
 def _places(whole: dict[str, Any]) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Values in an object with the keys that lead to each, from the outside in."""
+    """Values in an object with the keys that lead to each, outer ones first."""
     level: list[tuple[tuple[str, ...], dict[str, Any]]] = [((), whole)]
     seen = 0
     for _ in range(_MAX_DEPTH):

@@ -109,7 +109,7 @@ _Time = AwareTime | Annotated[float, Meta(ge=0, lt=EXACT_SECONDS)]
 
 
 class _Skipped(msgspec.Struct, gc=False):
-    """An object whose members nobody looks at."""
+    """An object whose members are skipped."""
 
 
 class Glimpses:
@@ -132,7 +132,7 @@ class Glimpses:
         return self.borders[index - 1] + 1 if index else 0
 
     def lines(self, indexes: Iterable[int]) -> list[bytes]:
-        """Some lines, without their ends."""
+        """The lines with these indexes, without their ends."""
         ends = [*self.borders, len(self._text)]
         return [self._text[self.start(index) : ends[index]].removesuffix(b"\n") for index in indexes]
 
@@ -162,7 +162,7 @@ class Glimpser:
 
 
 def _glimpse_type(fields: list[str]) -> type[ExportedEvent]:
-    """An exported event of whose fields msgspec reads these and skips the others."""
+    """A type of exported events of which msgspec reads these fields and skips the others."""
     compared: Any = TypedDict("Fields", dict.fromkeys(fields, _Value), total=False) if fields else _Skipped  # type: ignore[operator]
     members: list[tuple[str, Any, Any]] = []
     for attribute, name, kind in (

@@ -35,7 +35,7 @@ __all__ = [
 
 
 class BadLine(NamedTuple):
-    """A line of a block that is not an event: its bytes, their offset in the block, and why."""
+    """A line of a block that is not an event: its offset in the block, its bytes and the error."""
 
     offset: int
     line: bytes

@@ -143,7 +143,7 @@ def _is_text_address(key: str, name: str, categories: Collection[str] | None) ->
 
 
 def parse_int64(text: str) -> int | None:
-    """The integer that `text` is the canonical decimal text of, if it fits in signed 64 bits."""
+    """The integer whose canonical decimal text is `text`; None for other texts and beyond signed 64 bits."""
     if not _INT.fullmatch(text) or text == "-0":
         return None
     number = int(text)

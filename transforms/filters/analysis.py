@@ -83,7 +83,7 @@ class Fact:
         return not compile_wildcard(pattern.text, ignore_case=False)(exact.text)
 
     def implies(self, other: Fact) -> bool:
-        """Whether `other` is true of every event of which this is; False if that is not certain."""
+        """Whether `other` is true for every event for which this one is true; False if that is not certain."""
         one, two = self.comparison, other.comparison
         if (one.key, one.operator, one.value) == (two.key, two.operator, two.value):
             return True
@@ -172,7 +172,7 @@ def _cannot_be_address(value: Value, types: tuple[type, ...]) -> bool:
 
 
 def _is_one_address(value: Value) -> bool:
-    """Whether a value is a single IPv4 address, which is equal to no other one in any form."""
+    """Whether a value is a single IPv4 address, which has one form only and so is equal to no other."""
     return value.kind == "ip" and "/" not in value.text and ":" not in value.text
 
 

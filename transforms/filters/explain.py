@@ -34,7 +34,7 @@ class Finding:
         wanted: how its value is understood, None for the keys `event`, `category` and `source_location`.
         found: what the event has: the field's value, its name, source location or list of categories and log level;
             None if it has nothing there.
-        warning: why the types do not fit, if they don't.
+        warning: Dovecot's warning if the types do not fit, else None.
         note: about a network: that the address in the event is text, which it never matches, or that the address's
             type is a guess; empty otherwise. Dovecot has no message for this.
     """
@@ -175,7 +175,7 @@ class Profile:
         return tuple(self._mismatches.records)
 
     def add(self, event: Event) -> bool:
-        """Evaluates the filter for one event; whether it matches."""
+        """Evaluates the filter for one event and counts; True if it matches."""
         self.events += 1
         index = 0 if self._steps else REJECT  # the blank filter matches nothing
         while index >= 0:

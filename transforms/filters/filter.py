@@ -91,7 +91,7 @@ class Filter:
 
     @cached_property
     def verdict(self) -> Verdict:
-        """What is certain before any event is seen, such as that the filter can never match."""
+        """Result of the static analysis: what is certain before any event is seen, such as that it can never match."""
         if self.root is None:
             return Verdict(can_match=False, can_fail=True, never_true=(), contradictions=())
         return analyse(self.root)
@@ -228,7 +228,7 @@ class Dispatcher:
 
 
 def accepts_unnamed(filters: Iterable[Filter]) -> bool:
-    """Whether unnamed events are looked at: if not all filters of a configuration require a name, blank ones aside."""
+    """Whether unnamed events are evaluated: if some filter of the configuration, blank ones aside, requires no name."""
     return any(filter_.root is not None and not filter_.requires_name for filter_ in filters)
 
 

@@ -86,11 +86,11 @@ _OF_CHARACTER: Final = {
 
 
 def hint_for(mistake: Mistake, repair: Rewrite | None) -> str:
-    """The hint: what to write instead, as far as that is clear, and why.
+    """The hint for a mistake: why it does not parse, and what to write instead as far as that is clear.
 
     Args:
         mistake: what does not fit.
-        repair: what mends it, None if nothing is known.
+        repair: the replacement that repairs it, None if none is known.
     """
     token = mistake.token
     # First, since the filter was right: the repair of what is left of it would be wrong.
@@ -285,6 +285,6 @@ def end_of_token(text: str, token: Token) -> int:
 
 
 def skip(text: str, at: int, what: re.Pattern[str] = _SPACE) -> int:
-    """Offset behind what stands at `at`: white space, or something else that may be missing."""
+    """Offset behind a match of `what` at `at`, white space by default; `at` itself if there is no match."""
     match = what.match(text, at)
     return match.end() if match else at

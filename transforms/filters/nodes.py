@@ -270,7 +270,7 @@ def scan(text: str) -> Iterator[Token]:
 
 
 def is_plain_word(text: str) -> bool:
-    """Whether `text` can stand in a filter without quotes, as a key or as a value, and mean itself."""
+    """Whether `text` can be written in a filter without quotes, as a key or as a value."""
     return _WORD.fullmatch(text) is not None and text.upper() not in KEYWORDS
 
 

@@ -78,7 +78,7 @@ class _Chain:
 
 @dataclass(slots=True)
 class _Group:
-    """What stands left of the next operand inside one pair of parentheses, or in the whole filter."""
+    """State of one pair of parentheses, or of the whole filter: what was read left of the next operand."""
 
     left: _Chain | None = None
     keyword: str = ""
@@ -160,7 +160,7 @@ class _Parser:
         return self.operator, next(self.tokens)
 
     def _complete(self, operand: _Chain) -> None:
-        """Applies what stands left of an operand to it."""
+        """Joins an operand with the NOTs, the keyword and the chain that were read before it."""
         group = self.groups[-1]
         if group.negations:
             node = operand.freeze()

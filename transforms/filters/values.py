@@ -177,9 +177,9 @@ class Network(NamedTuple):
     Attributes:
         bits: 32 or 128, the family.
         number: the address.
-        length: how many leading bits count.
-        scope: the interface of a link-local address or a number, '' if any will do.
-        text: what Dovecot normalises it to, `/LENGTH` only if not all bits count.
+        length: number of leading bits that count.
+        scope: the interface of a link-local address or a number, '' for any.
+        text: Dovecot's normal form, `/LENGTH` only if not all bits count.
     """
 
     bits: int

@@ -58,7 +58,7 @@ def unescape(text: str) -> str:
 
 
 def has_wildcard(text: str) -> bool:
-    """Whether the value `text` contains a `*` or `?` that no backslash takes away."""
+    """Whether the value `text` contains an unescaped `*` or `?`."""
     return any(match[1] for match in _ESCAPED_OR_WILDCARD.finditer(text))
 
 

@@ -86,7 +86,7 @@ def escape_tab(text: str) -> str:
 
 
 def unescape_tab(text: str) -> str:
-    """The inverse of `escape_tab`; 0x01 before any other character stands for it, a last one for nothing."""
+    """The inverse of `escape_tab`; a 0x01 before any other character, or at the end, is dropped, as Dovecot does."""
     if "\x01" not in text:
         return text
     return _ESCAPED.sub(lambda match: _UNESCAPES.get(match[1], match[1]), text)
