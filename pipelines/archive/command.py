@@ -1,4 +1,4 @@
-"""The command `dovebeam archive`, from its options to its exit code; the job itself is `job`, which loads Beam."""
+"""The command `dovebeam archive`, from its options to its exit code; `archive_job`, the job, loads Beam."""
 
 from __future__ import annotations
 

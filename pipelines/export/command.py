@@ -1,4 +1,4 @@
-"""The command `dovebeam export`, from its options to its exit code; the job itself is `job`, which loads Beam."""
+"""The command `dovebeam export`, from its options to its exit code; `export_job`, the job, loads Beam."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from dovebeam.pipelines.export.options import ExportOptions, add_arguments, parse_export
-from dovebeam.pipelines.terminal.exit_codes import guarded
+from dovebeam.pipelines.terminal.exit_codes import ExitCode, guarded
 
 __all__ = ["DESCRIPTION", "EPILOG", "main"]
 
@@ -29,6 +29,12 @@ def main(argv: Sequence[str] | None = None, prog: str = "python -m dovebeam.pipe
 
 
 def _run(options: ExportOptions) -> int:
-    from dovebeam.pipelines.export.export_job import run_export  # noqa: PLC0415  loads Beam, which --help must not
+    from dovebeam.pipelines.jobs.configuration import load_for_job  # noqa: PLC0415  light, and tells what is wrong
 
-    return run_export(options)
+    config = load_for_job(options.config, strict=options.strict)
+    if config is None:
+        return ExitCode.CONFIG
+
+    from dovebeam.pipelines.export.export_job import export_events  # noqa: PLC0415  loads Beam, which --help must not
+
+    return export_events(options, config)

@@ -12,7 +12,7 @@ from apache_beam.runners.runner import PipelineResult
 
 from dovebeam.pipelines.export.options import ExportOptions
 from dovebeam.pipelines.export.preview import Preview
-from dovebeam.pipelines.jobs.configuration import load_for_job, run_id_of_input
+from dovebeam.pipelines.jobs.configuration import run_id_of_input
 from dovebeam.pipelines.jobs.drivers import make_drivers
 from dovebeam.pipelines.jobs.outputs import check_far_outputs, check_outputs
 from dovebeam.pipelines.jobs.readable_input import check_no_pipes, readable_input
@@ -30,6 +30,7 @@ from dovebeam.transforms.config import Config
 from dovebeam.transforms.drivers import Driver
 from dovebeam.transforms.events.event import TimeRange
 from dovebeam.transforms.export_events import ExportEvents
+from dovebeam.transforms.filesystems import match_files
 from dovebeam.transforms.local_files import TemporaryFolder
 from dovebeam.transforms.plan.resend_plan import max_record_bytes
 from dovebeam.transforms.progress import JobMonitor
@@ -38,7 +39,7 @@ from dovebeam.transforms.resend_rejects import ResendRejects
 from dovebeam.transforms.sources import DEFAULT_BLOCK_BYTES
 from dovebeam.transforms.throttle_blocks import ThrottleBlocks, block_bytes_for
 
-__all__ = ["build_export", "export_events", "read_blocks", "run_export"]
+__all__ = ["build_export", "export_events", "read_blocks"]
 
 
 def build_export(
@@ -121,20 +122,11 @@ def _run_id(options: ExportOptions, config: Config) -> str:
         input_format=options.input_format,
         max_line_bytes=options.max_line_bytes,
         time_range=TimeRange(options.start_time, options.end_time),
+        find=match_files,
     )
 
 
 # The job `export`: checked, launched, and closed with its ledger.
-
-
-def run_export(options: ExportOptions) -> int:
-    """Runs an export and returns its exit code.
-
-    Raises:
-        UsageError: options that fit neither Beam nor each other.
-    """
-    config = load_for_job(options.config, strict=options.strict)
-    return ExitCode.CONFIG if config is None else export_events(options, config)
 
 
 def export_events(options: ExportOptions, config: Config) -> int:

@@ -1,5 +1,7 @@
 """The configuration of a job: read, its problems told, and restricted to the exporters that the job is about.
 
+It is read before Beam is loaded, which takes seconds, so that what is wrong with it is told at once.
+
 A replay sends to the exporters that were named, or to those that the ledger of an earlier run says were left behind.
 
 Metrics of the other exporters stay in the configuration without one, because Dovecot's rule whether unnamed events are
@@ -13,7 +15,7 @@ import dataclasses
 import hashlib
 import json
 import os
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,7 +26,6 @@ from dovebeam.transforms.config import Config, Exporter
 from dovebeam.transforms.config_files import load_config
 from dovebeam.transforms.errors import ConfigError, UnknownNameError
 from dovebeam.transforms.events.event import TimeRange
-from dovebeam.transforms.filesystems import match_files
 from dovebeam.transforms.local_files import is_url
 from dovebeam.transforms.sources import FoundFile
 
@@ -174,11 +175,14 @@ def run_id_of_input(
     input_format: str,
     max_line_bytes: int,
     time_range: TimeRange,
+    find: Callable[[Sequence[str]], Iterable[FoundFile]],
 ) -> str:
     """A hash of what decides, see `run_id_of`, and of the files that are there to be read, if that makes a difference.
 
     A command that runs every day over files of the same names must not replace what it wrote the day before. A file is
     told from a later one by its size and, on this machine, by when it was changed.
+
+    The arguments are those of `run_id_of`, and what finds the files of the patterns.
 
     Raises:
         SourceError: a pattern matches nothing.
@@ -186,7 +190,7 @@ def run_id_of_input(
     decisive = run_id_of(
         config, patterns, input_format=input_format, max_line_bytes=max_line_bytes, time_range=time_range
     )
-    return run_id_of_files(decisive, match_files(patterns)) if _writes_shards(config) else decisive
+    return run_id_of_files(decisive, find(patterns)) if _writes_shards(config) else decisive
 
 
 def run_id_of_files(decisive: object, files: Iterable[FoundFile]) -> str:

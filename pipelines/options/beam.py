@@ -16,6 +16,7 @@ from apache_beam.options.pipeline_options import (
     WorkerOptions,
 )
 
+from dovebeam.pipelines.options.spellings import is_flink
 from dovebeam.pipelines.terminal.exit_codes import UsageError
 from dovebeam.transforms.errors import closest_name
 
@@ -23,7 +24,6 @@ __all__ = [
     "FLINK_OPTIONS",
     "IN_PROCESS_RUNNERS",
     "environment_type",
-    "is_flink",
     "is_in_process",
     "known_option_names",
     "make_beam_options",
@@ -134,17 +134,6 @@ def stream_arguments(arguments: Sequence[str]) -> list[str]:
         return list(arguments)
     given = {word.partition("=")[0] for word in arguments}
     return [*arguments, *(f"{name}{value}" for name, value in _STREAMING if name not in given)]
-
-
-def is_flink(arguments: Sequence[str]) -> bool:
-    """Whether Beam's part of a command line names Flink as the runner."""
-    return any(_names_flink(before, word) for before, word in zip(["", *arguments], arguments, strict=False))
-
-
-def _names_flink(before: str, word: str) -> bool:
-    name, _, value = word.partition("=") if before != "--runner" else (before, "", word)
-    # Beam also takes the full name of a runner's class.
-    return name == "--runner" and value.lower().rpartition(".")[2] in {"flink", "flinkrunner"}
 
 
 def workers_of(options: PipelineOptions) -> int:

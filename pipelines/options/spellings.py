@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
 
-__all__ = ["ELSEWHERE", "GOOGLES", "MixedSpellingsError", "camel_case", "in_our_spelling", "spellings_of"]
+__all__ = ["ELSEWHERE", "GOOGLES", "MixedSpellingsError", "camel_case", "in_our_spelling", "is_flink", "spellings_of"]
 
 GOOGLES: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -86,3 +86,14 @@ def in_our_spelling(arguments: Sequence[str], options: Iterable[str]) -> list[st
             raise MixedSpellingsError(f"{first} and {name} are the same option; give one of them")
         result.append(option + equals + value)
     return result
+
+
+def is_flink(arguments: Sequence[str]) -> bool:
+    """Whether Beam's part of a command line names Flink as the runner."""
+    return any(_names_flink(before, word) for before, word in zip(["", *arguments], arguments, strict=False))
+
+
+def _names_flink(before: str, word: str) -> bool:
+    name, _, value = word.partition("=") if before != "--runner" else (before, "", word)
+    # Beam also takes the full name of a runner's class.
+    return name == "--runner" and value.lower().rpartition(".")[2] in {"flink", "flinkrunner"}

@@ -1,4 +1,4 @@
-"""The command `dovebeam replay`, from its options to its exit code; the job itself is `job`, which loads Beam."""
+"""The command `dovebeam replay`, from its options to its exit code; `replay_job`, the job, loads Beam."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from dovebeam.pipelines.replay.options import ReplayOptions, add_replay_arguments, parse_replay
-from dovebeam.pipelines.terminal.exit_codes import guarded
+from dovebeam.pipelines.terminal.exit_codes import ExitCode, guarded
 
 __all__ = ["DESCRIPTION", "main"]
 
@@ -28,6 +28,18 @@ def main(argv: Sequence[str] | None = None, prog: str = "python -m dovebeam.pipe
 
 
 def _run(options: ReplayOptions) -> int:
+    from dovebeam.pipelines.jobs.configuration import (  # noqa: PLC0415  light, and tells what is wrong
+        failed_exporters,
+        load_for_job,
+    )
+
+    export, only = options.export, options.only_exporter
+    if options.only_failed is not None:
+        only = failed_exporters(options.only_failed)
+    config = load_for_job(export.config, strict=export.strict, only_exporter=only)
+    if config is None:
+        return ExitCode.CONFIG
+
     from dovebeam.pipelines.replay.replay_job import run_replay  # noqa: PLC0415  loads Beam, which --help must not
 
-    return run_replay(options)
+    return run_replay(options, config)

@@ -21,7 +21,7 @@ from apache_beam.runners.runner import PipelineResult
 
 from dovebeam.pipelines.export.export_job import export_events, read_blocks
 from dovebeam.pipelines.export.options import ExportOptions
-from dovebeam.pipelines.jobs.configuration import failed_exporters, load_for_job, run_id_of
+from dovebeam.pipelines.jobs.configuration import run_id_of
 from dovebeam.pipelines.jobs.outputs import check_replaceable
 from dovebeam.pipelines.jobs.readable_input import readable_input
 from dovebeam.pipelines.ledger.closing import (
@@ -197,18 +197,17 @@ def _as_dict(ledger: Ledger, sums: Sequence[ExportSum]) -> dict[str, Any]:
 # command has the same run id each time, and with it the same idempotency keys and the same file names.
 
 
-def run_replay(options: ReplayOptions) -> int:
+def run_replay(options: ReplayOptions, config: Config) -> int:
     """Runs a replay and returns its exit code.
+
+    Args:
+        options: what the replay does.
+        config: what the files say that the options name, restricted to the exporters that are meant.
 
     Raises:
         UsageError: options that fit neither Beam nor each other.
     """
-    export, only = options.export, options.only_exporter
-    if options.only_failed is not None:
-        only = failed_exporters(options.only_failed)
-    config = load_for_job(export.config, strict=export.strict, only_exporter=only)
-    if config is None:
-        return ExitCode.CONFIG
+    export = options.export
     # By what was asked for, not by the files that are found for it: a replay keeps its name when an archive grows.
     run_id = export.run_id or run_id_of(
         config,

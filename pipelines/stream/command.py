@@ -1,4 +1,4 @@
-"""The command `dovebeam stream`, from its options to its exit code; the job itself is `job`, which loads Beam."""
+"""The command `dovebeam stream`, from its options to its exit code; `stream_job`, the job, loads Beam."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from dovebeam.pipelines.stream.options import StreamOptions, add_stream_arguments, parse_stream
-from dovebeam.pipelines.terminal.exit_codes import guarded
+from dovebeam.pipelines.terminal.exit_codes import ExitCode, guarded
 
 __all__ = ["DESCRIPTION", "main"]
 
@@ -30,6 +30,12 @@ def main(argv: Sequence[str] | None = None, prog: str = "python -m dovebeam.pipe
 
 
 def _run(options: StreamOptions) -> int:
+    from dovebeam.pipelines.jobs.configuration import load_for_job  # noqa: PLC0415  light, and tells what is wrong
+
+    config = load_for_job(options.config, strict=options.strict)
+    if config is None:
+        return ExitCode.CONFIG
+
     from dovebeam.pipelines.stream.stream_job import run_stream  # noqa: PLC0415  loads Beam, which --help must not
 
-    return run_stream(options)
+    return run_stream(options, config)

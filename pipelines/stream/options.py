@@ -19,6 +19,7 @@ from dovebeam.pipelines.options.arguments import (
     read_size,
     values_of,
 )
+from dovebeam.pipelines.options.spellings import is_flink
 from dovebeam.pipelines.terminal.exit_codes import UsageError
 
 __all__ = [
@@ -149,6 +150,11 @@ def parse_stream(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> S
                 f"--follow {path}: a stream must be able to read again what it read; export standard input with "
                 "`dovebeam export --input -`, or let `dovebeam collect` keep what comes"
             )
+    if known.ledger and is_flink(beam):
+        raise UsageError(
+            "--ledger: Flink does not end a stream itself and has no counters of one that was ended; leave it out, "
+            "the last message has the account"
+        )
     sources = [name for name in _SOURCES if getattr(known, name)]
     if len(sources) > 1:
         raise UsageError(f"--{sources[0]} and --{sources[1]} are two sources; run a stream for each")

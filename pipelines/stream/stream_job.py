@@ -16,12 +16,11 @@ from apache_beam.io.gcp.pubsub import PubsubMessage, WriteToPubSub
 from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, StandardOptions
 from apache_beam.runners.runner import PipelineResult
 
-from dovebeam.pipelines.jobs.configuration import load_for_job
 from dovebeam.pipelines.jobs.drivers import make_drivers
 from dovebeam.pipelines.jobs.outputs import check_rejects_path, check_replaceable
 from dovebeam.pipelines.jobs.reject_sink import CountRejects, FusedErrorHandler, reject_handler
 from dovebeam.pipelines.ledger.closing import counters_of, counters_so_far, report_failure
-from dovebeam.pipelines.options.beam import is_flink, is_in_process, make_beam_options, runs_here, stream_arguments
+from dovebeam.pipelines.options.beam import is_in_process, make_beam_options, runs_here, stream_arguments
 from dovebeam.pipelines.running.in_process import (
     WatchedDisplay,
     loopback_workers,
@@ -157,20 +156,16 @@ def _message(reject: Reject) -> PubsubMessage:
 _Counts = list[tuple[str, int]]
 
 
-def run_stream(options: StreamOptions) -> int:
+def run_stream(options: StreamOptions, config: Config) -> int:
     """Runs a stream until a signal ends it, and returns its exit code.
+
+    Args:
+        options: what the stream does.
+        config: what the files say that the options name.
 
     Raises:
         UsageError: options that fit neither Beam nor each other.
     """
-    if options.ledger and is_flink(options.beam):
-        raise UsageError(
-            "--ledger: Flink does not end a stream itself and has no counters of one that was ended; leave it out, "
-            "the last message has the account"
-        )
-    config = load_for_job(options.config, strict=options.strict)
-    if config is None:
-        return ExitCode.CONFIG
     beam_options = make_beam_options(stream_arguments(options.beam))
     here = runs_here(beam_options)
     try:

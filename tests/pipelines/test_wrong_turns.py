@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -86,3 +88,36 @@ def test_files_that_only_look_like_it(folder: Path) -> None:
     assert (ran.code, ran.err) == (0, "")
     ran = tried(folder, "check", "--config", "dovecot.conf", "--input", ".")
     assert "write a pattern like '/*' behind it" in ran.err
+
+
+WITHOUT_BEAM = """
+import sys
+from dovebeam.pipelines.cli import main
+code = main(sys.argv[1:])
+print("Beam was loaded" if "apache_beam" in sys.modules else "no Beam")
+sys.exit(code)
+"""
+STREAM = ["stream", "--follow", "events.json", "--state", "state", "--rejects", "rejects.json"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["export", "--config", "wrong.conf", "--input", "events.json"], 78, "wrong.conf:"),
+        (["replay", "--config", "wrong.conf", "--input", "archive"], 78, "wrong.conf:"),
+        ([*STREAM, "--config", "wrong.conf"], 78, "wrong.conf:"),
+        (["export", "--config", "no.conf", "--input", "events.json"], 78, "no.conf"),
+        (["export", "--config", "dovecot.conf"], 2, "--input"),
+        (["replay", "--config", "dovecot.conf", "--input", "archive", "--only_failed", "no.json"], 2, "no.json"),
+        (["replay", "--config", "dovecot.conf", "--input", "archive", "--only_exporter", "z"], 2, "'z'"),
+        ([*STREAM, "--config", "dovecot.conf", "--ledger", "l.json", "--runner=FlinkRunner"], 2, "--ledger: Flink"),
+    ],
+)
+def test_mistakes_are_told_before_beam_is_loaded(folder: Path, arguments: list[str], code: int, words: str) -> None:
+    """Beam takes seconds to load; what is wrong with the options or the configuration does not wait for it."""
+    (folder / "wrong.conf").write_text(HEAD + exporter("x", "dorp") + metric("m", "event=imap_command_finished", "x"))
+    ran = subprocess.run(
+        [sys.executable, "-c", WITHOUT_BEAM, *arguments], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert (ran.returncode, ran.stdout) == (code, "no Beam\n"), ran.stderr
+    assert words in ran.stderr

@@ -12,6 +12,8 @@ import pytest
 PIPELINES = Path(__file__).parents[2] / "pipelines"
 COMMANDS = ["export", "replay", "archive", "stream", "check", "collect"]
 JOBS = ["export", "replay", "archive", "stream"]
+# Commands that read the configuration of a job; `check` reads any, and tells what is wrong itself.
+CONFIGURED = ["export", "replay", "stream"]
 # Imports within functions beside the one of each command, with what they keep away until it is needed.
 DOORS = {
     ("cli.py", "main"): "all modules: Ctrl-C while they are loaded ends the process without a traceback",
@@ -71,11 +73,23 @@ def test_options_stay_in_the_room_of_their_command(options: str, rooms: set[str]
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_one_heavy_import_door(command: str) -> None:
-    """A command's door imports one module of its own folder, when the options are known."""
+    """A command's door imports one module of its own folder, when its options, and its configuration, are known."""
     (modules,) = doors_of(PIPELINES / command / "command.py").values()
-    assert len(modules) == 1
-    assert modules[0].startswith(f"dovebeam.pipelines.{command}.")
+    *before, heavy = modules
+    assert before == (["dovebeam.pipelines.jobs.configuration"] if command in CONFIGURED else [])
+    assert heavy.startswith(f"dovebeam.pipelines.{command}.")
     assert (PIPELINES / command / "options.py").is_file()
+
+
+def test_reading_a_configuration_loads_no_beam() -> None:
+    """What is wrong with it is told before the seconds that Beam takes."""
+    code = (
+        "import sys, dovebeam.pipelines.jobs.configuration\n"
+        "heavy = {'apache_beam', 'rich', 'numpy', 'pycurl', 'aiohttp', 'grpc', 'ssl'} & set(sys.modules)\n"
+        "sys.exit(f'loaded: {heavy}' if heavy else 0)"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
 
 
 def test_no_other_imports_within_functions() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from dovebeam.pipelines.jobs import configuration
 from dovebeam.pipelines.jobs.configuration import restrict
 from dovebeam.transforms.config import Config, load_config
 from dovebeam.transforms.events.event import TimeRange
+from dovebeam.transforms.filesystems import match_files
 from dovebeam.transforms.shards.layout import check_run_id
 from support.jobs.commands import exporter, metric, write_config, write_events
 
@@ -43,7 +45,7 @@ def run_id_of(asked: ExportOptions, config: Config, name=configuration.run_id_of
 
 def run_id_of_input(asked: ExportOptions, config: Config) -> str:
     """The same, also by the files that are there."""
-    return run_id_of(asked, config, configuration.run_id_of_input)
+    return run_id_of(asked, config, partial(configuration.run_id_of_input, find=match_files))
 
 
 @pytest.fixture
