@@ -13,7 +13,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from dovebeam.pipelines.ledger.closing import counters_of
 from dovebeam.pipelines.running.in_process import make_in_process_runner
 from dovebeam.transforms import counters as counting
-from dovebeam.transforms.plan.decoding import TALLY
+from dovebeam.transforms.plan.decoding import BUNDLE_COUNTERS
 from dovebeam.transforms.progress import JobMonitor
 from dovebeam.transforms.read_from_streams import ReadFromFollowedFiles, Segment
 from dovebeam.transforms.sources import SourceError
@@ -89,13 +89,13 @@ def test_failed_bundle_is_not_acknowledged(folder: Path) -> None:
     """What a target did not take comes again, in the same process and in another one."""
     append(folder, "{1}")
     run(folder, "one", Segment(0, max_pieces=1))
-    TALLY.take()
+    BUNDLE_COUNTERS.take()
     append(folder, "{2}", "fail")
     for stream, first in (("one", 100), ("one", 200), ("two", 0)):
         with pytest.raises(Exception, match="the target is down"):
             run(folder, stream, Segment(first, max_pieces=5))
         assert saved_offset(folder) == 4
-        assert TALLY.take() == {}
+        assert BUNDLE_COUNTERS.take() == {}
     content = (folder / "spool" / "a.json").read_bytes()
     (folder / "spool" / "a.json").write_bytes(content.replace(b"fail", b"fine"))
     run(folder, "two", Segment(300, max_pieces=1))
@@ -103,18 +103,18 @@ def test_failed_bundle_is_not_acknowledged(folder: Path) -> None:
 
 
 def test_what_was_acknowledged_is_counted(folder: Path) -> None:
-    """The tally is what Beam counts, and is known as well if a later bundle of the same pipeline fails."""
-    TALLY.take()
+    """They are the same as Beam's, and are known as well if a later bundle of the same pipeline fails."""
+    BUNDLE_COUNTERS.take()
     append(folder, "{1}", "{2}")
     counters = run(folder, "one", Segment(0, max_pieces=2))
-    assert counters == TALLY.take() == {"delivered/x": 2}
+    assert counters == BUNDLE_COUNTERS.take() == {"delivered/x": 2}
     append(folder, "{3}")
     thread = threading.Thread(target=_append_later, args=(folder, 8, "fail"))
     thread.start()
     with pytest.raises(Exception, match="the target is down"):
         run(folder, "one", Segment(100, max_pieces=50))
     thread.join()
-    assert TALLY.take() == {"delivered/x": 1}
+    assert BUNDLE_COUNTERS.take() == {"delivered/x": 1}
 
 
 def _append_later(folder: Path, offset: int, line: str) -> None:

@@ -172,7 +172,7 @@ def test_foreign_object(tmp_path: Path, emulator: GcsEmulator) -> None:
     emulator.put({"foreign/events-r-00001-of-00003.json": b"theirs"})
     code, told = export(tmp_path, emulator, "foreign")
     assert code == 1
-    assert "events-r-00001-of-00003.json exists, and run 'r' has not made it" in told
+    assert "events-r-00001-of-00003.json exists, and run 'r' did not create it" in told
     left = {name for name in contents(emulator, "foreign") if not name.startswith(".dovebeam/")}
     assert left == {"events-r-00001-of-00003.json"}
     assert emulator.get("foreign/events-r-00001-of-00003.json") == b"theirs"

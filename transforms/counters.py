@@ -12,7 +12,7 @@ from apache_beam.metrics import Metrics
 from apache_beam.metrics.metric import MetricName
 
 from dovebeam.transforms import progress
-from dovebeam.transforms.plan.decoding import TALLY, Outcome
+from dovebeam.transforms.plan.decoding import BUNDLE_COUNTERS, Outcome
 from dovebeam.transforms.sources import Block
 
 __all__ = ["ARRIVING", "COUNTERS", "NAMESPACE", "add", "count_block", "count_outcome"]
@@ -54,7 +54,7 @@ def add(name: str, count: int, of: str = "") -> None:
         # Three accounts of the same: Beam's, which any runner has in the end; that of a stream's acknowledged bundles;
         # and the launcher's, for a local job that is stopped or fails before Beam tells its own.
         _counter(name).inc(count)
-        TALLY.add(name, count)
+        BUNDLE_COUNTERS.add(name, count)
         progress.count(name, count)
 
 

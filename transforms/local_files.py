@@ -1,8 +1,9 @@
-"""Files of this machine that last, and their locks: for all that keeps something in a directory.
+"""Local files: durable writes, locks, temporary folders, and which texts are paths.
 
 A lock is `flock` on a file: one process at a time has it, and it ends with that process, however it ends. A file is
 replaced by renaming a whole new one, so that readers see the old content or the new one, also after a power failure.
-What a writer leaves that is killed meanwhile is locked by no one any more, and the next writer removes it.
+A writer that is killed leaves a temporary file that no process has locked, and the next writer removes it. The same
+holds for temporary folders.
 """
 
 from __future__ import annotations
@@ -39,17 +40,20 @@ __all__ = [
 NO_LOCKS: Final = frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS})
 """Errors of `take_lock` on a file system that has no locks."""
 
+# Answers of file systems that cannot sync a directory, such as some of FUSE.
 _NO_SYNC: Final = frozenset({errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS, errno.EROFS})
 _FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _LOCK: Final = os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
+# Without O_NONBLOCK, opening a FIFO that has the name of a temporary file would hang.
 _LEFT: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _NEW: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _TOKEN_BYTES: Final = 8
-_MAX_NAME_CHARS: Final = 100
+_MAX_NAME_CHARS: Final = 100  # of a name within a temporary one, which must stay below the usual limit of 255 bytes
 _MAX_TRIES: Final = 100
 
 _URL: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 
+# Device, inode and prefix of what this process has searched for temporary files of killed writers.
 _swept: Final[set[tuple[int, int, str]]] = set()
 
 
@@ -63,14 +67,14 @@ def is_url(place: str) -> bool:
 
 
 def file_url_path(place: str) -> str:
-    """The path that a `file://` URL of this machine means; empty for anything else."""
+    """Path of a `file://` URL of this machine; empty for anything else."""
     found = _URL.match(place)
     path = place[found.end() :].removeprefix("localhost") if found and found[1].lower() == "file" else ""
     return path if path.startswith("/") else ""
 
 
 def open_new(name: str, mode: int, folder: int | None = None) -> int:
-    """Makes a file, never through a symbolic link; returns its descriptor, for writing.
+    """Creates a file, never through a symbolic link; returns its descriptor, for writing.
 
     Args:
         name: its path, or its name in `folder`.
@@ -79,33 +83,33 @@ def open_new(name: str, mode: int, folder: int | None = None) -> int:
 
     Raises:
         FileExistsError: something has the name.
-        OSError: it cannot be made.
+        OSError: it cannot be created.
     """
     return os.open(name, _NEW, mode, dir_fd=folder)
 
 
 def write_new(name: str, content: bytes, mode: int, folder: int | None = None) -> None:
-    """Makes a file whose content is on the disk afterwards; its name is with `sync_directory`. Args: see `open_new`.
+    """Creates a file and syncs its content; only `sync_directory` makes its name durable. Args: see `open_new`.
 
     Raises:
-        OSError: it cannot be made or written; a part of it may be there.
+        OSError: it cannot be created or written; a part of it may be there.
     """
     with open(open_new(name, mode, folder), "wb") as file:
         _write_out(file.fileno(), content)
 
 
 def replace_file(name: str, content: bytes, mode: int, folder: int | None = None, *, is_exact: bool = False) -> None:
-    """Writes a file so that readers see the old one or the whole new one, also after a power failure.
+    """Replaces a file so that readers see the old one or the whole new one, also after a power failure.
 
     Args:
         name: its path, or its name in `folder`.
         content: all of it.
         mode: of the new file, reduced by the umask.
         folder: descriptor of its directory.
-        is_exact: whether the umask is not to lessen the mode.
+        is_exact: whether the mode is used as it is, whatever the umask.
 
     Raises:
-        OSError: it cannot be written, and what was there is as before; or the disk fails when the new name is to last.
+        OSError: it cannot be written, and the old file is as before; or the disk fails when the new name is synced.
     """
     place, last = os.path.split(name)
     start = f".{last[:_MAX_NAME_CHARS]}."
@@ -116,6 +120,8 @@ def replace_file(name: str, content: bytes, mode: int, folder: int | None = None
             with open(fd, "wb") as file:
                 if is_exact:
                     os.fchmod(fd, mode)
+                # Synced before it is renamed: else a power failure may leave the new name with no content. Renamed
+                # while it is open, because closing it gives up the lock that keeps others from removing it.
                 _write_out(file.fileno(), content)
                 os.rename(temporary, last, src_dir_fd=directory, dst_dir_fd=directory)
         except BaseException:
@@ -126,14 +132,15 @@ def replace_file(name: str, content: bytes, mode: int, folder: int | None = None
 
 
 def sync_directory(directory: str | int) -> None:
-    """Makes the names in a directory last over a power failure, where its file system can and it may be listed.
+    """Makes the names in a directory durable, where its file system can do so and this user may list it.
 
     Args:
-        directory: its path or descriptor, which may have been opened only to enter it.
+        directory: its path or descriptor, which may be opened with O_PATH.
 
     Raises:
         OSError: the disk fails.
     """
+    # A descriptor of O_PATH cannot be synced, so the directory is always opened again.
     try:
         fd = (
             os.open(directory or ".", _FOLDER)
@@ -152,10 +159,10 @@ def sync_directory(directory: str | int) -> None:
 
 
 def make_private_directory(path: str) -> None:
-    """Makes a directory that only this user may enter, if it is missing; its parent must exist.
+    """Creates a directory of mode 0700, if it is missing; its parent must exist.
 
     Raises:
-        OSError: it cannot be made.
+        OSError: it cannot be created.
     """
     try:
         os.mkdir(path, 0o700)
@@ -165,7 +172,7 @@ def make_private_directory(path: str) -> None:
 
 
 def take_lock(name: str, folder: int | None = None) -> int | None:
-    """Takes the lock of a file, which is made if it is missing; whoever has it may remove the file.
+    """Takes the lock of a file, which is created if it is missing; the holder may remove the file.
 
     Args:
         name: its path, or its name in `folder`.
@@ -181,6 +188,7 @@ def take_lock(name: str, folder: int | None = None) -> int | None:
         fd = os.open(name, _LOCK, 0o600, dir_fd=folder)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # A lock on a file that its last holder has removed excludes no one; then the next file is tried.
             if is_at(fd, name, folder):
                 return fd
         except BlockingIOError:
@@ -189,25 +197,23 @@ def take_lock(name: str, folder: int | None = None) -> int | None:
         except BaseException:
             os.close(fd)
             raise
-        os.close(fd)  # its holder removed it between our two calls
+        os.close(fd)
 
 
 def is_ours(fd: int, name: str, folder: int | None = None) -> bool:
-    """Locks what was just made; false if another process was quicker and takes it for left behind.
-
-    Where the file system has no locks, no one else gets one either, and so nothing is removed.
-    """
+    """Locks a new file or folder; false if another process locked it first, to remove it as left behind."""
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
+    # No locks on this file system: no other process gets one either, and so none removes anything.
     except OSError:
         return True
     return is_at(fd, name, folder)
 
 
 def is_at(fd: int, name: str, folder: int | None = None) -> bool:
-    """Whether a name is still that of an open file."""
+    """Whether a name still leads to an open file."""
     try:
         return os.path.samestat(os.fstat(fd), os.stat(name, dir_fd=folder, follow_symlinks=False))
     except FileNotFoundError:
@@ -216,7 +222,7 @@ def is_at(fd: int, name: str, folder: int | None = None) -> bool:
 
 @contextlib.contextmanager
 def abandoned(name: str, folder: int | None = None) -> Iterator[bool]:
-    """Whether a file or directory is the user's own and locked by no one; locked within the block, then."""
+    """Whether a file or directory is this user's and no process has locked it; then it is locked within the block."""
     fd = -1
     try:
         with contextlib.suppress(OSError):
@@ -242,8 +248,9 @@ def write_all(fd: int, data: bytes) -> None:
     """Writes all of the data.
 
     Raises:
-        OSError: it cannot be written; a part of it may be.
+        OSError: it cannot be written; a part of it may have been.
     """
+    # One call of `write` may take only a part, as on a disk that is nearly full; the next one tells why.
     rest = memoryview(data)
     while rest:
         rest = rest[os.write(fd, rest) :]
@@ -256,13 +263,13 @@ def _write_out(fd: int, content: bytes) -> None:
 
 @contextlib.contextmanager
 def _opened(path: str, folder: int | None) -> Iterator[int]:
-    """The directory of a file, opened if it is not given."""
+    """Descriptor of a file's directory, which is opened if it is not given."""
     if folder is not None:
         yield folder
         return
     try:
         fd = os.open(path or ".", _FOLDER)
-    except PermissionError:  # files may be made in a directory that may not be listed
+    except PermissionError:  # files may be created in a directory that may not be listed
         fd = os.open(path or ".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         yield fd
@@ -281,7 +288,7 @@ def _new_file(folder: int, start: str, mode: int) -> tuple[int, str]:
 
 
 def _sweep(folder: int, start: str) -> None:
-    """Removes what is left of earlier writers of this file; once in a process, since directories can be large."""
+    """Removes temporary files of killed writers of this file; once in a process, since directories can be large."""
     status = os.fstat(folder)
     key = status.st_dev, status.st_ino, start
     if key in _swept:
@@ -301,31 +308,28 @@ def _sweep(folder: int, start: str) -> None:
                     os.unlink(name, dir_fd=folder)
 
 
-# Temporary folders that do not outlive their process for long, however it ends.
-#
-# A process that is killed cannot remove what it made. So each temporary folder is locked by its maker for as long as
-# it is in use. Whoever makes the next one beside it removes those that no one has locked, if they have the name of one
-# and belong to the same user.
+# Temporary folders. A process that is killed cannot remove its own, so each one is locked while it is in use, and the
+# next process that creates one beside it removes those of the same user that are not locked.
 
 _PREFIX: Final = "dovebeam-"
-_SUFFIX: Final = ".locked"  # version 0.1.0 had none, and no locks; what it left may be in use
+_SUFFIX: Final = ".locked"  # folders of version 0.1.0 have neither it nor locks, and may be in use
 _TEMPORARY_FOLDER: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class TemporaryFolder:
-    """A new folder of mode 0700; removed with all that is in it by `close`, or by the next one after a kill.
+    """A new folder of mode 0700, removed with its content by `close`, or after a kill by the next one.
 
     A context manager that gives the path.
 
     Args:
         kind: a word for its name.
-        parent: where it is made; by default where temporary files go.
+        parent: its parent directory; by default that of temporary files.
 
     Attributes:
         path: of the folder, absolute.
 
     Raises:
-        OSError: it cannot be made.
+        OSError: it cannot be created.
     """
 
     def __init__(self, kind: str = "run", parent: str | None = None) -> None:
@@ -338,12 +342,14 @@ class TemporaryFolder:
             self._fd = os.open(self.path, _TEMPORARY_FOLDER)
             if is_ours(self._fd, self.path):
                 return
-            os.close(self._fd)  # another process took it for one that was left behind
+            # Between its creation and its lock, another process took it for one that was left behind.
+            os.close(self._fd)
         raise OSError(errno.EBUSY, os.strerror(errno.EBUSY), parent)
 
     def close(self) -> None:
         """Removes it; a second call does nothing."""
         fd, self._fd = self._fd, -1
+        # The lock goes last, so that no other process removes the folder at the same time.
         if fd >= 0:
             _remove_tree(self.path)
             os.close(fd)
@@ -358,8 +364,8 @@ class TemporaryFolder:
 
 
 def remove_folder(path: str) -> None:
-    """Removes a `TemporaryFolder` of another process, which is gone; does nothing about any other folder."""
-    if _is_named_so(os.path.basename(path)):
+    """Removes a `TemporaryFolder` of another process that has ended; does nothing if the name is not that of one."""
+    if _is_temporary(os.path.basename(path)):
         _remove_tree(path)
 
 
@@ -369,14 +375,14 @@ def _remove_tree(path: str) -> None:
     shutil.rmtree(path, ignore_errors=True)
 
 
-def _is_named_so(name: str) -> bool:
+def _is_temporary(name: str) -> bool:
     return name.startswith(_PREFIX) and name.endswith(_SUFFIX)
 
 
 def _sweep_folders(parent: str) -> None:
     with contextlib.suppress(OSError), os.scandir(parent) as entries:
         for entry in entries:
-            if _is_named_so(entry.name) and entry.is_dir(follow_symlinks=False):
+            if _is_temporary(entry.name) and entry.is_dir(follow_symlinks=False):
                 with abandoned(entry.path) as is_left:
                     if is_left:
                         _remove_tree(entry.path)

@@ -20,7 +20,7 @@ from apache_beam.utils.timestamp import Timestamp
 
 import dovebeam.transforms.coders  # noqa: F401  registers them
 from dovebeam.transforms import progress
-from dovebeam.transforms.plan.decoding import TALLY
+from dovebeam.transforms.plan.decoding import BUNDLE_COUNTERS
 from dovebeam.transforms.sources import Block, SourceError, printable_path
 from dovebeam.transforms.sources.follow import FollowRequest
 from dovebeam.transforms.sources.follow import Session as FollowSession
@@ -174,7 +174,7 @@ class SourceFn(beam.DoFn, PieceNumbers):
             return
         self.begin(place, segment)
         # The counts of this bundle are kept when it is acknowledged; those of one that failed are dropped here.
-        TALLY.begin()
+        BUNDLE_COUNTERS.begin()
         # Before reading: a piece without blocks moves the watermark, too, so that windows end when nothing comes.
         earliest = _now()
         for block in self.read():
@@ -186,7 +186,7 @@ class SourceFn(beam.DoFn, PieceNumbers):
         _advance(estimator, earliest)
         # After the bundle was committed: what is acknowledged earlier would be lost if a later step fails.
         finalizer.register(self.end(place))
-        finalizer.register(TALLY.keep)
+        finalizer.register(BUNDLE_COUNTERS.keep)
         if segment.is_over(place, self._begun_at):
             # Claims all the rest, so that the restriction is done and the source ends.
             tracker.try_claim(LAST_PIECE)

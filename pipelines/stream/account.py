@@ -21,7 +21,7 @@ from dovebeam.transforms.config import Config
 from dovebeam.transforms.drivers import Driver
 from dovebeam.transforms.drivers.backoff import Backoff
 from dovebeam.transforms.errors import DovebeamError
-from dovebeam.transforms.plan.decoding import TALLY
+from dovebeam.transforms.plan.decoding import BUNDLE_COUNTERS
 from dovebeam.transforms.read_from_streams import Segment
 
 __all__ = ["Acknowledged", "Counters", "StreamAccount", "run_segments"]
@@ -47,14 +47,15 @@ class Acknowledged:
             counted: its counters; None if it failed, and only what it acknowledged before counts.
         """
         with self._lock:
-            tallied = TALLY.take().items()  # the same numbers, but Beam's are those that every ledger is made of
-            self._ended = _sum(self._ended, tallied if counted is None else counted)
+            # Beam's numbers are the same; they count where there are any, as in the ledger of every other job.
+            acknowledged = BUNDLE_COUNTERS.take().items()
+            self._ended = _sum(self._ended, acknowledged if counted is None else counted)
             return dict(self._ended)
 
     def so_far(self) -> Counters:
         """The counters of all segments that have ended, and of what the running one has acknowledged."""
         with self._lock:
-            return _sum(self._ended, TALLY.kept().items())
+            return _sum(self._ended, BUNDLE_COUNTERS.kept().items())
 
 
 class StreamAccount:

@@ -148,7 +148,7 @@ def test_foreign_names(base: Path, tmp_path: Path, theirs: str) -> None:
         "directory": path.mkdir,
     }[theirs]()
     before = path.lstat()
-    with pytest.raises(DeliveryError, match=r"d/b.json exists, and run 'r' has not made it.*nothing was replaced"):
+    with pytest.raises(DeliveryError, match=r"d/b.json exists, and run 'r' did not create it.*nothing was replaced"):
         commit(local(base), LAYOUT, files)
     assert path.lstat() == before
     assert (tmp_path / "secret").read_bytes() == b"secret"
@@ -267,7 +267,7 @@ def test_file_that_vanished(base: Path) -> None:
     run(base, FIRST)
     files = written(base, SECOND)
     (base / files[1].temporary).unlink()
-    with pytest.raises(DeliveryError, match=r"is gone before it became d/b.json; is the same run going on elsewhere"):
+    with pytest.raises(DeliveryError, match=r"is gone before it became d/b.json; is the same run active elsewhere"):
         commit(local(base), LAYOUT, files)
     assert (base / "d/b.json").read_bytes() == FIRST["d/b.json"]
     run(base, SECOND)
@@ -311,7 +311,7 @@ def test_two_runs_of_one_name(base: Path) -> None:
             done = commit(Meddling(local(base), number, meddle), LAYOUT, files)
         except DeliveryError as error:
             assert number == 1  # the other one was done before
-            assert "is the same run going on elsewhere" in str(error)
+            assert "is the same run active elsewhere" in str(error)
         else:
             assert contents(base) == SECOND
             assert manifest(base) == done
@@ -320,7 +320,7 @@ def test_two_runs_of_one_name(base: Path) -> None:
         run(base, FIRST)
         assert contents(base) == FIRST
     assert len(refused) > 20
-    assert all("locked: the same run is going on elsewhere" in text for text in refused)
+    assert all("locked: the same run is active elsewhere" in text for text in refused)
 
 
 class Lockless(LocalStore):
@@ -344,7 +344,7 @@ def test_two_runs_of_one_name_without_locks(base: Path) -> None:
         run(base, FIRST)
         assert contents(base) == FIRST
     assert any("is gone before it became" in reason for reason in reasons)
-    assert any("was written by somebody else meanwhile" in reason for reason in reasons)
+    assert any("was written by another process meanwhile" in reason for reason in reasons)
 
 
 def test_two_files_of_one_name(base: Path) -> None:

@@ -1,1 +1,1 @@
-"""What a job does with a block: decode, match, format, deliver; and what became of it. Knows nothing of Beam."""
+"""The work on a block, without Beam: decode, match, format, queue, deliver, and account for every event."""

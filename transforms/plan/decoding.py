@@ -1,4 +1,7 @@
-"""A block of a file becomes events, and rejects for what in it is none; knows nothing of Beam."""
+"""Decodes blocks to events and rejects, and defines what later steps hand on: payload batches, outcomes, counters.
+
+Knows nothing of Beam.
+"""
 
 from __future__ import annotations
 
@@ -30,20 +33,20 @@ from dovebeam.transforms.sources import (
     unpacked_payload,
 )
 
-__all__ = ["TALLY", "BlockEvents", "Outcome", "PayloadBatch", "Tally", "decode_block", "lost_lines"]
+__all__ = ["BUNDLE_COUNTERS", "BlockEvents", "BundleCounters", "Outcome", "PayloadBatch", "decode_block", "lost_lines"]
 
 
-_EMPTY: Final = "the message is empty, and so holds no event"
+_EMPTY: Final = "the message is empty and holds no event"
 
 
 @dataclass(frozen=True, slots=True)
 class BlockEvents:
-    """What a block holds.
+    """Events and rejects of one block.
 
     Attributes:
-        decoded: the events; offsets count from the beginning of the block.
-        rejects: what is no event.
-        places: see `Block.places`; of each event. Found anew at each call.
+        decoded: the events; offsets count from the start of the block.
+        rejects: lines and records that are not events.
+        places: computes the place of each event at each call; see `Block.places`.
     """
 
     decoded: DecodedBlock
@@ -52,35 +55,43 @@ class BlockEvents:
 
     @property
     def read(self) -> int:
-        """How many lines or records the block has that are not blank."""
+        """Number of lines or records in the block that are not blank."""
         return len(self.decoded.events) + len(self.rejects)
 
 
 def decode_block(block: Block, max_line_bytes: int = DEFAULT_MAX_LINE_BYTES) -> BlockEvents:
-    """The events of a block.
+    """Events and rejects of a block.
 
     Args:
         block: from `ReadFromFiles`.
         max_line_bytes: longer lines are rejected.
+
+    Raises:
+        ValueError: the block has format "rejects", which only `ResendRejects` reads.
     """
+    # Damage first: what such a block has of a line may well decode, to an event that was never written.
     if block.damage:
         return BlockEvents(_none(), lost_lines(block))
     if block.overlong_bytes:
+        # `is_truncated` recognises rejects of version 0.1.0, which have no such member, by this very text.
         reason = f"the line has {block.overlong_bytes} bytes, more than the limit of {max_line_bytes}; this is its head"
         error = DecodeError(reason, max_line_bytes)
         return BlockEvents(_none(), [decode_reject(block.data, error, block.uri, block.offset, truncated=True)])
     if block.format == "avro":
         return _decode_avro(block, max_line_bytes)
-    if block.format == "rejects":  # rejects of rejects would hide the events deeper each time
+    # Rejects of rejects would wrap the event in one more record each time.
+    if block.format == "rejects":
         raise ValueError("blocks of rejects are for ResendRejects")
     decode_lines = decode_tab_block if block.format == "tab-text" else decode_json_block
     decoded = decode_lines(block.data, max_bytes=max_line_bytes, mixed=not block.only_format)
     rejects = _rejects_of_messages(block, decoded) if block.messages else _rejects_of_lines(block, decoded)
+    # Deferred, because most jobs match few events, and the places of the others are never asked for.
     return BlockEvents(decoded, rejects, lambda: block.places(decoded.offsets()))
 
 
 def lost_lines(block: Block) -> list[Reject]:
-    """A reject for each line or record that cannot be read; the first one holds what there is of them."""
+    """Rejects of lines or records that cannot be read, one for each; the first holds what is left of their bytes."""
+    # All have the same place: where the lost ones began is not known.
     [place] = block.places([0])
     attributes = block.messages[0].described(block.uri) if block.messages else ()
     payloads = [block.data, *[b""] * (block.records - 1)]
@@ -94,7 +105,9 @@ def _rejects_of_lines(block: Block, decoded: DecodedBlock) -> list[Reject]:
 
 
 def _rejects_of_messages(block: Block, decoded: DecodedBlock) -> list[Reject]:
-    """The bad lines with the attributes of their messages; of blank messages, which come by themselves, every one."""
+    """Rejects of the bad lines, with the attributes of their messages, and of blank messages."""
+    # A blank line in a file is skipped, but a blank message was published for some reason. Such messages have blocks of
+    # their own, so either all messages of a block are blank or none is.
     if not decoded.events and not decoded.bad_lines:
         return [_blank_message(block, index) for index in range(len(block.messages))]
     rejects = []
@@ -107,13 +120,14 @@ def _rejects_of_messages(block: Block, decoded: DecodedBlock) -> list[Reject]:
 
 def _blank_message(block: Block, index: int) -> Reject:
     message, rest = block.messages[index], block.messages[index + 1 :]
+    # One byte less: the block has a line feed behind each payload, which is not part of the message.
     payload = block.data[message.start : rest[0].start - 1 if rest else len(block.data) - 1]
     return decode_reject(payload, DecodeError(_EMPTY), block.uri, message.place, message.described(block.uri))
 
 
 def _decode_avro(block: Block, max_line_bytes: int) -> BlockEvents:
-    """The records of an Avro block."""
-    found = _Found(block, max_line_bytes)
+    """Events and rejects of an Avro block, whose records are events or messages."""
+    found = _AvroEvents(block, max_line_bytes)
     times = message_times(block.schema) if schema_kind(block.schema) == "messages" else None
     for record in avro_records(block):
         try:
@@ -126,13 +140,14 @@ def _decode_avro(block: Block, max_line_bytes: int) -> BlockEvents:
         except DecodeError as error:
             placed = DecodeError(f"record {record.number} of its Avro block: {error.reason}", error.offset)
             found.reject(record.raw, placed, record.start, truncated=record.lost > 0)
+            # One reject for each record that is lost with a broken one, so that the ledger's sums hold.
             for _ in range(record.lost - 1):
                 found.reject(b"", placed, record.start, truncated=True)
     return BlockEvents(DecodedBlock(found.events, [], lambda: found.offsets), found.rejects, lambda: found.places)
 
 
-class _Found:
-    """What the records of an Avro block turn out to be."""
+class _AvroEvents:
+    """Collects the events and rejects of an Avro block."""
 
     def __init__(self, block: Block, max_line_bytes: int) -> None:
         self._block = block
@@ -161,11 +176,7 @@ class _Found:
         self.rejects.append(decode_reject(raw, error, self._block.uri, place, attributes, truncated=truncated))
 
     def add_message(self, message: Message, record: AvroRecord) -> None:
-        """The lines of a message; what is no event is rejected with the message's attributes.
-
-        A line has the place of its record and its offset in the message. What was compressed may be longer than the
-        record, so such a message has a place of its own, far from those of records.
-        """
+        """Adds the events of a message's lines; rejects of its lines have the message's attributes."""
         start = record.start
         try:
             data = unpacked_payload(message.data, message.attributes)
@@ -175,6 +186,8 @@ class _Found:
         if not data.strip():
             self.reject(message.data, DecodeError(_EMPTY), start, message.attributes)
             return
+        # A line's place is that of its record plus its offset in the message. A payload that was compressed may be
+        # longer than its record, so that its lines would run into the places of the next one: it gets a hash instead.
         place = self._place(start)
         if data is not message.data:
             place = message_place(str(place))
@@ -193,21 +206,21 @@ def _none() -> DecodedBlock:
     return DecodedBlock([], [], list)
 
 
-# What became of some events: payloads for exporters, rejects, and the counts of both and of all others.
+# The results of plans, which later steps deliver and count.
 
 
 @dataclass(slots=True)
 class PayloadBatch:
-    """Payloads for one exporter, with where each came from.
+    """Payloads for one exporter, each with its origin.
 
     Attributes:
         payloads: formatted events, without a line's end.
-        metrics: the name of the metric's block of each.
+        metrics: the block name of the metric of each.
         offsets: the byte offset of the line of each in `source_uri`, None where it is unknown.
         source_uri: the file that all were read from, empty if unknown.
-        paths: what the exporter's router said of each; empty if it has none.
-        records: the rejects that the payloads were before they were sent again; empty if they were none.
-        messages: those that the payloads came in, if they came from a topic.
+        paths: the path that the exporter's router gave each; empty if it has no router.
+        records: the rejects that are sent again as these payloads; empty outside of re-sending.
+        messages: the messages that the payloads came in; empty if they did not come from a topic.
     """
 
     payloads: list[bytes] = field(default_factory=list)
@@ -224,17 +237,17 @@ class PayloadBatch:
 
 @dataclass(slots=True)
 class Outcome:
-    """What became of some events.
+    """Result of matching and formatting some events; every one of them is counted in it.
 
     Attributes:
         batches: payloads by exporter, only those that have any.
-        rejects: what is no event.
-        read: how many lines, records or events there were.
-        matched_by_metric: how many events each metric matched.
-        matched: how many events some metric matched.
-        unmatched: how many none matched.
-        out_of_range: how many were not looked at because of their time.
-        unrouted: events for which their exporter has no place.
+        rejects: lines and records that are not events.
+        read: number of lines, records or events.
+        matched_by_metric: number of events that each metric matched.
+        matched: number of events that at least one metric matched.
+        unmatched: number of events that no metric matched.
+        out_of_range: number of events outside of the time range.
+        unrouted: rejects of events for which the exporter's router has no path.
     """
 
     batches: dict[str, PayloadBatch]
@@ -247,43 +260,44 @@ class Outcome:
     unrouted: list[Reject] = field(default_factory=list)
 
 
-# What the bundles of a stream counted that were acknowledged, known at once and also if its pipeline fails later.
+# Counters of a stream beside Beam's, known at any moment.
 #
-# Beam's in-process runner tells counters only when a pipeline has ended well. There all work is done in one process,
-# one bundle after the other, so the counts can be kept beside Beam's. On other runners nobody asks for them.
+# Beam's in-process runner reports counters only when a pipeline has ended successfully. It does all work in one
+# process, one bundle after the other, so that plain numbers suffice. On other runners no one reads them.
 
 
-class Tally:
-    """Counts by the names of counters: those of the bundle in hand, and those of bundles that were acknowledged."""
+class BundleCounters:
+    """Counters of the current bundle of a stream, and their sums over acknowledged bundles."""
 
     def __init__(self) -> None:
-        self._in_hand: dict[str, int] | None = None
+        self._current: dict[str, int] | None = None
         self._kept: dict[str, int] = {}
 
     def begin(self) -> None:
-        """A bundle begins; what one counted that failed is forgotten."""
-        self._in_hand = {}
+        """Starts a bundle; the counters of one that failed are dropped."""
+        self._current = {}
 
     def add(self, name: str, count: int) -> None:
-        """Counts for the bundle in hand; does nothing outside of one."""
-        if self._in_hand is not None:
-            self._in_hand[name] = self._in_hand.get(name, 0) + count
+        """Adds to a counter of the current bundle; does nothing outside of a bundle."""
+        # Batch jobs never call `begin`, and must not collect numbers that no one takes.
+        if self._current is not None:
+            self._current[name] = self._current.get(name, 0) + count
 
     def keep(self) -> None:
-        """The bundle in hand was acknowledged."""
-        for name, count in (self._in_hand or {}).items():
+        """Adds the counters of the current bundle, which was acknowledged, to the sums."""
+        for name, count in (self._current or {}).items():
             self._kept[name] = self._kept.get(name, 0) + count
-        self._in_hand = None
+        self._current = None
 
     def kept(self) -> dict[str, int]:
-        """What acknowledged bundles counted since the last call of `take`; another thread may count meanwhile."""
+        """Sums over the bundles acknowledged since the last `take`; another thread may count meanwhile."""
         return dict(self._kept)
 
     def take(self) -> dict[str, int]:
-        """What acknowledged bundles counted since the last call."""
+        """Sums over the bundles acknowledged since the last call, which start again from zero."""
         kept, self._kept = self._kept, {}
         return kept
 
 
-TALLY: Final = Tally()
-"""That of this process."""
+BUNDLE_COUNTERS: Final = BundleCounters()
+"""The counters of this process."""

@@ -1,4 +1,4 @@
-"""What delivers payloads in batches, wherever they come from: a bundle of a job, or the queue of a stream."""
+"""Delivery of payloads in batches of a driver, for bundles of a job and for the queues of a stream."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ __all__ = ["Delivery", "Refused", "Sent", "refused_reject"]
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A payload that did not arrive.
+    """A payload that the target refused.
 
     Attributes:
         batch: the batch that it came with.
-        index: its place in there.
-        failure: what the driver says.
-        origin: what was given with the batch.
+        index: its index in the batch.
+        failure: reported by the driver.
+        origin: given to `Delivery.add` with the batch.
     """
 
     batch: PayloadBatch
@@ -34,12 +34,12 @@ class Refused:
 
 
 class Sent(NamedTuple):
-    """The result of sending what was held.
+    """Result of one `Delivery.send`.
 
     Attributes:
         delivered: number of payloads that arrived.
-        delivered_bytes: their bytes.
-        refused: the others.
+        delivered_bytes: their bytes, without framing or compression.
+        refused: the other payloads.
     """
 
     delivered: int
@@ -48,13 +48,13 @@ class Sent(NamedTuple):
 
 
 class Delivery:
-    """Holds payloads until there are enough for a batch of the driver, and sends them over one connection.
+    """Collects payloads to batches of the driver's size, and sends them over one connection.
 
     One thread at a time may use it.
 
     Args:
-        driver: where they go; its connection is opened.
-        exporter: its name, a part of the payloads' keys.
+        driver: of the target; its connection is opened.
+        exporter: name of the exporter, a part of the payloads' keys.
         on_arrival: see `Connection`.
 
     Raises:
@@ -70,42 +70,44 @@ class Delivery:
         self._held = _Held()
 
     def begin(self) -> None:
-        """Forgets what is held; after a failure it comes again."""
+        """Drops held payloads of a bundle that failed, which the runner repeats."""
         self._held = _Held()
 
     def add(self, batch: PayloadBatch, origin: Any = None) -> bool:
-        """Takes payloads; whether it is time to send.
+        """Takes payloads; returns whether it is time to `send`.
 
         Args:
             batch: the payloads.
-            origin: given back with those of them that do not arrive.
+            origin: given back with those that are refused.
         """
         held = self._held
         held.add(batch, origin)
         events, size, msec = self._limits
         if len(held.payloads) >= events or held.size >= size:
             return True
+        # Only looked at when payloads come, so a batch can wait longer; the end of the bundle sends it at the latest.
         return msec is not None and (time.monotonic() - held.since) * 1000 >= msec
 
     def send(self) -> Sent:
-        """Sends what is held.
+        """Sends all held payloads as one batch.
 
         Raises:
-            DeliveryError: the target can take nothing at all. Nothing is held any more.
+            DeliveryError: the target is unavailable. No payloads are held any more: the bundle fails and is repeated.
         """
         held, self._held = self._held, _Held()
         if not held.payloads:
             return Sent(0, 0, [])
+        # A key is a hash of the payload, which drivers without idempotent requests are spared.
         keys = held.keys(self._exporter) if self._wants_keys else ()
         failures = self._connection.send(Batch(held.payloads, keys, held.paths))
         refused_bytes = sum(len(held.payloads[failure.index]) for failure in failures)
         return Sent(len(held.payloads) - len(failures), held.size - refused_bytes, list(map(held.refused, failures)))
 
     def flush(self) -> None:
-        """Waits until everything that was sent is as safe as the driver can make it.
+        """Waits until all sent payloads are as safe as the driver can make them.
 
         Raises:
-            DeliveryError: something that was sent earlier did not arrive.
+            DeliveryError: a payload that was sent earlier did not arrive.
         """
         self._connection.flush()
 
@@ -119,14 +121,15 @@ class Delivery:
 
 
 def refused_reject(exporter: str, batch: PayloadBatch, index: int, failure: Failure) -> Reject:
-    """The reject of a payload that did not arrive.
+    """The reject of a payload that the target refused.
 
     Args:
-        exporter: whose payload it was.
+        exporter: name of its exporter.
         batch: the batch that it came with.
-        index: its place in there.
-        failure: what the driver says.
+        index: its index in the batch.
+        failure: reported by the driver.
     """
+    # A payload that was a reject before stays the same reject, with its attempts counted up.
     if batch.records:
         return _rejected_again(exporter, batch, index, failure)
     reject = make_reject(
@@ -144,7 +147,7 @@ def refused_reject(exporter: str, batch: PayloadBatch, index: int, failure: Fail
 
 
 def _rejected_again(exporter: str, batch: PayloadBatch, index: int, failure: Failure) -> Reject:
-    """What was a reject already; one whose event had to be decoded or routed again now has got as far as here."""
+    """The reject of a payload that was a reject before."""
     record = rejected_again(
         batch.records[index],
         failure.reason,
@@ -152,11 +155,12 @@ def _rejected_again(exporter: str, batch: PayloadBatch, index: int, failure: Fai
         http_status=failure.status,
         endpoint_host=failure.endpoint,
     )
+    # A record that had failed in decoding or routing has come further now: next time it is only delivered.
     return as_payload(record, batch.payloads[index], metric=batch.metrics[index], exporter=exporter)
 
 
 class _Origin(NamedTuple):
-    """A batch that is held, where its payloads begin among all that are held, and what was given with it."""
+    """A held batch, the index of its first payload among all that are held, and its origin."""
 
     first: int
     batch: PayloadBatch
@@ -174,6 +178,7 @@ class _Held:
         self._origins: list[_Origin] = []
 
     def add(self, batch: PayloadBatch, origin: Any) -> None:
+        # The age of a batch counts from its first payload, not from the end of the batch before.
         if not self.payloads:
             self.since = time.monotonic()
         self._origins.append(_Origin(len(self.payloads), batch, origin))
@@ -182,7 +187,7 @@ class _Held:
         self.size += sum(map(len, batch.payloads))
 
     def keys(self, exporter: str) -> list[str]:
-        """The id of each payload."""
+        """Keys by which a target can recognise duplicates, one for each payload."""
         keys = []
         for _, batch, _ in self._origins:
             for index, payload in enumerate(batch.payloads):
@@ -192,6 +197,7 @@ class _Held:
         return keys
 
     def refused(self, failure: Failure) -> Refused:
-        """A payload that did not arrive, with its batch and its place in it."""
+        """The refused payload of a failure, with its batch and its index in it."""
+        # The batch is the last one that begins at or before the payload.
         at = self._origins[bisect_right(self._origins, failure.index, key=lambda held: held.first) - 1]
         return Refused(at.batch, failure.index - at.first, failure, at.origin)

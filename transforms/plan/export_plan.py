@@ -1,9 +1,9 @@
-"""What an export does with events, without Beam: decide by the metrics, write in the formats, keep count.
+"""The plan of an export, without Beam: match events with the metrics, format them, count them.
 
 An `ExportPlan` is made once from a configuration and travels to the workers; filters and formatters are compiled where
 it arrives. Metrics are evaluated in the order of the configuration, and an event that several of them match is written
-once for each, as Dovecot does it. Metrics without an exporter only count in Dovecot's own statistics; here they decide
-no more than whether unnamed events are looked at.
+once for each, as Dovecot does it. Metrics without an exporter only count in Dovecot's own statistics; here they only
+decide whether events without a name are matched at all.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ __all__ = ["ExportPlan", "make_plan", "metric_formatter", "placed"]
 # Above this share of matching lines it is faster to decode all of them at once.
 _GLIMPSE_UP_TO: Final = 0.5
 _REPLACED: Final = "\N{REPLACEMENT CHARACTER}".encode()
+# Filter keys that are not names of fields.
 _SPECIAL_KEYS: Final = frozenset({"event", "category", "source_location"})
 
 
@@ -43,15 +44,17 @@ class _Step(NamedTuple):
     router: Router | None = None
 
 
+# Two lists of numbers instead of one of pairs: no object is made for a match.
 class _Hits(NamedTuple):
-    """Pairs of an event's index and the index of a metric that it matches."""
+    """Indexes of events and of the steps whose metrics they match, in pairs."""
 
     events: list[int]
     steps: list[int]
 
 
+# Bound methods, looked up once for each outcome instead of once for each payload.
 class _Sink(NamedTuple):
-    """Where the payloads of a metric go in one outcome."""
+    """Lists of one batch that a step's payloads are added to."""
 
     write: Callable[[Event], bytes]
     step: _Step
@@ -63,7 +66,7 @@ class _Sink(NamedTuple):
 
 
 class ExportPlan:
-    """The metrics that export, their formatters, and the time range that is wanted.
+    """Exporting metrics with their filters, formatters and routers, and the time range of the run.
 
     Attributes:
         exporters: names of the exporters that some metric uses, in the order of the configuration.
@@ -80,6 +83,7 @@ class ExportPlan:
         self._glimpsing = self._glimpser is not None
 
     def __reduce__(self) -> tuple[object, ...]:
+        # The glimpser holds a decoder of msgspec, which does not pickle; the worker makes its own.
         return ExportPlan, (self._steps, self._dispatcher, self._time_range)
 
     def export_block(self, block: Block, max_line_bytes: int = DEFAULT_MAX_LINE_BYTES) -> Outcome:
@@ -94,6 +98,8 @@ class ExportPlan:
             batch.source_uri, batch.messages = block.uri, block.messages
         if outcome.unrouted:
             outcome.unrouted = [placed(each, block.uri, block.messages) for each in outcome.unrouted]
+        # Neighbouring blocks are alike, so this one's share of matches chooses the faster way for the next one. The
+        # result is the same either way.
         if self._glimpser is not None and outcome.read:
             self._glimpsing = outcome.matched < _GLIMPSE_UP_TO * outcome.read
         return outcome
@@ -105,35 +111,37 @@ class ExportPlan:
         return outcome
 
     def _export_whole(self, block: Block, max_line_bytes: int) -> Outcome:
-        """Every line is decoded before filters see it."""
+        """Decodes every line, then matches."""
         found = decode_block(block, max_line_bytes)
         events = found.decoded.events
-        rejects = self._without_unwanted(found, max_line_bytes)
+        rejects = self._without_unmatched(found, max_line_bytes)
         outcome = Outcome({}, {}, rejects=rejects, read=found.read)
         hits = self._match(events, outcome)
         outcome.unmatched += len(found.rejects) - len(rejects)
+        # Finding the places costs a pass over the block, which blocks without a match are spared.
         offsets = found.places() if hits.events else []
         self._write(hits, events, offsets, outcome)
         return outcome
 
-    def _without_unwanted(self, found: BlockEvents, max_line_bytes: int) -> Sequence[Reject]:
-        """The rejects without the lines that are not rejected where nothing around them asks for a closer look.
+    def _without_unmatched(self, found: BlockEvents, max_line_bytes: int) -> Sequence[Reject]:
+        """Rejects without the lines that a glimpse would have left unmatched.
 
-        What a line comes to must not depend on its neighbours: one that passes as a glimpse and that no metric matches
-        is unmatched, also where it was decoded whole and found to have, say, a field twice.
+        The result of a line must not depend on its neighbours: a line that passes as a glimpse and that no metric
+        matches is unmatched, even if it was decoded whole and has, say, a field twice.
         """
         glimpser, bad_lines = self._glimpser, found.decoded.bad_lines
         if glimpser is None or len(bad_lines) != len(found.rejects):
             return found.rejects
 
-        def is_unwanted(line: bytes) -> bool:
+        def is_unmatched(line: bytes) -> bool:
             glimpses = glimpser.glimpse(line) if len(line) <= max_line_bytes else None
             return glimpses is not None and not self._dispatcher.matching(glimpses.events[0])
 
-        return [reject for bad, reject in zip(bad_lines, found.rejects, strict=True) if not is_unwanted(bad.line)]
+        return [reject for bad, reject in zip(bad_lines, found.rejects, strict=True) if not is_unmatched(bad.line)]
 
     def _export_glimpsed(self, block: Block, max_line_bytes: int) -> Outcome | None:
-        """Filters see glimpses; what they match is decoded whole. None if the block takes a closer look."""
+        """Matches glimpses, and decodes only the lines that match; None if all lines must be decoded."""
+        # A block larger than the limit may hold a line that is, which a glimpse would not notice.
         if self._glimpser is None or block.format != "json" or len(block.data) > max_line_bytes:
             return None
         if block.overlong_bytes or block.damage:
@@ -147,6 +155,7 @@ class ExportPlan:
         part = b"\n".join(glimpses.lines(kept))
         found = decode_block(msgspec.structs.replace(block, data=part), max_line_bytes)
         starts = line_starts(block.data, glimpses.borders) if kept else []
+        # The offset of a reject in the joined lines is not its offset in the block.
         if found.rejects:
             return None
         outcome_events = dict(zip(kept, found.decoded.events, strict=True))
@@ -155,16 +164,14 @@ class ExportPlan:
         return outcome
 
     def _match(self, events: Sequence[Event], outcome: Outcome) -> _Hits:
-        """Which events match which metrics, in the order of events, then of metrics.
-
-        This loop sees every event of an export; nothing that can be done outside of it belongs inside.
-        """
+        """Matches of events and metrics, in the order of events, then of metrics."""
         indexed: Iterable[tuple[int, Event]] = enumerate(events)
         if self._time_range != TimeRange():
             indexed = [(index, event) for index, event in indexed if self._time_range.holds(event)]
             outcome.out_of_range = len(events) - len(indexed)
         hits = _Hits([], [])
         add_event, add_step = hits.events.append, hits.steps.append
+        # This loop sees every event of an export: nothing that can be done outside of it belongs inside.
         candidates = self._dispatcher.candidates
         for index, event in indexed:
             for step, matches in candidates[event.raw_name]:
@@ -197,6 +204,7 @@ class ExportPlan:
             add_payload(write(events[index]))
             add_metric(metric)
             add_offset(offsets[index])
+        # Unrouted events matched, too, although they are in no batch.
         matched: Counter[str] = Counter(reject.metric for reject in outcome.unrouted)
         for batch in outcome.batches.values():
             matched.update(batch.metrics)
@@ -214,11 +222,11 @@ def make_plan(
     time_range: TimeRange = TimeRange(),  # noqa: B008  an immutable value
     routers: Mapping[str, Router] = MappingProxyType({}),
 ) -> ExportPlan:
-    """The plan of a configuration.
+    """The export plan of a configuration.
 
     Args:
-        config: whose metrics decide.
-        time_range: the event times that are wanted.
+        config: with the metrics and exporters.
+        time_range: restricts the export to these event times.
         routers: by name of exporter, for those whose driver has one.
     """
     exporting = [metric for metric in config.metrics if metric.exporter]
@@ -231,12 +239,13 @@ def make_plan(
         )
         for metric in exporting
     ]
+    # Of all metrics, as in Dovecot, where also one without an exporter makes unnamed events pass.
     unnamed = accepts_unnamed([metric.filter for metric in config.metrics])
     return ExportPlan(steps, Dispatcher([metric.filter for metric in exporting], unnamed), time_range)
 
 
 def _path_or_reject(step: _Step, router: Router, event: Event, offset: int | None, outcome: Outcome) -> str | None:
-    """Where the event belongs; None after its reject was put into the outcome."""
+    """Path of the event's file; None after its reject was added to the outcome."""
     try:
         return router.route(event)
     except RoutingError as error:
@@ -250,7 +259,7 @@ def _path_or_reject(step: _Step, router: Router, event: Event, offset: int | Non
 
 
 def placed(reject: Reject, source_uri: str, messages: Sequence[MessageOrigin]) -> Reject:
-    """A reject with where its event came from, and with the attributes of its message if it came in one."""
+    """A reject with its origin: the source, and the attributes of the message that its event came in, if any."""
     reject = msgspec.structs.replace(reject, source_uri=source_uri)
     if not messages or reject.source_offset is None:
         return reject
@@ -259,13 +268,13 @@ def placed(reject: Reject, source_uri: str, messages: Sequence[MessageOrigin]) -
 
 
 def _whole_line(event: Event) -> bytes:
-    """The event with all that it has; as tab-text if JSON would replace bytes of it."""
+    """The event with all of its fields as JSON, or as tab-text if JSON would replace bytes of it."""
     line = encode_json(event)
     return encode_tab(event) if _REPLACED in line else line
 
 
 def metric_formatter(metric: Metric, exporter: Exporter) -> Formatter:
-    """The formatter of a metric's events for its exporter; the log driver cuts long strings."""
+    """Formatter of a metric's events for its exporter; for the log driver it cuts long strings."""
     return make_formatter(
         exporter.format,
         time_format=exporter.time_format,
@@ -276,7 +285,7 @@ def metric_formatter(metric: Metric, exporter: Exporter) -> Formatter:
 
 
 def _glimpser(dispatcher: Dispatcher) -> Glimpser | None:
-    """What shows the filters as much of a line as they look at; None if msgspec cannot be told what that is."""
+    """Decoder of only those fields that the filters compare; None if msgspec cannot decode one of their names."""
     keys = {comparison.key for filter_ in dispatcher.filters for comparison in filter_.comparisons}
     try:
         for key in keys:

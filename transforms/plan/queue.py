@@ -1,10 +1,11 @@
-"""The queue of one exporter: a directory of segments, taken in the order of their numbers.
+"""The queue of one exporter on disk: a directory of segments, delivered in the order of their numbers.
 
-    01795604400123456789.500.231877    a segment: its number, its payloads, its bytes
-    .01795604400123456790.4f1e         one that is being written
-    full                               says that nothing more should be put in
+    01795604400123456789.500.231877    a segment: its number, number of payloads, bytes
+    .01795604400123456790.4f1e         a segment that is being written
+    full                               mark: nothing more should be added
 
-A segment has its name when it is on the disk, and loses it when the exporter has all of its payloads.
+A segment gets its name when it is on the disk, and is removed when all of its payloads were delivered or rejected.
+Bundles of a stream add segments with `QueueWriter`; the launcher reads and removes them with `Queue`.
 """
 
 from __future__ import annotations
@@ -31,18 +32,19 @@ __all__ = ["Queue", "QueueWriter", "SegmentName", "decode_segment", "encode_segm
 
 
 MIN_DISK_BYTES: Final = 4096
-"""What a file of a few bytes takes on most file systems."""
+"""Disk space of a file of a few bytes on most file systems."""
 
 _MAGIC: Final = b"dovebeam queue 1\n"
-_HEAD_BYTES: Final = len(_MAGIC) + 4
+_HEAD_BYTES: Final = len(_MAGIC) + 4  # with a CRC-32 of the body
 _NAME: Final = re.compile(r"([0-9]{20})\.([0-9]{1,12})\.([0-9]{1,12})", re.ASCII)
 
 
+# The counts are in the name so that the backlog of a queue is known by listing it, without reading its segments.
 class SegmentName(NamedTuple):
-    """The name of a segment says what whoever only lists the queue wants to know.
+    """Name of a segment, with its counts.
 
     Attributes:
-        number: place in the order of the queue.
+        number: position in the order of the queue; nanoseconds since 1970, or one more than the number before.
         events: number of payloads.
         size: bytes of the file.
     """
@@ -62,12 +64,13 @@ class SegmentName(NamedTuple):
 
     @property
     def disk_bytes(self) -> int:
-        """About what it takes on the disk."""
+        """Approximate disk space of the segment."""
         return max(self.size, MIN_DISK_BYTES)
 
 
+# Texts are bytes in here: paths and names may have bytes that are not UTF-8, which msgpack's strings cannot have.
 class _Entry(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """A `PayloadBatch`; names of metrics are written once."""
+    """A `PayloadBatch` as it is stored; each name of a metric is written once."""
 
     payloads: list[bytes]
     source_uri: bytes
@@ -83,7 +86,11 @@ _decoder: Final = msgspec.msgpack.Decoder(list[_Entry])
 
 
 def encode_segment(batches: Iterable[PayloadBatch]) -> bytes:
-    """The bytes of a segment of these batches, none of which was a reject before."""
+    """The bytes of a segment of these batches.
+
+    Args:
+        batches: without `records`, which only re-sending has.
+    """
     body = _encoder.encode([_entry(batch) for batch in batches])
     return b"%b%b%b" % (_MAGIC, zlib.crc32(body).to_bytes(4), body)
 
@@ -96,8 +103,9 @@ def decode_segment(content: bytes, path: str) -> list[PayloadBatch]:
         path: of the file, for the error.
 
     Raises:
-        DeliveryError: they are damaged, or are something else.
+        DeliveryError: the content is damaged, or not a segment.
     """
+    # Segments are synced before they are named, so damage is the disk's or a person's: nothing is skipped silently.
     body = content[_HEAD_BYTES:]
     if content[:_HEAD_BYTES] != b"%b%b" % (_MAGIC, zlib.crc32(body).to_bytes(4)):
         raise _damaged(path, "its checksum is wrong")
@@ -132,7 +140,7 @@ def _batch(entry: _Entry) -> PayloadBatch:
     _check_counts(count, entry.metrics, entry.offsets, entry.paths)
     names = [_to_text(name) for name in entry.names]
     if any(not 0 <= number < len(names) for number in entry.metrics):
-        raise ValueError("it names a metric that is not there")
+        raise ValueError("it refers to a metric name that it does not have")
     return PayloadBatch(
         entry.payloads,
         [names[number] for number in entry.metrics],
@@ -144,9 +152,9 @@ def _batch(entry: _Entry) -> PayloadBatch:
 
 
 def _check_counts(count: int, *lists: Sequence[object]) -> None:
-    """Of each payload everything is known, or of none."""
+    """Raises ValueError unless each list has an item for every payload, or none at all."""
     if any(len(each) not in {0, count} for each in lists):
-        raise ValueError("it does not say the same of all payloads")
+        raise ValueError("its lists have different lengths")
 
 
 def _to_bytes(text: str) -> bytes:
@@ -157,13 +165,7 @@ def _to_text(data: bytes) -> str:
     return data.decode("utf-8", "surrogateescape")
 
 
-# The queue of one exporter: a directory of segments, taken in the order of their numbers.
-#
-#     01795604400123456789.500.231877    a segment: its number, its payloads, its bytes
-#     .01795604400123456790.4f1e         one that is being written
-#     full                               says that nothing more should be put in
-#
-# A segment has its name when it is on the disk, and loses it when the exporter has all of its payloads.
+# The reading side of a queue.
 
 _FULL: Final = "full"
 _UNFINISHED: Final = "."
@@ -172,11 +174,11 @@ _MARK: Final = os.O_CREAT | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Queue:
-    """See the module.
+    """Directory of the segments that wait for one exporter.
 
     Args:
         root: the directory of all queues of a stream.
-        exporter: its name.
+        exporter: name of the exporter.
     """
 
     def __init__(self, root: str, exporter: str) -> None:
@@ -184,10 +186,10 @@ class Queue:
         self._full: Final = os.path.join(self.directory, _FULL)
 
     def make(self) -> None:
-        """Makes the directory if it is missing; not the one of all queues.
+        """Creates the directory if it is missing; its parent must exist.
 
         Raises:
-            DeliveryError: it cannot be made.
+            DeliveryError: it cannot be created.
         """
         make_directory(self.directory)
 
@@ -208,19 +210,22 @@ class Queue:
         path = os.path.join(self.directory, str(name))
         try:
             with open(os.open(path, _READ), "rb") as file:
+                # One byte more than it should have shows a file that is longer, without reading all of that.
                 content = file.read(name.size + 1)
         except OSError as error:
             raise delivery_error("open", path, error) from error
         return decode_segment(content, path)
 
     def remove(self, names: Iterable[SegmentName]) -> None:
-        """Removes segments whose payloads all arrived or were rejected.
+        """Removes segments whose payloads were all delivered or rejected.
 
         Raises:
-            DeliveryError: one cannot be removed; those before it are.
+            DeliveryError: a segment cannot be removed; those before it are removed.
         """
         for name in names:
             path = os.path.join(self.directory, str(name))
+            # No sync of the directory: a name that comes back after a power failure is delivered a second time, which
+            # at-least-once allows.
             try:
                 os.unlink(path)
             except FileNotFoundError:
@@ -229,7 +234,7 @@ class Queue:
                 raise delivery_error("unlink", path, error) from error
 
     def remove_unfinished(self) -> None:
-        """Removes what a writer began that was killed or failed; none must be writing.
+        """Removes unfinished segments of writers that failed or were killed; no writer may be active.
 
         Raises:
             DeliveryError: the directory cannot be read.
@@ -241,11 +246,12 @@ class Queue:
 
     @property
     def is_full(self) -> bool:
-        """Whether nothing more should be put in."""
+        """Whether nothing more should be added for now."""
         return os.path.exists(self._full)
 
+    # A file, because the workers that add may be other processes than the launcher that marks.
     def mark_full(self, *, is_full: bool) -> None:
-        """Says whether something may be put in; a mark that cannot be made changes nothing."""
+        """Sets or removes the mark of a full queue; failures are ignored, since the limit is not exact anyway."""
         with contextlib.suppress(OSError):
             if is_full:
                 os.close(os.open(self._full, _MARK, 0o600))
@@ -262,10 +268,10 @@ class Queue:
 
 
 def make_directory(path: str) -> None:
-    """Makes a directory that only this user may enter, if it is missing.
+    """Creates a directory of mode 0700, if it is missing.
 
     Raises:
-        DeliveryError: it cannot be made.
+        DeliveryError: it cannot be created.
     """
     try:
         make_private_directory(path)
@@ -273,14 +279,14 @@ def make_directory(path: str) -> None:
         raise delivery_error("mkdir", path, error) from error
 
 
-# Puts the payloads of a bundle into the queues of their exporters.
+# The writing side of queues.
 
-_SEGMENT_BYTES: Final = 4 * 1024 * 1024
+_SEGMENT_BYTES: Final = 4 * 1024 * 1024  # bounds the memory of a bundle, and of whoever reads a segment
 _PRIVATE: Final = 0o600
 
 
 class QueueWriter:
-    """Writes what a bundle brings, and gives it to the queues when the bundle has brought everything.
+    """Adds the payloads of a bundle to the queues of their exporters, all of them at its end.
 
     One thread at a time may use it. Numbers follow the clock, but never go back behind what is in the queue, so the
     payloads of one exporter keep their order over restarts.
@@ -290,42 +296,44 @@ class QueueWriter:
 
     Args:
         root: the directory of all queues of a stream.
-        exporters: their names.
+        exporters: names of the exporters.
     """
 
     def __init__(self, root: str, exporters: Iterable[str]) -> None:
         self._inlets = {name: _Inlet(Queue(root, name)) for name in exporters}
 
     def begin(self) -> None:
-        """Forgets what a failed bundle brought."""
+        """Starts a bundle; payloads of one that failed are dropped."""
         for inlet in self._inlets.values():
             inlet.abandon()
 
     def is_full(self, exporter: str) -> bool:
-        """Whether an exporter lags so far behind that its bundle should wait."""
+        """Whether an exporter is so far behind that the bundle should wait."""
         return self._inlets[exporter].queue.is_full
 
     def add(self, exporter: str, batch: PayloadBatch) -> None:
-        """Takes payloads for an exporter.
+        """Takes payloads for an exporter; large amounts go to the disk at once, without a name yet.
 
         Raises:
-            DeliveryError: they cannot be written.
+            DeliveryError: the disk refuses them.
         """
         self._inlets[exporter].add(batch)
 
     def commit(self) -> int:
-        """Gives everything to the queues; how many payloads that were.
+        """Adds the segments of the bundle to the queues; returns the number of payloads.
 
         Raises:
-            DeliveryError: something cannot be written.
+            DeliveryError: a segment cannot be written or named.
         """
+        # All segments are written before the first gets its name: a full disk then fails the bundle while nothing of
+        # it is in any queue, and its repetition brings no duplicates.
         for inlet in self._inlets.values():
-            inlet.write()  # the disk may be full: first all is written, then all gets its name
+            inlet.write()
         return sum(inlet.publish() for inlet in self._inlets.values())
 
 
 class _Inlet:
-    """What a bundle has for one queue: payloads in memory, and segments that are written and have no name yet."""
+    """Payloads of a bundle for one queue: some in memory, others in segments on the disk without a name yet."""
 
     def __init__(self, queue: Queue) -> None:
         self.queue = queue
@@ -342,11 +350,12 @@ class _Inlet:
             self.write()
 
     def write(self) -> None:
-        """Puts what is in memory on the disk."""
+        """Writes the payloads in memory to a segment."""
         batches, self._batches, self._size = self._batches, [], 0
         if not batches:
             return
         content = encode_segment(batches)
+        # A clock that was set back must not put new payloads before older ones.
         self._last = max(self._last + 1, time.time_ns())
         name = SegmentName(self._last, sum(map(len, batches)), len(content))
         path = os.path.join(self.queue.directory, f".{name.number:020}.{secrets.token_hex(4)}")
@@ -358,7 +367,7 @@ class _Inlet:
         self._written.append((path, name))
 
     def publish(self) -> int:
-        """Gives all segments their names."""
+        """Gives all written segments their names; returns the number of payloads."""
         if not self._written:
             return 0
         directory = self.queue.directory
@@ -369,6 +378,7 @@ class _Inlet:
                 os.rename(path, os.path.join(directory, str(name)))
                 del self._written[0]
                 count += name.events
+            # One sync for all names: only after it does the source acknowledge the bundle.
             sync_directory(directory)
         except OSError as error:
             raise delivery_error("rename", directory, error) from error

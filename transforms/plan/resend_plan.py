@@ -1,15 +1,15 @@
-"""What is done with rejects that are sent again, without Beam.
+"""The plan of re-sending rejects, without Beam.
 
-A record says how far its event came, and there it goes on:
+A reject record names the stage at which its event failed, and the event goes on from there:
 
-- "deliver": its payload was formatted and goes to its exporter as it is, with its metric and origin, so that the target
+- "deliver": the payload was formatted and goes to its exporter as it is, with its metric and origin, so that the target
   sees the same bytes and the same key.
-- "route": its exporter knew no place for the event, which goes through that metric and exporter anew.
-- "decode": its line was no event; whatever it is now goes through all metrics.
+- "route": the exporter had no path for the event, which goes through that metric and exporter again.
+- "decode": the line was not an event; if it can be decoded now, the event goes through all metrics.
 
-What fails again becomes a reject of the same kind, never one around another: payload, origin and attributes stay,
-attempts are counted up. A record that may not or cannot be sent is held back: it goes to the rejects as it came, with a
-note behind its error.
+An event that fails again becomes a reject of the same kind, never a reject of a reject: payload, origin and attributes
+stay, attempts are counted up. A record that may not or cannot be sent is held back: it goes to the rejects unchanged,
+with the reason in `held_back` and behind its error.
 """
 
 from __future__ import annotations
@@ -43,25 +43,25 @@ from dovebeam.transforms.sources import Block
 __all__ = ["DEFAULT_MAX_ATTEMPTS", "ResendPlan", "Resent", "make_resend_plan", "max_record_bytes"]
 
 DEFAULT_MAX_ATTEMPTS: Final = 10
-"""How often anything is tried, over all runs."""
+"""Number of attempts for each event, over all runs."""
 
 _NONE: Final[Mapping[str, Router]] = MappingProxyType({})
 
 
 @dataclass(slots=True)
 class Resent:
-    """What became of some records.
+    """Result of processing some reject records; every one of them is counted in it.
 
     Attributes:
         batches: payloads with their exporters, in the order of the records.
-        rejects: what could not be decoded: lines that are no records, and lines that still are no events.
+        rejects: lines that are not records, and records whose line still is not an event.
         held: records that were not sent.
-        unrouted: events for which their exporter has no place.
-        read: how many records or other lines there were.
-        matched: how many decoded events some metric matched.
-        unmatched: how many none matched.
-        matched_by_metric: how many decoded events each metric matched.
-        resent: how many records went on behind the metrics, by exporter.
+        unrouted: rejects of events for which the exporter's router has no path.
+        read: number of records and other lines.
+        matched: number of decoded events that at least one metric matched.
+        unmatched: number of decoded events that no metric matched.
+        matched_by_metric: number of decoded events that each metric matched.
+        resent: number of records that were not matched again, by exporter.
     """
 
     batches: list[tuple[str, PayloadBatch]] = field(default_factory=list)
@@ -75,7 +75,8 @@ class Resent:
     resent: Counter[str] = field(default_factory=Counter)
 
     def add_payload(self, exporter: str, metric: str, payload: bytes, path: str | None, record: Reject) -> None:
-        """Adds a payload to the last batch of its exporter, if that is one of the same file."""
+        """Adds a payload to the last batch of its exporter, or to a new one if it came from another file."""
+        # Only the last one, so that an exporter gets its payloads in the order of the records.
         batch = next((batch for name, batch in reversed(self.batches) if name == exporter), None)
         if batch is None or batch.source_uri != record.source_uri:
             batch = PayloadBatch(source_uri=record.source_uri)
@@ -89,20 +90,20 @@ class Resent:
 
 
 class _Way(NamedTuple):
-    """How a metric's events get to its exporter."""
+    """Formatter and router of a metric and its exporter."""
 
     formatter: Formatter
     router: Router | None
 
 
 class ResendPlan:
-    """A configuration's plan, and which exporters there are; pickles.
+    """Decides for each reject record whether it is sent, and as which payload; pickles.
 
     Args:
         plan: for lines that are decoded again.
         ways: by metric and exporter.
-        max_attempts: what was tried that often is held back.
-        max_line_bytes: longer lines are no events.
+        max_attempts: records with so many attempts are held back.
+        max_line_bytes: longer lines are rejected.
     """
 
     def __init__(
@@ -120,8 +121,9 @@ class ResendPlan:
         return self._plan.exporters
 
     def resend_block(self, block: Block) -> Resent:
-        """What becomes of the records of a block."""
+        """Processes the records of a block."""
         resent = Resent()
+        # Lines that cannot be read are rejects themselves: they hold events, too.
         if block.damage:
             resent.rejects += lost_lines(block)
             resent.read += len(resent.rejects)
@@ -130,6 +132,7 @@ class ResendPlan:
             resent.read += 1
             try:
                 if block.overlong_bytes:
+                    # `is_truncated` recognises rejects of version 0.1.0 by this very text.
                     reason = f"not a reject record, but a line of {block.overlong_bytes} bytes; this is its head"
                     raise DecodeError(reason)
                 record = reject_from_json(line)
@@ -153,15 +156,17 @@ class ResendPlan:
             self._decode(record, resent)
 
     def _why_not(self, record: Reject) -> str:
-        """Why a record is not sent, or an empty string."""
+        """Reason not to send a record, with its cure; empty if it is sent."""
         if record.attempts >= self._max_attempts:
             return f"it was tried {record.attempts} times (--max_attempts allows more)"
+        # The head of a line may decode, to an event that was never written.
         if is_truncated(record):
             return "the rest of the line is missing (export its file again: whole, or with a larger --max_line_bytes)"
         if record.stage == "decode":
             return ""
         if record.exporter not in self._routers:
             return f"no metric names an exporter {record.exporter!r} (add it, or correct the name)"
+        # The payload has only the fields that the metric selects, and the path may be made of others.
         if record.stage == "deliver" and self._routers[record.exporter] is not None:
             return (
                 f"a formatted event does not say which file of {record.exporter!r} it belongs "
@@ -191,6 +196,7 @@ class ResendPlan:
         except DecodeError as error:
             resent.rejects.append(rejected_again(record, str(error)))
             return
+        # One event at a time: each payload needs the record that it came from.
         outcome = self._plan.export_events([event])
         resent.matched += outcome.matched
         resent.unmatched += outcome.unmatched
@@ -202,9 +208,10 @@ class ResendPlan:
         resent.unrouted += [_with_origin(each, record) for each in outcome.unrouted]
 
     def _event(self, record: Reject) -> Event:
+        # A payload may have its line's end, which is not part of the event.
         line = record.payload_bytes.removesuffix(b"\n").removesuffix(b"\r")
         if not line.strip() or b"\n" in line:
-            raise DecodeError("the payload is not one line, and so no event")
+            raise DecodeError("the payload is not exactly one line, so it is not an event")
         decode = decode_json if line.lstrip().startswith(b"{") else decode_tab
         return decode(line, max_bytes=self._max_line_bytes)
 
@@ -215,12 +222,12 @@ def make_resend_plan(
     max_attempts: int = DEFAULT_MAX_ATTEMPTS,
     max_line_bytes: int = DEFAULT_MAX_LINE_BYTES,
 ) -> ResendPlan:
-    """The plan of a configuration.
+    """The re-sending plan of a configuration.
 
     Args:
-        config: its exporters get what names them.
+        config: its exporters get the records that name them.
         routers: by name of exporter, for those whose driver has one.
-        max_attempts: how often anything is tried over all runs, at least 1.
+        max_attempts: number of attempts over all runs, at least 1.
         max_line_bytes: the longest line that can be an event.
 
     Raises:
@@ -239,12 +246,14 @@ def make_resend_plan(
 
 
 def max_record_bytes(max_line_bytes: int) -> int:
-    """How long the record of a line of that length can be: base64, and text of which every byte is escaped."""
+    """Length limit for the record of a line of that length."""
+    # A payload that is not UTF-8 is in base64, and a text may have every byte escaped (6 bytes for one); the rest of a
+    # record, with its error and attributes, is small.
     return 8 * max_line_bytes + 64 * 1024
 
 
 def _lines(block: Block) -> Iterator[tuple[bytes, int]]:
-    """Lines that are not blank, without their ends, with their offsets in the file."""
+    """Lines that are not blank, without line ends, with their offsets in the file."""
     if block.overlong_bytes:
         yield block.data, block.offset
         return
@@ -256,7 +265,7 @@ def _lines(block: Block) -> Iterator[tuple[bytes, int]]:
 
 
 def _with_origin(reject: Reject, record: Reject) -> Reject:
-    """A new reject of an event that came out of a record."""
+    """A new reject of a decoded event, with origin, attributes and attempts of the record that it came from."""
     return msgspec.structs.replace(
         reject,
         source_uri=record.source_uri,

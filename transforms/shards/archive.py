@@ -1,4 +1,4 @@
-"""Archives of events: Avro files by the hour, how events lie in them, and which files a time range needs."""
+"""Archives of events: partitions by the hour, their Avro files, and which of them a time range needs."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ HOUR_USEC: Final = 3_600_000_000
 ARCHIVE_NAME: Final = "events.avro"
 """The name of files of an archive, before the marks of run and shard."""
 
-_EPOCH: Final = dt.datetime(1970, 1, 1)  # noqa: DTZ001  only its difference to others is used, all in UTC
+# Without a time zone: only its difference to other times is used, and all are in UTC.
+_EPOCH: Final = dt.datetime(1970, 1, 1)  # noqa: DTZ001
 _PARTITION: Final = re.compile(r"(?:\A|/)date=([0-9]{4})-([0-9]{2})-([0-9]{2})/hour=([0-9]{2})/")
 _NO_TIME: Final = "date=none/hour=none"
 _UNDATED: Final = re.compile(rf"/{_NO_TIME}/")
@@ -48,7 +49,7 @@ def hour_of(event: Event) -> dt.datetime | None:
 
 
 class HourRouter:
-    """Tells the hour of an event where an export tells its file."""
+    """Router that gives the hour of an event instead of a path."""
 
     def route(self, event: Event) -> str:
         """The hour as in 2026-11-22T08Z; empty for events without times."""
@@ -57,26 +58,27 @@ class HourRouter:
 
 
 class HourPartition:
-    """Finds the file of an event in an archive, without marks of run and shard."""
+    """Router of an archive: the path of an event's file, without the marks of run and shard."""
 
     def route(self, event: Event) -> str:
-        """A name such as `date=2026-11-22/hour=08/events.avro`; events without times have a place of their own."""
+        """A path such as `date=2026-11-22/hour=08/events.avro`; events without times have a folder of their own."""
         hour = hour_of(event)
+        # Hive's names of partitions, which query engines understand. %Y would not fill years before 1000 with zeros.
         folder = _NO_TIME if hour is None else f"date={hour.year:04}-{hour:%m-%d}/hour={hour:%H}"
         return f"{folder}/{ARCHIVE_NAME}"
 
 
 def archive_of(path: str) -> str | None:
-    """The archive that a file in a directory of an hour belongs to, by its path or URL; None for other files."""
+    """Path or URL of the archive that a file belongs to, found by the folder of its hour; None for other files."""
     found = _PARTITION.search(path) or _UNDATED.search(path)
     return path[: found.start()] if found is not None else None
 
 
 def partition_span(name: str) -> tuple[int, int] | None:
-    """The first time that a file in this directory can hold, and the first that it cannot hold any more.
+    """Time range of the folder of an hour: its start and its end, which is excluded.
 
     Returns:
-        Microseconds since 1970; None if the name says nothing about times.
+        Microseconds since 1970; None if the name has no hour.
     """
     found = _PARTITION.search(name)
     if found is None:
@@ -89,7 +91,7 @@ def partition_span(name: str) -> tuple[int, int] | None:
     return begin, begin + HOUR_USEC
 
 
-# Which files of an archive a time range needs: by the manifests of the runs, and by the names of directories.
+# The files that a time range needs, by the manifests of the runs and by the names of folders.
 
 
 class ArchiveFile(NamedTuple):
@@ -98,7 +100,7 @@ class ArchiveFile(NamedTuple):
     Attributes:
         name: relative to the archive.
         span: earliest and latest time of its events, microseconds since 1970; None if unknown.
-        events: how many it holds; None if unknown.
+        events: number of events in it; None if unknown.
     """
 
     name: str
@@ -107,11 +109,11 @@ class ArchiveFile(NamedTuple):
 
 
 def archive_files(names: Iterable[str], manifests: Iterable[Manifest]) -> list[ArchiveFile]:
-    """Everything that is known of the Avro files of an archive.
+    """The Avro files of an archive, with what its manifests say of them.
 
     Args:
         names: of all its Avro files, relative to it.
-        manifests: that were found in it.
+        manifests: those in the archive.
     """
     known: dict[str, ManifestFile] = {file.name: file for manifest in manifests for file in manifest.files}
     return [_known(name, known) for name in sorted(names)]
@@ -122,6 +124,8 @@ def is_wanted(file: ArchiveFile, time_range: TimeRange) -> bool:
     if time_range == TimeRange():
         return True
     span = file.span
+    # A file without a manifest, as after a job that was cut off, may still be in the folder of its hour. If nothing is
+    # known of its times, it is read: no event of the range may be missed.
     if span is None:
         of_partition = partition_span(file.name)
         if of_partition is None:
@@ -141,21 +145,22 @@ def _known(name: str, known: Mapping[str, ManifestFile]) -> ArchiveFile:
     return ArchiveFile(name, span, file.events)
 
 
-# How events lie in the files of an archive: Avro blocks, compressed where they arise.
+# The format of the files. Blocks are compressed by the bundles that make them, so that this work is parallel; the files
+# are only put together of whole blocks.
 
 
 class AvroFraming:
-    """Records of `encode_avro` in Avro containers; see `Framing`.
+    """Framing of `encode_avro` records as Avro containers; see `Framing`.
 
     Args:
-        codec: how blocks are compressed.
+        codec: of the blocks.
     """
 
     def __init__(self, codec: AvroCodec = "deflate") -> None:
         self._codec = codec
 
     def frame(self, payloads: Sequence[bytes]) -> bytes:
-        """One block."""
+        """One Avro block."""
         return container_block(payloads, self._codec)
 
     def head(self) -> bytes:
@@ -163,6 +168,7 @@ class AvroFraming:
         return container_head(self._codec)
 
     def span(self, payloads: Sequence[bytes]) -> tuple[int, int] | None:
-        """The earliest and the latest time, None if no event has any."""
+        """The earliest and the latest time; None if an event has no time."""
         times = [time for time in map(time_of_avro, payloads) if time is not None]
+        # An event without a time is in no range, so a file that has one is found by its folder only.
         return (min(times), max(times)) if len(times) == len(payloads) else None

@@ -1,8 +1,8 @@
-"""The commit: files get their final names, all or, if it is interrupted, when it is run again.
+"""Manifests of runs, and the commit, which gives all files of a run their final names.
 
-Nothing that exists is replaced unless the manifest of the same run says that the run itself has put it there, and it is
-still what the run has put there. The manifest is written before the first file gets its name, so that a commit that was
-interrupted, or is run twice, finds out what is its own.
+A commit never replaces an existing file unless the manifest of the same run lists it with the same checksum, so that it
+is known to be the run's own. The manifest is written before the first file gets its name; a commit that was interrupted
+or is repeated thus recognises its own files and goes on.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ __all__ = [
 ]
 
 
-_VERSION: Final = 1
+_MANIFEST_VERSION: Final = 1
 
 
 class ManifestError(DovebeamError):
-    """A file that should be a manifest and is none."""
+    """Error for a file that should be a manifest and is not a valid one."""
 
 
 class ManifestFile(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One file.
+    """Entry of a manifest for one file.
 
     Attributes:
         name: relative to the directory of the manifest.
-        events: how many it holds.
+        events: number of events in it.
         bytes: its size.
         sha256: of its bytes, in hex.
         first_time_usec: of an archive, the earliest time of its events, microseconds since 1970; None if unknown.
@@ -58,17 +58,17 @@ class ManifestFile(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Manifest(msgspec.Struct, frozen=True):
-    """What a run of an exporter made.
+    """The files that a run of an exporter made.
 
     Attributes:
         version: of this format.
-        exporter: its name.
-        run_id: what the run is called.
+        exporter: name of the exporter.
+        run_id: id of the run.
         state: "committing" while files get their names, "done" when they have them.
-        events: in all files.
+        events: number of events in all files.
         files: in the order of their names.
         replaces: while committing, the files of an earlier run of the same name that may still be there.
-        attempt: while committing, what no other attempt to commit has.
+        attempt: while committing, a text that no other attempt has.
     """
 
     exporter: str
@@ -78,10 +78,11 @@ class Manifest(msgspec.Struct, frozen=True):
     files: tuple[ManifestFile, ...]
     replaces: tuple[ManifestFile, ...] = ()
     attempt: str = ""
-    version: int = _VERSION
+    version: int = _MANIFEST_VERSION
 
     def own(self) -> dict[str, set[Fingerprint]]:
-        """Sizes and checksums by name of everything that the run may have put in place."""
+        """Sizes and checksums of all files that the run may have put in place, by name."""
+        # A name can have two: an interrupted commit may or may not have replaced the file of the run before it.
         found: dict[str, set[Fingerprint]] = {}
         for file in self._all():
             found.setdefault(file.name, set()).add(Fingerprint(file.bytes, file.sha256))
@@ -101,56 +102,59 @@ _decoder: Final = msgspec.json.Decoder(Manifest)
 
 
 def manifest_to_json(manifest: Manifest) -> bytes:
-    """For people and programs: one line for each file."""
+    """The JSON text of a manifest, indented for people."""
     return msgspec.json.format(msgspec.json.encode(manifest), indent=1) + b"\n"
 
 
 def manifest_from_json(data: bytes, name: str) -> Manifest:
-    """Reads a manifest.
+    """Parses a manifest.
 
     Raises:
-        ManifestError: it is none, or one of a later version.
+        ManifestError: it is not valid, or of a later version.
     """
+    # The version first: a later one may have members of other types, which would look like damage.
     try:
         version = _version_decoder.decode(data).version
-        manifest = _decoder.decode(data) if version == _VERSION else None
+        manifest = _decoder.decode(data) if version == _MANIFEST_VERSION else None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ManifestError(
-            f"{name} is no manifest of dovebeam ({error}); move it away, or choose another place"
+            f"{name} is not a manifest of dovebeam ({error}); move it away, or choose another place"
         ) from None
-    if manifest is not None and manifest.events != sum(file.events for file in manifest.files):
-        raise ManifestError(f"{name} counts other events than its files have together; restore it from a backup")
     if manifest is None:
-        raise ManifestError(f"{name} has version {version}, and this dovebeam knows {_VERSION}; use a newer one")
+        raise ManifestError(
+            f"{name} has version {version}, and this dovebeam knows {_MANIFEST_VERSION}; use a newer one"
+        )
+    # `replay` counts lost events by these numbers, so they must agree.
+    counted = sum(file.events for file in manifest.files)
+    if manifest.events != counted:
+        raise ManifestError(
+            f"{name} counts {manifest.events} events, and its files have {counted}; restore it from a backup"
+        )
     return manifest
 
 
 def sorted_files(files: Iterable[ManifestFile]) -> tuple[ManifestFile, ...]:
-    """In the order of their names."""
+    """The files in the order of their names."""
     return tuple(sorted(files, key=lambda file: file.name))
 
 
-# The commit: files get their final names, all or, if it is interrupted, when it is run again.
-#
-# Nothing that exists is replaced unless the manifest of the same run says that the run itself has put it there, and it
-# is still what the run has put there. The manifest is written before the first file gets its name, so that a commit
-# that was interrupted, or is run twice, finds out what is its own.
+# The commit.
 
 _MAX_MANIFEST_BYTES: Final = 256 * 1024 * 1024
 _Own = Mapping[str, set[Fingerprint]]
 
 
 def commit(store: Store, layout: Layout, files: Sequence[WrittenFile]) -> Manifest:
-    """Puts the files of a run in place.
+    """Gives the files of a run their final names; returns the manifest of the run.
 
     Args:
-        store: where they are.
+        store: of the files.
         layout: of the run.
-        files: all of them.
+        files: all files of the run.
 
     Raises:
-        DeliveryError: a final name is taken by somebody else, or the place refuses something. The job fails; running it
-            again goes on.
+        DeliveryError: a final name is taken by a file of another origin, or the store refuses something. The job fails;
+            running it again goes on.
     """
     _check_distinct(files)
     with store.alone(layout.lock):
@@ -158,6 +162,9 @@ def commit(store: Store, layout: Layout, files: Sequence[WrittenFile]) -> Manife
 
 
 def _commit(store: Store, layout: Layout, files: Sequence[WrittenFile]) -> Manifest:
+    # The order is the guarantee. All names are checked before anything is changed; the manifest lists the files before
+    # the first one appears; it says "done" only when all are in place; and parts go last, so that whatever is
+    # interrupted before can be repeated.
     earlier = manifest_of(store, layout)
     own = earlier.own() if earlier else {}
     taken = _own_names(store, files, own, layout)
@@ -175,13 +182,14 @@ def _commit(store: Store, layout: Layout, files: Sequence[WrittenFile]) -> Manif
 
 def _intent(layout: Layout, files: Sequence[WrittenFile], earlier: Manifest | None) -> Manifest:
     described = sorted_files(map(_describe, files))
-    replaces = _every(earlier, {(each.name, each.sha256) for each in described})
+    replaces = _earlier_files(earlier, {(each.name, each.sha256) for each in described})
     events = sum(file.events for file in files)
     return Manifest(layout.exporter, layout.run_id, "committing", events, described, replaces, uuid.uuid4().hex)
 
 
 def _check_distinct(files: Sequence[WrittenFile]) -> None:
-    """Two files of one name would be one; names are made so that this cannot be, and nothing may be lost if it is."""
+    """Raises DeliveryError if two files have the same name."""
+    # Names are made so that this cannot be. If it is, the second file would replace the first, and events be lost.
     names = Counter(file.name for file in files)
     name, count = max(names.items(), key=lambda item: item[1], default=("", 0))
     if count > 1:
@@ -190,10 +198,10 @@ def _check_distinct(files: Sequence[WrittenFile]) -> None:
 
 
 def manifest_of(store: Store, layout: Layout) -> Manifest | None:
-    """The manifest that an earlier or interrupted run of this name left.
+    """The manifest of an earlier or interrupted run of this name; None if there is none.
 
     Raises:
-        DeliveryError: what has its name is none, or that of another run.
+        DeliveryError: the file of that name is not a manifest, or is that of another run.
     """
     if not store.stamp(layout.manifest):
         return None
@@ -209,19 +217,20 @@ def manifest_of(store: Store, layout: Layout) -> Manifest | None:
     return manifest
 
 
-def _every(earlier: Manifest | None, new: set[tuple[str, str]]) -> tuple[ManifestFile, ...]:
-    """What earlier runs may have left in place, but for what is the same in this one."""
+def _earlier_files(earlier: Manifest | None, new: set[tuple[str, str]]) -> tuple[ManifestFile, ...]:
+    """Files that earlier runs may have left in place, without those that are the same in this run."""
     if earlier is None:
         return ()
+    # Also what the earlier run was about to replace: it may have been interrupted before it did.
     found = {(each.name, each.sha256): each for each in (*earlier.files, *earlier.replaces)}
     return sorted_files(each for key, each in found.items() if key not in new)
 
 
 def _own_names(store: Store, files: Iterable[WrittenFile], own: _Own, layout: Layout) -> set[str]:
-    """The names that are taken, by what the run itself has made; before anything is renamed.
+    """Final names that are taken by files of this run itself.
 
     Raises:
-        DeliveryError: one is taken by something else.
+        DeliveryError: a name is taken by something else.
     """
     taken = set()
     for file in files:
@@ -229,8 +238,8 @@ def _own_names(store: Store, files: Iterable[WrittenFile], own: _Own, layout: La
         if stamp:
             if file.name not in own or _content(store, file, stamp) not in own[file.name]:
                 raise DeliveryError(
-                    f"{file.name} exists, and run {layout.run_id!r} has not made it, or it was changed since; nothing "
-                    "was replaced (move it away, or give another --run_id)",
+                    f"{file.name} exists, and run {layout.run_id!r} did not create it, or it was changed since; "
+                    "nothing was replaced (move it away, or give another --run_id)",
                     file.name,
                 )
             taken.add(file.name)
@@ -238,13 +247,14 @@ def _own_names(store: Store, files: Iterable[WrittenFile], own: _Own, layout: La
 
 
 def _content(store: Store, file: WrittenFile, stamp: str) -> Fingerprint:
-    """What has the final name of a file; read again only if it is not what had it when the file was written."""
+    """Fingerprint of the file that has the final name."""
+    # Taken from the workers if the stamp is still the same, since reading all files here would take long.
     known: Existing | None = file.existing
     return known.fingerprint if known and known.stamp == stamp else fingerprint(store, file.name)
 
 
 def _publish(store: Store, file: WrittenFile, taken: set[str]) -> None:
-    """Gives a file its name; if a commit that was interrupted has already done so, that is seen by its checksum."""
+    """Gives a file its final name, unless an interrupted commit has already done so."""
     if store.stamp(file.temporary):
         store.publish(file.temporary, file.name, replaces=file.name in taken)
     elif file.name not in taken or fingerprint(store, file.name) != file.fingerprint:
@@ -252,22 +262,21 @@ def _publish(store: Store, file: WrittenFile, taken: set[str]) -> None:
 
 
 def _check_alone(store: Store, layout: Layout, intent: Manifest) -> None:
-    """Two runs of one name that commit at the same time could mix their files where a place has no locks.
-
-    Whoever has written the manifest first notices, unless the other begins at this very moment.
-    """
+    """Raises DeliveryError if another commit of the same run has written the manifest since."""
+    # Two runs of one name that commit at the same time could mix their files where a store has no locks. The one that
+    # wrote the manifest first notices, unless the other one starts at this very moment.
     now = manifest_of(store, layout)
     if now is None or now.attempt != intent.attempt:
-        raise _not_alone(f"{layout.manifest} was written by somebody else meanwhile", layout.manifest)
+        raise _not_alone(f"{layout.manifest} was written by another process meanwhile", layout.manifest)
 
 
 def _not_alone(message: str, name: str) -> DeliveryError:
-    advice = "is the same run going on elsewhere? (run the job again when it is alone)"
+    advice = "is the same run active elsewhere? (run the job again when no other one is active)"
     return DeliveryError(f"{message}; {advice}", name)
 
 
 def _remove_others(store: Store, own: _Own, new: set[str]) -> None:
-    """Removes files of an earlier run of this name that the new one does not have; changed ones are left alone."""
+    """Removes files of an earlier run of this name that the new one does not have; changed files stay."""
     for name, contents in own.items():
         if name not in new and store.stamp(name) and fingerprint(store, name) in contents:
             store.delete(name)

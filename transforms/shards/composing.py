@@ -1,4 +1,4 @@
-"""One file out of its pieces: copied, compressed if asked, and read back before anybody relies on it."""
+"""Composes a file of its pieces: copies and compresses them, and reads the file back before anything relies on it."""
 
 from __future__ import annotations
 
@@ -19,18 +19,20 @@ _GZIP_LEVEL: Final = 6
 
 
 def compose(store: Store, plan: FilePlan, temporary: str, framing: Framing, compression: str) -> WrittenFile:
-    """Writes a file under a temporary name, and looks what has the final one.
+    """Writes a file under a temporary name, and notes what has its final name.
 
     Args:
-        store: where its pieces are and where it goes.
-        plan: what is in it.
-        temporary: a name that nobody else has.
-        framing: says what the file begins with.
+        store: of the parts and of the file.
+        plan: the content of the file.
+        temporary: a name that nothing else has.
+        framing: gives the head of the file.
         compression: "none", "gzip" or "zstd".
 
     Raises:
-        DeliveryError: a part is missing or cut off, the file cannot be written, or is not what was written.
+        DeliveryError: a part is missing or cut off, the file cannot be written, or differs when it is read back.
     """
+    # Read back because the parts are deleted later: a fault of the disk or of a store is noticed while the job can
+    # still be repeated.
     try:
         written = _write(store, plan, temporary, framing, compression)
         found = fingerprint(store, temporary)
@@ -41,13 +43,18 @@ def compose(store: Store, plan: FilePlan, temporary: str, framing: Framing, comp
         message = f"{plan.name}: {error.strerror or error} while it was written (make room, or check the place)"
         raise DeliveryError(message, plan.name) from error
     if found != written:
-        message = f"{plan.name}: {written.bytes} bytes were written, and other {found.bytes} came back (check the disk)"
+        message = (
+            f"{plan.name}: the {found.bytes} bytes that were read back are not the {written.bytes} bytes that were "
+            "written (check the disk)"
+        )
         raise DeliveryError(message, plan.name)
     return WrittenFile(plan.name, temporary, plan.events, found.bytes, found.sha256, plan.span, existing)
 
 
 def _existing(store: Store, name: str) -> Existing | None:
-    """Read here, where many files are at a time, so that the commit need not read it unless it changes meanwhile."""
+    """Stamp and fingerprint of the file that has the final name; None if there is none."""
+    # Read here, where workers do it for many files at a time, so that the commit, which is one process, reads it again
+    # only if it changes meanwhile.
     stamp = store.stamp(name)
     return Existing(stamp, *fingerprint(store, name)) if stamp else None
 
@@ -65,6 +72,7 @@ def _write(store: Store, plan: FilePlan, temporary: str, framing: Framing, compr
 def _content(store: Store, extents: tuple[Extent, ...]) -> Iterator[bytes]:
     part, file = "", contextlib.ExitStack()
     source: BinaryIO | None = None
+    # One part is open at a time: a file of a large job has pieces of thousands of parts.
     with file:
         for extent in extents:
             if source is None or extent.part != part:
@@ -80,7 +88,8 @@ def _opened(store: Store, part: str) -> BinaryIO:
     except DeliveryError as error:
         if store.stamp(part):
             raise
-        message = f"{part} is gone; is the same run going on elsewhere? (run the job again when it is alone)"
+        # Only a run of the same name removes parts, when it has committed.
+        message = f"{part} is gone; is the same run active elsewhere? (run the job again when no other one is active)"
         raise DeliveryError(message, part) from error
 
 
@@ -95,7 +104,7 @@ def _bytes_of(source: BinaryIO, extent: Extent) -> Iterator[bytes]:
 
 
 class _Measured:
-    """Writes through and keeps size and checksum."""
+    """Writer that passes data on and computes its size and checksum."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -103,24 +112,25 @@ class _Measured:
         self._size = 0
 
     def write(self, data: Any) -> int:
-        """All of it."""
+        """Writes all of the data."""
         self._file.write(data)
         self._digest.update(data)
         self._size += len(data)
         return len(data)
 
     def flush(self) -> None:
-        """Nothing: the file itself is flushed when it is closed."""
+        """Does nothing: the file itself is flushed when it is closed."""
 
     def fingerprint(self) -> Fingerprint:
-        """Of what was written so far."""
+        """Size and checksum of the data written so far."""
         return Fingerprint(self._size, self._digest.hexdigest())
 
 
 @contextlib.contextmanager
 def _compressed(file: _Measured, compression: str) -> Iterator[Any]:
-    """What compresses into a file; the same content gives the same bytes, so no time and no name is in it."""
+    """Writer that compresses to a file; the same content always gives the same bytes."""
     out = cast(BinaryIO, file)
+    # gzip's header would have the time and a name, by which a repeated run would not recognise its own file.
     if compression == "gzip":
         with gzip.GzipFile(filename="", mode="wb", fileobj=out, mtime=0, compresslevel=_GZIP_LEVEL) as packed:
             yield packed

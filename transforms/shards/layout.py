@@ -1,10 +1,10 @@
-"""Where the files of a job are: final ones, temporary ones, and the manifest; all relative to the exporter's base.
+"""Names of the files of a run: final files, temporary files, and the manifest; all relative to the exporter's base.
 
     events-RUN-00000-of-00003.json      a final file of the path events.json
-    EXPORTER-RUN.manifest.json          what the run made
+    EXPORTER-RUN.manifest.json          the files of the run
     .dovebeam/RUN-EXPORTER/             everything temporary, removed when the run is complete
 
-The name of the run is in every name, so two runs never want the same one, and the same run always wants the same.
+The id of the run is in every name, so two runs never use the same names, and a repeated run always does.
 """
 
 from __future__ import annotations
@@ -20,16 +20,17 @@ __all__ = ["MANIFEST_SUFFIX", "Layout", "check_run_id"]
 
 MANIFEST_SUFFIX: Final = ".manifest.json"
 
+# No tilde: the directories of spools have one, so that no run takes theirs (`Spool`).
 _RUN_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}\Z")
-_TEMPORARY: Final = ".dovebeam"
-_MAX_SHARDS: Final = 100_000
+_TEMPORARY: Final = ".dovebeam"  # hidden from patterns of the shell, which should not find unfinished files
+_MAX_SHARDS: Final = 100_000  # a name has five digits for the number, as in Beam's own files
 
 
 def check_run_id(run_id: str) -> str:
-    """The name of a run, if it can be a part of file names.
+    """The id of a run, checked to be usable in file names.
 
     Raises:
-        DriverSettingError: it cannot.
+        DriverSettingError: it is not usable.
     """
     if not _RUN_ID.match(run_id):
         message = "write up to 32 letters, digits, dots, hyphens and underscores, the first a letter or digit"
@@ -39,14 +40,14 @@ def check_run_id(run_id: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The names that one exporter's files have in one run.
+    """Names of one exporter's files in one run.
 
     Attributes:
-        exporter: its name.
-        run_id: what the run is called; see `check_run_id`.
+        exporter: name of the exporter.
+        run_id: id of the run; see `check_run_id`.
         compression: "none", "gzip" or "zstd".
-        mark: what stands for the run in the names of its files; empty for its own name. The pane of a stream has one,
-            since its window is in the path already.
+        mark: stands for the run in the names of its files; empty for `run_id`. The pane of a stream has one, since its
+            window is in the path already.
     """
 
     exporter: str
@@ -65,16 +66,16 @@ class Layout:
         return f"{_TEMPORARY}/{short_name(f'{self.run_id}-{encode_value(self.exporter)}')}"
 
     def part(self, unique: str) -> str:
-        """A part; `unique` is a name that no other bundle has."""
+        """Name of a part; `unique` is a text that no other bundle has."""
         return f"{self.temporary}/{unique}.part"
 
     def written(self, unique: str) -> str:
-        """A file that has not got its final name yet."""
+        """Temporary name of a file; `unique` as for `part`."""
         return f"{self.temporary}/{unique}.file"
 
     @property
     def lock(self) -> str:
-        """What whoever commits the run holds."""
+        """Lock of the process that commits the run."""
         return f"{self.temporary}/lock"
 
     def final(self, path: str, number: int, count: int) -> str:
@@ -82,12 +83,13 @@ class Layout:
 
         Args:
             path: as routed: relative, without marks.
-            number: from 0.
-            count: of all files of the path.
+            number: of the file, from 0.
+            count: number of files of the path.
 
         Raises:
-            ValueError: there are more files than names.
+            ValueError: there are too many files.
         """
+        # The count is in the name so that readers see whether a set of files is complete.
         if count >= _MAX_SHARDS:
             raise ValueError(f"{path} would become {count} files, more than {_MAX_SHARDS - 1}; raise file_rotate_size")
         mark = f"-{self.mark or self.run_id}-{number:05}-of-{count:05}"

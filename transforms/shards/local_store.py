@@ -1,7 +1,7 @@
-"""Files of this machine, or of a directory that all workers mount.
+"""The store interface of shards, and the store of local files or of a directory that all workers mount.
 
-Every directory below the base is entered by its own name and never through a symbolic link, and no file is opened
-through one.
+In the local store, every directory below the base is entered by its own name and never through a symbolic link, and no
+file is opened through one.
 """
 
 from __future__ import annotations
@@ -23,15 +23,80 @@ from dovebeam.transforms.shards.pieces import Fingerprint, fingerprint_of
 __all__ = ["LocalStore", "Store", "cut_off_note", "fingerprint"]
 
 
+class Store(Protocol):
+    """Interface of a store of files. Names are relative to it and have slashes. All methods may raise DeliveryError."""
+
+    def create(self, name: str, *, is_part: bool, lasting: bool = False) -> BinaryIO:
+        """Creates a temporary file for writing, which must not exist.
+
+        Closing it raises an error unless all of it was stored, and synced to the disk, except for parts that are not
+        `lasting`.
+
+        Args:
+            name: of the file.
+            is_part: whether only its owner may read it; other files get their final mode.
+            lasting: whether a part must survive a power failure.
+        """
+        ...  # pragma: no cover
+
+    def open(self, name: str) -> BinaryIO:
+        """Opens a file for reading; it can seek."""
+        ...  # pragma: no cover
+
+    def names(self, directory: str) -> list[str]:
+        """Names of the files in a directory, relative to it and in no order; none if the directory is missing."""
+        ...  # pragma: no cover
+
+    def stamp(self, name: str) -> str:
+        """A text that differs whenever the content of the file has changed; empty if there is no such file."""
+        ...  # pragma: no cover
+
+    def publish(self, temporary: str, final: str, *, replaces: bool) -> None:
+        """Gives a file its final name.
+
+        Args:
+            temporary: its present name.
+            final: its new name.
+            replaces: whether a file that has the name is replaced; else it is an error.
+        """
+        ...  # pragma: no cover
+
+    def write(self, name: str, content: bytes) -> None:
+        """Writes a small file atomically: readers see the old one or the whole new one."""
+        ...  # pragma: no cover
+
+    def delete(self, name: str) -> None:
+        """Removes a file, if it is there."""
+        ...  # pragma: no cover
+
+    def alone(self, name: str) -> AbstractContextManager[None]:
+        """Holds a lock within the context, where the store has locks; an error if another process has it."""
+        ...  # pragma: no cover
+
+    def delete_tree(self, directory: str) -> None:
+        """Removes a directory of temporary files, if it is there."""
+        ...  # pragma: no cover
+
+
+def fingerprint(store: Store, name: str) -> Fingerprint:
+    """Size and SHA-256 of a file in a store, which is read."""
+    with store.open(name) as file:
+        return fingerprint_of(file)
+
+
+# The store of local files.
+
+# O_NONBLOCK, so that opening a FIFO with the name of a file does not hang.
 _READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _LIST: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _PRIVATE_DIRECTORY: Final = 0o700
 _PRIVATE: Final = 0o600
+# Errors of file systems without hard links, such as FAT, and of some mounts.
 _NO_LINKS: Final = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
 
 
 class LocalStore:
-    """See `Store`.
+    """Store of files in a local directory; see `Store`.
 
     Args:
         base: an existing directory.
@@ -49,6 +114,7 @@ class LocalStore:
         mode = _PRIVATE if is_part else self._mode
         with self._entered("open", name, _PRIVATE_DIRECTORY) as (folder, last):
             raw = io.FileIO(open_new(last, mode, folder), "w")
+        # Parts of a job need no sync: after a power failure the whole job is run again.
         kind = _PartFile if is_part and not lasting else _SyncedFile
         return cast(BinaryIO, kind(raw, os.path.join(self._base, name)))
 
@@ -69,18 +135,20 @@ class LocalStore:
                 os.close(inner)
 
     def stamp(self, name: str) -> str:
-        """See `Store`; a link is there, wherever it leads."""
+        """See `Store`; a symbolic link counts as a file, even if its target is missing."""
         try:
             with self._entered("stat", name) as (folder, last):
                 found = os.stat(last, dir_fd=folder, follow_symlinks=False)
         except DeliveryError as error:
+            # Without its base, as when a disk is not mounted, nothing can be said about the files in it.
             if isinstance(error.__cause__, FileNotFoundError) and os.path.isdir(self._base):
                 return ""
             raise
+        # The change time shows changes also where a tool has set the modification time back.
         return f"{found.st_dev}-{found.st_ino}-{found.st_size}-{found.st_mtime_ns}-{found.st_ctime_ns}"
 
     def publish(self, temporary: str, final: str, *, replaces: bool) -> None:
-        """See `Store`; also after a power failure there is the old file or the whole new one."""
+        """See `Store`; after a power failure there is the old file or the whole new one."""
         with (
             self._entered("open", temporary) as (source, source_name),
             self._entered("rename", final, self._directory_mode) as (target, target_name),
@@ -104,7 +172,7 @@ class LocalStore:
 
     @contextlib.contextmanager
     def alone(self, name: str) -> Iterator[None]:
-        """See `Store`; a lock ends with the process that has it."""
+        """See `Store`; the lock ends with the process, however that ends."""
         fd = self._locked(name)
         try:
             yield
@@ -113,7 +181,8 @@ class LocalStore:
                 os.close(fd)
 
     def _locked(self, name: str) -> int | None:
-        """The descriptor that holds a lock; None on a file system that has no locks."""
+        """Descriptor that holds a lock; None on a file system without locks."""
+        # There the commit relies on the manifest's `attempt` alone.
         with self._entered("open", name, _PRIVATE_DIRECTORY) as (folder, last):
             try:
                 fd = take_lock(last, folder)
@@ -123,12 +192,14 @@ class LocalStore:
                 raise
         if fd is None:
             path = os.path.join(self._base, name)
-            message = f"{path} is locked: the same run is going on elsewhere; run the job again when it is alone"
+            message = (
+                f"{path} is locked: the same run is active elsewhere; run the job again when no other one is active"
+            )
             raise DeliveryError(message, path)
         return fd
 
     def delete_tree(self, directory: str) -> None:
-        """See `Store`; the directory above goes, too, when nobody else has anything in it."""
+        """See `Store`; also removes the directory above if it is empty then."""
         if not self.stamp(directory):
             return
         with self._entered("rmdir", directory) as (folder, last), contextlib.suppress(FileNotFoundError):
@@ -141,7 +212,7 @@ class LocalStore:
 
     @contextlib.contextmanager
     def _entered(self, call: str, name: str, mode: int | None = None) -> Iterator[tuple[int, str]]:
-        """The directory of a file, made if a mode for it is given; errors are said with the whole path."""
+        """Descriptor of a file's directory, created if a mode is given, and the file's name; errors name the path."""
         try:
             with entered(self._base, name, mode) as place:
                 yield place
@@ -152,23 +223,24 @@ class LocalStore:
 
 
 class _PartFile(io.BufferedWriter):
-    """A file whose errors name it, since a full disk is noticed late."""
+    """Buffered file whose errors name its path."""
 
     def __init__(self, raw: io.FileIO, path: str) -> None:
         super().__init__(raw)
         self._path = path
 
     def write(self, data: object) -> int:
-        """All of it."""
+        """Writes all of the data."""
         try:
             return super().write(data)  # type: ignore[arg-type]
         except OSError as error:
             raise delivery_error("write", self._path, error) from error
 
     def close(self) -> None:
-        """Raises if what was held cannot be written; the descriptor is closed all the same."""
+        """Closes the file; raises DeliveryError if buffered data cannot be written."""
         if self.closed:
             return
+        # A full disk is noticed only here if little was written. The descriptor is closed in any case.
         try:
             self._settle()
         except OSError as error:
@@ -182,7 +254,7 @@ class _PartFile(io.BufferedWriter):
 
 
 class _SyncedFile(_PartFile):
-    """A file that is on the disk when it is closed."""
+    """File that is synced to the disk before it is closed."""
 
     def _settle(self) -> None:
         super()._settle()
@@ -190,12 +262,17 @@ class _SyncedFile(_PartFile):
 
 
 def cut_off_note(name: str) -> str:
-    """Which file `LocalStore.write` was writing under this name, up to 100 characters; empty if the name is another."""
+    """Name of the file that `LocalStore.write` was replacing by this temporary one, up to 100 characters.
+
+    Empty if the name is not that of a temporary file.
+    """
     return name[1:].rpartition(".")[0] if name.startswith(".") else ""
 
 
 def _rename_to_new(source: int, source_name: str, target: int, target_name: str) -> None:
-    """Like rename, but an error if the name is taken, even since just now; without hard links, nearly so."""
+    """Renames a file; raises FileExistsError if the name is taken."""
+    # `rename` would silently replace a file that appeared since the check, and `link` does not. Where there are no hard
+    # links, a check right before the rename leaves a short gap.
     try:
         os.link(source_name, target_name, src_dir_fd=source, dst_dir_fd=target, follow_symlinks=False)
     except OSError as error:
@@ -210,7 +287,7 @@ def _rename_to_new(source: int, source_name: str, target: int, target_name: str)
 
 
 def _empty(folder: int, name: str) -> None:
-    """Removes the files of a directory."""
+    """Removes all files of a directory."""
     inner = os.open(name, _LIST, dir_fd=folder)
     try:
         for each in os.listdir(inner):
@@ -218,62 +295,3 @@ def _empty(folder: int, name: str) -> None:
                 os.unlink(each, dir_fd=inner)
     finally:
         os.close(inner)
-
-
-# What the steps need of a place for files. Names are relative to the place and have slashes.
-
-
-class Store(Protocol):
-    """A place for files. Everything raises `DeliveryError` for what the place refuses."""
-
-    def create(self, name: str, *, is_part: bool, lasting: bool = False) -> BinaryIO:
-        """A new temporary file, which must not exist; a part is for its owner only, others get their final mode.
-
-        Closing it is an error unless all of it is in the place, and on the disk unless it is a part that need not be
-        `lasting`.
-        """
-        ...  # pragma: no cover
-
-    def open(self, name: str) -> BinaryIO:
-        """A file for reading; one can seek in it."""
-        ...  # pragma: no cover
-
-    def names(self, directory: str) -> list[str]:
-        """The files of a directory, by their names in it and in no order; none if there is no such directory."""
-        ...  # pragma: no cover
-
-    def stamp(self, name: str) -> str:
-        """Empty if there is nothing of that name, else a text that is another one when the content has changed."""
-        ...  # pragma: no cover
-
-    def publish(self, temporary: str, final: str, *, replaces: bool) -> None:
-        """Gives a file its final name.
-
-        Args:
-            temporary: its name so far.
-            final: its name from now on.
-            replaces: whether something has the name already, which goes; else it is an error if something has it.
-        """
-        ...  # pragma: no cover
-
-    def write(self, name: str, content: bytes) -> None:
-        """Writes a small file at once, so that readers see the old one or the whole new one."""
-        ...  # pragma: no cover
-
-    def delete(self, name: str) -> None:
-        """Removes a file, if it is there."""
-        ...  # pragma: no cover
-
-    def alone(self, name: str) -> AbstractContextManager[None]:
-        """Holds a lock as long as the context lasts, where the place has such; an error if somebody else has it."""
-        ...  # pragma: no cover
-
-    def delete_tree(self, directory: str) -> None:
-        """Removes a directory of temporary files, if it is there."""
-        ...  # pragma: no cover
-
-
-def fingerprint(store: Store, name: str) -> Fingerprint:
-    """Reads a file and says what it is."""
-    with store.open(name) as file:
-        return fingerprint_of(file)

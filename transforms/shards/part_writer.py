@@ -1,4 +1,4 @@
-"""The part of a bundle: one object for all files, written while payloads come, with an account of what is where."""
+"""The part of a bundle: one object with its payloads for all files, and pieces that say which bytes belong where."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ __all__ = ["Origin", "PartWriter", "by_path"]
 _HELD_BYTES: Final = 8 * 1024 * 1024
 _HELD_PER_FRAME: Final = 512  # of bookkeeping, which is more than the payloads where many paths get few
 _FRAME_BYTES: Final = 1024 * 1024
+# Payloads of unknown origin come one by one, so small frames of them would be many.
 _LOOSE_BYTES: Final = 64 * 1024
 _FRAMES_PER_FILE: Final = 8  # at least, so that a file comes close to its size
 
 Origin = tuple[str, int]
-"""A source and the offset in it; an empty one and `UNKNOWN_OFFSET` if unknown."""
+"""A source and an offset in it; an empty text and `UNKNOWN_OFFSET` if unknown."""
 
 
 class _Held:
-    """What is not written yet of one path and source."""
+    """Payloads of one path and source that are not written yet."""
 
     def __init__(self) -> None:
         self.frames: list[tuple[Frame, bytes]] = []
@@ -36,11 +37,11 @@ class PartWriter:
     """Writes one part.
 
     Args:
-        store: where.
-        name: of the part; it is created when there is something to write.
-        framing: makes bytes of payloads.
+        store: of the exporter's files.
+        name: of the part; it is created with the first bytes.
+        framing: converts payloads to bytes.
         max_bytes: of the files; frames are smaller, unless a single payload is larger. 0 for a default.
-        lasting: whether the part is to survive a power failure once it is finished.
+        lasting: whether the part must survive a power failure once it is finished.
     """
 
     def __init__(self, store: Store, name: str, framing: Framing, max_bytes: int = 0, *, lasting: bool = False) -> None:
@@ -57,17 +58,16 @@ class PartWriter:
     def add(self, path: str, payloads: Sequence[bytes], origin: Origin) -> Iterator[Piece]:
         """Takes payloads of one path that follow each other in the source, the first at `origin`.
 
-        What came together with a known origin is ordered as it came, and cut only where its own sizes demand it, so
-        that nothing depends on what else a bundle holds.
-
         Returns:
-            The pieces that were written because so much is held.
+            The pieces that were written now, because too much was held.
 
         Raises:
             DeliveryError: the part cannot be written.
         """
         source, offset = origin
         held = self._held.setdefault((path, source), _Held())
+        # Payloads with an origin are cut only by their own sizes. Frames are then the same whatever else the bundle
+        # holds, and so are the files, however often a runner repeats the bundle or makes others.
         if offset == UNKNOWN_OFFSET:
             self._add_loose(held, payloads)
         else:
@@ -76,10 +76,10 @@ class PartWriter:
         return iter(self._flush() if self._held_bytes > _HELD_BYTES else ())
 
     def finish(self) -> list[Piece]:
-        """The pieces that were not given yet, once all of the part is in the store.
+        """Completes the part in the store; returns the remaining pieces.
 
         Raises:
-            DeliveryError: it is not.
+            DeliveryError: the part cannot be written.
         """
         pieces = self._flush()
         if self._file is not None:
@@ -88,7 +88,7 @@ class PartWriter:
         return pieces
 
     def abandon(self) -> None:
-        """Closes what a failed bundle left open; what it wrote is never named."""
+        """Closes the part of a failed bundle; no piece refers to it."""
         if self._file is not None:
             file, self._file = self._file, None
             with contextlib.suppress(Exception):
@@ -115,10 +115,11 @@ class PartWriter:
         self._held_bytes += len(data) + _HELD_PER_FRAME
 
     def _flush(self) -> list[Piece]:
-        """Writes all that is held."""
+        """Writes all held payloads; returns their pieces."""
         pieces = []
         for (path, source), held in self._held.items():
             self._frame_loose(held)
+            # By offset, turn and checksum, as `plan_files` merges them: it expects the frames of a piece in order.
             held.frames.sort(key=lambda each: each[0][:3])
             if held.frames:
                 pieces.append(Piece.of(path, source, self._name, self._end, (frame for frame, _ in held.frames)))
@@ -135,7 +136,7 @@ class PartWriter:
 
 
 def _cut(payloads: Sequence[bytes], max_bytes: int) -> Iterator[Sequence[bytes]]:
-    """The payloads in as few runs as their sizes, each with a newline, allow."""
+    """The payloads in as few runs as their sizes, each with a line feed, allow."""
     begin, size = 0, 0
     for index, payload in enumerate(payloads):
         if index > begin and size + len(payload) + 1 > max_bytes:
@@ -147,7 +148,7 @@ def _cut(payloads: Sequence[bytes], max_bytes: int) -> Iterator[Sequence[bytes]]
 
 
 def by_path(paths: Sequence[str], payloads: Sequence[bytes], default: str) -> Iterator[tuple[str, list[bytes], int]]:
-    """The payloads of each path, with the index of the first of them."""
+    """The payloads grouped by path, with the index of the first one of each group."""
     if not paths:
         yield default, list(payloads), 0
         return

@@ -1,7 +1,7 @@
-"""What travels between the steps: pieces of parts, and files made of them.
+"""Values that travel between the steps (frames, pieces, plans, written files), and the plan of files.
 
-A frame is the smallest thing that is put in order: payloads of one path that came together, so never cut by a runner.
-Pieces have thousands of frames; what must be known of each is packed, since a large job has millions.
+A frame is the smallest unit that is ordered: payloads of one path that came together, so a runner never divides them. A
+piece is a run of frames in a part.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ __all__ = [
 
 
 class Framing(Protocol):
-    """Makes pieces of payloads; a file is a head and pieces. Pickles."""
+    """File format: converts payloads to frames; a file is a head and frames. Pickles."""
 
     def frame(self, payloads: Sequence[bytes]) -> bytes:
-        """The bytes of a piece."""
+        """The bytes of a frame."""
         ...  # pragma: no cover
 
     def head(self) -> bytes:
-        """What every file begins with."""
+        """The bytes with which every file begins."""
         ...  # pragma: no cover
 
     def span(self, payloads: Sequence[bytes]) -> tuple[int, int] | None:
@@ -51,24 +51,24 @@ class Framing(Protocol):
 
 
 class Lines:
-    """Each payload and a newline, as Dovecot's `file` driver writes it."""
+    """Framing as lines: each payload and a line feed, as Dovecot's `file` driver writes it."""
 
     def frame(self, payloads: Sequence[bytes]) -> bytes:
         """The lines."""
         return b"\n".join([*payloads, b""])
 
     def head(self) -> bytes:
-        """Nothing."""
+        """Empty: lines have no head."""
         return b""
 
     def span(self, payloads: Sequence[bytes]) -> None:
-        """Not asked for: lines are not looked into."""
+        """None: the payloads of lines are not parsed for times."""
 
 
-# What tells the content of one file from that of another.
+# Fingerprints, by which the content of a file is recognised.
 
 COPY_BYTES: Final = 1024 * 1024
-"""How much of a file is in memory at a time."""
+"""Bytes of a file that are in memory at a time."""
 
 
 class Fingerprint(NamedTuple):
@@ -79,7 +79,7 @@ class Fingerprint(NamedTuple):
 
 
 def fingerprint_of(file: BinaryIO) -> Fingerprint:
-    """Reads a file to its end and says what it is."""
+    """Size and SHA-256 of a file, which is read to its end."""
     digest, size = hashlib.sha256(), 0
     while data := file.read(COPY_BYTES):
         digest.update(data)
@@ -87,15 +87,12 @@ def fingerprint_of(file: BinaryIO) -> Fingerprint:
     return Fingerprint(size, digest.hexdigest())
 
 
-# What travels between the steps: pieces of parts, and files made of them.
-#
-# A frame is the smallest thing that is put in order: payloads of one path that came together, so never cut by a
-# runner. Pieces have thousands of frames; what must be known of each is packed, since a large job has millions.
+# Values between the steps. A large job has millions of frames, thousands in a piece, so their numbers are packed.
 
 UNKNOWN_OFFSET: Final = -1
-"""The offset of payloads that came from nowhere in particular."""
+"""Offset of payloads whose place in a source is unknown."""
 
-# offset, turn, check, size, events; and the times
+# The first five members of `Frame`, and its span. A fixed byte order, because workers may differ from each other.
 _FRAME: Final = struct.Struct("<qIIQI")
 _TIMES: Final = struct.Struct("<qq")
 
@@ -104,12 +101,12 @@ class Frame(NamedTuple):
     """Payloads that stay together, in the order of the source.
 
     Attributes:
-        offset: where in the source the first of them was; `UNKNOWN_OFFSET` if nobody knows.
-        turn: tells frames apart that payloads of one offset were cut into.
+        offset: of the first payload in the source; `UNKNOWN_OFFSET` if it is unknown.
+        turn: number of the frame among those that payloads of one offset were cut into.
         check: CRC-32 of the bytes, which puts those of equal or unknown origin into some fixed order.
-        size: how many bytes.
-        events: how many payloads.
-        span: earliest and latest time of the events, microseconds since 1970; None if nobody asked.
+        size: number of bytes.
+        events: number of payloads.
+        span: earliest and latest time of the events, microseconds since 1970; None if the framing gives none.
     """
 
     offset: int
@@ -120,15 +117,17 @@ class Frame(NamedTuple):
     span: tuple[int, int] | None = None
 
 
+# Files are ordered by comparing these tuples, so the order of the members is the order of events in a file: source,
+# offset, turn. Two frames never have both part and begin in common, so `frame` itself is never compared.
 class PlacedFrame(NamedTuple):
-    """A frame and where it is; the order of these is that of the events in a file.
+    """A frame with its source and its place in a part.
 
     Attributes:
         source_uri: the file that the events were read from, empty if unknown.
         offset: see `Frame`, also for `turn` and `check`.
-        part: the object that holds it, relative to the base.
-        begin: its first byte in the part.
-        frame: the rest.
+        part: name of the part that holds it, relative to the base.
+        begin: offset of its first byte in the part.
+        frame: the frame itself.
     """
 
     source_uri: str
@@ -146,10 +145,10 @@ class Piece(msgspec.Struct, frozen=True, array_like=True):
     Attributes:
         path: of the file, relative to the base, without marks of shards and compression.
         source_uri: the file that the events were read from, empty if unknown.
-        part: the object that holds them, relative to the base.
-        begin: first byte in the part.
+        part: name of the part that holds them, relative to the base.
+        begin: offset of their first byte in the part.
         index: the frames, packed.
-        times: their spans, packed; empty if nobody asked.
+        times: their spans, packed; empty unless all of them have one.
     """
 
     path: str
@@ -170,11 +169,11 @@ class Piece(msgspec.Struct, frozen=True, array_like=True):
 
     @property
     def is_whole(self) -> bool:
-        """Whether what is packed can be unpacked; of one that was damaged on the disk it cannot."""
+        """Whether the packed frames can be unpacked; false if the piece was damaged on the disk."""
         return not len(self.index) % _FRAME.size and not len(self.times) % _TIMES.size
 
     def frames(self) -> Iterator[PlacedFrame]:
-        """All frames, with their places."""
+        """All frames with their places, in order."""
         begin = self.begin
         spans: Iterator[tuple[int, ...]] = _TIMES.iter_unpack(self.times)
         for offset, turn, check, size, events in _FRAME.iter_unpack(self.index):
@@ -186,12 +185,12 @@ class Piece(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Extent(msgspec.Struct, frozen=True, array_like=True):
-    """Bytes of a part.
+    """A range of bytes in a part.
 
     Attributes:
-        part: the object, relative to the base.
-        begin: the first byte.
-        size: how many.
+        part: name of the part, relative to the base.
+        begin: offset of the first byte.
+        size: number of bytes.
     """
 
     part: str
@@ -204,9 +203,9 @@ class FilePlan(msgspec.Struct, frozen=True, array_like=True):
 
     Attributes:
         name: its final name, relative to the base.
-        extents: what is in it, in order.
-        events: how many payloads it will hold.
-        span: earliest and latest time of its events, microseconds since 1970; None if not known of all.
+        extents: its content, in order.
+        events: number of payloads in it.
+        span: earliest and latest time of its events, microseconds since 1970; None unless known of all.
     """
 
     name: str
@@ -216,7 +215,7 @@ class FilePlan(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Existing(msgspec.Struct, frozen=True, array_like=True):
-    """What had the name of a file when that was written.
+    """The file that had the final name when a new one was written.
 
     Attributes:
         stamp: see `Store.stamp`.
@@ -239,12 +238,12 @@ class WrittenFile(msgspec.Struct, frozen=True, array_like=True):
 
     Attributes:
         name: its final name, relative to the base.
-        temporary: its name so far, relative to the base.
-        events: how many payloads it holds.
+        temporary: its present name, relative to the base.
+        events: number of payloads in it.
         bytes: its size.
         sha256: of its bytes, in hex.
         span: earliest and latest time of its events, microseconds since 1970; None if unknown.
-        existing: what had the final name then; None for nothing.
+        existing: the file that had the final name then; None if there was none.
     """
 
     name: str
@@ -261,14 +260,14 @@ class WrittenFile(msgspec.Struct, frozen=True, array_like=True):
         return Fingerprint(self.bytes, self.sha256)
 
 
-# Which frames make which file: the order of the source, cut by size, the same for every way to make bundles.
+# The plan of files: frames in the order of the source, cut by size. It is the same for every division into bundles.
 
 DEFAULT_FILE_BYTES: Final = 1024 * 1024 * 1024
-"""Where a file ends if `file_rotate_size` says nothing; files are written in parallel, so they should not be larger."""
+"""Size limit of a file without `file_rotate_size`; files are written in parallel, so they should not be larger."""
 
 
 class _Draft:
-    """A file that gets its name when it is known how many there are."""
+    """A planned file without a name, which has the number of files in it."""
 
     def __init__(self) -> None:
         self.size = 0
@@ -278,7 +277,8 @@ class _Draft:
         self._is_timed = True
 
     def add(self, placed: PlacedFrame) -> None:
-        """The next frame; one that follows the last in the same part is read together with it."""
+        """Adds the next frame."""
+        # Neighbours in a part become one extent, which is read in one go.
         frame, last = placed.frame, self._extents[-1] if self._extents else None
         if last is not None and last.part == placed.part and last.begin + last.size == placed.begin:
             self._extents[-1] = Extent(last.part, last.begin, last.size + frame.size)
@@ -287,28 +287,29 @@ class _Draft:
         self.size += frame.size
         self._events += frame.events
         self._is_timed = self._is_timed and frame.span is not None
+        # At most one item, the span of all frames so far.
         if frame.span is not None:
             self._spans = [_joined(self._spans, frame.span)]
 
     def named(self, name: str) -> FilePlan:
-        """The plan."""
+        """The plan of the file with its final name."""
         span = self._spans[0] if self._spans and self._is_timed else None
         return FilePlan(name, tuple(self._extents), self._events, span)
 
 
 def plan_files(path: str, pieces: Iterable[Piece], layout: Layout, max_bytes: int) -> list[FilePlan]:
-    """All files of a path.
+    """Plans of all files of a path.
 
     Args:
         path: as routed.
-        pieces: all that bundles which succeeded wrote for it, in any order.
+        pieces: all pieces of the path from bundles that succeeded, in any order.
         layout: gives the names.
-        max_bytes: a file that has anything gets no further frame beyond it; sizes are those before compression. 0 is
-            the default.
+        max_bytes: size limit of a file before compression; only a frame that is larger exceeds it. 0 is the default.
 
     Raises:
-        ValueError: there are more files than names.
+        ValueError: there are too many files.
     """
+    # A merge of sorted pieces holds one frame of each piece in memory, not all frames of the path.
     drafts = list(_cut(heapq.merge(*(piece.frames() for piece in pieces)), max_bytes or DEFAULT_FILE_BYTES))
     return [draft.named(layout.final(path, number, len(drafts))) for number, draft in enumerate(drafts)]
 

@@ -1,11 +1,12 @@
-"""The spool of a stream: what was delivered and is not in files yet, in a directory that survives the process.
+"""The spool of a stream, in which delivered payloads wait until the files of their window are made, and those files.
 
     -62135596800.1795604400123.0f3a….part     payloads of one window, written by one bundle
-    -62135596800.1795604400123.0f3a….pieces   what is where in it; written last, so the part is complete
-    pane.json                                 which parts are becoming a pane
+    -62135596800.1795604400123.0f3a….pieces   index of the part; written last, so the part is complete
+    pane.json                                 the parts of the pane that is being written
 
-A bundle's part counts as delivered once its index is there. It is removed when the pane that has it is complete. What a
-killed process left is found and used by the next one.
+A pane is a set of files that are put in place together, as a run of its own with its own manifest. A part counts as
+delivered once its index is there, and is removed when its pane is complete. The parts of a killed process are found and
+used by the next one.
 """
 
 from __future__ import annotations
@@ -35,16 +36,16 @@ _INTENT: Final = "pane.json"
 _OWNER: Final = "owner"
 _MAX_BYTES: Final = 1024 * 1024 * 1024
 _STALE_MSEC: Final = 3600 * 1000
-"""No bundle takes so long; a part that is not complete by then is a killed worker's."""
+"""Age at which an incomplete part is taken for that of a killed worker; no bundle takes so long."""
 
 
 class SpooledPart(NamedTuple):
-    """A part that is in the spool.
+    """A part in the spool.
 
     Attributes:
         window_secs: start of its window, seconds since 1970.
         since_msec: when its bundle began to write it, milliseconds since 1970, by the worker's clock.
-        unique: tells it from all others.
+        unique: a text that no other part has.
     """
 
     window_secs: int
@@ -53,12 +54,12 @@ class SpooledPart(NamedTuple):
 
     @property
     def stem(self) -> str:
-        """Its name without a suffix."""
+        """Name of its files without their suffixes."""
         return f"{self.window_secs}.{self.since_msec}.{self.unique}"
 
     @classmethod
     def of(cls, stem: str) -> Self | None:
-        """The part of this name; None if it is something else's."""
+        """The part of this name; None if the name is not that of a part."""
         window, _, rest = stem.partition(".")
         since, _, unique = rest.partition(".")
         try:
@@ -68,10 +69,10 @@ class SpooledPart(NamedTuple):
 
 
 class PaneIntent(msgspec.Struct, frozen=True):
-    """A pane that has been begun.
+    """Note about the pane that is being written.
 
     Attributes:
-        mark: stands for it in names.
+        mark: stands for the pane in names.
         parts: stems of all its parts.
     """
 
@@ -92,9 +93,9 @@ class Spool:
     """The spool of one exporter of one stream.
 
     Args:
-        store: where the exporter's files go.
-        exporter: its name.
-        stream: what the stream is called, the same after every start.
+        store: of the exporter's files.
+        exporter: name of the exporter.
+        stream: name of the stream, the same after every start.
     """
 
     def __init__(self, store: Store, exporter: str, stream: str) -> None:
@@ -104,31 +105,31 @@ class Spool:
 
     @property
     def lock(self) -> str:
-        """What the process holds that makes panes of it."""
+        """Lock of the process that publishes the spool."""
         return f"{self._directory}/lock"
 
     def part_name(self, part: SpooledPart) -> str:
-        """Where the payloads of a part are."""
+        """Name of the file with the payloads of a part."""
         return f"{self._directory}/{part.stem}{_PART}"
 
     def complete(self, part: SpooledPart, pieces: list[Piece]) -> None:
-        """Says what is in a part that was written; from now on it is delivered.
+        """Writes the index of a part, which counts as delivered from now on.
 
         Raises:
-            DeliveryError: that cannot be written.
+            DeliveryError: the index cannot be written.
         """
         self._store.write(f"{self._directory}/{part.stem}{_PIECES}", msgspec.msgpack.encode(pieces))
 
     def parts(self) -> list[SpooledPart]:
-        """All complete parts, in the order of their beginnings."""
+        """All complete parts, in the order of their start."""
         found = (SpooledPart.of(stem) for stem in self._stems(_PIECES))
         return sorted((part for part in found if part is not None), key=lambda part: part[1:])
 
     def pieces(self, stem: str) -> list[Piece]:
-        """What is in a part.
+        """The pieces of a part, from its index.
 
         Raises:
-            DeliveryError: its index is damaged or missing.
+            DeliveryError: the index is damaged or missing.
         """
         name = f"{self._directory}/{stem}{_PIECES}"
         with self._store.open(name) as file:
@@ -143,16 +144,18 @@ class Spool:
         return pieces
 
     def remove(self, stems: Iterable[str]) -> None:
-        """Removes parts that are in files by now; the index first, since a part without one is nobody's."""
+        """Removes parts whose payloads are in final files."""
+        # The index first: if this is interrupted, a part without an index is ignored and later removed as stale.
         for stem in stems:
             self._store.delete(f"{self._directory}/{stem}{_PIECES}")
             self._store.delete(f"{self._directory}/{stem}{_PART}")
 
     def remove_stale(self, now_msec: int) -> None:
-        """Removes parts that were never completed, and never will be, and notes that a kill has cut off.
+        """Removes incomplete parts and temporary files of killed processes.
 
-        Whoever holds the lock calls it, before it writes notes of its own about panes.
+        Only for the holder of the lock, before it writes the note about a pane.
         """
+        # Parts of other, living workers are complete before they are that old.
         complete = set(self._stems(_PIECES))
         for stem in self._stems(_PART):
             if stem not in complete and _is_stale(stem, now_msec):
@@ -165,14 +168,15 @@ class Spool:
                 self._store.delete(f"{self._directory}/{name}")
 
     def begin(self, intent: PaneIntent) -> None:
-        """Writes down what a pane is made of, before anything is done."""
+        """Writes the note about a pane, before its first file."""
+        # After a kill the pane is made again of the same parts, with the same names, so that no event is in two panes.
         self._store.write(f"{self._directory}/{_INTENT}", msgspec.json.encode(intent))
 
     def begun(self) -> PaneIntent | None:
-        """The pane that was begun and not ended.
+        """The pane that was begun and not ended; None if there is none.
 
         Raises:
-            DeliveryError: the note of it is damaged.
+            DeliveryError: the note about it is damaged.
         """
         name = f"{self._directory}/{_INTENT}"
         data = self._content(name)
@@ -182,24 +186,25 @@ class Spool:
             raise DeliveryError(f"{name} is damaged ({error}); remove it", name) from error
 
     def end(self, intent: PaneIntent) -> None:
-        """Ends a pane whose files are in place."""
+        """Removes the parts of a pane whose files are in place, then the note about it."""
         self.remove(intent.parts)
         self._store.delete(f"{self._directory}/{_INTENT}")
 
     def claim(self, owner: str) -> None:
-        """Makes this process the owner; one that was it before notices by `check_owner`."""
+        """Makes this process the owner; an earlier owner notices by `check_owner`."""
         self._store.write(f"{self._directory}/{_OWNER}", owner.encode())
 
     def check_owner(self, owner: str) -> None:
-        """Two streams of one name would take each other's parts, and an object store has no locks.
+        """Checks that this process is still the owner.
 
         Raises:
             DeliveryError: another process has claimed the spool since.
         """
+        # An object store has no locks, and two streams of one name would take each other's parts.
         if self._content(f"{self._directory}/{_OWNER}") != owner.encode():
             raise DeliveryError(
-                f"{self._directory} belongs to another stream of the same name by now; end one of them, or give each "
-                "a --run_id of its own",
+                f"{self._directory} now belongs to another stream of the same name; stop one of them, or give each "
+                "its own --run_id",
                 self._directory,
             )
 
@@ -214,31 +219,29 @@ class Spool:
         return [name.removesuffix(suffix) for name in names if name.endswith(suffix) and not name.startswith(".")]
 
 
-# A pane: the files of what came for some windows of a stream, put in place together.
-#
-# A stream has no end at which its files could be complete. So they are written pane by pane, each a run of its own
-# with a manifest of its own; what comes later makes further files and touches none that are there.
+# Panes. A stream has no end at which its files could be complete, so they are written pane by pane. Late events go to
+# further panes; files that are in place are never changed.
 
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
 def write_pane(store: Store, layout: Layout, pieces: Iterable[Piece], framing: Framing, max_bytes: int) -> Manifest:
-    """Makes files of all pieces, or does nothing if the pane is complete already.
+    """Writes the files of a pane and returns its manifest; does nothing if the pane is complete already.
 
     Args:
-        store: where the parts are and the files go.
+        store: of the parts and of the files.
         layout: of the pane; the same one only for the same pieces.
-        pieces: all of the pane, in any order.
-        framing: how payloads lie in files.
-        max_bytes: where files end, 0 for a default.
+        pieces: all pieces of the pane, in any order.
+        framing: format of the files.
+        max_bytes: size limit of a file, 0 for a default.
 
     Raises:
-        DeliveryError: the place refuses something, or a name is taken. Calling it again goes on.
+        DeliveryError: the store refuses something, or a name is taken. Calling it again goes on.
     """
     done = manifest_of(store, layout)
     if done is not None and done.state == "done":
         return done
-    store.delete_tree(layout.temporary)  # what an interrupted attempt had composed
+    store.delete_tree(layout.temporary)  # files of an interrupted attempt, without their final names
     by_path: dict[str, list[Piece]] = {}
     for piece in pieces:
         by_path.setdefault(piece.path, []).append(piece)
@@ -251,30 +254,28 @@ def write_pane(store: Store, layout: Layout, pieces: Iterable[Piece], framing: F
 
 
 def time_mark(seconds: int) -> str:
-    """A time in names of files, such as 20261125T100000Z; seconds since 1970."""
+    """A time, in seconds since 1970, as it stands in names of files: 20261125T100000Z."""
     return f"{_EPOCH + dt.timedelta(seconds=seconds):%Y%m%dT%H%M%SZ}"
 
-
-# Makes panes of what is in a stream's spool, when it is time.
 
 _MSEC: Final = 1000
 
 
 class Publisher:
-    """The one that makes panes of a spool. Use it as a context: no other may, as long as it lasts.
+    """Makes panes of the parts in a spool when they are due; the only one for a spool, within the context `alone`.
 
-    A window's pane is made when the window has been over for some time, and what comes later makes another pane after
-    as much time again. So a window has one file as a rule, and late events have files of their own.
+    The pane of a window is made some time after the window's end, and late events make another pane after the same
+    delay. So a window usually has one file, and late events have files of their own.
 
     Args:
-        store: where the exporter's files go.
-        exporter: its name.
-        stream: what the stream is called.
+        store: of the exporter's files.
+        exporter: name of the exporter.
+        stream: name of the stream.
         compression: of the files.
-        framing: how payloads lie in them.
-        max_bytes: where they end, 0 for a default.
+        framing: format of the files.
+        max_bytes: size limit of a file, 0 for a default.
         window_secs: length of a window.
-        delay_msec: how long after a window's end, and after the arrival of what comes later, its files are made.
+        delay_msec: delay of a pane after the end of its window, or after the arrival of its first late event.
     """
 
     def __init__(
@@ -300,10 +301,10 @@ class Publisher:
 
     @contextlib.contextmanager
     def alone(self, now_msec: int) -> Iterator[None]:
-        """For as long as the stream runs.
+        """Context that holds the spool for this process while the stream runs.
 
         Raises:
-            DeliveryError: the place cannot be written, or another stream of this name runs.
+            DeliveryError: the store cannot be written, or another stream of this name runs.
         """
         with self._store.alone(self._spool.lock):
             self._spool.claim(self._owner)
@@ -311,16 +312,17 @@ class Publisher:
             yield
 
     def publish(self, now_msec: int, *, everything: bool = False) -> Manifest | None:
-        """Makes a pane of all that is due; None if nothing is.
+        """Makes a pane of all windows that are due; returns its manifest, None if no window is due.
 
         Args:
             now_msec: the time, milliseconds since 1970.
-            everything: whether to wait for nothing, because the stream ends.
+            everything: whether all windows are due, because the stream ends.
 
         Raises:
-            DeliveryError: the place refuses something. Nothing is lost; calling it again goes on.
+            DeliveryError: the store refuses something. Nothing is lost; calling it again goes on.
         """
         self._spool.check_owner(self._owner)
+        # An interrupted pane comes first, with exactly its parts: some of its files may be in place already.
         interrupted = self._spool.begun()
         if interrupted is not None:
             self._finish(interrupted)
@@ -345,14 +347,16 @@ class Publisher:
     def _finish(self, intent: PaneIntent) -> Manifest:
         layout = self._pane(intent.mark)
         manifest = manifest_of(self._store, layout)
-        if manifest is None or manifest.state != "done":  # else its parts may be gone
+        # A pane that is done was interrupted while its parts were removed, so they cannot be read any more.
+        if manifest is None or manifest.state != "done":
             pieces = [piece for stem in intent.parts for piece in self._spool.pieces(stem)]
             manifest = write_pane(self._store, layout, pieces, self._framing, self._max_bytes)
         self._spool.end(intent)
         return manifest
 
     def _new_mark(self, now_secs: int) -> str:
-        """A time that no pane of this stream has had; numbers would begin again when somebody has moved the files."""
+        """Mark of a new pane: the first time from now on that no pane of this stream has."""
+        # A time and not a number, since numbers would start again when an operator has moved the files away.
         while self._store.stamp(self._pane(time_mark(now_secs)).manifest):
             now_secs += 1
         return time_mark(now_secs)

@@ -274,7 +274,7 @@ def test_an_archive_that_is_not_whole(tmp_path: Path) -> None:
     later = ("--start_time", "2024-10-05T00:00:00Z")
     assert dovebeam(*arguments, *later).code == 0
     manifest.write_text(whole[:-20])
-    assert "is no manifest of dovebeam" in dovebeam(*arguments).err
+    assert "is not a manifest of dovebeam" in dovebeam(*arguments).err
     manifest.write_text(whole)
     next(archive.rglob("hour=00/*.avro")).unlink()
     ran = dovebeam(*arguments)

@@ -13,7 +13,7 @@ import pytest
 from dovebeam.pipelines.stream.account import Acknowledged, StreamAccount
 from dovebeam.pipelines.stream.queues import StreamQueues
 from dovebeam.transforms import load_config
-from dovebeam.transforms.plan.decoding import TALLY
+from dovebeam.transforms.plan.decoding import BUNDLE_COUNTERS
 from support.jobs.commands import dovebeam, exporter, metric, write_config
 from support.jobs.fault_server_job import event_line
 from support.jobs.stream_command import Job, line
@@ -134,15 +134,15 @@ def test_a_stream_that_never_began_leaves_the_ledger_alone(tmp_path: Path) -> No
 @pytest.mark.parametrize("segment_fails", [False, True])
 def test_counters_at_any_moment(*, segment_fails: bool) -> None:
     """Those of ended segments and those of acknowledged bundles, each once; a bundle in hand is in none."""
-    TALLY.take()
+    BUNDLE_COUNTERS.take()
     known = Acknowledged()
     for total in (1, 2):
-        TALLY.begin()
-        TALLY.add("read", 1)
-        TALLY.keep()
+        BUNDLE_COUNTERS.begin()
+        BUNDLE_COUNTERS.add("read", 1)
+        BUNDLE_COUNTERS.keep()
         assert known.so_far() == {"read": total}
-    TALLY.begin()
-    TALLY.add("read", 100)
+    BUNDLE_COUNTERS.begin()
+    BUNDLE_COUNTERS.add("read", 100)
     assert known.so_far() == {"read": 2}
     counted = [("read", 1), ("read", 1), ("files", 1)]  # as Beam tells a counter that two steps have
     ended = {"read": 2} if segment_fails else {"read": 2, "files": 1}

@@ -12,7 +12,7 @@ from dovebeam.pipelines.stream import account as segments
 from dovebeam.pipelines.stream.account import Acknowledged, Counters, run_segments
 from dovebeam.transforms import counters as counting
 from dovebeam.transforms.errors import DeliveryError
-from dovebeam.transforms.plan.decoding import TALLY
+from dovebeam.transforms.plan.decoding import BUNDLE_COUNTERS
 from dovebeam.transforms.progress import JobMonitor
 from dovebeam.transforms.read_from_streams import Segment
 
@@ -28,11 +28,11 @@ class Stream:
         """One segment."""
         self.begun += 1
         if self.begun == 2:
-            TALLY.begin()
-            TALLY.add("read", 1)
-            TALLY.keep()
-            TALLY.begin()
-            TALLY.add("read", 100)
+            BUNDLE_COUNTERS.begin()
+            BUNDLE_COUNTERS.add("read", 1)
+            BUNDLE_COUNTERS.keep()
+            BUNDLE_COUNTERS.begin()
+            BUNDLE_COUNTERS.add("read", 100)
             raise DeliveryError("the target's disk is full", "target")
         if self.begun == 3:
             self._monitor.drain()
@@ -52,7 +52,7 @@ class Stream:
 def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pauses are for targets that come back; these do at once. What other tests counted is forgotten."""
     monkeypatch.setattr(segments, "_pause", lambda secs: None)
-    TALLY.take()
+    BUNDLE_COUNTERS.take()
 
 
 def test_a_failed_segment_counts_what_was_acknowledged() -> None:

@@ -108,7 +108,7 @@ def test_two_streams_of_one_name(tmp_path: Path) -> None:
         other.append(timed_line(2))
         ran = dovebeam("stream", *other.options, "--run_id", "same")
         assert ran.code == 1
-        assert "is locked: the same run is going on elsewhere" in ran.err
+        assert "is locked: the same run is active elsewhere" in ran.err
         drain(process)
     assert lines_in(base) == [timed_line(1)]
 
