@@ -74,7 +74,7 @@ def test_names_that_are_not_utf_8(tmp_path: Path) -> None:
     [
         (["none", "a", "no*"], r"no file matches .*/none, .*/no\*; check the spelling"),
         (["."], "is a directory; to read the files in it"),
-        (["pipe"], "is no regular file"),
+        (["pipe"], "is not a regular file"),
         (["ftp://host/x"], "cannot be matched: no installed file system can read or write ftp://"),
         ([], "no input"),
     ],

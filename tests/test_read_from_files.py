@@ -65,7 +65,7 @@ def test_format_that_is_said_is_not_doubted(tmp_path: Path) -> None:
     assert (block.format, block.data) == ("tab-text", b"\n\n{}\n")
     (tmp_path / "g").write_bytes(b"{}\n")
     (block,) = run(str(tmp_path / "g"), input_format="avro")
-    assert "no Avro file" in block.damage
+    assert "not an Avro file" in block.damage
 
 
 def test_over_long_line_is_a_block_of_its_own(tmp_path: Path) -> None:

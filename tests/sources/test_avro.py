@@ -205,7 +205,7 @@ def header(codec: bytes = b"null") -> bytes:
     ("data", "message"),
     [
         pytest.param(b"", "cut off", id="empty"),
-        pytest.param(b'{"event":"x"}', "no Avro file", id="json"),
+        pytest.param(b'{"event":"x"}', "not an Avro file", id="json"),
         pytest.param(b"Obj\x01" + long(1 << 40), "more than 1000 entries", id="entries"),
         pytest.param(b"Obj\x01" + long(1) + long(1 << 40), "an entry of 1099511627776 bytes", id="entry"),
         pytest.param(b"Obj\x01" + b"\xff" * 20, "more than 64 bits", id="number"),

@@ -37,7 +37,7 @@ def test_what_is_no_readable_file_is_told(tmp_path: Path, monkeypatch: pytest.Mo
     check_readable(str(tmp_path / "link"))
     for path, message in (
         (tmp_path, "is a directory"),
-        (tmp_path / "pipe", "no regular file"),
+        (tmp_path / "pipe", "not a regular file"),
         (tmp_path / "missing", "No such file"),
     ):
         with pytest.raises(SourceError, match=message) as caught:

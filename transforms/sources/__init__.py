@@ -1,7 +1,9 @@
-"""Files to blocks of whole lines or of Avro records, each with the place it came from; knows nothing of Beam.
+"""Sources: files, followed files and messages, cut to blocks that name their origin. Knows nothing of Beam.
 
-A stream of bytes is unpacked (`compression`), its format is told by its content (`formats`), and it is cut to blocks
-at line borders (`lines`) or at the borders that Avro itself has (`avro_container`).
+A file (`files`) is a stream of bytes (`streams`) that is decompressed (`compression`); its format is detected and it is
+cut to blocks (`block`) at line borders (`lines`) or at the borders of Avro's blocks (`avro_files`, `avro_reading`).
+Payloads of messages become blocks as well (`messages`). Folders: `follow` reads files while they grow, `pubsub` pulls
+from Google Pub/Sub.
 """
 
 from dovebeam.transforms.sources.avro_files import read_avro_blocks

@@ -1,7 +1,7 @@
-"""Avro object container files, block by block, as Avro's specification lays them out.
+"""Reader of Avro object container files, block by block, and what it can salvage of damaged ones.
 
-Read here and not by a library, because sizes in a file are the word of whoever wrote it: a block is refused before
-memory is taken for it. Records are decoded later, where the other formats are (`avro_records`).
+dovebeam reads them itself instead of using a library, because sizes in a file cannot be trusted: a block that is too
+large is refused before memory is taken for it. Records are decoded later (`avro_records`).
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from dovebeam.transforms.sources.streams import ByteStream, DamagedError, Source
 __all__ = ["MAX_AVRO_BLOCK_BYTES", "AvroContainer", "AvroFrame", "Gap", "read_avro_blocks", "salvaged"]
 
 
-_MAX_LONG_BYTES: Final = 10
+_MAX_LONG_BYTES: Final = 10  # of 7 bits each, for the 64 bits of a number
 _READ_BYTES: Final = 256 * 1024
 
 
 class AvroBytes:
-    """A stream that stands at the start of a container; too few bytes are an error.
+    """Reads the basic values of a container from its stream; too few bytes are an error.
 
     Attributes:
         uri: the file, for errors.
@@ -43,7 +43,7 @@ class AvroBytes:
         self.offset = 0
 
     def more(self) -> bool:
-        """Whether any byte is left."""
+        """Whether any bytes are left."""
         if self._position == len(self._buffer):
             self._buffer, self._position = self._stream.read(_READ_BYTES), 0
         return bool(self._buffer)
@@ -54,7 +54,7 @@ class AvroBytes:
         missing = size
         while missing:
             if not self.more():
-                raise self.error("the Avro file is cut off; give it again once it is whole")
+                raise self.error("the Avro file is cut off; export it again once it is whole")
             parts.append(self._buffer[self._position : self._position + missing])
             self._position += len(parts[-1])
             self.offset += len(parts[-1])
@@ -62,7 +62,8 @@ class AvroBytes:
         return b"".join(parts)
 
     def long(self) -> int:
-        """One of Avro's numbers: seven bits a byte, the lowest first, the sign in the lowest bit."""
+        """One number in Avro's encoding."""
+        # Seven bits a byte, the lowest first; zigzag, so the sign is in the lowest bit.
         number = 0
         for index in range(_MAX_LONG_BYTES):
             byte = self.exactly(1)[0]
@@ -72,24 +73,24 @@ class AvroBytes:
         raise self.error("the Avro file is damaged: a number has more than 64 bits")
 
     def sized(self, limit: int) -> bytes:
-        """Bytes behind the number of them."""
+        """Bytes with their number before them; more than `limit` are an error."""
         size = self.long()
         if not 0 <= size <= limit:
             raise self.error(f"the Avro file is damaged: its header has an entry of {size} bytes")
         return self.exactly(size)
 
     def error(self, message: str) -> DamagedError:
-        """An error at the present place."""
+        """An error at the present offset."""
         return DamagedError(message, self.uri, self.offset)
 
 
-# Blocks of Avro, decompressed; never to more than a limit, whatever they claim to be.
+# Codecs of blocks. Each is given a limit, since a few bytes can expand to gigabytes.
 
 _XZ_MEMORY_BYTES: Final = 80 * 1024 * 1024  # more than xz's highest level takes to unpack
 
 
 def unpacked(codec: str, data: bytes, limit: int) -> bytes:
-    """What a block holds; of more than `limit` bytes only the first ones, and some more.
+    """The uncompressed data of a block; if it is longer than `limit`, only its start, at least `limit` bytes of it.
 
     Raises:
         ValueError: the data is damaged.
@@ -114,13 +115,10 @@ UNPACKERS: Final[dict[str, Callable[[bytes, int], bytes]]] = {
     "xz": lambda data, limit: _unpack(lzma.LZMADecompressor(memlimit=_XZ_MEMORY_BYTES), data, limit),
     "zstandard": lambda data, limit: decompressed(data, "zstd", limit),
 }
-"""By the names of Avro's codecs."""
+"""By the names of Avro's codecs. All but "snappy" of the specification, which needs a library."""
 
 
-# Avro object container files, block by block, as Avro's specification lays them out.
-#
-# Read here and not by a library, because sizes in a file are the word of whoever wrote it: a block is refused before
-# memory is taken for it. Records are decoded later, where the other formats are (`avro_records`).
+# Containers, as section "Object Container Files" of Avro's specification describes them.
 
 MAX_AVRO_BLOCK_BYTES: Final = 64 * 1024 * 1024  # writers make blocks of 16 KiB to a few MiB
 _MAX_HEADER_BYTES: Final = 1024 * 1024
@@ -129,16 +127,16 @@ _SYNC_BYTES: Final = 16
 
 
 def read_avro_blocks(stream: ByteStream, max_block_bytes: int = MAX_AVRO_BLOCK_BYTES) -> Iterator[Block]:
-    """The blocks of a container whose stream stands at its start; the records in them are uncompressed.
+    """The blocks of a container, with uncompressed records.
 
     A block of the file that is large, or has many records, comes in pieces.
 
     Args:
-        stream: the content of the file.
+        stream: stands at the start of the file.
         max_block_bytes: the largest block that is read, compressed and uncompressed.
 
     Raises:
-        DamagedError: for a file that is no Avro, holds no events, is damaged, cut off or has a larger block.
+        DamagedError: the file is not Avro, holds no events, is damaged, cut off or has a larger block.
     """
     container = AvroContainer(stream, max_block_bytes)
     for frame in container.frames():
@@ -150,7 +148,7 @@ class AvroFrame(NamedTuple):
 
     Attributes:
         offset: of the block in the file.
-        records: how many it says it has.
+        records: number of records that it claims to have.
         data: its records, compressed.
     """
 
@@ -186,10 +184,10 @@ class AvroContainer:
         self._sync = self._source.exactly(_SYNC_BYTES)
 
     def frames(self) -> Iterator[AvroFrame]:
-        """The blocks as they are stored, in their order.
+        """The blocks as they are stored, in order.
 
         Raises:
-            DamagedError: a block that is cut off, too large, or does not end where it says.
+            DamagedError: a block is cut off, too large, or does not end where it claims.
         """
         while True:
             offset = self._source.offset
@@ -239,14 +237,16 @@ class AvroContainer:
 
 
 def _read_header(source: AvroBytes) -> dict[str, bytes]:
-    """The metadata of a container that say how to read it: of a map, in chunks of which the last one is empty."""
-    for byte in AVRO_MAGIC:  # one by one, so that a short file of another kind is not taken for one cut off
+    """The entries of a container's metadata that readers need: schema and codec."""
+    # One by one, so that a short file of another kind is not reported as an Avro file that is cut off.
+    for byte in AVRO_MAGIC:
         if source.exactly(1)[0] != byte:
-            raise source.error("this is no Avro file: it does not begin with 'Obj' and a byte 1")
+            raise source.error("this is not an Avro file: it does not begin with 'Obj' and a byte 1")
     header: dict[str, bytes] = {}
     entries = 0
+    # A map in chunks, of which the last one is empty.
     while count := source.long():
-        if count < 0:  # then the size of the chunk follows, for those who want to pass over it
+        if count < 0:  # then the size of the chunk follows, for readers that skip it
             count = -count
             source.long()
         entries += count
@@ -254,6 +254,7 @@ def _read_header(source: AvroBytes) -> dict[str, bytes]:
             raise source.error(f"the header of the Avro file has more than {_MAX_HEADER_ENTRIES} entries")
         for _ in range(count):
             name, value = source.sized(_MAX_HEADER_BYTES), source.sized(_MAX_HEADER_BYTES)
+            # Other entries are of the writing program, and may be any text.
             if name.startswith(b"avro."):
                 header[name.decode("utf-8", "replace")] = value
             if source.offset > _MAX_HEADER_BYTES:
@@ -261,20 +262,20 @@ def _read_header(source: AvroBytes) -> dict[str, bytes]:
     return header
 
 
-# What can be read of a damaged Avro file, and where it cannot.
+# Salvage of damaged files.
 
-_UNKNOWN: Final = 2**62
+_UNKNOWN_EVENTS: Final = 2**62
 
 
 class Gap(NamedTuple):
-    """A place at which a file cannot be read.
+    """A part of a file that cannot be read.
 
     Attributes:
         uri: the file.
-        offset: of the broken block.
-        why: what is wrong.
-        events: how many are lost there at most.
-        data: the first of the bytes that cannot be read, as they are stored or unpacked.
+        offset: of the damaged block.
+        why: the error.
+        events: upper bound of the events that are lost in it.
+        data: the first of the bytes that cannot be read, as they are stored or decompressed.
     """
 
     uri: str
@@ -285,13 +286,11 @@ class Gap(NamedTuple):
 
 
 def salvaged(stream: ByteStream, uri: str) -> Iterator[Block | Gap]:
-    """The records of a file that can be told apart, and its gaps, in their order.
-
-    The number of records that a block claims is not believed: it is how many can be decoded out of its data.
+    """Blocks of the readable records of a file, and its gaps, in order.
 
     Args:
         stream: stands at the start of the file.
-        uri: what it is called.
+        uri: of the file.
 
     Raises:
         SourceError: the file cannot be read.
@@ -301,7 +300,8 @@ def salvaged(stream: ByteStream, uri: str) -> Iterator[Block | Gap]:
         for frame in container.frames():
             yield from _records(container, frame, uri)
     except DamagedError as error:
-        yield Gap(uri, error.content_offset, error.message, _UNKNOWN)
+        # Without its size or its end, nothing shows where the next block begins: the rest of the file is lost.
+        yield Gap(uri, error.content_offset, error.message, _UNKNOWN_EVENTS)
 
 
 def _records(container: AvroContainer, frame: AvroFrame, uri: str) -> Iterator[Block | Gap]:
@@ -311,6 +311,8 @@ def _records(container: AvroContainer, frame: AvroFrame, uri: str) -> Iterator[B
         yield Gap(uri, frame.offset, error.message, frame.records, frame.data[:OVERLONG_HEAD_BYTES])
         return
     whole, end, why = 0, 0, ""
+    # The number of records that a damaged block claims cannot be trusted, so as many as its data holds are decoded; a
+    # record has at least one byte.
     for record in avro_records(msgspec.structs.replace(block, records=len(block.data))):
         if record.error is not None:
             why = record.error.reason

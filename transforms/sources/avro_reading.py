@@ -1,7 +1,7 @@
-"""The records of an Avro block, each with its own bytes.
+"""Decodes the records of Avro blocks, and divides large blocks, both in bounded memory.
 
-What a record becomes may be 200 times as large as its bytes, so records are decoded out of windows: one that is larger
-than a window is looked at before it is built.
+The decoded value of a record may be 200 times as large as its bytes. So records are decoded from a small window of the
+data; a record that is larger than the window is checked for its number of items before it is decoded.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ["MAX_ITEMS", "MAX_LOST_RECORDS", "AvroRecord", "avro_records", "lost_
 
 
 MAX_ITEMS: Final = 200_000
-"""The most items of arrays and maps that one record may have; one item may take a byte, and becomes up to 200."""
+"""Limit for the items of arrays and maps in one record; an item may have one byte, and takes up to 200 in memory."""
 
 _LONG: Final = frozenset({"int", "long", "enum"})
 _SIZED: Final = frozenset({"bytes", "string"})
@@ -30,7 +30,7 @@ _MAX_LONG_BYTES: Final = 10
 
 
 def record_end(schema: Any, data: bytes, start: int) -> int:
-    """Offset of the first byte behind a record.
+    """Offset of the end of a record.
 
     Args:
         schema: from `plain_schema`.
@@ -46,7 +46,7 @@ def record_end(schema: Any, data: bytes, start: int) -> int:
 
 
 class _Walk:
-    """Passes over values.
+    """Skips values without building them.
 
     Attributes:
         position: offset of the next byte.
@@ -58,7 +58,7 @@ class _Walk:
         self.position = start
 
     def over(self, schema: Any) -> None:
-        """Passes over one value of this type."""
+        """Skips one value of this type."""
         if isinstance(schema, list):
             index = self._long()
             if not 0 <= index < len(schema):
@@ -94,6 +94,7 @@ class _Walk:
                 self.over(items)
 
     def _skip(self, size: int) -> None:
+        # A negative size would move back, and could loop.
         if not 0 <= size <= len(self._data) - self.position:
             raise DecodeError(f"a value of {size} bytes ends beyond the block", self.position)
         self.position += size
@@ -109,24 +110,19 @@ class _Walk:
         raise DecodeError("a number has more than 64 bits", self.position)
 
 
-# The records of an Avro block, each with its own bytes.
-#
-# What a record becomes may be 200 times as large as its bytes, so records are decoded out of windows: one that is
-# larger than a window is looked at before it is built.
-
 _WINDOW_BYTES: Final = 256 * 1024  # the largest real event seen has 7 KiB
 
 
 class AvroRecord(NamedTuple):
-    """One record of a block, or the rest of it that is none.
+    """One record of a block, or the rest of the block that cannot be decoded.
 
     Attributes:
         number: of the record in the Avro block, from 0.
         start: offset of its bytes in the block's data.
-        raw: its bytes in Avro's binary encoding; of a broken one, the first of what is left of the block.
+        raw: its bytes in Avro's binary encoding; of a broken one, the first bytes of the rest of the block.
         value: for `event_from_avro`; None if it is broken.
         error: why it is broken, or None.
-        lost: how many records are lost with a broken one, itself among them; 0 if it is whole.
+        lost: number of records that are lost with a broken one, including itself; 0 if it is whole.
     """
 
     number: int
@@ -138,10 +134,9 @@ class AvroRecord(NamedTuple):
 
 
 def avro_records(block: Block) -> Iterator[AvroRecord]:
-    """All records of a block of format avro; nothing is raised for a broken one.
+    """All records of a block of format avro; a broken one comes with its error, which is not raised.
 
-    As records are told apart only by decoding them, whatever follows a broken one is lost with it. Strings that are not
-    UTF-8 come with surrogate escapes.
+    Strings that are not UTF-8 have surrogate escapes.
     """
     decoder = _Decoder(block)
     start = 0
@@ -152,6 +147,7 @@ def avro_records(block: Block) -> Iterator[AvroRecord]:
             raise
         except Exception as error:  # of fastavro, of many kinds
             why = error.reason if isinstance(error, DecodeError) else f"{type(error).__name__}: {error}"
+            # The end of a record is known only by decoding it, so all records after a broken one are lost with it.
             yield _broken(block, number, start, f"not decodable ({why})")
             return
         yield AvroRecord(number, start, block.data[start:end], value)
@@ -161,7 +157,7 @@ def avro_records(block: Block) -> Iterator[AvroRecord]:
 
 
 class _Decoder:
-    """Decodes the records of a block from front to back."""
+    """Decodes the records of a block, from front to back."""
 
     def __init__(self, block: Block) -> None:
         from fastavro import schemaless_reader  # noqa: PLC0415  few jobs need it
@@ -173,7 +169,10 @@ class _Decoder:
         self._begin = self._end = 0
 
     def decode(self, start: int) -> tuple[Any, int]:
-        """The record at an offset, and the offset behind it."""
+        """The record at an offset, and the offset of its end."""
+        # Three tries: in the present window, in a new one that begins with the record, and, if the record is larger
+        # than a window and its items are not too many, in a window of exactly the record. An error counts only where
+        # the window reaches to the end of the data: elsewhere it may only mean that the window is too short.
         try:
             return self._decode(start)
         except Exception:
@@ -205,20 +204,18 @@ def _broken(block: Block, number: int, start: int, why: str) -> AvroRecord:
     return AvroRecord(number, start, raw, None, DecodeError(reason, start), lost)
 
 
-# Large blocks of Avro in pieces, so that what is made of one at a time is bounded.
-#
-# Writers choose how large their blocks are, and a block of a few kilobytes can be unpacked to millions of records. A
-# message that is compressed may be as large as many blocks, so no piece has two of them.
+# Division of large blocks, so that the memory for the events of one block is bounded. Writers choose the size of their
+# blocks, and a block of a few kilobytes can be decompressed to millions of records.
 
 _MAX_BYTES: Final = 2 * 1024 * 1024  # blocks of an archive have 1 MiB
 _MAX_RECORDS: Final = 20_000
 _PIECE_BYTES: Final = 1024 * 1024
 MAX_LOST_RECORDS: Final = 1000
-"""For how many lost records one block stands."""
+"""Limit for the lost records of one block, since each of them becomes a reject."""
 
 
 def pieces_of(block: Block) -> Iterator[Block]:
-    """A block as it is if it is small, or else blocks of some of its records each."""
+    """The block itself if it is small, or else several blocks with some of its records each."""
     times = message_times(block.schema) if schema_kind(block.schema) == "messages" else None
     if len(block.data) <= _MAX_BYTES and block.records <= _MAX_RECORDS and times is None:
         if block.records or block.data:
@@ -231,6 +228,7 @@ def pieces_of(block: Block) -> Iterator[Block]:
             yield from lost_blocks(_damaged(block, record), record.lost)
             return
         end = record.start + len(record.raw)
+        # A compressed message may hold as many events as many blocks, so it ends its piece.
         compressed = times is not None and is_compressed(*message_of(record.value, times))
         if compressed or end - start >= _PIECE_BYTES or record.number + 1 - first >= _MAX_RECORDS:
             yield from _piece(block, first, record.number + 1 - first, start, end)
@@ -239,9 +237,11 @@ def pieces_of(block: Block) -> Iterator[Block]:
 
 
 def lost_blocks(block: Block, events: int) -> Iterator[Block]:
-    """A block with `damage` for so many events, as some blocks that each stand for no more than one can.
+    """Blocks with `damage` for a number of lost events, at least one block; the first one has the data.
 
-    There is one at least; the first one has the data.
+    Args:
+        block: with the damage.
+        events: number of events that are lost.
     """
     while True:
         yield msgspec.structs.replace(block, records=min(events, MAX_LOST_RECORDS))

@@ -1,11 +1,11 @@
-"""Whether an Avro schema, which files bring with them, is that of events or of messages, and how to read by it.
+"""Checks the Avro schemas of files, which are those of events or of messages, and converts records to messages.
 
-Accepted is what other tools make of our schema when they rewrite a file: other names of records, unions in another
-order, fewer members. Refused is a member that no event has, which would be lost without a word, and whatever lets a
-few bytes stand for unbounded records: types without bytes (null outside a union, fixed) and types that recur.
+Accepted are schemas as other tools rewrite ours: other names of records, unions in another order, fewer members.
+Refused are members that no event has, which would be silently lost, and types by which a few bytes stand for unbounded
+records: types without bytes (null outside a union, fixed) and recursive types.
 
-Records are read by a schema that is built anew from names and types. Logical types are not among them: no event has
-any, and one of them, decimal, takes a time that grows with the square of a value's length.
+Records are read with a plain schema that is built from names and types only, without logical types: events have none,
+and one of them, decimal, takes a time that grows with the square of a value's length.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ __all__ = ["Message", "SchemaKind", "check_schema", "message_of", "message_times
 
 
 TimeUnit = Literal["timestamp-millis", "timestamp-micros"]
-"""Avro's logical types for the times that Google's writers know."""
+"""Avro's logical types for times, as Google's writers use them."""
 
+# The members of Google's own Avro files: those of Cloud Storage subscriptions, and those of Dataflow's templates.
 _PAYLOADS: Final = ("data", "message")
 _ABOUT: Final = (
     "subscription_name",
@@ -41,11 +42,11 @@ _USEC: Final[Mapping[str, int]] = {"timestamp-millis": 1000, "timestamp-micros":
 
 
 class Message(NamedTuple):
-    """One message.
+    """One message of a record.
 
     Attributes:
         data: its payload.
-        attributes: what the publisher said of it and, by the names of their members, where it came from.
+        attributes: those of the publisher and, by the names of their members, its origin.
     """
 
     data: bytes
@@ -53,14 +54,15 @@ class Message(NamedTuple):
 
 
 def is_message_schema(schema: Mapping[str, Any]) -> bool:
-    """Whether records of this schema, which is that of a record, are messages."""
+    """Whether the records of this schema are messages; the schema must be that of a record."""
+    # Exactly one payload, and no unknown members, which would be silently lost.
     types = {member.get("name"): member.get("type") for member in schema["fields"] if isinstance(member, dict)}
     payloads = [name for name in _PAYLOADS if name in types]
     return len(payloads) == 1 and types.keys() <= _MESSAGE_MEMBERS and _is_bytes(types[payloads[0]])
 
 
 def time_units(schema: Mapping[str, Any]) -> dict[str, TimeUnit]:
-    """Those members of a schema that `is_message_schema` accepts which are times, with their units."""
+    """Members that are times, with their units, of a schema that `is_message_schema` accepts."""
     types = {member["name"]: member.get("type") for member in schema["fields"] if member.get("name") in _ABOUT}
     found = {name: kind.get("logicalType") for name, kind in types.items() if isinstance(kind, dict)}
     return {name: unit for name, unit in found.items() if isinstance(unit, str) and unit in _USEC}  # type: ignore[misc]
@@ -70,7 +72,7 @@ def message_of(record: Mapping[str, Any], times: Mapping[str, TimeUnit]) -> Mess
     """The message of a record whose schema `is_message_schema` accepts.
 
     Args:
-        record: as it was read.
+        record: as fastavro read it.
         times: of its schema, from `time_units`.
     """
     about = [(name, record[name]) for name in _ABOUT if record.get(name) is not None]
@@ -83,7 +85,7 @@ def message_of(record: Mapping[str, Any], times: Mapping[str, TimeUnit]) -> Mess
 
 
 def _text(value: Any, unit: TimeUnit | None = None) -> str:
-    """A value as text; a time as `MessageOrigin.described` writes it, if there is such a time."""
+    """A value as text; a time in the form of `MessageOrigin.described`, unless it is out of the range of dates."""
     if unit is not None and isinstance(value, int):
         try:
             time = _EPOCH + dt.timedelta(microseconds=value * _USEC[unit])
@@ -99,14 +101,7 @@ def _is_bytes(kind: Any) -> bool:
     return kind == "bytes" or (isinstance(kind, dict) and kind.get("type") == "bytes")
 
 
-# Whether an Avro schema, which files bring with them, is that of events or of messages, and how to read by it.
-#
-# Accepted is what other tools make of our schema when they rewrite a file: other names of records, unions in another
-# order, fewer members. Refused is a member that no event has, which would be lost without a word, and whatever lets a
-# few bytes stand for unbounded records: types without bytes (null outside a union, fixed) and types that recur.
-#
-# Records are read by a schema that is built anew from names and types. Logical types are not among them: no event has
-# any, and one of them, decimal, takes a time that grows with the square of a value's length.
+# Checked and plain schemas.
 
 SchemaKind = Literal["events", "messages"]
 
@@ -117,10 +112,10 @@ _MAX_DEPTH: Final = 12  # ours has seven levels
 
 
 def check_schema(text: bytes) -> None:
-    """Looks whether the records of the schema in `text` are events, or messages that hold events.
+    """Checks that the records of the schema in `text` are events, or messages that hold events.
 
     Raises:
-        ValueError: saying why they are neither.
+        ValueError: they are neither, with the reason.
     """
     try:
         schema = json.loads(text)
@@ -133,24 +128,26 @@ def check_schema(text: bytes) -> None:
         raise ValueError("its schema has a member twice")
     if not is_message_schema(schema):
         _check_members(names)
+    # Building the plain schema refuses the types that are not allowed.
     _parsed(_Plain().type(schema, 0))
 
 
+# Cached, because each block of a file brings the same schema.
 @lru_cache(maxsize=64)
 def plain_schema(text: bytes) -> Any:
-    """What fastavro reads the records of a schema by that `check_schema` has passed."""
+    """The plain schema for fastavro, of a schema that `check_schema` has accepted."""
     return _parsed(_Plain().type(json.loads(text), 0))
 
 
 @lru_cache(maxsize=64)
 def schema_kind(text: bytes) -> SchemaKind:
-    """What the records of a schema are that `check_schema` has passed."""
+    """The kind of the records of a schema that `check_schema` has accepted."""
     return "messages" if is_message_schema(json.loads(text)) else "events"
 
 
 @lru_cache(maxsize=64)
 def message_times(text: bytes) -> dict[str, TimeUnit]:
-    """The members of messages that are times; of a schema that `check_schema` has passed."""
+    """Members of messages that are times, with their units, of a schema that `check_schema` has accepted."""
     return time_units(json.loads(text))
 
 
@@ -168,12 +165,12 @@ def _parsed(schema: Any) -> Any:
 
     try:
         return parse_schema(schema)
-    except Exception as error:  # of many kinds, for a schema may be wrong in many ways
+    except Exception as error:  # of many kinds, since a schema may be wrong in many ways
         raise ValueError(f"its schema is not valid ({error})") from None
 
 
 class _Plain:
-    """Builds a schema of nothing but names and types; one for each schema."""
+    """Builder of the plain form of one schema, which has only names and types."""
 
     def __init__(self) -> None:
         self._named = 0
@@ -207,6 +204,7 @@ class _Plain:
     def _union(self, branches: list[Any], depth: int) -> list[Any]:
         if not branches:
             raise ValueError("its schema has an empty union")
+        # Null is allowed only here, where the index of the branch takes a byte.
         nothing = ("null", {"type": "null"})
         return ["null" if branch in nothing else self.type(branch, depth + 1) for branch in branches]
 
@@ -222,7 +220,7 @@ class _Plain:
         return plain
 
     def _name(self) -> str:
-        """One of its own for each type, for names in a file may be wrong, and mean nothing to us."""
+        """A unique name for a type; the names in a file may be invalid, and are not needed."""
         self._named += 1
         return f"t{self._named}"
 

@@ -1,9 +1,8 @@
-"""Compressed files as streams: gzip of any number of members, zstd of any number of frames.
+"""Decompression of files as streams: gzip with any number of members, zstd with any number of frames.
 
-What a file is told by its first bytes, never by its name. Memory is bounded whatever a file expands to. A file that
-ends within compressed data is an error, not an end: the usual cause is a file that is still being written, and what
-its missing rest holds cannot be known. Read compressed files once they are finished. What was unpacked before the
-damage is given before the error is raised.
+The compression is detected by the first bytes, never by the name. Memory is bounded whatever a file expands to. A file
+that ends within compressed data is damaged: usually it is still being written, and what its missing rest holds cannot
+be known. The content before the damage is returned before the error is raised.
 """
 
 from __future__ import annotations
@@ -44,22 +43,25 @@ _ZSTD_PIECE_BYTES: Final = 1024
 
 
 def detect_compression(head: bytes) -> Compression:
-    """How a file that begins with `head` is compressed; `MAGIC_BYTES` of it are enough."""
+    """The compression of a file that begins with `head`; `MAGIC_BYTES` of it are enough."""
     if head.startswith(_GZIP_MAGIC):
         return "gzip"
     return "zstd" if _ZSTD_MAGIC.match(head) else "none"
 
 
 def foreign_packing(head: bytes) -> str:
-    """What to do about a file that begins with `head` because it is packed in a way that is not read; or empty."""
+    """Advice about a file that begins with `head` if its compression is not supported; else empty."""
     for magic, name, program in _FOREIGN:
         if head.startswith(magic):
-            return f"is packed with {name}, which is not read; unpack it with {program}, or pack it with gzip or zstd"
+            return (
+                f"is compressed with {name}, which is not supported; unpack it with {program}, or compress it with "
+                "gzip or zstd"
+            )
     return ""
 
 
 def decompress(stream: ByteStream, compression: Compression) -> ByteStream:
-    """The uncompressed content of a stream that stands at its begin.
+    """The uncompressed content of a stream that stands at its start.
 
     Reading it raises `DamagedError` where the data is damaged or ends too early.
     """
@@ -69,10 +71,10 @@ def decompress(stream: ByteStream, compression: Compression) -> ByteStream:
 
 
 def decompressed(data: bytes, compression: Compression, limit: int) -> bytes:
-    """What some compressed bytes hold; of more than `limit` bytes only the first ones, and some more.
+    """The content of compressed bytes; if it is longer than `limit`, only its start, at least `limit` bytes of it.
 
     Raises:
-        DamagedError: the data is damaged or ends too early, whatever could be read of it.
+        DamagedError: the data is damaged or ends too early.
     """
     stream = decompress(FileStream(io.BytesIO(data), ""), compression)
     content = stream.read(limit)
@@ -82,7 +84,7 @@ def decompressed(data: bytes, compression: Compression, limit: int) -> bytes:
 
 
 class _Unpacked(abc.ABC):
-    """Reads a compressed stream section by section: gzip calls them members, zstd frames."""
+    """Base of decompressing streams, which read section by section: gzip calls them members, zstd frames."""
 
     name: str
 
@@ -97,6 +99,7 @@ class _Unpacked(abc.ABC):
         """At least `size` bytes unless the content ends before."""
         parts: list[bytes] = []
         missing = size
+        # Damage is kept for the next call if there is content before it, which is whole and must not be lost.
         while missing > 0 and self._damage is None:
             try:
                 part = self._next(missing)
@@ -115,7 +118,7 @@ class _Unpacked(abc.ABC):
 
     @abc.abstractmethod
     def _next(self, size: int) -> bytes | None:
-        """Some more content, possibly none yet; None at the end of the file between two sections."""
+        """More content, possibly empty; None at the end of the file after a whole section."""
 
     def _take(self, size: int) -> bytes:
         data = self._stream.read(size)
@@ -125,7 +128,7 @@ class _Unpacked(abc.ABC):
     def _error(self, what: str) -> DamagedError:
         return DamagedError(
             f"{what}, after {self._produced} bytes of content; a file that is still being written or was copied in "
-            "part looks like this: give it again once it is whole",
+            "part looks like this: export it again once it is whole",
             self.uri,
             self._taken,
         )
@@ -157,6 +160,7 @@ class _GzipStream(_Unpacked):
         if self._member is None and not self._find_member():
             return None
         member = self._member = self._member or zlib.decompressobj(_GZIP_WINDOW_BITS)
+        # What the limit left undone comes before new bytes of the file.
         piece = self._pending or self._take(_READ_BYTES)
         try:
             data = member.decompress(piece, size)
@@ -171,7 +175,7 @@ class _GzipStream(_Unpacked):
         return data
 
     def _find_member(self) -> bool:
-        """Passes over zero bytes, with which tapes and block devices pad, to the next member."""
+        """Skips zero bytes, with which tapes and block devices pad, to the next member; false at the end."""
         while True:
             self._pending = self._pending.lstrip(b"\0")
             if self._pending:
@@ -205,6 +209,7 @@ class _ZstdStream(_Unpacked):
             if self._frame is not None:
                 raise self._cut_off()
             return None
+        # Only at the start of a section is other data "something else"; within one it is damage.
         is_new = self._frame is None
         frame = self._frame = self._frame or self._context.decompressobj()
         try:

@@ -1,4 +1,4 @@
-"""Files before they are read, and what can be said of a local path without reading it."""
+"""Files of the input: found, checked before the job, inspected, and read to blocks without a pipeline or verified."""
 
 from __future__ import annotations
 
@@ -49,12 +49,12 @@ __all__ = [
 
 
 class Expected(msgspec.Struct, frozen=True):
-    """What a manifest says of a file.
+    """Entry of a manifest for a file of an archive.
 
     Attributes:
         bytes: its size.
         sha256: of its bytes, in hex.
-        events: how many it holds.
+        events: number of events in it.
     """
 
     bytes: int
@@ -62,9 +62,7 @@ class Expected(msgspec.Struct, frozen=True):
     events: int
 
 
-# Files before they are read, and what can be said of a local path without reading it.
-
-# As the layers above name and write them.
+# The names of manifests, as the layers above write them; repeated here, because a lower layer cannot import them.
 _ARCHIVE_PREFIX: Final = "archive-"
 _MANIFEST_SUFFIX: Final = ".manifest.json"
 _MANIFEST_START_BYTES: Final = 1_024
@@ -74,11 +72,10 @@ class FoundFile(msgspec.Struct, frozen=True):
     """A file that a pattern matched.
 
     Attributes:
-        uri: its path or URL as a text, by which it is called in rejects and keys; bytes that are not UTF-8 are in
-            hexadecimal.
+        uri: its path or URL as text, as it stands in rejects and keys; bytes that are not UTF-8 are in hexadecimal.
         size: in bytes, as it is stored, at the time of matching.
-        path: its local path if that is another than `uri`; else empty.
-        expected: what it must be; None if that is not known.
+        path: its local path if it differs from `uri`; else empty.
+        expected: its entry in a manifest; None if it has none.
     """
 
     uri: str
@@ -88,12 +85,12 @@ class FoundFile(msgspec.Struct, frozen=True):
 
     @property
     def location(self) -> str:
-        """What it is opened by."""
+        """Path or URL to open it by."""
         return os.fsdecode(self.path) or self.uri
 
 
 class SourceFile(msgspec.Struct, frozen=True):
-    """A file and what it holds, told by its first bytes.
+    """A file with its compression and format, which are detected by its first bytes.
 
     Attributes:
         uri: its path or URL.
@@ -101,7 +98,7 @@ class SourceFile(msgspec.Struct, frozen=True):
         compression: of the file.
         format: of its uncompressed content.
         path: see `FoundFile`.
-        damage: empty, or why nothing of it can be read.
+        damage: why nothing of it can be read; empty if it can be.
         expected: see `FoundFile`.
     """
 
@@ -120,42 +117,41 @@ class SourceFile(msgspec.Struct, frozen=True):
 
     @property
     def location(self) -> str:
-        """What it is opened by."""
+        """Path or URL to open it by."""
         return os.fsdecode(self.path) or self.uri
 
 
 def printable_path(path: str) -> str:
-    """The path as proper text, with a backslash escape for each byte that is not UTF-8."""
+    """The path as valid Unicode text, with a backslash escape for each byte that is not UTF-8."""
     return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def absolute_pattern(pattern: str) -> str:
-    """The pattern without what depends on the folder that one is in; Beam's globs need that, and so do workers.
-
-    A path with `..` in it is left as it is otherwise, for it may lead through a symbolic link.
-    """
+    """The pattern as an absolute one; Beam's globs need that, and so do workers with another working directory."""
     if is_url(pattern):
         return pattern
     path = os.path.join(os.getcwd(), pattern)
+    # Behind a symbolic link `..` is not the directory before it, so a path with it is not normalised. A slash at the
+    # end stays, since it asks for a directory.
     return path if ".." in path.split(os.sep) else os.path.normpath(path) + os.sep * path.endswith(os.sep)
 
 
 def found_file(location: str, size: int, name: str = "") -> FoundFile:
-    """A file that is opened by `location` and called by that, too, or by `name`."""
+    """A file that is opened by `location` and is named `name`, or else as its location."""
     uri = name or printable_path(location)
     return FoundFile(uri, size) if uri == location else FoundFile(uri, size, os.fsencode(location))
 
 
 def distinct_files(paths: Iterable[str]) -> tuple[list[str], list[tuple[str, str]]]:
-    """Local files without those that are the same ones again, by a link or another spelling.
+    """Local files without duplicates, which are links or other spellings of the same file.
 
     Returns:
-        The files that are left, in their order; of several names of one file that which is no link, or else the first.
-        And pairs of a name that was left out and the one that stands for it.
+        The remaining files, in their order; of several names of one file the one that is not a link, or else the first.
+        And pairs of a name that was left out and the one that is kept for it.
     """
     names: dict[tuple[int, int], list[str]] = {}
     for path in dict.fromkeys(paths):
-        with contextlib.suppress(OSError):  # whoever reads it finds out
+        with contextlib.suppress(OSError):  # reading it raises the error, with advice
             status = os.stat(path)
             names.setdefault((status.st_dev, status.st_ino), []).append(path)
     instead: dict[str, str] = {}
@@ -166,11 +162,12 @@ def distinct_files(paths: Iterable[str]) -> tuple[list[str], list[tuple[str, str
 
 
 def check_readable(path: str) -> None:
-    """Says of a local path what would otherwise look like an empty file or fail only later.
+    """Checks before the job that a local path can be read.
 
     Raises:
-        SourceError: unless it is a regular file, or a link to one, that may be read.
+        SourceError: it is not a regular file, or a link to one, may not be read, or is the manifest of an archive.
     """
+    # Beam's file system would take some of these for empty files, and fail on others only in a worker.
     try:
         mode = os.stat(path).st_mode
     except OSError as error:
@@ -178,7 +175,7 @@ def check_readable(path: str) -> None:
     if stat.S_ISDIR(mode):
         raise SourceError(_about_directory(path), path)
     if not stat.S_ISREG(mode):
-        raise SourceError("is no regular file; write what it delivers to a file first", path)
+        raise SourceError("is not a regular file; write its output to a file first", path)
     if not os.access(path, os.R_OK):
         raise SourceError("cannot be read: permission denied", path)
     if path.endswith(_MANIFEST_SUFFIX) and _is_manifest(path):
@@ -191,7 +188,7 @@ def check_readable(path: str) -> None:
 
 
 def _about_directory(path: str) -> str:
-    """What to write instead of a directory."""
+    """Advice about a directory that was given as a file."""
     with contextlib.suppress(OSError):
         if any(name.startswith(_ARCHIVE_PREFIX) and name.endswith(_MANIFEST_SUFFIX) for name in os.listdir(path)):
             return (
@@ -208,19 +205,19 @@ def _is_manifest(path: str) -> bool:
     return False
 
 
-# A file of this machine as blocks, read from front to back; for commands that need no pipeline.
+# Local files as blocks, read from front to back, for commands that need no pipeline.
 
 
 def read_local_blocks(path: str, input_format: InputFormat, max_line_bytes: int, name: str = "") -> Iterator[Block]:
-    """The blocks of a file; its compression is told by its content.
+    """The blocks of a file; its compression is detected.
+
+    A damaged file ends with a block that has the damage; zero bytes between lines are skipped.
 
     Args:
         path: a regular file, or a link to one.
-        input_format: "auto" to tell by content; what looks like nothing known is read as JSON lines.
+        input_format: "auto" to detect it; unknown formats are read as JSON lines.
         max_line_bytes: of longer lines only the head is kept.
-        name: what the file is called, if not by its path.
-
-    A damaged file ends with a block that says so; zero bytes are passed over.
+        name: of the file in its blocks, if it is not its path.
 
     Raises:
         SourceError: it cannot be read.
@@ -246,10 +243,10 @@ def read_local_blocks(path: str, input_format: InputFormat, max_line_bytes: int,
 
 
 def inspect(stream: FileStream) -> tuple[Compression, bytes]:
-    """How a file is compressed, and the first bytes of its content that are not zero, `HEAD_BYTES` of them at most.
+    """The compression of a file, and up to `HEAD_BYTES` of its content, without zero bytes at the start.
 
     Raises:
-        DamagedError: it is packed in a way that is not read, or nothing of it can be unpacked.
+        DamagedError: its compression is not supported, or nothing of it can be decompressed.
         SourceError: it cannot be read.
     """
     magic = stream.read(MAGIC_BYTES)
@@ -260,7 +257,9 @@ def inspect(stream: FileStream) -> tuple[Compression, bytes]:
     stream.seek(0)
     content = decompress(stream, compression)
     head = b""
-    with contextlib.suppress(DamagedError):  # whoever reads the file comes to the same place
+    # Damage is not raised here: reading the file comes to the same place and reports it after the events before. A hole
+    # of zero bytes may be larger than the head, and must not hide the format of what follows.
+    with contextlib.suppress(DamagedError):
         while len(head) < HEAD_BYTES and (data := content.read(HEAD_BYTES)):
             head += NULS.sub(b"\n", data) if head else data[end_of_nuls(data, 0) :]
     return compression, head[:HEAD_BYTES]
@@ -273,18 +272,17 @@ def _open(path: str, uri: str) -> FileStream:
         raise SourceError(f"cannot be opened: {error_text(error)}", path) from error
 
 
-# A file of an archive, read against what its manifest says: nothing that differs passes for the whole file.
+# Files of an archive, verified by their manifest.
 #
-# The checksum is taken before the first block is given, since a file that is not the right one may well be readable:
-# most codecs have no checksums of their own, and a changed bit may only change an event. Of a file that differs, what
-# stands in blocks that can be read is given, and blocks that say how many events are lost (`Block.damage`), as many
-# together as the manifest counts.
+# The checksum is compared before the first block is returned, since a changed file may still be readable: most codecs
+# have no checksums, and a changed bit may only change an event. Of a file that differs, the readable blocks are
+# returned, and blocks with `damage` for the lost events, as many together as the manifest counts.
 
 _READ_BYTES: Final = 1024 * 1024
 
 
 class _Hashed:
-    """A stream that takes the checksum of what is read."""
+    """Stream that computes the checksum of the bytes that are read."""
 
     def __init__(self, stream: ByteStream) -> None:
         self._stream = stream
@@ -299,23 +297,23 @@ class _Hashed:
         return data
 
     def is_whole(self, expected: Expected) -> bool:
-        """Whether what was read, to the end of the file, is the expected file."""
+        """Whether the bytes read are those of the expected file; the stream must be at its end."""
         return self._size == expected.bytes and self._digest.hexdigest() == expected.sha256
 
 
 def read_verified_blocks(open_file: Callable[[], FileStream], uri: str, expected: Expected) -> Iterator[Block]:
     """The blocks of an Avro file, and blocks with `damage` for each event that cannot be read or trusted.
 
-    Records of all blocks, those that are lost among them, are as many as the manifest counts. A file that is not the
-    expected one has at least one block with `damage`, which may stand for no event.
+    The records of all blocks, with the lost ones, are as many as the manifest counts. A file that differs from its
+    manifest has at least one block with `damage`, which may stand for no event.
 
     Args:
-        open_file: opens it at its start.
-        uri: what it is called.
-        expected: of its manifest.
+        open_file: opens the file at its start.
+        uri: of the file.
+        expected: its entry in the manifest.
 
     Raises:
-        SourceError: it cannot be read, was changed while it was, or the manifest contradicts itself.
+        SourceError: it cannot be read, was changed while it was read, or the manifest contradicts itself.
     """
     try:
         with open_file() as stream:
@@ -339,6 +337,7 @@ def _whole(open_file: Callable[[], FileStream], uri: str, expected: Expected) ->
         for frame in container.frames():
             events += frame.records
             yield from pieces_of(container.block(frame))
+    # Hashed a second time, because the file may have been changed between the two passes.
     if not hashed.is_whole(expected):
         raise SourceError("was changed while it was read; run again once nothing writes to the archive", uri)
     if events != expected.events:
@@ -346,13 +345,15 @@ def _whole(open_file: Callable[[], FileStream], uri: str, expected: Expected) ->
 
 
 def _damaged(open_file: Callable[[], FileStream], uri: str, expected: Expected) -> Iterator[Block]:
-    """In two passes, since only the whole file tells what can be trusted."""
+    """The readable blocks of a file that differs, and blocks with `damage`."""
+    # Two passes: whether the readable blocks can be trusted is known only when all of them were counted.
     good = gaps = 0
     for part in _parts(open_file, uri):
         if isinstance(part, Gap):
             gaps += 1
         else:
             good += part.records
+    # All blocks can be read, or hold too many events: then the change is within them, and no event can be trusted.
     if not gaps or good > expected.events:
         yield from _lost(_foreign(uri, good, expected), expected.events)
         return
@@ -376,13 +377,13 @@ def _parts(open_file: Callable[[], FileStream], uri: str) -> Iterator[Block | Ga
 
 def _foreign(uri: str, events: int, expected: Expected) -> Gap:
     why = (
-        f"the file is not the one of its manifest, which counts {expected.events} events: its SHA-256 differs, and all "
-        f"of its blocks can be read ({events} events), so nothing tells which events are others; none of them is sent"
+        f"the file differs from its manifest, which counts {expected.events} events: its SHA-256 is another, but all "
+        f"blocks can be read ({events} events), so the changed events cannot be told apart; none of them is sent"
     )
     return Gap(uri, 0, why, expected.events)
 
 
 def _lost(gap: Gap, events: int) -> Iterator[Block]:
-    """So many events; at least one block, by which the damage is known."""
+    """Blocks with `damage` for this number of lost events; at least one, so that the damage is reported."""
     block = Block(gap.uri, gap.offset, gap.data, "avro", damage=gap.why)
     yield from lost_blocks(block, events)

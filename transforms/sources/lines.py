@@ -1,8 +1,8 @@
-"""Cuts a stream to pieces that end at line borders, at any place from which one starts to read.
+"""Cuts a stream to pieces that end at line borders, from any offset on.
 
-The file is thought of as cells of equal size. A line belongs to the cell that holds its first byte, however far it
-reaches, so that readers which share the cells of a file among them read each line exactly once. All lines of one cell
-are one piece: the pieces of a file are the same however its cells are shared.
+The file is divided into cells of equal size. A line belongs to the cell that holds its first byte, however long it is,
+so that readers which share the cells of a file read each line exactly once. All lines of one cell are one piece: the
+pieces of a file are the same however its cells are shared.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final, NamedTuple
 
-from dovebeam.transforms.sources.block import OVERLONG_HEAD_BYTES, Block, Format
+from dovebeam.transforms.sources.block import BYTE_ORDER_MARK, OVERLONG_HEAD_BYTES, Block, Format
 from dovebeam.transforms.sources.streams import (
     LINE_END,
     LOOK_AHEAD_BYTES,
@@ -27,13 +27,13 @@ __all__ = ["LineReader", "Lines", "block_of", "block_of_damage", "read_lines", "
 
 
 class Lines(NamedTuple):
-    """Whole lines, or the head of one over-long line; see `Block`.
+    """Whole lines, or the head of one overlong line; see `Block`.
 
     Attributes:
         offset: of `data` in the file.
-        data: empty if there is nothing behind the zero bytes.
+        data: empty if the zero bytes are followed by nothing.
         overlong_bytes: see `Block`.
-        nuls: how many zero bytes stand before `data`, and were passed over.
+        nuls: number of zero bytes that were skipped before `data`.
         torn: whether zero bytes stand where the end of this line should be.
     """
 
@@ -45,10 +45,15 @@ class Lines(NamedTuple):
 
 
 def block_of(lines: Lines, uri: str, format_: Format, *, only_format: bool = False) -> Block:
-    """The block of a piece; see `Block` for its format.
+    """The block of a piece.
 
-    Whether a torn line of JSON is whole is seen when it is decoded; one of tab-text would pass as a smaller event.
+    Args:
+        lines: the piece.
+        uri: of the source.
+        format_: of the lines.
+        only_format: see `Block`.
     """
+    # A torn line of JSON fails to decode unless it is whole; one of tab-text would pass as an event with fewer fields.
     data, torn = lines.data or b"\n", lines.torn and format_ == "tab-text"
     return Block(
         uri,
@@ -64,13 +69,13 @@ def block_of(lines: Lines, uri: str, format_: Format, *, only_format: bool = Fal
 
 
 def block_of_damage(error: DamagedError, uri: str, format_: Format) -> Block:
-    """What stands for the rest of a file that cannot be read."""
+    """The block that stands for the unreadable rest of a file."""
     place = "" if error.offset is None else f" (noticed at byte {error.offset} of the file)"
     return Block(uri, error.content_offset, error.rest, format_, records=1, damage=f"{error.message}{place}")
 
 
 def joined(pieces: Iterable[Lines]) -> Iterator[Lines]:
-    """The same with all that stands together, and is whole, in one."""
+    """The pieces, with neighbours united that are whole lines without zero bytes between them."""
     parts: list[Lines] = []
     for each in pieces:
         if parts and (each.nuls or each.torn or each.overlong_bytes):
@@ -85,7 +90,13 @@ def joined(pieces: Iterable[Lines]) -> Iterator[Lines]:
 
 
 def set_overlong_apart(offset: int, data: bytes, max_line_bytes: int) -> Iterator[Lines]:
-    """Whole lines, with each that is longer than allowed by itself; they begin at the offset."""
+    """Pieces of whole lines, with each overlong line in a piece of its own.
+
+    Args:
+        offset: of the data in the file.
+        data: whole lines.
+        max_line_bytes: longest line that is allowed.
+    """
     kept = start = 0
     while start < len(data):
         end = data.find(b"\n", start) + 1 or len(data)
@@ -101,23 +112,16 @@ def set_overlong_apart(offset: int, data: bytes, max_line_bytes: int) -> Iterato
         yield Lines(offset + kept, data[kept:])
 
 
-# Cuts a stream to pieces that end at line borders, at any place from which one starts to read.
-#
-# The file is thought of as cells of equal size. A line belongs to the cell that holds its first byte, however far it
-# reaches, so that readers which share the cells of a file among them read each line exactly once. All lines of one
-# cell are one piece: the pieces of a file are the same however its cells are shared.
-
-_MARK: Final = b"\xef\xbb\xbf"  # U+FEFF in UTF-8, which editors on Windows put before a text
 _READ_BYTES: Final = 64 * 1024  # small enough to be memory that was used before; larger reads were slower
 
 
 class LineReader:
-    """Reads lines from front to back, in memory of the order of the longest line that is allowed.
+    """Reads lines from front to back, in memory proportional to the longest line that is allowed.
 
     Attributes:
-        offset: of the next byte that was not returned yet; a line border, except at the very start.
-        damage: why nothing behind can be read; None as long as there is nothing wrong.
-        start: offset from which on lines are the reader's own.
+        offset: of the next byte to be returned; a line border, except at the very start.
+        damage: why nothing from some place on can be read; None while there is no damage.
+        start: offset of the first line that this reader may return.
     """
 
     def __init__(self, stream: ByteStream, offset: int, max_line_bytes: int, read_bytes: int = _READ_BYTES) -> None:
@@ -131,22 +135,19 @@ class LineReader:
         self.start = offset
 
     def at_end(self) -> bool:
-        """Whether no byte is left."""
+        """Whether the end of the stream is reached."""
         return self._position == len(self._buffer) and not self._fill()
 
     def skip_mark(self) -> None:
-        """Passes over a byte order mark at the begin of a file, which is no part of its first line."""
-        while len(self._buffer) < len(_MARK) and self._fill():
+        """Skips a byte order mark at the start of a file, which is not part of its first line."""
+        while len(self._buffer) < len(BYTE_ORDER_MARK) and self._fill():
             pass
-        if self._buffer.startswith(_MARK):
-            self._advance(len(_MARK))
+        if self._buffer.startswith(BYTE_ORDER_MARK):
+            self._advance(len(BYTE_ORDER_MARK))
 
     def skip_line(self, limit: int) -> None:
-        """Passes over the rest of the line in whose midst the reader stands, but not far beyond the offset `limit`.
-
-        No more than the reader's own share is read, so that a file that is one endless line is not read to its end by
-        each of many readers.
-        """
+        """Skips the rest of the line in which the reader stands, but not far beyond the offset `limit`."""
+        # With the limit, a file that is one endless line is not read to its end by each of many readers.
         while not self.at_end():
             end = self._buffer.find(b"\n", self._position)
             self._advance((end + 1 or len(self._buffer)) - self._position)
@@ -154,15 +155,18 @@ class LineReader:
                 return
 
     def take(self, limit: int) -> Iterator[Lines]:
-        """All lines that begin before the offset `limit`, which lies beyond the reader's own."""
-        last = limit - 1 - self.offset  # a line that begins behind this byte begins at or beyond the limit
+        """All lines that begin before the offset `limit`, which is greater than `offset`."""
+        # A line feed at or after this byte ends the last line: the next one begins at the limit or beyond it.
+        last = limit - 1 - self.offset
         while len(self._buffer) - self._position <= last and self._fill():
             pass
         searched = self._position + last
+        # Few files have zero bytes, so lines are taken in one slice up to a border, and one by one only with them.
         found = self._buffer.find(NUL, self._position)
         while found < 0 and (end := self._buffer.find(b"\n", searched)) < 0:
             start = self._buffer.rfind(b"\n", self._position, self._position + last) + 1 or self._position
-            if len(self._buffer) - start > self._max_line_bytes + 1:  # one more may be the CR of its end
+            # The last line is overlong already, so its rest is not kept. One byte more may be the CR of its end.
+            if len(self._buffer) - start > self._max_line_bytes + 1:
                 yield from self._pop_lines(start)
                 yield from joined(self.take_line())
                 return
@@ -177,27 +181,29 @@ class LineReader:
             yield from joined(self._take_one_by_one(limit))
 
     def _take_one_by_one(self, limit: int) -> Iterator[Lines]:
-        """The same, where zero bytes are among the lines."""
+        """The lines that begin before the limit, where zero bytes are among them."""
         while self.offset < limit and not self.at_end():
             yield from self.take_line()
 
     def _fill(self) -> bool:
-        """Reads on; each time as much as is there already, so that a long line is copied few times."""
+        """Reads more bytes to the buffer; false at the end."""
         if self.damage is not None:
             return False
         rest = self._buffer[self._position :]
+        # As much as is kept already: the buffer doubles, so that the bytes of a long line are copied few times.
         try:
             data = self._stream.read(max(self._read_bytes, len(rest)))
-        except DamagedError as error:  # raised when the lines before were given
+        except DamagedError as error:  # kept until the lines before it were returned
             self.damage, data = error, b""
         self._buffer, self._position = rest + data, 0
         return bool(data)
 
     def _end_of_whole_lines(self) -> int:
-        """The index in the buffer up to which lines are whole, at the end of the file; sets apart what is damaged."""
+        """Index in the buffer, at the end of the file, of the end of its last whole line."""
         size = len(self._buffer)
         if self.damage is None:
             return size
+        # Without a line feed before the damage, the last line may be cut off, and belongs to what is lost.
         end = self._buffer.rfind(b"\n", self._position) + 1 or self._position
         self._set_rest(self.offset + end - self._position, self._buffer[end:])
         self._buffer = self._buffer[:end]
@@ -212,7 +218,7 @@ class LineReader:
         self.offset += count
 
     def _pop_lines(self, end: int) -> Iterator[Lines]:
-        """What stands before the index `end` of the buffer, which is a line border."""
+        """The lines before the index `end` of the buffer, which is a line border."""
         offset, data = self.offset, self._buffer[self._position : end]
         self._advance(len(data))
         if len(data) <= self._max_line_bytes:
@@ -222,7 +228,7 @@ class LineReader:
             yield from set_overlong_apart(offset, data, self._max_line_bytes)
 
     def take_line(self) -> Iterator[Lines]:
-        """The line at the reader's position in the pieces that zero bytes leave of it; of a long one only the head."""
+        """The line at the reader's position, in the pieces that zero bytes divide it into; of a long one the head."""
         nuls = self._skip_nuls()
         while True:
             offset = self.offset
@@ -240,7 +246,8 @@ class LineReader:
             nuls = piece.nuls
 
     def _pop_piece(self) -> _Piece:
-        """What stands before the next end of a line."""
+        """The bytes before the next end of a line."""
+        # Enough to see that the line is overlong, and for the head of it that is kept.
         most = max(self._max_line_bytes + 1, OVERLONG_HEAD_BYTES)
         kept, length, end, nuls = bytearray(), 0, b"", 0
         last = b""
@@ -255,6 +262,7 @@ class LineReader:
             elif found:
                 nuls = self._skip_nuls()
                 end = NUL if is_border(self._look_ahead()) else b""
+            # These zero bytes do not end the line but belong to it. There may be gigabytes, so not all are kept.
             if found and not end:
                 part += bytes(min(nuls, most))
                 length += max(0, nuls - most)
@@ -264,7 +272,7 @@ class LineReader:
         return _Piece(bytes(kept), length - (last == b"\r"), end, nuls)
 
     def _skip_nuls(self) -> int:
-        """Passes over zero bytes, however many; returns how many there were."""
+        """Skips zero bytes, in bounded memory however many there are; returns their number."""
         offset = self.offset
         while not self.at_end():
             stop = end_of_nuls(self._buffer, self._position)
@@ -280,13 +288,13 @@ class LineReader:
 
 
 class _Piece(NamedTuple):
-    """What stood before an end of a line.
+    """The bytes before an end of a line.
 
     Attributes:
-        kept: the piece, or as much of it as may be kept in memory.
-        content_bytes: its length, without a CR at its end.
-        end: a line feed, a zero byte where zero bytes take its place, or nothing at the end of the file.
-        nuls: how many zero bytes that were.
+        kept: the bytes, or as many of them as may be kept in memory.
+        content_bytes: their number, without a CR at the end.
+        end: a line feed, a zero byte where zero bytes take its place, or empty at the end of the file.
+        nuls: number of zero bytes that ended the line.
     """
 
     kept: bytes
@@ -296,13 +304,13 @@ class _Piece(NamedTuple):
 
 
 def reader_from(stream: FileStream, start: int, stop: int, max_line_bytes: int) -> LineReader:
-    """A reader at the first line of a file that begins at the offset `start` or behind it.
+    """A reader at the first line of a file that begins at or after the offset `start`.
 
-    Where no line begins before `stop`, the reader stands anywhere at or behind `stop`, or at the end of the file.
+    If no line begins before `stop`, the reader stands at an offset of at least `stop`, or at the end of the file.
     """
     if not start:
         return LineReader(stream, 0, max_line_bytes)
-    # Only the byte before tells whether a line begins at the very start.
+    # Only the byte before `start` tells whether a line begins there.
     if start > 1:
         stream.seek(start - 1)
     reader = LineReader(stream, start - 1, max_line_bytes)
@@ -320,13 +328,13 @@ def read_lines(
         reader: stands at a line border.
         cell_bytes: size of a cell, more than the 3 of a byte order mark.
         claim: called with the number of each cell in which a line begins, in rising order, before it is read; reading
-            ends where it says no. At the end of `size` it is called with the number of cells.
+            ends when it returns false. At the end of `size` it is called with the number of cells.
         uri: the file, for errors.
         size: of the file when it was found; lines that were appended since are not read. None if it is not known.
 
     Raises:
-        DamagedError: if the file ends before `size`, or as reading the stream raises it; after all whole lines before.
-        SourceError: as reading the stream raises it.
+        DamagedError: the file ends before `size`, or is damaged; raised after all whole lines before.
+        SourceError: the stream cannot be read.
     """
     if not reader.offset:
         reader.skip_mark()
@@ -336,8 +344,9 @@ def read_lines(
             raise reader.damage
         if at_end and size is None:
             return
+        # The file became shorter than this reader's share; the reader of the share in which it ends reports that.
         if at_end and reader.offset < reader.start:
-            break  # whoever reads what stands before finds out
+            break
         cell = reader.offset // cell_bytes
         if not claim(cell):
             return
@@ -345,6 +354,7 @@ def read_lines(
             raise _shrunk(uri, reader.offset, size)
         limit = (cell + 1) * cell_bytes
         yield from reader.take(limit if size is None else min(limit, size))
+    # Tells Beam's tracker that the whole restriction was read, also the cells in which no line begins.
     claim(-(-(size or 0) // cell_bytes))
 
 

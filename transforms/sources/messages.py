@@ -1,4 +1,4 @@
-"""Messages as input: their payloads, decompressed within a limit, and where in a topic each line came from."""
+"""Messages as input: their origins, the places of their lines, and their payloads, decompressed within a limit."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ __all__ = [
 
 
 MAX_MESSAGE_BYTES: Final = 16 * 1024 * 1024
-"""The most that a message may hold when it is decompressed; Pub/Sub's own limit, of what it stores, is 10 MB."""
+"""Size limit of a decompressed message; Pub/Sub's own limit, for messages as they are stored, is 10 MB."""
 
 _HASH_BYTES: Final = 8
 _SPARE_BITS: Final = 2  # so that the place of the last byte is a number of 63 bits, too
 
 
 class MessageOrigin(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """One message of a block.
+    """Origin of one message of a block.
 
     Attributes:
-        start: where its payload begins in the block's data; less than 0 in a block that has only the rest of it.
+        start: offset of its payload in the block's data; less than 0 in a block that has only the rest of it.
         place: see `message_place`.
-        message_id: as its topic named it.
+        message_id: given by the topic.
         publish_time: microseconds since 1970.
         ordering_key: empty if it has none.
-        attributes: what its publisher said of it.
+        attributes: given by the publisher.
     """
 
     start: int
@@ -52,7 +52,7 @@ class MessageOrigin(msgspec.Struct, frozen=True, array_like=True, gc=False):
     attributes: tuple[tuple[str, str], ...] = ()
 
     def described(self, subscription: str) -> list[tuple[str, str]]:
-        """All attributes for a reject, named as in the Avro files of a Cloud Storage subscription."""
+        """Attributes for a reject, with the names of the Avro files that a Cloud Storage subscription writes."""
         about = [("subscription_name", subscription), ("message_id", self.message_id)]
         about.append(("publish_time", format_rfc3339(self.publish_time)))
         if self.ordering_key:
@@ -61,13 +61,15 @@ class MessageOrigin(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 def message_place(message_id: str) -> int:
-    """The number, of at most 62 bits, that stands for the offset of a message; those of its lines are added to it."""
+    """Place of a message, a number of at most 62 bits; the offsets of its lines are added to it."""
+    # A hash of the id and not an offset in a topic, which has none: the same message has the same place in each
+    # delivery, so that duplicates are recognised by their keys.
     digest = hashlib.blake2b(message_id.encode("utf-8", "surrogateescape"), digest_size=_HASH_BYTES).digest()
     return int.from_bytes(digest) >> _SPARE_BITS
 
 
 def places_in(messages: Sequence[MessageOrigin], offsets: Iterable[int]) -> list[int]:
-    """The places of lines at these offsets of a block's data.
+    """Places of the lines at these offsets of a block's data.
 
     Args:
         messages: of the block, at least one, the first of which starts at 0.
@@ -82,26 +84,22 @@ def places_in(messages: Sequence[MessageOrigin], offsets: Iterable[int]) -> list
 
 
 def message_at(messages: Sequence[MessageOrigin], place: int) -> MessageOrigin | None:
-    """The message that a line of this place belongs to; None if it is none of them.
-
-    Looks at one after the other, since only what is rejected is looked up.
-    """
+    """The message that a line of this place belongs to; None if there is none."""
+    # A linear search is enough, since only rejects are looked up.
     for message in messages:
         if 0 <= place - message.place < MAX_MESSAGE_BYTES:
             return message
     return None
 
 
-# Payloads of messages as their publishers meant them: decompressed, within a limit.
-#
-# Pub/Sub itself compresses nothing; publishers do, and say so by an attribute `Content-Encoding`, as in HTTP (RFC
-# 9110, section 8.4). Where attributes are lost, as in Avro files without metadata, the first bytes tell: no event
-# begins as gzip or zstd do.
+# Compressed payloads. Pub/Sub itself compresses nothing; publishers do, and say so by an attribute `Content-Encoding`,
+# as in HTTP (RFC 9110, section 8.4). Where attributes are lost, as in Avro files without metadata, the first bytes
+# tell: no event begins like gzip or zstd data.
 
 _ATTRIBUTE: Final = "content-encoding"
 _ENCODINGS: Final[dict[str, Compression]] = {"gzip": "gzip", "x-gzip": "gzip", "zstd": "zstd"}
 _NO_ENCODINGS: Final = frozenset({"", "identity"})
-_MAX_ENCODINGS: Final = 3
+_MAX_ENCODINGS: Final = 3  # each one may multiply the work, and a message may name thousands
 
 
 def unpacked_payload(data: bytes, attributes: Iterable[tuple[str, str]]) -> bytes:
@@ -112,7 +110,7 @@ def unpacked_payload(data: bytes, attributes: Iterable[tuple[str, str]]) -> byte
         attributes: of the message.
 
     Raises:
-        DecodeError: the data is not what the attribute says, is damaged, or holds more than `MAX_MESSAGE_BYTES`.
+        DecodeError: the data contradicts the attribute, is damaged, or holds more than `MAX_MESSAGE_BYTES`.
     """
     encodings = _encodings(attributes)
     if not encodings:
@@ -122,6 +120,7 @@ def unpacked_payload(data: bytes, attributes: Iterable[tuple[str, str]]) -> byte
         raise DecodeError(
             f"the message has {len(encodings)} Content-Encodings, and at most {_MAX_ENCODINGS} are undone"
         )
+    # The last one was applied last, so it is undone first.
     for name in reversed(encodings):
         if name not in _ENCODINGS:
             raise DecodeError(
@@ -132,12 +131,12 @@ def unpacked_payload(data: bytes, attributes: Iterable[tuple[str, str]]) -> byte
 
 
 def is_compressed(data: bytes, attributes: Iterable[tuple[str, str]]) -> bool:
-    """Whether `unpacked_payload` has anything to decompress."""
+    """Whether `unpacked_payload` has to decompress a payload."""
     return bool(_encodings(attributes)) or detect_compression(data[:MAGIC_BYTES]) != "none"
 
 
 def _encodings(attributes: Iterable[tuple[str, str]]) -> list[str]:
-    """In the order in which they were applied."""
+    """Names of the content encodings, in the order in which they were applied."""
     given = [value for name, value in attributes if name.lower() == _ATTRIBUTE]
     names = [name.strip().lower() for value in given for name in value.split(",")]
     return [name for name in names if name not in _NO_ENCODINGS]
@@ -150,6 +149,7 @@ def _unpacked(data: bytes, compression: Compression) -> bytes:
         )
     try:
         content = decompressed(data, compression, MAX_MESSAGE_BYTES + 1)
+    # Without the advice behind the semicolon, which is about files.
     except SourceError as error:
         raise DecodeError(f"the message cannot be decompressed: {error.message.split(';')[0]}") from None
     if len(content) > MAX_MESSAGE_BYTES:

@@ -1,4 +1,4 @@
-"""An opened file that knows its name and position, so that every failure to read says where."""
+"""Streams of bytes whose errors name file and position, and rules for zero bytes in files of lines."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ __all__ = [
 
 
 class SourceError(DovebeamError):
-    """A file that is missing, unreadable, cut off or damaged, so that what it held cannot be known.
+    """Error for a source that is missing or cannot be read.
 
-    It is no bad event: it fails the bundle, so that nothing is lost in silence. Its first argument is the message
-    alone, because Beam adds the name of the step to that one.
+    It is not an error of one event: it fails the bundle, so that nothing is silently lost.
 
     Attributes:
         message: what is wrong and how to repair it, without the place.
         uri: the file, or an empty string.
-        offset: byte offset in the file, as it is stored, at which it was noticed; None where there is none.
+        offset: byte offset in the file, as it is stored, at which it was noticed; None if it has none.
     """
 
     def __init__(self, message: str, uri: str = "", offset: int | None = None) -> None:
+        # The message alone comes first, because Beam adds the name of the step to the first argument.
         super().__init__(message, uri, offset)
         self.message = message
         self.uri = uri
@@ -48,14 +48,14 @@ class SourceError(DovebeamError):
 
 
 class DamagedError(SourceError):
-    """A file whose content is damaged or cut off from some place on; reading it again finds the same.
+    """Error for a file whose content is damaged or cut off from some place on; a retry would find the same.
 
-    So it stops nothing but the reading of this file: its rest becomes one reject. Trouble with a disk, a network or a
-    permission is a plain `SourceError`, which fails the bundle, because somebody can repair it.
+    So it only ends the reading of this file: the rest of the file becomes one reject. Failures of a disk, a network or
+    a permission are a plain `SourceError`, which fails the bundle, because they can be repaired.
 
     Attributes:
         content_offset: offset in the uncompressed content of the first line or record that was not read.
-        rest: the beginning of that line, as far as it is there.
+        rest: the start of that line, as far as it is there.
     """
 
     def __init__(self, message: str, uri: str = "", offset: int | None = None) -> None:
@@ -64,11 +64,8 @@ class DamagedError(SourceError):
         self.rest = b""
 
 
-# An opened file that knows its name and position, so that every failure to read says where.
-
-
 class ByteStream(Protocol):
-    """What can be read from front to back.
+    """Interface of a stream that is read from front to back.
 
     Attributes:
         uri: the file behind it, for errors.
@@ -80,17 +77,17 @@ class ByteStream(Protocol):
         """About `size` bytes, at least one; none at the end.
 
         Raises:
-            SourceError: if the file cannot be read on.
+            SourceError: the file cannot be read.
         """
         ...  # pragma: no cover
 
 
 class FileStream:
-    """A file as it is stored; any failure of its file system is a `SourceError`.
+    """Stream of a file as it is stored; any failure of its file system is raised as a `SourceError`.
 
     Attributes:
         uri: the file.
-        position: offset of the next byte that is read.
+        position: offset of the next byte to be read.
     """
 
     def __init__(self, file: BinaryIO, uri: str) -> None:
@@ -108,7 +105,7 @@ class FileStream:
         return data
 
     def seek(self, offset: int) -> None:
-        """Goes on at this offset."""
+        """Sets the position."""
         try:
             self._file.seek(offset)
         except Exception as error:
@@ -125,34 +122,37 @@ class FileStream:
 
 
 def error_text(error: Exception) -> str:
-    """What a file system's exception says, for the text of a `SourceError`."""
+    """Text of a file system's exception, for the message of a `SourceError`."""
+    # `str(error)` of an OSError has the path, which the `SourceError` names already.
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return f"{type(error).__name__}: {error}"
 
 
-# Zero bytes in files of lines, where no event can have any: what a power failure or a careless truncation leaves.
+# Zero bytes in files of lines. No event has any, but a file can: after a power failure it may have its new size without
+# its data, and the next line is appended after zero bytes; and a file that is truncated under a writer without O_APPEND
+# begins with a hole as large as the file was.
 #
-# After a power failure a file may have its new size without its data, so that zero bytes stand in place of lines, and
-# the next line is appended behind them. A file that is truncated under a writer without O_APPEND begins with a hole as
-# large as the file was. Zero bytes before a line are passed over. Those behind the beginning of a line end it, if a
-# line begins behind them or nothing does: that beginning is torn. Others stay where they are, in a line that is no
-# event.
+# Zero bytes before a line are skipped. Zero bytes after the start of a line end it as torn, if another line or the end
+# of the file follows them. Other zero bytes stay in their line, which is a reject.
 
 NUL: Final = b"\0"
 TORN: Final = "the line is cut off by NUL bytes, as a power failure leaves them; its rest is lost"
 LOOK_AHEAD_BYTES: Final = len(b"start_time:")
 
+# The starts of lines of all formats, as detection knows them, and blank lines.
 _BEGIN: Final = rb"\{|event:|hostname:|start_time:|end_time:|category:|field:|\r?\n"
+# Possessive, and only after a byte that is not zero: else each byte of a hole would start a search through the rest of
+# the hole.
 LINE_END: Final = re.compile(rb"\n|(?<!\x00)\x00++(?:(?=%s)|(?=.{0,%d}\Z))" % (_BEGIN, LOOK_AHEAD_BYTES - 1), re.DOTALL)
-"""A line feed, or zero bytes that end a line, or may do so once more is known of what stands behind them."""
+"""A line feed, or zero bytes that end a line, or that may do so, depending on bytes that are not read yet."""
 
 _AFTER: Final = re.compile(_BEGIN + rb"|\r?\Z")
 NULS: Final = re.compile(rb"\x00++")
 
 
 def is_border(follows: bytes) -> bool:
-    """Whether zero bytes end a line; `follows` are the `LOOK_AHEAD_BYTES` behind them, fewer at the end of the file."""
+    """Whether zero bytes end a line; `follows` are the `LOOK_AHEAD_BYTES` after them, fewer at the end of the file."""
     return _AFTER.match(follows) is not None
 
 

@@ -86,7 +86,7 @@ def test_device_stays_one(folder: Path) -> None:
     os.mkfifo(folder / "pipe")
     with inside(folder):
         ran = dovebeam("export", "--config", "dovecot.conf", "--input", "events.json", "--ledger", "pipe")
-    assert (ran.code, "pipe is no regular file" in ran.err) == (2, True)
+    assert (ran.code, "pipe is not a regular file" in ran.err) == (2, True)
     assert stat.S_ISFIFO((folder / "pipe").stat().st_mode)
 
 

@@ -66,7 +66,7 @@ def test_graph_of_shards(tmp_path: Path) -> None:
         (["--input_topic", TOPIC], "rejects.jsonl", 2, "is a Pub/Sub topic, as projects/PROJECT/topics/NAME"),
         (["--input_topic", TOPIC], "gs://bucket/rejects", 2, "is a Pub/Sub topic, as projects/PROJECT/topics/NAME"),
         (["--input_topic", TOPIC], TOPIC, 2, "every reject would come back"),
-        (["--input_topic", TOPIC], SUBSCRIPTION, 1, f"{SUBSCRIPTION}: is no topic"),
+        (["--input_topic", TOPIC], SUBSCRIPTION, 1, f"{SUBSCRIPTION}: is not a topic"),
         (["--input_topic", TOPIC, "--ledger", "l.json"], REJECTS, 2, "--ledger is a file of this machine"),
         (["--input_topic", SUBSCRIPTION], REJECTS, 1, "give it as --input_subscription"),
         (["--input_topic", TOPIC, "--state", "s"], REJECTS, 2, "--state and --max_queue_bytes are about this machine"),

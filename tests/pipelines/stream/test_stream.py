@@ -176,8 +176,8 @@ def test_outputs_of_exporters_are_not_followed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("{", "is no state of dovebeam stream"),
-        ('{"version":1,"targets":["%zz"]}', "is no state of dovebeam stream (a per cent sign in '%zz'"),
+        ("{", "is not a state of dovebeam stream"),
+        ('{"version":1,"targets":["%zz"]}', "is not a state of dovebeam stream (a percent sign in '%zz'"),
         ("", "the state is empty, as a power failure may leave it"),
     ],
 )

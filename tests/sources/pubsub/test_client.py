@@ -46,7 +46,7 @@ def test_names_of_topics() -> None:
     """The same; and a good name is given back."""
     with pytest.raises(SourceError, match="that is a subscription: give it as --input_subscription"):
         check_topic(SUBSCRIPTION)
-    with pytest.raises(SourceError, match="is no topic"):
+    with pytest.raises(SourceError, match="is not a topic"):
         check_topic("projects/project/topics/a b")
     assert check_topic(name := "projects/example.com:project-1/topics/a.b~c%2F+_-") == name
 

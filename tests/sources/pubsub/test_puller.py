@@ -142,9 +142,9 @@ def test_server_that_is_gone(server: PubSubServer, caplog: pytest.LogCaptureFixt
         take(puller, 1)
         server.process.kill()
         server.process.wait(60)
-        wait_until(lambda: "trying on" in caplog.text, "the warning")
+        wait_until(lambda: "retrying" in caplog.text, "the warning")
         time.sleep(1.5)
         assert puller.take(_ALL) == []
         closing = time.monotonic()
     assert time.monotonic() - closing < 60
-    assert caplog.text.count("trying on") == 1
+    assert caplog.text.count("retrying") == 1

@@ -1,7 +1,8 @@
-"""Following files while they are written: which ones, from where, through which rotations; knows nothing of Beam.
+"""Follows files while they are written, through rotation, as `tail -F` does. Knows nothing of Beam.
 
-`Follower` gives blocks of whole lines and, at any moment, a snapshot of how far it has come. `StateStore` keeps the
-snapshot whose lines were delivered.
+`Follower` gives blocks of whole lines and, at any moment, a snapshot of its offsets in all files. `StateStore` keeps
+the snapshot up to which all lines were delivered. `targets` says which files are followed, `scanning` detects rotated,
+truncated and removed files, and `tail` reads one open file.
 """
 
 from dovebeam.transforms.sources.follow.follower import (

@@ -1,9 +1,11 @@
-"""Reads all files of some targets while they grow, are rotated, truncated and removed, each line once.
+"""Follows all files of some targets while they grow, are rotated, truncated and removed, and reads each line once.
 
-Rotation by rename: the file keeps its inode, is read on under its new name, and then the new one. Rotation by copy and
-truncation: a file whose begin changed or that shrank is read from its start, and what was not read of its old content
-is looked for in a copy, which begins with the same bytes and has a name as rotated files have. Generations that came
-and went while nobody looked are read from their start, if they still have such a name.
+Rotation by rename: the file keeps its inode, is read to its end under its new name, and then the new file is read.
+Rotation by copy and truncation: a file whose start changed or that shrank is read from its start, and the unread rest
+of its old content is searched in a copy, which begins with the same bytes and has the name of a rotated file. Files
+that were created and rotated while dovebeam did not run are read from their start, if they have such a name.
+
+A `Session` is a follower with its saved state, for the many short pieces of work that a runner makes of a stream.
 """
 
 from __future__ import annotations
@@ -28,21 +30,21 @@ __all__ = ["FollowRequest", "FollowSettings", "Follower", "Session", "close_sess
 
 _SCAN_SECS: Final = 1.0
 _IDLE_SECS: Final = 60.0
-_TURN_BYTES: Final = 1024 * 1024
-_MAX_TOLD: Final = 1000
+_TURN_BYTES: Final = 1024 * 1024  # one file that grows fast must not keep the others waiting
+_MAX_WARNINGS: Final = 1000  # remembered, so that the memory is bounded; further ones are not logged
 
 _logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class FollowSettings:
-    """How files are followed.
+    """Settings of a follower.
 
     Attributes:
         input_format: of all files, or "auto".
         max_line_bytes: of a longer line only the head is read.
-        grace_msec: how long the last piece of a rotated file waits for its line's end.
-        max_open: how many files are kept open at the most.
+        grace_msec: time that an unfinished last line of a rotated file waits for its end, in milliseconds.
+        max_open: limit for the number of open files.
     """
 
     input_format: InputFormat = "auto"
@@ -52,12 +54,12 @@ class FollowSettings:
 
 
 class Follower:
-    """Follows files from a state on.
+    """Follows files from a saved state on.
 
     Args:
-        targets: which files.
-        settings: how.
-        state: what was handed on before.
+        targets: the files.
+        settings: see `FollowSettings`.
+        state: offsets up to which lines were handed on before.
     """
 
     def __init__(self, targets: Sequence[FollowTarget], settings: FollowSettings, state: FollowState) -> None:
@@ -65,14 +67,14 @@ class Follower:
         self._scanner = Scanner(targets, state)
         self._tails: dict[tuple[int, int], Tail] = {}
         self._scanned_at = -_SCAN_SECS
-        self._told: set[tuple[str, str]] = set()
+        self._warned: set[tuple[str, str]] = set()
 
     def look(self) -> None:
-        """Finds out which files there are, without reading them."""
+        """Looks for files, without reading them."""
         self._scan()
 
     def restore(self, state: FollowState) -> None:
-        """Goes back, or forth, to another state; files that are open stay open."""
+        """Sets all offsets to those of another state; open files stay open."""
         self._scanner.restore(state)
         records = {record.identity: record for record in self._scanner.records}
         for identity, tail in list(self._tails.items()):
@@ -83,19 +85,20 @@ class Follower:
         self._scanned_at = -_SCAN_SECS
 
     def snapshot(self) -> bytes:
-        """How far all files have been handed on."""
+        """The state as bytes: offsets up to which the lines of all files were handed on."""
         return encode_state(self._scanner.targets_begun, self._scanner.records)
 
     def read(self, max_bytes: int, deadline: float) -> Iterator[Block]:
-        """What is there to be read, from every file in turn.
+        """New lines of all files, from each file in turn.
 
         Args:
-            max_bytes: after about so many there is no more.
-            deadline: time (of the monotonic clock) after which there is no more.
+            max_bytes: ends after about so many bytes.
+            deadline: ends after this time of the monotonic clock.
 
         Raises:
-            SourceError: the system cannot read a file on.
+            SourceError: the system cannot read a file.
         """
+        # Changed directories are noticed at once, so that a file that is rotated twice within a second is not missed.
         if time.monotonic() - self._scanned_at >= _SCAN_SECS or self._scanner.has_changes():
             self._scan()
         left, busy = max_bytes, True
@@ -116,7 +119,7 @@ class Follower:
     def _scan(self) -> None:
         self._scanned_at = time.monotonic()
         for error in self._scanner.scan(set(self._tails)):
-            self._tell_once(error.uri, error.message)
+            self._warn_once(error.uri, error.message)
         for identity in self._scanner.begun_again & self._tails.keys():
             self._close(identity)
         self._open_files()
@@ -125,14 +128,15 @@ class Follower:
                 self._close(identity)
 
     def _is_idle(self, tail: Tail) -> bool:
-        """Whether a file need not stay open; what waits for its line's end keeps it so."""
+        """Whether a file can be closed for now."""
         idle_secs = time.monotonic() - tail.grown_at
+        # A deleted file can never be opened again, so its last line gets its time of grace first.
         if tail.is_deleted:
             return idle_secs >= self._settings.grace_msec / 1000 + _SCAN_SECS
         return idle_secs >= _IDLE_SECS and tail.is_read
 
     def _open_files(self) -> None:
-        """Opens what has something to be read, in turn for files that were read, then what may soon have."""
+        """Opens files with unread lines, and then, as far as the limit allows, files that may soon grow."""
         closed = [record for record in self._scanner.records if record.identity not in self._tails]
         worth = [record for record in closed if self._scanner.is_worth_opening(record, _IDLE_SECS)]
         unread = [record for record in worth if self._scanner.size_of(record) > record.offset]
@@ -141,12 +145,13 @@ class Follower:
             if len(self._tails) >= self._settings.max_open:
                 break
             self._open(record)
+        # Some unread files found no room: look again as soon as others were read, not only after a second.
         is_full = len(self._tails) >= self._settings.max_open
         if is_full and any(record.identity not in self._tails for record in unread):
-            self._scanned_at = -_SCAN_SECS  # their turn comes when others were read
+            self._scanned_at = -_SCAN_SECS
 
     def _make_room(self, count: int) -> None:
-        """Closes files that were read to their end, those first that did not grow for the longest time."""
+        """Closes files that were read to their end, the longest idle first, until `count` more can be opened."""
         excess = len(self._tails) + count - self._settings.max_open
         if excess > 0:
             read = [identity for identity, tail in self._tails.items() if tail.is_read]
@@ -156,16 +161,18 @@ class Follower:
     def _open(self, record: FileRecord) -> None:
         try:
             self._tails[record.identity] = Tail(record, self._settings.input_format, self._settings.max_line_bytes)
-        except FileNotFoundError:  # the next look finds out what became of it
+        except FileNotFoundError:  # the next scan detects that it was renamed or removed
             return
         except OSError as error:
-            self._tell_once(record.path, f"cannot be opened, and is tried again: {error.strerror}")
+            self._warn_once(record.path, f"cannot be opened, and is tried again: {error.strerror}")
 
     def _close(self, identity: tuple[int, int]) -> None:
         self._tails.pop(identity).close()
 
     def _round(self) -> Iterator[Block]:
-        """A turn for each file that is open; of one name the older content comes first."""
+        """A turn for each open file."""
+        # Of files of one name, the rotated and older ones come first, and the newer ones wait until those were read:
+        # so the lines of a log keep their order over a rotation.
         order = sorted(
             self._tails.values(),
             key=lambda tail: (not tail.record.is_rotated, self._scanner.last_written(tail.record)),
@@ -186,7 +193,7 @@ class Follower:
                 return
             left -= len(block.data)
             if block.nuls:
-                self._tell_once(tail.record.path, f"{block.nuls} NUL bytes before byte {block.offset} were skipped")
+                self._warn_once(tail.record.path, f"{block.nuls} NUL bytes before byte {block.offset} were skipped")
             yield block
 
     def _next_block(self, tail: Tail) -> Block | None:
@@ -196,28 +203,28 @@ class Follower:
             self._scanner.replaced(tail.record)
             self._scanned_at = -_SCAN_SECS
         except UnreadableFormatError as error:
-            self._tell_once(tail.record.path, f"is passed over: it {error}")
+            self._warn_once(tail.record.path, f"is skipped: it {error}")
             self._scanner.pass_over(tail.record)
         self._close(tail.record.identity)
         return None
 
     def _last_piece(self, tail: Tail) -> Block | None:
+        # Dovecot may have the rotated file open and write the rest of a line; only after the time of grace is the piece
+        # taken for a line, which is then a reject unless it is whole.
         waited = time.monotonic() - tail.grown_at
         if (tail.record.is_rotated or tail.is_deleted) and waited * 1000 >= self._settings.grace_msec:
             return tail.last_piece()
         return None
 
-    def _tell_once(self, path: str, text: str) -> None:
-        if (path, text) not in self._told and len(self._told) < _MAX_TOLD:
-            self._told.add((path, text))
+    def _warn_once(self, path: str, text: str) -> None:
+        if (path, text) not in self._warned and len(self._warned) < _MAX_WARNINGS:
+            self._warned.add((path, text))
             _logger.warning("%s: %s", path, text)
 
 
-# A follower over the many short pieces of work that a runner makes of a stream, and its state.
-#
-# The pieces are numbered. Each begins where the one before ended, also if the runner goes back to an earlier one; a
-# piece of which nothing is known, as after a restart, begins at the state that was saved. A state is saved when
-# everything up to it was delivered. So nothing is passed over, and what may come again is what was not acknowledged.
+# Sessions. The pieces of work of a stream are numbered. Each starts where the one before ended, also if the runner goes
+# back to an earlier one; an unknown piece, as after a restart, starts at the saved state. A state is saved when all
+# lines before it were delivered. So no line is skipped, and only lines that were not acknowledged are read again.
 
 _MAX_SNAPSHOTS: Final = 1000
 _SETTINGS: Final = FollowSettings()
@@ -225,13 +232,13 @@ _SETTINGS: Final = FollowSettings()
 
 @dataclass(frozen=True, slots=True)
 class FollowRequest:
-    """What a stream follows; travels to the worker.
+    """The files and the state of a stream; travels to the worker.
 
     Attributes:
-        stream: an id of the stream, one for each start of it.
+        stream: id of the stream, a new one for each start.
         directory: of its state, absolute.
-        targets: what it follows.
-        settings: how.
+        targets: the files.
+        settings: see `FollowSettings`.
     """
 
     stream: str
@@ -244,9 +251,10 @@ class FollowRequest:
         """The request of a stream that starts now.
 
         Args:
-            files: paths of files and directories, and patterns; what does not exist yet is followed when it appears.
-            state: the directory in which the stream remembers how far it has come; created if it is missing.
-            settings: how files are followed.
+            files: paths of files and directories, and patterns; files that do not exist yet are followed when they
+                appear.
+            state: directory of the stream's state, its checkpoint; created if it is missing.
+            settings: see `FollowSettings`.
 
         Raises:
             SourceError: one of the files can never be followed.
@@ -255,15 +263,17 @@ class FollowRequest:
         return cls(uuid.uuid4().hex, os.path.abspath(state), targets, settings)
 
     def target_of(self, path: str) -> FollowTarget | None:
-        """The first target by which a file of this absolute path would be read, if it were there."""
+        """The first target that includes a file of this absolute path, whether or not it exists."""
         return next((target for target in self.targets if includes(target, path)), None)
 
 
 class Session:
-    """See the module. One thread at a time may read; acknowledgements may come from others.
+    """A follower and its saved state, for the pieces of work of a stream.
+
+    One thread at a time may read; acknowledgements may come from others.
 
     Args:
-        request: what to follow.
+        request: the files and the state.
 
     Raises:
         SourceError: its state cannot be used, or is in use.
@@ -278,7 +288,9 @@ class Session:
             self._store.close()
             raise
         self._follower = Follower(request.targets, request.settings, state)
-        if not self._saved:  # what is rotated from now on is to be read, also if nothing is ever acknowledged
+        # Saved at once on the first start: files that are rotated from now on must be read, also if the stream is
+        # killed before anything is acknowledged.
+        if not self._saved:
             self._follower.look()
             self._saved = self._follower.snapshot()
             self._store.save(self._saved)
@@ -288,13 +300,14 @@ class Session:
         self._error: SourceError | None = None
 
     def begin(self, place: int) -> None:
-        """Goes to where the piece of this number begins.
+        """Sets all offsets to the start of the piece of this number.
 
         Raises:
             SourceError: an earlier acknowledgement could not be saved.
         """
         self.check()
-        here, self._place = self._place, None  # a piece that fails in its middle leaves no place behind
+        # Unknown until `end`: after a piece that fails in its middle, the offsets are those of no piece.
+        here, self._place = self._place, None
         if here != place:
             with self._lock:
                 state = self._snapshots.get(place, self._saved)
@@ -305,30 +318,32 @@ class Session:
         return self._follower.read(max_bytes, deadline)
 
     def end(self, next_place: int) -> Callable[[], None]:
-        """Ends the piece; returns what is to be called when all that was read was delivered.
+        """Ends the piece; returns the function that acknowledges it, to be called when all its lines were delivered.
 
         Args:
             next_place: the number of the piece that goes on from here.
         """
         with self._lock:
             self._snapshots[next_place] = self._follower.snapshot()
-            if len(self._snapshots) > _MAX_SNAPSHOTS:  # a runner that never acknowledges
+            # A runner that never acknowledges must not make the memory grow.
+            if len(self._snapshots) > _MAX_SNAPSHOTS:
                 del self._snapshots[min(self._snapshots)]
         self._place = next_place
         return lambda: self._acknowledge(next_place)
 
     def check(self) -> None:
-        """Raises what went wrong in an acknowledgement, where Beam lets nothing be raised.
+        """Raises the error of an earlier acknowledgement, if there was one.
 
         Raises:
             SourceError: the state could not be saved.
         """
+        # Kept until here, since Beam logs errors of finalizers and goes on.
         error, self._error = self._error, None
         if error is not None:
             raise error
 
     def close(self) -> None:
-        """Closes all files and gives the state free."""
+        """Closes all files and releases the state."""
         self._follower.close()
         self._store.close()
 
@@ -352,11 +367,12 @@ _sessions_lock: Final = threading.Lock()
 
 
 def session_of(request: FollowRequest) -> Session:
-    """The session of a stream in this process, which is opened when it is asked for first.
+    """The session of a stream in this process, which is opened at the first call.
 
     Raises:
         SourceError: its state cannot be used, or is in use by another process.
     """
+    # One for each process and not for each DoFn: a runner makes new DoFns as it likes, and the state has one lock.
     with _sessions_lock:
         stream, session = _sessions.get(request.directory, ("", None))
         if session is None or stream != request.stream:

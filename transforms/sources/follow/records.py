@@ -1,6 +1,6 @@
-"""What is remembered of each file: which one it is, and up to where its lines were handed on.
+"""State of followed files: identity and offset of each file, and the directory in which a stream saves them.
 
-A file is known by its inode, and by the begin of its content, since inodes are used again and files are copied.
+A file is recognised by its inode and by the start of its content, since inodes are reused and files are copied.
 """
 
 from __future__ import annotations
@@ -21,32 +21,33 @@ __all__ = ["HEAD_BYTES", "FileRecord", "FollowState", "StateStore", "decode_stat
 
 
 HEAD_BYTES: Final = 1024
-"""How much of a file's begin tells it from others; two Dovecot events, with their times in microseconds."""
+"""Bytes at the start of a file that distinguish it from others; about two events, with times in microseconds."""
 
-_VERSION: Final = 1
+_STATE_VERSION: Final = 1
 
-# What the system itself could have said; it would refuse other numbers with errors of all kinds.
+# The range of numbers that the system itself gives; others, in an edited state, would raise errors of all kinds later.
 _Number = Annotated[int, msgspec.Meta(ge=0)]
 _Offset = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 _HeadBytes = Annotated[int, msgspec.Meta(ge=0, le=HEAD_BYTES)]
 
 
 class FileRecord(msgspec.Struct):
-    """One file, or one that is gone.
+    """State of one file, which may be gone.
 
     Attributes:
-        path: where it was seen last.
-        first_path: where it was seen first; of a file that was rotated before it was seen, what it was called before.
+        path: its path when it was seen last.
+        first_path: its path when it was seen first; of a file that was rotated before it was seen, the original path.
         device: number of its file system; 0 with inode 0.
         inode: 0 for content that was truncated and may still be found in a copy.
         offset: all lines before it were handed on.
-        head_bytes: how much of the begin `head_hash` is of; 0 while nothing was seen of it.
+        head_bytes: number of bytes at the start that `head_hash` is computed of; 0 while nothing is known.
         head_hash: hex digits.
-        tail_bytes: how much of what stands before the offset `tail_hash` is of; 0 if it is not known.
+        tail_bytes: number of bytes before the offset that `tail_hash` is computed of; 0 if it is not known.
         tail_hash: hex digits.
-        mark: hex digits of the first line, which tell files of one name apart in places of events; "" before one came.
-        format: of its lines; "" before that was decided.
-        gone_since: Unix seconds since when it is not found, 0 while it is.
+        mark: hash of the first line, by which events of different files of one name are distinguished; "" before one
+            was read.
+        format: of its lines; "" before it was detected.
+        gone_since: Unix seconds since when the file is missing, 0 while it is there.
     """
 
     path: str
@@ -69,21 +70,23 @@ class FileRecord(msgspec.Struct):
 
     @property
     def is_rotated(self) -> bool:
-        """Whether nobody should append to it any more."""
+        """Whether the file was renamed or is gone, so that no program should append to it any more."""
         return self.path != self.first_path or self.gone_since > 0
 
     def has_head(self, head: bytes) -> bool:
-        """Whether a file that begins with `head` may be this one, or a copy; unknown content is like no other."""
+        """Whether a file that begins with `head` may be this one or a copy of it; false while the start is unknown."""
         return 0 < self.head_bytes <= len(head) and head_hash(head[: self.head_bytes]) == self.head_hash
 
     def is_still(self, fd: int, size: int) -> bool:
-        """Whether an open file still has the content of which the offset tells; learns more of its begin."""
+        """Whether an open file still has the content of this record; also extends the hash of its start."""
         if size < self.offset or size < self.head_bytes:
             return False
         head = os.pread(fd, HEAD_BYTES, 0)
         if self.head_bytes and not self.has_head(head):
             return False
-        if not head.strip(b"\0") and self.tail_bytes:  # a hole is like any other
+        # A start of zero bytes, the hole of a truncated file, says nothing: all holes are alike. Then the bytes before
+        # the offset decide.
+        if not head.strip(b"\0") and self.tail_bytes:
             tail = os.pread(fd, self.tail_bytes, self.offset - self.tail_bytes)
             if head_hash(tail) != self.tail_hash:
                 return False
@@ -92,26 +95,26 @@ class FileRecord(msgspec.Struct):
         return True
 
     def begin_again(self) -> None:
-        """The same file with other content."""
+        """Resets the record of a file whose content was replaced."""
         self.offset = self.head_bytes = self.tail_bytes = 0
         self.head_hash = self.tail_hash = self.mark = self.format = ""
 
     def advance(self, data: bytes, stop: int) -> None:
-        """What ends with `data` was handed on up to the offset `stop`."""
+        """Moves the offset to `stop`; `data` are the last bytes that were handed on before it."""
         tail = data[-HEAD_BYTES:]
         self.offset, self.tail_bytes, self.tail_hash = stop, len(tail), head_hash(tail)
 
 
 class FollowState(msgspec.Struct):
-    """All that is remembered.
+    """State of a stream.
 
     Attributes:
-        version: of this shape.
-        targets: those that were looked at before; whatever is new in them came later.
+        version: of this format.
+        targets: paths of the targets that were scanned before; files that are new in them were created since.
         files: in the order in which they were found.
     """
 
-    version: int = _VERSION
+    version: int = _STATE_VERSION
     targets: list[str] = msgspec.field(default_factory=list)
     files: list[FileRecord] = msgspec.field(default_factory=list)
 
@@ -122,37 +125,37 @@ _encoder: Final = msgspec.json.Encoder()
 
 
 def head_hash(head: bytes) -> str:
-    """32 hex digits of the begin of a file."""
+    """Hash of the start of a file, 32 hex digits."""
     return hashlib.blake2b(head, digest_size=16).hexdigest()
 
 
 def encode_state(targets: Iterable[str], files: Iterable[FileRecord]) -> bytes:
-    """The state as a JSON text; names that are not UTF-8 are kept as they are."""
+    """The state as JSON; names that are not UTF-8 are escaped."""
     copies = [_with_names(each, _to_text) for each in files]
-    return _encoder.encode(FollowState(_VERSION, sorted(map(_to_text, targets)), copies)) + b"\n"
+    return _encoder.encode(FollowState(_STATE_VERSION, sorted(map(_to_text, targets)), copies)) + b"\n"
 
 
 def decode_state(content: bytes, path: str) -> FollowState:
-    """The state that was encoded; that of nothing if `content` is empty.
+    """The decoded state; an empty one if `content` is empty.
 
     Raises:
-        SourceError: it is none, or of another version; `path` is named.
+        SourceError: the content is not a valid state, or of another version; the error names `path`.
     """
     if not content:
         return FollowState()
     try:
         state = _decoder.decode(content)
-        if state.version == _VERSION:
+        if state.version == _STATE_VERSION:
             state.targets = list(map(_from_text, state.targets))
             state.files = [_with_names(each, _from_text) for each in state.files]
     except (msgspec.DecodeError, ValueError, OverflowError, RecursionError) as error:
         raise SourceError(
-            f"is no state of dovebeam stream ({error}); put a copy of it back, or remove it to read everything again",
+            f"is not a state of dovebeam stream ({error}); put a copy of it back, or remove it to read all files again",
             path,
         ) from None
-    if state.version != _VERSION:
+    if state.version != _STATE_VERSION:
         raise SourceError(
-            f"has version {state.version}, this dovebeam knows {_VERSION}; use the one that wrote it", path
+            f"has version {state.version}, this dovebeam knows {_STATE_VERSION}; use the one that wrote it", path
         )
     return state
 
@@ -162,28 +165,28 @@ def _with_names(record: FileRecord, convert: Callable[[str], str]) -> FileRecord
 
 
 def _to_text(name: str) -> str:
-    """Without lone surrogates, which JSON cannot have; a per cent sign begins the bytes that stand for them."""
+    """A name as JSON text; lone surrogates, which JSON cannot have, and percent signs become % and hex digits."""
     if name.isascii() and "%" not in name:
         return name
     return "".join(c if c != "%" and not "\ud800" <= c <= "\udfff" else f"%{ord(c):04x}" for c in name)
 
 
 def _from_text(text: str) -> str:
-    """A name that the system takes.
+    """The name that was written by `_to_text`.
 
     Raises:
-        ValueError: `text` stands for none.
+        ValueError: the text is not valid.
     """
     first, *others = text.split("%")
     if not all(_ESCAPE.match(each) for each in others):
-        raise ValueError(f"a per cent sign in {text!r} is not followed by four digits")
+        raise ValueError(f"a percent sign in {text!r} is not followed by four hex digits")
     name = first + "".join(chr(int(each[:4], 16)) + each[4:] for each in others)
     if b"\0" in os.fsencode(name):
-        raise ValueError(f"{text!r} has a NUL, which no name has")
+        raise ValueError(f"{text!r} has a NUL, which no file name has")
     return name
 
 
-# The directory in which a stream remembers how far it has come; one process at a time may use it.
+# The directory of the state.
 
 STATE_NAME: Final = "follow.json"
 _LOCK: Final = "lock"
@@ -192,13 +195,13 @@ _READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class StateStore:
-    """Keeps one state, locked for as long as it is open. A context manager.
+    """Directory of one stream's state, locked for other processes while it is open. A context manager.
 
-    Guarantee: at any moment, and after a power failure, there is the last state that `save` returned from, or the one
-    that it was about to write.
+    Guarantee: at any moment, also after a power failure, the directory has the state of the last `save` that returned,
+    or of one that was interrupted.
 
     Args:
-        directory: created with mode 0700 if it is missing, its parents are not.
+        directory: created with mode 0700 if it is missing; its parent must exist.
 
     Raises:
         SourceError: it cannot be used, or another process uses it.
@@ -216,10 +219,10 @@ class StateStore:
             raise SourceError("another dovebeam stream uses this state; give each its own --state", directory)
 
     def load(self) -> bytes:
-        """The state that was saved last; empty if there is none, as before the first start.
+        """The saved state; empty before the first start.
 
         Raises:
-            SourceError: it cannot be read, or is a file without content, which is not a first start.
+            SourceError: the state cannot be read, or its file is empty.
         """
         try:
             fd = os.open(self.path, _READ)
@@ -229,19 +232,20 @@ class StateStore:
             return b""
         except OSError as error:
             raise self._error("the state cannot be read", error) from error
+        # An empty file must not pass for a first start: it would send everything again, without the rotated files.
         if not state:
             raise SourceError(
-                "the state is empty, as a power failure may leave it; put a copy of it back, or remove it to begin "
+                "the state is empty, as a power failure may leave it; put a copy of it back, or remove it to start "
                 "again: then what was delivered is delivered a second time, and rotated files are not read",
                 self.path,
             )
         return state
 
     def save(self, state: bytes) -> None:
-        """Puts `state` in place of the one before.
+        """Replaces the saved state.
 
         Raises:
-            SourceError: it cannot be written; the one before is as it was.
+            SourceError: it cannot be written; the state before is unchanged.
         """
         try:
             replace_file(self.path, state, 0o600)
@@ -249,7 +253,7 @@ class StateStore:
             raise self._error("the state cannot be written", error) from error
 
     def close(self) -> None:
-        """Gives the directory free; a second call does nothing."""
+        """Releases the directory; a second call does nothing."""
         lock, self._lock = self._lock, None
         if lock is not None:
             os.close(lock)

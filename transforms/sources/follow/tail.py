@@ -1,4 +1,4 @@
-"""One open file that grows: gives whole lines from where its record stands."""
+"""Reader of one open file that grows: gives whole lines from the offset of its record on."""
 
 from __future__ import annotations
 
@@ -25,29 +25,30 @@ from dovebeam.transforms.sources.streams import NUL
 
 __all__ = ["ReplacedError", "Tail", "UnreadableFormatError"]
 
+# A FIFO in place of the file must not hang the stream, nor a symbolic link lead elsewhere.
 _OPEN: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _MARK_DIGITS: Final = 12
 _MAX_READS: Final = 64  # of one call, so that a file without line ends does not take all the time
 
 
 class ReplacedError(Exception):
-    """The file has other content than the record tells of: it was truncated, and perhaps written anew."""
+    """The content of the file is not that of its record: the file was truncated, and perhaps written again."""
 
 
 class UnreadableFormatError(Exception):
-    """The file holds something that cannot be followed; the text says what."""
+    """The format of the file cannot be followed; the text names it."""
 
 
 class Tail:
-    """Reads on in one file.
+    """Reads one open file.
 
     Args:
-        record: of the file; its offset moves with every block that is given.
-        input_format: of the lines, or "auto" to tell it by their begin.
-        max_line_bytes: of a longer line only the head is given.
+        record: of the file; its offset moves with every block.
+        input_format: of the lines, or "auto" to detect it.
+        max_line_bytes: of a longer line only the head is read.
 
     Raises:
-        FileNotFoundError: the file is not there any more, or another one is.
+        FileNotFoundError: the path leads to no file, or to another one.
         OSError: it cannot be opened.
     """
 
@@ -64,10 +65,10 @@ class Tail:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), record.path)
 
     def next_block(self) -> Block | None:
-        """The next lines that are whole, about `DEFAULT_BLOCK_BYTES` of them; None if there are none yet.
+        """The next whole lines, about `DEFAULT_BLOCK_BYTES` of them; None if there are none yet.
 
         Raises:
-            ReplacedError: the file was truncated; nothing was given that may be of other content.
+            ReplacedError: the file was truncated; no line that may be of other content was returned.
             UnreadableFormatError: it is compressed or an Avro container.
             SourceError: the system cannot read it.
         """
@@ -77,8 +78,9 @@ class Tail:
             raise SourceError(f"cannot be read: {error.strerror}", self.record.path, self._searched) from error
 
     def last_piece(self) -> Block | None:
-        """What stands after the last line's end, as a line; for files that nobody appends to any more."""
+        """The unfinished last line, for files that no program appends to any more; None if there is none."""
         size = os.fstat(self._fd).st_size
+        # Only after all whole lines were read.
         if self._searched < size or size <= self.record.offset:
             return None
         return self._line(size)
@@ -90,11 +92,11 @@ class Tail:
 
     @property
     def is_read(self) -> bool:
-        """Whether nothing is left in it, not even a piece of a line."""
+        """Whether the file was read to its end, with no piece of a line left."""
         return self.record.offset >= os.fstat(self._fd).st_size
 
     def replace(self, record: FileRecord) -> None:
-        """Goes on at the offset of another record of the same file."""
+        """Sets the record, another one of the same file, and with it the offset."""
         self.record, self._searched = record, record.offset
 
     def close(self) -> None:
@@ -109,7 +111,7 @@ class Tail:
             if self._searched >= size:
                 break
             data = os.pread(self._fd, min(DEFAULT_BLOCK_BYTES, size - self._searched), self._searched)
-            if not data:
+            if not data:  # it became shorter since `fstat`
                 raise ReplacedError
             self.grown_at = time.monotonic()
             newline = data.rfind(b"\n") + 1
@@ -119,7 +121,8 @@ class Tail:
         return None
 
     def _lines(self, data: bytes, newline: int) -> Block | None:
-        """A block of what ends with the last line's end in `data`, which was read at the place of the search."""
+        """A block of the whole lines in `data`, which was read at the offset of the search."""
+        # The usual case in one slice; zero bytes, and lines longer than one read, are handled line by line.
         if self._searched == self.record.offset:
             nul = data.find(NUL, 0, newline)
             end = newline if nul < 0 else data.rfind(b"\n", 0, nul) + 1
@@ -128,7 +131,7 @@ class Tail:
         return self._line(self._searched + data.index(b"\n") + 1)
 
     def _line(self, stop: int) -> Block | None:
-        """A block of the one line that begins at the offset and ends before `stop`, or of its first piece."""
+        """A block of the one line from the record's offset to `stop`, or of its first piece."""
         start = self.record.offset
         part = _Part(self._fd, start, stop, self.record.path)
         piece = next(LineReader(part, start, self._max_line_bytes).take_line(), None)
@@ -137,12 +140,14 @@ class Tail:
         return self._block(piece, piece.offset + max(len(piece.data), piece.overlong_bytes) if piece.torn else stop)
 
     def _block(self, piece: Lines, stop: int) -> Block:
-        """The block, once it is sure that the file was the same while it was read; the record moves on."""
+        """The block of a piece; moves the offset of the record to `stop`."""
         record = self.record
         self._identify(piece.offset)
+        # Checked after reading: if the file still has its content now, it had it while it was read.
         status = os.fstat(self._fd)
         if status.st_size < stop or not record.is_still(self._fd, status.st_size):
             raise ReplacedError
+        # The name alone would give lines of different files of one name the same place, and so the same key.
         uri = f"{record.first_path}#{record.mark}"
         block = block_of(piece, uri, record.format or "json", only_format=self._format != "auto")
         record.advance(b"" if piece.overlong_bytes else piece.data, stop)
@@ -150,11 +155,12 @@ class Tail:
         return block
 
     def _identify(self, first: int) -> None:
-        """Tells the format and the mark when the first line is there, which begins at this offset."""
+        """Detects the format and sets the mark, when the first line, which begins at this offset, is there."""
         record = self.record
         if record.format and record.mark:
             return
         head = os.pread(self._fd, FORMAT_BYTES, 0)
+        # The hole of a truncated file may be larger than the head.
         if head.startswith(NUL):
             head = os.pread(self._fd, FORMAT_BYTES, first)
         if detect_compression(head) != "none":
@@ -167,7 +173,7 @@ class Tail:
 
 
 class _Part:
-    """A part of an open file as a stream.
+    """Stream of a range of an open file.
 
     Attributes:
         uri: path of the file.
@@ -180,7 +186,7 @@ class _Part:
         self.uri = uri
 
     def read(self, size: int, /) -> bytes:
-        """Up to `size` bytes; none at the end of the part."""
+        """Up to `size` bytes; none at the end of the range."""
         data = os.pread(self._fd, min(size, self._stop - self._at), self._at)
         self._at += len(data)
         return data

@@ -1,8 +1,8 @@
-"""Which files one `--follow` means: a file with what it is rotated to, all files of a directory, or those of a pattern.
+"""Targets of `--follow`: a file with its rotated files, all files of a directory, or the files of a pattern.
 
-Rotated files are told by their names, as logrotate and its kin make them: `events.json.1`, `events.json-20261122`,
-`events-20261122.json`, `events~1.json`, `events.json.old`. Compressed files are never followed: what they hold was read
-before it was compressed.
+Rotated files are recognised by their names, as logrotate and similar tools make them: `events.json.1`,
+`events.json-20261122`, `events-20261122.json`, `events~1.json`, `events.json.old`. Compressed files are never followed:
+their lines were read before they were compressed.
 """
 
 from __future__ import annotations
@@ -19,18 +19,19 @@ from dovebeam.transforms.sources import SourceError
 
 __all__ = ["FollowTarget", "Found", "find_files", "includes", "make_target", "rotated_from"]
 
-_PASSED_OVER: Final = (".gz", ".zst", ".bz2", ".xz", ".lz4", ".lzma", ".Z", ".zip", ".br", ".new", ".tmp", ".swp")
-_BORDERS: Final = ".~_-"
+# Compressed files, and files that editors and package managers create for a moment.
+_IGNORED: Final = (".gz", ".zst", ".bz2", ".xz", ".lz4", ".lzma", ".Z", ".zip", ".br", ".new", ".tmp", ".swp")
+_BORDERS: Final = ".~_-"  # between the name of a log and the mark of a rotated file
 _ROTATED: Final = re.compile(r"[.~_-](?:[0-9][0-9TZ:._-]{0,60}|old|bak|prev)")
 
 
 @dataclass(frozen=True, slots=True)
 class FollowTarget:
-    """What one `--follow` asks for.
+    """One value of `--follow`.
 
     Attributes:
         path: absolute; of a pattern with its wildcards.
-        kind: what it is.
+        kind: of the target.
     """
 
     path: str
@@ -42,9 +43,9 @@ class Found:
     """A file that was found.
 
     Attributes:
-        path: where it is.
+        path: of the file.
         base: the path of the file that it seems to have been rotated from; "" if it is not rotated.
-        status: what the system says of it.
+        status: its entry in the file system.
     """
 
     path: str
@@ -58,7 +59,7 @@ class Found:
 
 
 def make_target(text: str) -> FollowTarget:
-    """The target that `text` names; a file may come later, its directory must be there.
+    """The target of a path or pattern; a file need not exist yet, but its directory must.
 
     Raises:
         SourceError: it can never be followed.
@@ -66,23 +67,25 @@ def make_target(text: str) -> FollowTarget:
     path = os.path.abspath(text)
     if os.path.isdir(path):
         return FollowTarget(path, "directory")
+    # Whoever can write the directory could make it lead to any file that the job may read.
     if os.path.islink(path):
-        raise SourceError("is a symbolic link, which could come to lead anywhere; name the file itself", path)
+        raise SourceError("is a symbolic link, whose target could change; name the file itself", path)
+    # A file whose name has a wildcard is meant itself.
     if glob.has_magic(text) and not os.path.exists(path):
         return FollowTarget(path, "pattern")
     if not os.path.isdir(os.path.dirname(path)):
         raise SourceError("its directory does not exist; create it or correct the path", path)
     if os.path.exists(path) and not os.path.isfile(path):
-        raise SourceError("is no regular file, and only those can be read again from where a job stopped", path)
-    if path.endswith(_PASSED_OVER):
+        raise SourceError("is not a regular file; only regular files can be resumed where a job stopped", path)
+    if path.endswith(_IGNORED):
         raise SourceError("is named as a compressed file; those do not grow, export it with `dovebeam export`", path)
     return FollowTarget(path, "file")
 
 
 def includes(target: FollowTarget, path: str) -> bool:
-    """Whether a file of this absolute path would be read if it were there."""
+    """Whether a target includes a file of this absolute path, whether or not it exists."""
     directory, name = os.path.split(path)
-    if name.startswith(".") or name.endswith(_PASSED_OVER):
+    if name.startswith(".") or name.endswith(_IGNORED):
         return False
     if target.kind == "directory":
         return directory == target.path
@@ -94,14 +97,19 @@ def includes(target: FollowTarget, path: str) -> bool:
 
 
 def find_files(target: FollowTarget, known: Collection[str]) -> tuple[list[Found], list[str]]:
-    """The files that a target means now; of paths that were `known` also what they were rotated to.
+    """The present files of a target, with rotated files.
+
+    Args:
+        target: the target.
+        known: paths that were found before, whose rotated files are searched as well.
 
     Returns:
-        The files, and the paths of symbolic links in their place, which are not followed.
+        The files, and the paths of symbolic links among them, which are not followed.
 
     Raises:
         SourceError: a directory cannot be read.
     """
+    # For each directory, the names by which rotated files in it are recognised.
     names: dict[str, set[str]] = {}
     for path in _primaries(target, known):
         names.setdefault(os.path.dirname(path), set()).add(os.path.basename(path))
@@ -121,7 +129,8 @@ def find_files(target: FollowTarget, known: Collection[str]) -> tuple[list[Found
 
 
 def rotated_from(name: str, primaries: Collection[str]) -> str:
-    """Which of the names was rotated to `name`; "" for none."""
+    """The one of the names that was rotated to `name`; "" for none."""
+    # The mark stands behind the whole name, or before its extension.
     dot = name.rfind(".")
     for index in range(1, len(name)):
         if name[index] not in _BORDERS:
@@ -142,10 +151,11 @@ def _primaries(target: FollowTarget, known: Collection[str]) -> Iterator[str]:
 
 
 def _entries(directory: str) -> list[os.DirEntry[str]]:
-    """What may be a file of events; hidden files are somebody's work in progress."""
+    """Entries of a directory that may be files of events."""
+    # Hidden files are unfinished ones, as of rsync or dovebeam itself.
     try:
         with os.scandir(directory) as entries:
-            return [each for each in entries if not each.name.startswith(".") and not each.name.endswith(_PASSED_OVER)]
+            return [each for each in entries if not each.name.startswith(".") and not each.name.endswith(_IGNORED)]
     except FileNotFoundError:
         return []
     except OSError as error:

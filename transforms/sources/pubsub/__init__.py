@@ -1,7 +1,7 @@
-"""Messages of a Google Pub/Sub subscription, held until they are acknowledged; knows nothing of Beam.
+"""Messages of a Google Pub/Sub subscription, held until they are acknowledged. Knows nothing of Beam.
 
-`SubscriptionClient` speaks to the service, `Puller` keeps a bounded number of messages at hand and their leases alive,
-`blocks_of` makes blocks of them, and a `Session` gives them out to the short pieces of work that a runner makes of a
+`SubscriptionClient` calls the service, `Puller` buffers a bounded number of messages and extends their leases,
+`blocks_of` makes blocks of them, and a `Session` hands them out to the short pieces of work that a runner makes of a
 stream. Needs the extra `gcp`. Honours PUBSUB_EMULATOR_HOST.
 """
 

@@ -1,8 +1,8 @@
-"""A subscription over the many short pieces of work that a runner makes of a stream.
+"""Blocks of Pub/Sub messages, and the session that hands them out to the short pieces of work of a stream.
 
-The pieces are numbered. What a piece has read is acknowledged when the runner says that it succeeded. A piece that is
-begun again, because it failed, first gets what it had before; so does the first piece of a new pipeline, which gets
-what the pipelines before it left.
+The pieces are numbered. The messages of a piece are acknowledged when the runner reports that it succeeded. A piece
+that is repeated, because it failed, first gets its messages again; the first piece of a new pipeline gets those that
+the pipelines before it left.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ __all__ = ["Session", "SubscribeRequest", "blocks_of", "close_session", "session
 _Kind = Literal["json", "tab-text", "blank", "damaged"]
 
 _BLANKS: Final = b" \t\r\n"
-_LARGE_BYTES: Final = 1024 * 1024
+_LARGE_BYTES: Final = 1024 * 1024  # bounds the memory for the events of one block
 
 
 class _Payload(NamedTuple):
-    """What a message holds; of one that cannot be decompressed, its bytes and why."""
+    """Decompressed payload of a message; if it cannot be decompressed, its bytes and the reason."""
 
     message: Pulled
     data: bytes
@@ -45,11 +45,12 @@ def blocks_of(
     """Blocks of these messages, in their order.
 
     Args:
-        messages: each one event's line or several lines, as JSON or as tab-text; compressed if they say so.
-        subscription: what they were pulled from.
+        messages: with one or several lines each, as JSON or as tab-text, perhaps compressed.
+        subscription: they were pulled from.
         block_bytes: no message is added to a block of that size.
         piece_bytes: a larger message comes in several blocks of about that size.
     """
+    # A block has one format, and messages in it are all blank or none is; see `Block.messages`.
     for kind, group in groupby(map(_payload, messages), lambda payload: payload.kind):
         builder = _Builder(subscription, kind)
         for payload in group:
@@ -71,7 +72,7 @@ def blocks_of(
 
 
 class _Builder:
-    """One block in the making."""
+    """Builder of one block."""
 
     def __init__(self, subscription: str, kind: _Kind) -> None:
         self._subscription = subscription
@@ -99,12 +100,14 @@ def _payload(message: Pulled) -> _Payload:
 
 
 def _pieces(payload: _Payload, subscription: str, piece_bytes: int) -> Iterator[Block]:
-    """The lines of a large message in blocks of their own; what is blank of them is no message without an event."""
+    """Blocks of the lines of a large message."""
     data, start = payload.data, 0
     while start < len(data):
+        # Up to the last line feed within the size, or else to the end of the one line that is larger.
         search = start + piece_bytes
         end = data.rfind(b"\n", start, search) + 1 or data.find(b"\n", search) + 1 or len(data)
         piece = data[start:end]
+        # A blank piece would become a reject, as a blank message does, although the message has events.
         if piece.strip(_BLANKS):
             origins = (_origin(payload.message, -start),)
             whole = piece if piece.endswith(b"\n") else piece + b"\n"
@@ -139,11 +142,7 @@ def _kind(data: bytes) -> _Kind:
     return "json" if begin == b"{" else "tab-text"
 
 
-# A subscription over the many short pieces of work that a runner makes of a stream.
-#
-# The pieces are numbered. What a piece has read is acknowledged when the runner says that it succeeded. A piece that
-# is begun again, because it failed, first gets what it had before; so does the first piece of a new pipeline, which
-# gets what the pipelines before it left.
+# Sessions.
 
 _ALL_BYTES: Final = 2**62
 _MAX_PIECES: Final = 1000
@@ -151,11 +150,11 @@ _MAX_PIECES: Final = 1000
 
 @dataclass(frozen=True, slots=True)
 class SubscribeRequest:
-    """What a stream reads; travels to the worker.
+    """The subscription of a stream; travels to the worker.
 
     Attributes:
         subscription: its full name.
-        limits: how much is held at a time.
+        limits: of the messages that are held at a time.
     """
 
     subscription: str
@@ -163,10 +162,12 @@ class SubscribeRequest:
 
 
 class Session:
-    """See the module. One thread at a time may read; acknowledgements may come from others.
+    """The messages of a subscription, for the pieces of work of a stream.
+
+    One thread at a time may read; acknowledgements may come from others.
 
     Args:
-        request: what to read.
+        request: the subscription.
 
     Raises:
         SourceError: the library or credentials are missing.
@@ -179,30 +180,31 @@ class Session:
         self._lock: Final = threading.Lock()
         self._piece: list[Pulled] = []
         self._size = 0
-        self._resting = False
+        self._draining = False
 
     def begin(self, place: int, first: int) -> None:
-        """Begins the piece of this number.
+        """Starts the piece of this number.
 
         Args:
             place: its number.
-            first: the number of the first piece of this pipeline. What is left of earlier ones has failed.
+            first: the number of the first piece of this pipeline; earlier pieces that are left have failed.
         """
         with self._lock:
             failed = [number for number in self._pieces if number < first or number == place]
             messages = [message for number in sorted(failed) for message in self._pieces.pop(number)]
             self._piece = self._pieces[place] = []
-            if len(self._pieces) > _MAX_PIECES:  # a runner that never acknowledges; their leases ended long ago
+            # A runner that never acknowledges must not make the memory grow; these leases ended long ago.
+            if len(self._pieces) > _MAX_PIECES:
                 del self._pieces[min(self._pieces)]
         self._size = 0
         if messages:
             self._puller.put_back(messages)
 
     def read(self, max_bytes: int) -> Iterator[Block]:
-        """What is there now, in blocks.
+        """Blocks of the messages that are buffered now.
 
         Args:
-            max_bytes: of payloads in this piece, about.
+            max_bytes: approximate limit for the payloads of this piece.
 
         Raises:
             SourceError: the subscription cannot be read.
@@ -213,27 +215,30 @@ class Session:
         return blocks_of(messages, self._subscription)
 
     def read_rest(self) -> Iterator[Block]:
-        """All that was pulled, which has a bound of its own; nothing is pulled any more."""
-        self._resting = True
+        """Blocks of all buffered messages; stops pulling."""
+        self._draining = True
         self._puller.stop()
+        # Without a limit here, since the puller's own one bounds them.
         return self.read(self._size + _ALL_BYTES)
 
     def end(self, place: int) -> Callable[[], None]:
-        """What is to be called when all that was read since `begin` was delivered."""
+        """Ends the piece; returns the function that acknowledges its messages, to be called after their delivery."""
         piece = self._piece
         return lambda: self._acknowledge(place, piece)
 
     def close(self) -> None:
-        """Acknowledges what was delivered, gives back the rest; bounded in time."""
+        """Acknowledges delivered messages and gives back the others; bounded in time."""
         self._puller.close()
 
     def _acknowledge(self, place: int, piece: list[Pulled]) -> None:
         with self._lock:
-            if self._pieces.get(place) is not piece:  # begun again meanwhile, so that its messages are of another piece
+            # The piece was repeated meanwhile, and its messages belong to the repetition.
+            if self._pieces.get(place) is not piece:
                 return
             del self._pieces[place]
         self._puller.acknowledge(piece)
-        if self._resting:  # the process may end any moment
+        # A drained stream ends soon after, perhaps before the puller's thread has sent the acknowledgements.
+        if self._draining:
             self._puller.flush()
 
 
@@ -242,7 +247,7 @@ _sessions_lock: Final = threading.Lock()
 
 
 def session_of(request: SubscribeRequest) -> Session:
-    """The session of a request in this process, which is opened when it is asked for first.
+    """The session of a request in this process, which is opened at the first call.
 
     Raises:
         SourceError: it cannot be opened.

@@ -1,4 +1,7 @@
-"""Calls to Pub/Sub, each with its time limit: messages, acknowledgements, subscriptions; names and errors."""
+"""Client of Google Pub/Sub: pulls, acknowledges and extends messages, manages subscriptions, checks names.
+
+Every call has a time limit, and errors of Google's libraries are raised as `SourceError`.
+"""
 
 from __future__ import annotations
 
@@ -37,28 +40,28 @@ _REPAIRS: Final = {
     "PERMISSION_DENIED": "this account may not use it; give it roles/pubsub.subscriber",
     "UNAUTHENTICATED": "the service does not accept the credentials; renew them",
 }
-"""What somebody must repair, by the code of the status."""
+"""Messages for errors that an operator must repair, by the code of the status."""
 
 _REFUSED: Final = frozenset({"INVALID_ARGUMENT", "FAILED_PRECONDITION", "OUT_OF_RANGE"})
-"""Codes for what is wrong with a request; all that are not named here are trouble that passes."""
+"""Codes of invalid requests. All codes that are not named here are taken for temporary failures."""
 
 
 class PubSubUnavailableError(SourceError):
-    """The service does not answer, or not now. Trying again later may help."""
+    """The service is temporarily unavailable; a retry may help."""
 
 
 class PubSubRefusedError(SourceError):
-    """The service refuses a request as it is: a subscription that pushes cannot be pulled, a lease has ended."""
+    """The service refuses a request: a push subscription cannot be pulled, or a lease has ended."""
 
 
 @contextlib.contextmanager
 def translated(name: str) -> Iterator[None]:
-    """Raises what Google's libraries raise within the block as an error about `name`.
+    """Context that raises exceptions of Google's libraries as errors about `name`.
 
     Raises:
-        PubSubUnavailableError: it may pass.
+        PubSubUnavailableError: a temporary failure.
         PubSubRefusedError: this request cannot succeed.
-        SourceError: somebody must repair it.
+        SourceError: an operator must repair it.
     """
     try:
         from google.api_core.exceptions import GoogleAPICallError, RetryError  # noqa: PLC0415  an extra
@@ -77,7 +80,7 @@ def translated(name: str) -> Iterator[None]:
         raise PubSubUnavailableError("the service does not answer", name) from error
     except GoogleAuthError as error:
         if getattr(error, "retryable", False):
-            raise PubSubUnavailableError("no access token can be had now", name) from error
+            raise PubSubUnavailableError("no access token is available now", name) from error
         raise SourceError("the service for access tokens refuses the credentials; renew them", name) from error
 
 
@@ -94,6 +97,7 @@ def _of_status(error: Exception, name: str) -> SourceError:
 
 # Full names of subscriptions and topics, as Google's own tools and templates take them.
 
+# Names of projects of a domain have it in front, as in example.com:project.
 _PROJECT: Final = r"projects/[a-z][a-z0-9:.-]{4,61}[a-z0-9]"
 # By Pub/Sub's "Guidelines to name a topic or a subscription".
 _NAME: Final = r"(?!goog)[A-Za-z][A-Za-z0-9._~+%-]{2,254}"
@@ -102,62 +106,60 @@ _TOPIC: Final = re.compile(f"{_PROJECT}/topics/{_NAME}")
 
 
 def check_subscription(name: str) -> str:
-    """The name, if it is one of a subscription.
+    """The full name of a subscription, checked.
 
     Raises:
-        SourceError: it is not.
+        SourceError: it is not one.
     """
     if not _SUBSCRIPTION.fullmatch(name):
         hint = "; that is a topic: give it as --input_topic" if _TOPIC.fullmatch(name) else ""
-        raise SourceError(f"is no subscription; write projects/PROJECT/subscriptions/NAME{hint}", name)
+        raise SourceError(f"is not a subscription; write projects/PROJECT/subscriptions/NAME{hint}", name)
     return name
 
 
 def check_topic(name: str) -> str:
-    """The name, if it is one of a topic.
+    """The full name of a topic, checked.
 
     Raises:
-        SourceError: it is not.
+        SourceError: it is not one.
     """
     if not _TOPIC.fullmatch(name):
         hint = "; that is a subscription: give it as --input_subscription" if _SUBSCRIPTION.fullmatch(name) else ""
-        raise SourceError(f"is no topic; write projects/PROJECT/topics/NAME{hint}", name)
+        raise SourceError(f"is not a topic; write projects/PROJECT/topics/NAME{hint}", name)
     return name
 
 
 def project_of(name: str) -> str:
-    """The project of a name that was checked."""
+    """The project in a checked full name."""
     return name.split("/", 2)[1]
 
 
-# The few calls to Pub/Sub that reading a subscription takes, each with a time limit of its own.
-#
-# Messages are pulled by single calls and not by Google's streaming pull. A call brings no more messages than were
-# asked for, so that what is held is bounded also while a target hangs. Google's client for streams was tried: it gives
-# leases up without a word, takes an acknowledgement that failed for done, and holds back messages that have the
-# ordering key of one that is not acknowledged yet.
+# Reading a subscription: unary calls, and not Google's streaming pull. A call brings no more messages than were asked
+# for, so that the memory is bounded also while a target hangs. Google's client for streams was tried: it silently gives
+# up leases, takes a failed acknowledgement for a successful one, and holds back messages that have the ordering key of
+# one that is not acknowledged yet.
 
 MAX_PULL_MESSAGES: Final = 1000
-"""The most that the service gives in one answer."""
+"""Most messages in one answer of the service."""
 
 _MAX_IDS: Final = 1000
 """In one request: ids of some 200 characters stay far below the limit of 512 KiB for a request."""
 
 _CALL_SECS: Final = 10.0
-_NEARLY: Final = 0.9  # of a time limit; the two ends of a call do not notice its end together
+_NEARLY: Final = 0.9  # of a time limit, since client and server do not notice its end at the same moment
 _USEC: Final = 1_000_000
 
 
 class Pulled(NamedTuple):
-    """A message, and for how long it is ours.
+    """A message that was pulled.
 
     Attributes:
-        ack_id: names this delivery of the message.
-        message_id: names the message in its topic.
+        ack_id: id of this delivery of the message, for acknowledgement and lease.
+        message_id: id of the message in its topic.
         data: its payload.
         publish_time: microseconds since 1970.
         ordering_key: empty if it has none.
-        attributes: what its publisher said of it.
+        attributes: given by the publisher.
     """
 
     ack_id: str
@@ -175,7 +177,7 @@ class SubscriptionClient:
         subscription: its full name.
 
     Raises:
-        SourceError: no subscription, no client library or no credentials.
+        SourceError: the name is not valid, or the client library or credentials are missing.
     """
 
     def __init__(self, subscription: str) -> None:
@@ -183,11 +185,11 @@ class SubscriptionClient:
         self._client = make_client(subscription)
 
     def pull(self, max_messages: int, timeout_secs: float) -> list[Pulled]:
-        """Some messages as soon as there are any; none after some time.
+        """Waits for messages and returns some of them; none if the time is over.
 
         Args:
-            max_messages: at most so many, and never more than `MAX_PULL_MESSAGES`.
-            timeout_secs: how long to wait for the first.
+            max_messages: limit for their number; never more than `MAX_PULL_MESSAGES`.
+            timeout_secs: time to wait for the first message.
 
         Raises:
             SourceError: see `translated`.
@@ -202,7 +204,7 @@ class SubscriptionClient:
                 response = self._client.pull(request=request, retry=None, timeout=timeout_secs)
             except DeadlineExceeded:
                 return []
-            except Cancelled:  # by the server if it is the first to notice that the time is over
+            except Cancelled:  # sent by the server, if it is the first to notice that the time is over
                 if time.monotonic() - begin < _NEARLY * timeout_secs:
                     raise
                 return []
@@ -210,7 +212,7 @@ class SubscriptionClient:
             return [_pulled(each) for each in PullResponse.pb(response).received_messages]
 
     def acknowledge(self, ack_ids: Sequence[str]) -> None:
-        """Ends these deliveries for good.
+        """Acknowledges deliveries, so that the service does not repeat them.
 
         Raises:
             SourceError: see `translated`; some of them may have been acknowledged.
@@ -221,7 +223,7 @@ class SubscriptionClient:
                 self._client.acknowledge(request=request, retry=None, timeout=_CALL_SECS)
 
     def extend(self, ack_ids: Sequence[str], seconds: int) -> None:
-        """Keeps these messages ours for so many seconds from now; 0 gives them back.
+        """Extends the leases of messages to so many seconds from now; 0 gives the messages back.
 
         Raises:
             SourceError: see `translated`; some of them may have been extended.
@@ -266,15 +268,15 @@ def _parts(ack_ids: Sequence[str]) -> Iterator[list[str]]:
         yield list(ack_ids[start : start + _MAX_IDS])
 
 
-# Subscriptions as things of their own: looked at before a job begins, made for a topic, and removed again.
+# Administration of subscriptions: checked before a job starts, created for a topic, and deleted again.
 
 _ADMIN_CALL_SECS: Final = 20.0
 _ACK_DEADLINE_SECS: Final = 20
 _EXPIRES_SECS: Final = 24 * 60 * 60
-"""The shortest time without a pull after which the service removes a subscription by itself."""
+"""The shortest expiration time that the service allows for a subscription without pulls."""
 
 _ELSEWHERE: Final = {"push_config": "push_endpoint", "bigquery_config": "table", "cloud_storage_config": "bucket"}
-"""Where messages may go instead of waiting, and what is set in there if they do."""
+"""Settings by which the service sends messages elsewhere, and the member that is set then."""
 
 
 def check_pullable(subscription: str) -> None:
@@ -294,7 +296,8 @@ def check_pullable(subscription: str) -> None:
                 request={"subscription": subscription}, retry=None, timeout=_ADMIN_CALL_SECS
             )
     except SourceError as error:
-        if isinstance(error.__cause__, PermissionDenied):  # whoever may pull need not be allowed to look
+        # The role roles/pubsub.subscriber may pull a subscription, but not get its settings.
+        if isinstance(error.__cause__, PermissionDenied):
             return
         raise
     finally:
@@ -306,12 +309,12 @@ def check_pullable(subscription: str) -> None:
 
 
 def create_subscription(topic: str) -> str:
-    """A new subscription of a topic, in the project of the topic; its name.
+    """Creates a subscription of a topic, in the topic's project; returns its name.
 
-    It gets what is published from now on, and is removed by the service a day after nobody has pulled any more.
+    It gets messages that are published from now on. The service removes it after a day without pulls.
 
     Raises:
-        SourceError: it cannot be made.
+        SourceError: it cannot be created.
     """
     check_topic(topic)
     name = f"projects/{project_of(topic)}/subscriptions/dovebeam-{uuid.uuid4().hex}"
@@ -332,10 +335,10 @@ def create_subscription(topic: str) -> str:
 
 
 def delete_subscription(subscription: str) -> None:
-    """Removes it with all that it holds.
+    """Deletes a subscription with all of its messages.
 
     Raises:
-        SourceError: it cannot be removed.
+        SourceError: it cannot be deleted.
     """
     client = make_client(subscription)
     try:

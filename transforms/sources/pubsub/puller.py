@@ -1,7 +1,7 @@
-"""Keeps a bounded number of messages at hand, and their leases alive, in two threads of its own.
+"""Puller of messages: buffers a bounded number of them and extends their leases, in two threads of its own.
 
-One thread pulls as long as there is room. The other acknowledges what was delivered and extends the leases of the rest.
-What the service does not take now is tried again for as long as the stream runs: an outage of Pub/Sub ends no job.
+One thread pulls while there is room. The other one acknowledges delivered messages and extends the leases of the rest.
+Failed calls are retried for as long as the stream runs: an outage of Pub/Sub does not end a job.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ __all__ = ["LEASE_SECS", "Leases", "PullLimits", "Puller"]
 
 
 LEASE_SECS: Final = 20
-"""For how long a message is kept each time; after a crash it is delivered again when that is over."""
+"""Time by which a lease is extended; after a crash, messages are delivered again when it is over."""
 
 _FIRST_SECS: Final = 4.0
 """The first extension comes well before the shortest deadline that a subscription can have, 10 s."""
 
-_NEXT_SECS: Final = 8.0
+_NEXT_SECS: Final = 8.0  # well before the end of the lease, so that a failed call can be repeated
 
 
 @dataclass(slots=True)
 class _Lease:
-    """Of one message: its size, since when it was taken for delivery (None: it was not), when it is to be extended."""
+    """Lease of one message: its size, when to extend it, and since when it is in delivery (None if it is not)."""
 
     size: int
     renew_at: float
@@ -45,10 +45,10 @@ class _Lease:
 
 
 class Leases:
-    """The messages that were pulled and not yet acknowledged or given back. Times are of the monotonic clock.
+    """Leases of the messages that were pulled and not yet acknowledged or given back. Times are monotonic.
 
     Args:
-        max_taken_secs: for how long a message that was taken for delivery is kept.
+        max_taken_secs: time that a message may be in delivery.
 
     Attributes:
         held_bytes: of the payloads of all messages.
@@ -63,57 +63,53 @@ class Leases:
         return len(self._leases)
 
     def add(self, messages: Iterable[Pulled], now: float) -> None:
-        """Messages that were pulled."""
+        """Adds messages that were pulled."""
         for message in messages:
             self._leases[message.ack_id] = _Lease(len(message.data), now + _FIRST_SECS)
             self.held_bytes += len(message.data)
 
     def take(self, messages: Iterable[Pulled], now: float | None) -> None:
-        """Messages are delivered from now on; with None, not any more."""
+        """Notes that messages are in delivery since `now`; with None, that they are not."""
         for message in messages:
             lease = self._leases.get(message.ack_id)
             if lease is not None:
                 lease.taken_at = now
 
     def remove(self, ack_ids: Iterable[str]) -> None:
-        """Messages that are no longer ours."""
+        """Removes messages that were acknowledged or given back."""
         for ack_id in ack_ids:
             lease = self._leases.pop(ack_id, None)
             if lease is not None:
                 self.held_bytes -= lease.size
 
     def all(self) -> list[str]:
-        """The ids of all."""
+        """Ids of all leases."""
         return list(self._leases)
 
     def due(self, now: float) -> list[str]:
-        """Those that are to be extended now by `LEASE_SECS`."""
+        """Ids of leases that are to be extended now."""
         return [ack_id for ack_id, lease in self._leases.items() if lease.renew_at <= now]
 
     def extended(self, ack_ids: Iterable[str], now: float) -> None:
-        """They were."""
+        """Notes that leases were extended."""
         for ack_id in ack_ids:
             lease = self._leases.get(ack_id)
             if lease is not None:
                 lease.renew_at = now + _NEXT_SECS
 
     def overdue(self, now: float) -> list[str]:
-        """Those whose delivery takes too long."""
+        """Ids of messages whose delivery takes too long."""
         limit = now - self._max_taken_secs
         taken = ((ack_id, lease.taken_at) for ack_id, lease in self._leases.items())
         return [ack_id for ack_id, taken_at in taken if taken_at is not None and taken_at < limit]
 
 
-# Keeps a bounded number of messages at hand, and their leases alive, in two threads of its own.
-#
-# One thread pulls as long as there is room. The other acknowledges what was delivered and extends the leases of the
-# rest. What the service does not take now is tried again for as long as the stream runs: an outage of Pub/Sub ends no
-# job.
+# The puller.
 
 _TICK_SECS: Final = 0.1
 _LEASES_SECS: Final = 1.0
 _IDLE_SECS: Final = 0.05
-"""After an answer without messages, which some servers give at once."""
+"""Pause after an answer without messages, which some servers give at once."""
 
 _BACKOFF: Final = Backoff(0.5, 30.0, jitter=False)
 _WARN_SECS: Final = 60.0
@@ -124,13 +120,13 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class PullLimits:
-    """How much is held, and for how long.
+    """Limits of a puller.
 
     Attributes:
-        max_messages: pulled and not yet acknowledged, at most.
-        max_bytes: of their payloads; one answer of the service may exceed it.
-        wait_secs: how long a call waits for the first message.
-        max_taken_secs: a message whose delivery takes longer is left to others; it may then be delivered twice.
+        max_messages: limit for messages that are not yet acknowledged.
+        max_bytes: limit for their payloads; one answer of the service may exceed it.
+        wait_secs: time that a call waits for the first message.
+        max_taken_secs: a message whose delivery takes longer is no longer extended; it may be delivered twice.
     """
 
     max_messages: int = 10_000
@@ -140,11 +136,11 @@ class PullLimits:
 
 
 class Puller:
-    """See the module.
+    """Buffer of pulled messages, with flow control and leases.
 
     Args:
         client: of the subscription; closed with the puller.
-        limits: how much to hold.
+        limits: see `PullLimits`.
     """
 
     def __init__(self, client: SubscriptionClient, limits: PullLimits = PullLimits()) -> None:
@@ -164,18 +160,18 @@ class Puller:
 
     @property
     def held(self) -> int:
-        """How many messages were pulled and are not yet acknowledged or given back."""
+        """Number of messages that were pulled and not yet acknowledged or given back."""
         with self._changed:
             return len(self._leases)
 
     def take(self, max_bytes: int) -> list[Pulled]:
-        """Messages that are there, in the order in which they came; none if there are none.
+        """Takes buffered messages for delivery, in the order in which they came; an empty list if there are none.
 
         Args:
-            max_bytes: of payloads, about.
+            max_bytes: approximate limit for their payloads.
 
         Raises:
-            SourceError: the subscription cannot be read, and somebody must repair it.
+            SourceError: the subscription cannot be read, and an operator must repair it.
         """
         with self._changed:
             if self._error is not None:
@@ -189,30 +185,31 @@ class Puller:
             return taken
 
     def acknowledge(self, messages: Iterable[Pulled]) -> None:
-        """They were delivered. Returns at once; until the service knows they count as held."""
+        """Acknowledges delivered messages later, in a thread; until then they count as held."""
         with self._changed:
             self._acks.extend(message.ack_id for message in messages)
             self._changed.notify_all()
 
     def flush(self) -> None:
-        """Waits until the service knows what was acknowledged; not long, since some of that may fail for long."""
+        """Waits until all acknowledgements were sent, for some seconds at most."""
         with self._changed:
             self._changed.wait_for(lambda: not (self._acks or self._sending), _CLOSE_SECS)
 
     def put_back(self, messages: Sequence[Pulled]) -> None:
-        """They were not delivered, and are the next to be taken."""
+        """Puts messages that were not delivered back to the front of the buffer."""
         with self._changed:
             self._leases.take(messages, None)
             self._buffer.extendleft(reversed(messages))
 
     def stop(self) -> None:
-        """Pulls no more."""
+        """Stops pulling; leases are still extended."""
         with self._changed:
             self._stopping = True
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Acknowledges what was delivered, gives all else back to the service, and ends; bounded in time."""
+        """Acknowledges delivered messages, gives the others back to the service, and ends; bounded in time."""
+        # The pulling thread ends first, so that no message arrives after all were given back.
         self.stop()
         self._pulling.join(self._limits.wait_secs + 1)
         with self._changed:
@@ -237,7 +234,7 @@ class Puller:
                 failures += 1
                 pause = _BACKOFF.secs(failures)
                 continue
-            except Exception as error:  # for whoever takes; else nobody would ever hear of it
+            except Exception as error:  # raised by the next `take`
                 self._fail(error)
                 return
             failures, pause = 0, 0.0 if messages else _IDLE_SECS
@@ -246,13 +243,14 @@ class Puller:
                 self._buffer.extend(messages)
 
     def _has_room(self, pause: float) -> bool:
-        """Waits for some time, then until there is room; whether to go on."""
+        """Waits for `pause` seconds, then until there is room; returns false if the puller is stopping."""
         with self._changed:
             self._changed.wait_for(lambda: self._stopping, pause)
             self._changed.wait_for(lambda: self._stopping or self._room() > 0)
             return not self._stopping
 
     def _room(self) -> int:
+        # Messages in delivery count, too: back-pressure of a slow target must reach the subscription.
         if self._leases.held_bytes >= self._limits.max_bytes:
             return 0
         return min(MAX_PULL_MESSAGES, self._limits.max_messages - len(self._leases))
@@ -272,13 +270,14 @@ class Puller:
         self._give_all_back()
 
     def _send_acks(self) -> bool:
-        """Whether nothing is left to be acknowledged."""
+        """Sends waiting acknowledgements; returns whether none is left."""
         with self._changed:
             acks, self._acks = self._acks, []
             self._sending = bool(acks)
         if not acks:
             return True
-        done = self._told("acknowledge", lambda: self._client.acknowledge(acks))
+        # Without the lock: a call may take seconds, and `take` must not wait for it.
+        done = self._call("acknowledge", lambda: self._client.acknowledge(acks))
         with self._changed:
             self._sending = False
             if done:
@@ -295,15 +294,16 @@ class Puller:
             overdue = self._leases.overdue(now)
         if overdue:
             _logger.warning(
-                "%s: the delivery of %d messages takes more than %.0f s; they may come a second time",
+                "%s: the delivery of %d messages takes more than %.0f s; they may be delivered a second time",
                 self._client.subscription,
                 len(overdue),
                 self._limits.max_taken_secs,
             )
+            # Their leases end, and the service gives them to another reader: this one may hang forever.
             self._forget(overdue)
         with self._changed:
             due = self._leases.due(now)
-        if due and self._told("keep", lambda: self._client.extend(due, LEASE_SECS)):
+        if due and self._call("keep", lambda: self._client.extend(due, LEASE_SECS)):
             with self._changed:
                 self._leases.extended(due, now)
 
@@ -312,26 +312,27 @@ class Puller:
         while not self._send_acks():
             if time.monotonic() > give_up:
                 _logger.warning(
-                    "%s: %d delivered messages could not be acknowledged and will come again",
+                    "%s: %d delivered messages could not be acknowledged and will be delivered again",
                     self._client.subscription,
                     len(self._acks),
                 )
                 break
+        # Given back at once, so that the next reader need not wait for the leases to end.
         with self._changed:
             rest = self._leases.all()
         if rest:
-            self._told("give back", lambda: self._client.extend(rest, 0))
+            self._call("give back", lambda: self._client.extend(rest, 0))
 
-    def _told(self, what: str, call: Callable[[], None]) -> bool:
-        """Whether the service need not be told again."""
+    def _call(self, what: str, call: Callable[[], None]) -> bool:
+        """Calls the service; returns false if the call must be repeated."""
         try:
             call()
         except PubSubUnavailableError as error:
             self._warn(str(error))
             return False
         except PubSubRefusedError as error:
-            self._warn(f"cannot {what} some messages, which may come again: {error}")
-        except Exception as error:  # for whoever takes; else nobody would ever hear of it
+            self._warn(f"cannot {what} some messages, which may be delivered again: {error}")
+        except Exception as error:  # raised by the next `take`
             self._fail(error)
             return False
         return True
@@ -349,4 +350,4 @@ class Puller:
         now = time.monotonic()
         if now - self._warned_at >= _WARN_SECS:
             self._warned_at = now
-            _logger.warning("%s; trying on", text)
+            _logger.warning("%s; retrying", text)
