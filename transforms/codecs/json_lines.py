@@ -61,6 +61,7 @@ def decode_json(line: bytes, *, max_bytes: int = DEFAULT_MAX_LINE_BYTES, catalog
             events = shape.to_events(decoded) if line.count(b'":') == shape.count_keys(decoded) else None
             if events is not None and all_possible({events[0].raw_name}):
                 return events[0]
+            # The shape fits but something does not add up: another shape would not help, the exact scanner decides.
             break
     return scan_event(line, catalogue)
 

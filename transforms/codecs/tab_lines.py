@@ -143,6 +143,7 @@ class _Reader:
         self.fields[key] = unescape_tab(value)
 
     def event(self, catalogue: Catalogue) -> Event:
+        # Types depend on the name of the event, so values wait until all parts are read.
         name = self.members.get("event")
         if self.fields:
             self.members["fields"] = {key: _value(key, text, name, catalogue) for key, text in self.fields.items()}

@@ -103,6 +103,7 @@ class Event(msgspec.Struct, frozen=True, eq=False, gc=False, omit_defaults=True,
     @property
     def duration(self) -> int:
         """Microseconds from creation to sending, which is the integer field `duration`; 0 without one."""
+        # Dovecot always computes an integer; a line of another writer may hold something else.
         value = self.raw_fields.get("duration") if self.raw_fields is not UNSET else None
         return value if type(value) is int else 0
 
@@ -160,6 +161,7 @@ class ExportedEvent(Event, frozen=True, eq=False, gc=False, omit_defaults=True, 
         """The fields in order, types recovered by name; see `Catalogue` for what cannot be recovered."""
         if self.raw_fields is UNSET:
             return {}
+        # Looked up once: this runs for each field, and most keys fail the cheap test before the expensive one.
         recover, is_candidate = CATALOGUE.recover, CATALOGUE.is_candidate
         name, categories = self.name, self.exported_categories
         return {
@@ -224,6 +226,7 @@ def make_event(
 
 def time_usec(raw: Any) -> int | None:
     """Microseconds since 1970 of a raw time: an aware datetime, microseconds, or UNSET."""
+    # msgspec decodes RFC 3339 to a datetime in C; it is converted only where someone asks for the number.
     if isinstance(raw, dt.datetime):
         return usec_of_datetime(raw)
     return None if raw is UNSET else int(raw)

@@ -119,6 +119,7 @@ def make_reject(
     truncated: bool = False,
 ) -> Reject:
     """Makes the record of `payload`, rejected now for `reason`."""
+    # The text is for people and tools that show tables; what is sent again is `payload_bytes`, which loses nothing.
     return Reject(
         timestamp=_now(),
         payload_string=payload.decode("utf-8", "replace"),
@@ -186,7 +187,7 @@ def rejected_again(
         attempts=record.attempts + attempts,
         http_status=http_status,
         endpoint_host=endpoint_host,
-        held_back="",
+        held_back="",  # this time it was sent
     )
 
 
@@ -235,6 +236,7 @@ def reject_from_json(line: bytes) -> Reject:
     Raises:
         DecodeError: if it is not one.
     """
+    # RecursionError comes from hostile nesting in a file of rejects.
     try:
         return _decoder.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

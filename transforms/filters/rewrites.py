@@ -144,6 +144,7 @@ def _with_colon(text: str, key: Token, token: Token) -> Rewrite:
     end = key.offset + len(key.text)
     if not value:
         value, end = value_of(text[token.offset : (stop := end_of_token(text, token))]), stop
+    # Dovecot calls the category of a process `service:imap`, and a source location is `FILE:LINE`.
     if name == "service":
         name, value = "category", f"service:{value}"
     elif name.endswith((".c", ".h")):
@@ -155,6 +156,7 @@ def _foreign_operator(mistake: Mistake) -> Rewrite | None:
     """Repair of an operator of another language: `!=`, IN, LIKE and others."""
     text, token = mistake.text, mistake.token
     at, negated = token.offset, False
+    # NOT IN and NOT LIKE; before another operator a NOT has no certain meaning.
     if token.kind == NOT:
         at, negated = skip(text, at + 3), True
     if text.startswith("!", at) and not negated:
@@ -291,10 +293,12 @@ def _listed(mistake: Mistake, at: int, operator: str, reason: str, *, style: str
         if end < 0 or text[end : end + 1] != bracket:
             return None
         end += 1
+    # Variables, regular expressions and a lone % of SQL are not values that a filter can express.
     if not items or any(item == "%" or item.startswith(("$", "~", "=")) for item in items):
         return None
     if len(items) > 1:
         reason = _ONE_VALUE
+        # "Less than one of several values" is rarely meant.
         if operator not in ("=", "!="):
             return None
     piece = joined(source_of(text, key), operator, [styled(item, style) for item in items])

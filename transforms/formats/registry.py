@@ -103,6 +103,7 @@ def make_formatter(
     # Of a repeated key the first place counts ("Inputs that steer a formatter").
     ordered_fields = tuple(dict.fromkeys(fields))
     selection = Selection(parts, ordered_fields, time_format == "unix", max_string_bytes)
+    # In normal form, so that a formatter that was pickled and compiled again has equal settings.
     settings = {
         "format": format,
         "time_format": time_format,

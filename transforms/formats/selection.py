@@ -96,6 +96,7 @@ def json_cut(data: bytes, limit: int) -> int:
     """
     if len(data) <= limit or data[limit] < 0x80:
         return min(len(data), limit)
+    # Dovecot takes a byte above 0x7F behind the cut for the middle of a character, even if one begins there.
     cut = limit
     while cut > 0 and 0x80 <= data[cut - 1] <= 0xBF:
         cut -= 1
