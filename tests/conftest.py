@@ -8,6 +8,12 @@ from hypothesis import settings
 settings.register_profile("dovebeam", deadline=None)
 settings.load_profile("dovebeam")
 
-# A shell's background jobs ignore it, and so would all that tests start and interrupt.
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+# Background jobs of a shell, and what nohup starts, ignore some signals, and so would all that tests start and interrupt.
+for _number, _usual in (
+    (signal.SIGINT, signal.default_int_handler),
+    (signal.SIGHUP, signal.SIG_DFL),
+    (signal.SIGQUIT, signal.SIG_DFL),
+    (signal.SIGTERM, signal.SIG_DFL),
+):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, _usual)

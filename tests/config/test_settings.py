@@ -78,15 +78,17 @@ def test_a_row_is_all_it_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(settings, "_ROWS", tuple(table.values()))
     for module in (
         "settings",
-        "blocks",
-        "mistakes",
         "assignments",
+        "blocks",
         "build",
         "checks",
         "levels",
-        "model",
+        "loading",
         "metrics",
+        "mistakes",
+        "model",
         "parser",
+        "places",
     ):
         monkeypatch.setattr(f"dovebeam.transforms.config.{module}.SETTINGS", table)
     body = "event_exporter_batch_size = 7\nevent_exporter x {\n format = json\n bearer = hunter2\n}\n"
