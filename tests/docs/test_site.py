@@ -168,7 +168,10 @@ def test_every_counter_is_in_the_reference(site: dict[str, Page]) -> None:
             if ast.unparse(node.func) in {"counters.add", "add"}:
                 counted.add(f"{node.args[0].value}{'/' if len(node.args) == 3 else ''}")
     known = {re.sub(r"/[A-Z]+$", "/", name) for name in COUNTERS}
-    assert counted == known - {"rejects_accounted", "reject_reason/"}  # these by constants, in pipelines/jobs/reject_sink.py
+    assert counted == known - {
+        "rejects_accounted",
+        "reject_reason/",
+    }  # these by constants, in pipelines/jobs/reject_sink.py
     for name in COUNTERS:
         assert name in site["reference/ledger.html"].text
 

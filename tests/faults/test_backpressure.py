@@ -21,7 +21,7 @@ _LIMIT = 500 * 1_000_000
 _FLAT = 30 * 1_000_000
 _REJECTS = 100 * 1_000_000  # 40 MB of events as records would take more
 _PAD = 400
-_STOP_SECS = 15.0
+_STOP_SECS = 120.0
 """A job that is stopped has 5 s for the batch in hand, and 2 s more; the rest is for a busy machine."""
 
 _BATCHES = (

@@ -246,5 +246,5 @@ def test_soft_connect_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
             pool.close()
         for filler in fillers:
             filler.close()
-    assert 0.05 <= seconds[50] < 1.0
+    assert 0.05 <= seconds[50] < seconds[1500]
     assert seconds[1500] >= 1.5
