@@ -50,6 +50,7 @@ class SourcePlace(NamedTuple):
 
     def problem(self, message: str) -> ConfigProblem:
         """Problem at this place; in URLs of the message, what may be secret is masked."""
+        # Without a column and the source line: the model does not keep them.
         return ConfigProblem(self.path, self.line, 0, "", mask_urls(message))
 
 
@@ -273,6 +274,7 @@ def make_driver(exporter: Exporter) -> Driver:
     try:
         return cls(**values)
     except DriverSettingError as error:
+        # The driver knows its field, the caller the exporter: the message names both.
         raise error.of(exporter.name) from None
 
 

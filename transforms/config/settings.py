@@ -114,6 +114,7 @@ _WITHOUT_EFFECT: Final = (
         _S,
         "",
         "UNIX socket of a proxy; dovebeam does not support it and refuses any value",
+        # An error and not a warning: without the proxy, events would go out another way than the operator wants.
         refused="a proxy behind a UNIX socket is not supported; use http_client_proxy_url",
         drivers=_HTTP,
     ),

@@ -125,6 +125,7 @@ class ParserState:
         known = parent.children.get((key, name))
         if known is not None:
             return known
+        # Beyond the limit the block still exists for its `}`, but is not kept in the tree.
         made = self.detached(parent, kind, key, name, place)
         if not self.full:
             parent.children[key, name] = made
