@@ -79,7 +79,7 @@ class Event(msgspec.Struct, frozen=True, eq=False, gc=False, omit_defaults=True,
 
     @property
     def time(self) -> int | None:
-        """Event time: the end time, or else the start time, microseconds since 1970; None if it has neither.
+        """Event time, which is the end time or else the start time, microseconds since 1970; None if it has neither.
 
         Time ranges, windows of event time and the time in a path use it.
         """
@@ -109,7 +109,7 @@ class Event(msgspec.Struct, frozen=True, eq=False, gc=False, omit_defaults=True,
 
     @property
     def source(self) -> str | None:
-        """Source location `FILE:LINE` of the code that created the event; None if unknown, as always in exports."""
+        """Source location of the code that created the event, file and line; None if unknown, as always in exports."""
         return None if self.source_file is UNSET else f"{self.source_file}:{self.source_line}"
 
     def get(self, key: str) -> Value | None:

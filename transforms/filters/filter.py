@@ -91,7 +91,7 @@ class Filter:
 
     @cached_property
     def verdict(self) -> Verdict:
-        """Result of the static analysis: what is certain before any event is seen, such as that it can never match."""
+        """Result of the static analysis, which is certain before any event is seen, such as that it can never match."""
         if self.root is None:
             return Verdict(can_match=False, can_fail=True, never_true=(), contradictions=())
         return analyse(self.root)
