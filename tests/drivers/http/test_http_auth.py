@@ -148,7 +148,7 @@ def test_url_that_only_the_worker_sees(
         ({"http_post_headers": {"transfer-encoding": "chunked"}}, "headers", "the driver writes it itself"),
         ({"http_post_headers": {"Content-Type": "x"}}, "headers", "use http_post_content_type"),
         ({"http_post_headers": {"X": f"{SECRET}\r\nY: z"}}, "headers", "header X: it has a control character"),
-        ({"http_post_headers": {"X: y": "z"}}, "headers", "no such characters"),
+        ({"http_post_headers": {"X: y": "z"}}, "headers", "characters that are not allowed"),
         ({"http_post_headers": {"X": ""}}, "headers", "it is empty"),
         ({"http_post_headers": {"X": "a", "x": "b"}}, "headers", "set twice"),
         ({"http_post_url": "http://u:p@h/", "http_post_headers": {"Authorization": "x"}}, "headers", "keep one"),
@@ -424,12 +424,12 @@ def test_replaced_secret_is_noticed_without_a_refusal(tmp_path: Path, monkeypatc
             "answered 401 .check http_post_oauth2_client",
         ),
         ([status(302, "Location: http://127.0.0.1:9/")], "answered 302"),
-        ([status(200, body=b"<html>")], "holds no access_token"),
-        ([status(200, body=b"[" * 100_000)], "holds no access_token"),
-        ([status(200, body=b'{"access_token":"a\\r\\nX: y"}')], "holds no access_token"),
+        ([status(200, body=b"<html>")], "does not contain an access_token"),
+        ([status(200, body=b"[" * 100_000)], "does not contain an access_token"),
+        ([status(200, body=b'{"access_token":"a\\r\\nX: y"}')], "does not contain an access_token"),
         ([status(200, body=b'{"access_token":"a","token_type":"mac"}')], "other than bearer"),
         ([status(503)] * 3, "answered 503"),
-        ([Answer(b"", close=True)] * 3, "cannot be asked"),
+        ([Answer(b"", close=True)] * 3, "the request to the token endpoint failed"),
     ],
 )
 def test_no_token_is_an_infrastructure_error(answers: list[Answer], words: str) -> None:
@@ -461,7 +461,7 @@ def test_token_endpoint_by_tls_is_verified(tmp_path: Path) -> None:
     body = """default_type application/json; return 200 '{"access_token":"t","token_type":"bearer"}';"""
     with run_nginx(folder, tls=tls, location=body) as nginx, run_http_server() as server:
         settings = {**_oauth2(server), "http_post_oauth2_token_url": nginx.url}
-        with pytest.raises(DeliveryError, match="cannot be asked"):
+        with pytest.raises(DeliveryError, match="the request to the token endpoint failed"):
             _send(server.url, **settings)
         assert _send(server.url, ssl_client_ca_file=str(authority.certificate), **settings) == []
     assert server.requests[0].headers["authorization"] == "Bearer t"

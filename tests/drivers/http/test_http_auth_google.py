@@ -62,7 +62,7 @@ def test_rotated_secret_is_fetched_again() -> None:
     [
         ({}, False, "Secret Manager answered 404 (create the secret, or correct its name)"),
         ({"s": SECRET.encode()}, True, "its checksum differs"),
-        ({"s": f"{SECRET}\n".encode()}, False, "the value has a character that no header can have"),
+        ({"s": f"{SECRET}\n".encode()}, False, "the value has a character that is not allowed in a header"),
     ],
 )
 def test_secret_that_cannot_be_had(secrets: dict[str, bytes], damaged: bool, words: str) -> None:

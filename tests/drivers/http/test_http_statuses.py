@@ -78,7 +78,7 @@ def test_wrong_lists(text: str, item: str) -> None:
     with pytest.raises(DriverSettingError, match="write for example 429 500-599") as caught:
         parse_statuses("s", text)
     assert caught.value.setting == "s"
-    assert f"'{item}' is no status" in str(caught.value)
+    assert f"'{item}' is not a status" in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_wrong_lists(text: str, item: str) -> None:
 )
 def test_overlaps(lists: dict[str, str], shared: str) -> None:
     """Two written lists must not give one status two meanings."""
-    with pytest.raises(DriverSettingError, match=f"{shared} stands in event_exporter_http_post_"):
+    with pytest.raises(DriverSettingError, match=f"{shared} is in event_exporter_http_post_"):
         StatusRules.parse(**lists)
 
 

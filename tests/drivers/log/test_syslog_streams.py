@@ -272,13 +272,13 @@ def test_server_without_tls_is_told() -> None:
     ("settings", "words"),
     [
         ({"ssl_client_ca_file": "{dir}/none"}, "ssl_client_ca_file: open(.*) failed: No such file"),
-        ({"ssl_client_ca_file": "{dir}/junk"}, "ssl_client_ca_file: .* holds no certificates"),
-        ({"ssl_client_ca_dir": "{dir}/none"}, "ssl_client_ca_dir: .* is no directory"),
+        ({"ssl_client_ca_file": "{dir}/junk"}, "ssl_client_ca_file: .* does not contain certificates"),
+        ({"ssl_client_ca_dir": "{dir}/none"}, "ssl_client_ca_dir: .* is not a directory"),
         (
             {"ssl_client_cert_file": "{dir}/junk", "ssl_client_key_file": "{dir}/junk"},
             "ssl_client_cert_file: .* cannot",
         ),
-        ({"ssl_cipher_list": "NONSENSE"}, "ssl_cipher_list: the library knows none"),
+        ({"ssl_cipher_list": "NONSENSE"}, "ssl_cipher_list: OpenSSL does not know any cipher"),
     ],
 )
 def test_files_that_cannot_be_used(tmp_path: Path, settings: dict[str, str], words: str) -> None:

@@ -1,4 +1,8 @@
-"""What requests show of who sends them: the headers of the credentials, and a token that is fetched and renewed."""
+"""Authentication of requests: headers made of the credentials, and tokens that are fetched and renewed.
+
+Tokens come from an OAuth 2.0 server (client credentials) or from Google (ID tokens). All connections of a process with
+the same settings share one in a `TokenCache`.
+"""
 
 from __future__ import annotations
 
@@ -24,25 +28,27 @@ from dovebeam.transforms.errors import DeliveryError
 __all__ = ["Access", "Shown"]
 
 
+# Fetching a token once for all threads.
+
 _EARLY_SECS: Final = 60.0
-"""So long before its end a token is replaced, if it lives for longer than twice that; else at half its life."""
+"""How long before it expires a token is replaced, if its lifetime is more than twice that; else at half its life."""
 
 _RETRY_SECS: Final = 5.0
-"""How long a failed or just finished fetch keeps the next one waiting."""
+"""Least time between two fetches, after a failed one and after a refused token."""
 
 
 class Token(NamedTuple):
-    """A token and how long it can be used, None if its server did not say."""
+    """A token and its lifetime, None if the server did not tell it."""
 
     text: str
     lifetime_secs: float | None
 
 
 class TokenCache:
-    """Keeps a token; any number of threads may use it.
+    """A token that is fetched when it is needed and replaced before it expires; threads may share it.
 
     Args:
-        fetch: gets a new token; raises `DeliveryError` if it cannot.
+        fetch: gets a new token, or raises `DeliveryError`.
     """
 
     def __init__(self, fetch: Callable[[], Token]) -> None:
@@ -56,22 +62,24 @@ class TokenCache:
         """A token that can be used now.
 
         Raises:
-            DeliveryError: there is none, and none can be had.
+            DeliveryError: there is no valid token, and a new one cannot be fetched.
         """
+        # The lock is held while fetching, so that threads that need a token together fetch one.
         with self._lock:
             now = time.monotonic()
             left = self._left(now)
+            # Between replacement and expiry a failed fetch is not repeated at once, as the old token still holds.
             if self._token is not None and (left > 0 or (left > -self._margin() and now - self._tried < _RETRY_SECS)):
                 return self._token.text
             return self._renewed(now)
 
     def refuse(self, text: str) -> None:
-        """A target refused this token: another one is fetched, unless there is one already or this one came just now.
+        """Replaces a token that a target refused, unless it was replaced already or fetched just now.
 
-        Requests that are on their way together are refused together. Only the first of them fetches a token.
+        Requests that are sent together are refused together. Only the first of them fetches a token.
 
         Raises:
-            DeliveryError: none can be had.
+            DeliveryError: a new token cannot be fetched.
         """
         with self._lock:
             now = time.monotonic()
@@ -80,7 +88,7 @@ class TokenCache:
                 self._renewed(now)
 
     def _renewed(self, now: float) -> str:
-        """Fetches a token; one that has not ended yet is used on if that fails."""
+        """Fetches a token; if that fails, the old one is used until it expires."""
         self._tried = now
         try:
             token = self._fetch()
@@ -97,13 +105,14 @@ class TokenCache:
         return float("inf") if lifetime is None else self._fetched + lifetime - self._margin() - now
 
     def _margin(self) -> float:
-        """Seconds between a token's replacement and its end."""
+        """Seconds between a token's replacement and its expiry."""
         lifetime = self._token.lifetime_secs if self._token is not None else None
         return 0.0 if lifetime is None else min(_EARLY_SECS, lifetime / 2)
 
 
-# OAuth 2.0 client credentials (RFC 6749, section 4.4), fetched with the exporter's proxy and TLS.
+# Tokens by OAuth 2.0 client credentials (RFC 6749, section 4.4), fetched with the exporter's proxy and TLS.
 
+# Few and short, since all threads wait meanwhile; if they fail, the bundle does, and the runner tries again.
 _ATTEMPTS: Final = 3
 _BACKOFF: Final = Backoff(0.5, 1.0)
 _TIMEOUT_MSEC: Final = 10_000
@@ -115,7 +124,7 @@ _ADVICE: Final = {
     403: "check the rights of the client",
     404: "correct the URL",
 }
-# Codes of RFC 6749, section 5.2, the only words of an answer that are repeated.
+# Codes of RFC 6749, section 5.2. Nothing else of an answer is repeated, for it may hold what was sent.
 _ERRORS: Final = frozenset(
     {
         "invalid_request",
@@ -129,12 +138,12 @@ _ERRORS: Final = frozenset(
 
 
 def fetch_token(settings: HttpPostSettings, credentials: Credentials) -> Token:
-    """Asks the token endpoint; tries again if it is away, and once with the other way of naming the client.
+    """Fetches a token; retries if the server is away, and once with the client's id and secret in the body.
 
-    Servers must take the client's id and secret as Basic authentication; some take them only in the body.
+    Servers must accept them as Basic authentication (RFC 6749, section 2.3.1); some accept them only in the body.
 
     Raises:
-        DeliveryError: no token can be had.
+        DeliveryError: the token endpoint gives no token.
     """
     status, body = _ask_with_retries(settings, credentials, in_body=False)
     if status in {400, 401}:
@@ -146,14 +155,14 @@ def fetch_token(settings: HttpPostSettings, credentials: Credentials) -> Token:
 
 
 def _ask_with_retries(settings: HttpPostSettings, credentials: Credentials, *, in_body: bool) -> tuple[int, bytes]:
-    """The answer; after trouble that may pass a few attempts, with random pauses below a second."""
+    """Status and body of the answer; after trouble that may pass there are a few attempts with short pauses."""
     for attempt in range(1, _ATTEMPTS + 1):
         try:
             status, body = _ask(settings, credentials, in_body=in_body)
         except pycurl.error as error:
             if attempt == _ATTEMPTS:
                 text = credentials.without_secrets(str(error.args[-1]))
-                raise _error(credentials, f"the token endpoint cannot be asked: {text}") from None
+                raise _error(credentials, f"the request to the token endpoint failed: {text}") from None
         else:
             if attempt == _ATTEMPTS or not (status == 429 or status >= 500):
                 return status, body
@@ -167,9 +176,11 @@ def _ask(settings: HttpPostSettings, credentials: Credentials, *, in_body: bool)
     form |= {"scope": settings.http_post_oauth2_scope} if settings.http_post_oauth2_scope else {}
     form |= {"audience": settings.http_post_oauth2_audience} if settings.http_post_oauth2_audience else {}
     headers = ["Content-Type: application/x-www-form-urlencoded", "Accept: application/json", "Expect:"]
+    # Never both: RFC 6749 forbids more than one method in a request, and servers answer 400.
     if in_body:
         form |= {"client_id": credentials.client_id, "client_secret": credentials.client_secret}
     else:
+        # Form-encoded before Basic, as RFC 6749 has it: so an id may have a colon.
         pair = f"{quote_plus(credentials.client_id)}:{quote_plus(credentials.client_secret)}"
         headers.append(f"Authorization: Basic {base64.b64encode(pair.encode()).decode()}")
     answer = io.BytesIO()
@@ -199,9 +210,10 @@ def _token(credentials: Credentials, body: bytes) -> Token:
     answer = _parsed(body)
     text, kind, lifetime = answer.get("access_token"), answer.get("token_type", "bearer"), answer.get("expires_in")
     if not isinstance(text, str) or not text or not text.isascii() or not text.isprintable():
-        raise _error(credentials, "the token endpoint's answer holds no access_token")
+        raise _error(credentials, "the answer of the token endpoint does not contain an access_token")
     if not isinstance(kind, str) or kind.lower() != "bearer":
         raise _error(credentials, "the token is of a type other than bearer, which cannot be used")
+    # Some servers send expires_in as a string. A token whose lifetime is not a number is used until it is refused.
     try:
         return Token(text, None if lifetime is None else max(0.0, float(lifetime)))
     except (TypeError, ValueError):
@@ -209,6 +221,7 @@ def _token(credentials: Credentials, body: bytes) -> Token:
 
 
 def _error_code(body: bytes) -> str:
+    """The error code of an answer with a space before it; empty if it has none that is known."""
     code = _parsed(body).get("error")
     return f" {code}" if isinstance(code, str) and code in _ERRORS else ""
 
@@ -226,16 +239,16 @@ def _error(credentials: Credentials, message: str) -> DeliveryError:
     return DeliveryError(f"{_SETTING}: {place}: {message}", place)
 
 
-# Google ID tokens, which Cloud Run and other Google services behind IAM ask for, by Google's own library.
+# Google ID tokens, which Cloud Run and other Google services behind IAM need, by Google's own library.
 #
 # It finds a service account's key by GOOGLE_APPLICATION_CREDENTIALS, else asks the metadata server of the machine.
 
 
 def fetch_google_id_token(audience: str) -> Token:
-    """A token for this audience, usually the scheme and host of the service.
+    """Fetches an ID token for an audience, usually the scheme and host of the service.
 
     Raises:
-        DeliveryError: none can be had.
+        DeliveryError: the library finds no credentials, or gets no token with them.
     """
     from google.auth.exceptions import GoogleAuthError  # noqa: PLC0415  not for those who don't use it
     from google.auth.transport.requests import Request  # noqa: PLC0415
@@ -246,7 +259,7 @@ def fetch_google_id_token(audience: str) -> Token:
         credentials = find(audience, Request())
         credentials.refresh(Request())
     except (GoogleAuthError, OSError, ValueError) as error:
-        # The library's words may repeat answers of servers; the kind of the error says enough.
+        # The library's errors may repeat answers of servers; the kind of the error says enough.
         message = (
             f"http_post_auth = google-id-token: cannot get a token on this worker: {type(error).__name__} "
             "(run it as a service account, or set GOOGLE_APPLICATION_CREDENTIALS to a service account's key file)"
@@ -254,21 +267,22 @@ def fetch_google_id_token(audience: str) -> Token:
         raise DeliveryError(message) from None
     text, expiry = credentials.token, credentials.expiry
     if not isinstance(text, str) or not text.isascii() or not text.isprintable():
-        raise DeliveryError("http_post_auth = google-id-token: the token that came is none")
-    now = datetime.datetime.now(datetime.UTC).replace(tzinfo=None)  # as naive as the library's
+        raise DeliveryError("http_post_auth = google-id-token: the library returned a value that is not a token")
+    # The library's expiry is in UTC, but without a time zone.
+    now = datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
     return Token(text, None if expiry is None else max(0.0, (expiry - now).total_seconds()))
 
 
-# What requests show of who sends them: the headers of the credentials, and a token that is fetched and renewed.
+# What requests are sent with.
 
 
 class Shown(NamedTuple):
-    """What requests show of who sends them; a request that was refused is sent again only with another one.
+    """URL and credentials of a request; one that was refused is sent again only if these have changed.
 
     Attributes:
         url: without user and password.
-        headers: the user's, and the authorization.
-        token: the token in there if it was fetched, else empty.
+        headers: those of the settings, and Authorization.
+        token: the token in Authorization if it was fetched, else empty.
         proxy: user and password for the proxy.
     """
 
@@ -279,13 +293,13 @@ class Shown(NamedTuple):
 
 
 class Access:
-    """Credentials of one look-up, with the token that goes with them if the settings ask for one.
+    """The credentials of one look-up, and the token cache if the settings need a token.
 
     Attributes:
-        credentials: they hold until another `Access` takes the place of this one.
+        credentials: used until another `Access` replaces this one.
 
     Raises:
-        DeliveryError: a secret cannot be had.
+        DeliveryError: a secret cannot be looked up.
     """
 
     def __init__(self, settings: HttpPostSettings) -> None:
@@ -294,10 +308,10 @@ class Access:
         self._tokens: TokenCache | None = _tokens_of(settings, self.credentials) if fetched else None
 
     def shown(self) -> Shown:
-        """What requests that start now show.
+        """URL and credentials for requests that start now.
 
         Raises:
-            DeliveryError: a token is needed and cannot be had.
+            DeliveryError: a token is needed and cannot be fetched.
         """
         found = self.credentials
         token = self._tokens.text() if self._tokens is not None else ""
@@ -305,10 +319,10 @@ class Access:
         return Shown(found.url.without_credentials, headers, token, (found.proxy_user, found.proxy_password))
 
     def refuse_token(self, token: str) -> None:
-        """The target refused this token; the next `shown` has another one if there is one to be had.
+        """Replaces a token that the target refused; the next `shown` has the new one.
 
         Raises:
-            DeliveryError: it cannot be asked for.
+            DeliveryError: a new token cannot be fetched.
         """
         if self._tokens is not None:
             self._tokens.refuse(token)
@@ -322,15 +336,8 @@ def _tokens_of(settings: HttpPostSettings, credentials: Credentials) -> TokenCac
 
 @lru_cache(maxsize=64)
 def _token_cache(settings: HttpPostSettings, _client_id: str, _client_secret: str, audience: str) -> TokenCache:
-    """One for all connections of this process with the same settings and the same client."""
+    """The token cache of all connections of this process with the same settings and the same client."""
     if settings.http_post_auth == "oauth2":
-        return TokenCache(_oauth2_fetcher(settings))
-    # HOUSE
-
+        # Credentials are looked up for each fetch: a client secret in a file may have been replaced.
+        return TokenCache(lambda: fetch_token(settings, Credentials(settings)))
     return TokenCache(lambda: fetch_google_id_token(audience))
-
-
-def _oauth2_fetcher(settings: HttpPostSettings) -> Callable[[], Token]:
-    # HOUSE
-
-    return lambda: fetch_token(settings, Credentials(settings))

@@ -1,4 +1,4 @@
-"""How the attempts of a batch end: delivered, sent again, halved, diverted by a redirect, or failed for good."""
+"""The end of each attempt of a batch: delivered, retried, halved, redirected, or failed for good."""
 
 from __future__ import annotations
 
@@ -29,19 +29,21 @@ from dovebeam.transforms.errors import DeliveryError
 
 __all__ = ["Attempts"]
 
+# Troubles of an endpoint that did not answer; only these decide about requests that were not sent.
 _LIFELESS: Final = frozenset({Trouble.UNREACHABLE, Trouble.SLOW, Trouble.LOST})
 _BODY_NOT_WANTED: Final = frozenset({pycurl.E_FILESIZE_EXCEEDED, pycurl.E_BAD_CONTENT_ENCODING})
-"""With these libcurl ends a transfer for what a header says of the body: it is too long, or in an unknown coding."""
+"""libcurl's errors because of a header about the body: it is too long, or in an unknown coding."""
 
 _BODY_SECS: Final = 2.0
-"""How long a body is read, so that the connection can be used again; nobody wants what it says."""
+"""How long the body of an answer is read, which only serves to use the connection again; its content is ignored."""
 
 _UNAUTHORIZED: Final = 401
+# Statuses after which credentials are looked up again: they may have been replaced.
 _REFUSED: Final = frozenset({_UNAUTHORIZED, 403, 407})
 
 
 class Attempts:
-    """The attempts of one batch that are on their way, and what comes of them."""
+    """The requests of one batch that are in flight, and the rules for how each ends."""
 
     def __init__(
         self,
@@ -69,9 +71,10 @@ class Attempts:
         self._on_arrival = on_arrival
 
     def _answered(self, handle: Easy, status: int) -> None:
-        """An answer that is not simply success; `handle` is no longer with libcurl."""
+        """Handles an answer that is not simply success; `handle` was removed from the multi handle."""
         request = self._on_way[handle]
         verdict = self._rules.verdict(status, len(request))
+        # Dovecot follows each 3xx but 304 that has a Location; a status that the user calls success is not followed.
         if verdict is not Verdict.SUCCESS and 300 <= status < 400 and status != 304:
             location = handle.getinfo(pycurl.REDIRECT_URL)
             if location:
@@ -84,6 +87,7 @@ class Attempts:
         elif verdict is Verdict.SEARCH:
             self._search(handle, request, status)
         elif status in _REFUSED and not request.renewed and self._pool.renew(handle, token=status == _UNAUTHORIZED):
+            # Not an attempt, so that rotating a secret rejects nothing; once, so that this cannot go on forever.
             request.renewed = True
             self._free(handle)
             self._backlog.retry(request, 0.0)
@@ -92,17 +96,17 @@ class Attempts:
             self._finish(handle, outcome_of_status(status, retryable=verdict is Verdict.RETRY, retry_after_secs=after))
 
     def _broken(self, handle: Easy, code: int, text: str) -> None:
-        """A transfer that libcurl gave up."""
+        """Handles a transfer that failed with an error of libcurl."""
         text = self._pool.without_secrets(text)
         status = int(handle.getinfo(pycurl.RESPONSE_CODE))
         if self._pool.has_final_head(handle) or (status >= 200 and code in _BODY_NOT_WANTED):
-            # Whatever became of its body, which nobody reads: Dovecot, too, decides by the head.
+            # The target has answered, and its body does not matter: Dovecot, too, decides by the head.
             self._answered(handle, status)
             return
         self._finish(handle, outcome_of_error(code, text))
 
     def _end_bodies(self, now: float) -> bool:
-        """Ends transfers whose head has come while their body does not: the head has decided.
+        """Ends transfers whose head has come but whose body does not end: the head has decided.
 
         Returns:
             Whether there were any.
@@ -118,7 +122,7 @@ class Attempts:
         return ended
 
     def _redirect(self, handle: Easy, request: Request, status: int, location: str) -> None:
-        """Follows a redirect, or ends the attempt with why not."""
+        """Follows a redirect, or ends the attempt with the reason why not."""
         settings = self._settings
         target = redirect_target(
             self._pool.credentials.url, status, location, request.redirects, settings.max_redirects
@@ -129,6 +133,7 @@ class Attempts:
         request.redirects += 1
         request.head_at = 0.0
         request.redirect_secs += handle.getinfo(pycurl.TOTAL_TIME)
+        # A redirect is a part of its attempt, so all of them share its time limit; 0 would mean no limit.
         timeout = settings.attempt_timeout_msec
         left = max(1, timeout - int(request.redirect_secs * 1000)) if timeout else 0
         # Dovecot's rule for 303: GET without a body, for all others the same request again.
@@ -136,7 +141,7 @@ class Attempts:
         self._pool.multi.add_handle(handle)
 
     def _free(self, handle: Easy) -> Request:
-        """Takes a request off its handle, which others may use then."""
+        """Takes a request off its handle, which is idle then."""
         request = self._on_way.pop(handle)
         request.head_at = 0.0
         if request.redirects:
@@ -146,17 +151,18 @@ class Attempts:
         return request
 
     def _search(self, handle: Easy, request: Request, status: int) -> None:
-        """Looks for the events that are refused in a request, as long as that can find any that are not."""
+        """Searches for the refused events of a request by halving it, as long as others may be accepted."""
         search = request.search = request.search or Search(status)
         if not search.sets_aside(request, status):
             self._split(handle)
             return
+        # "Trouble: none" resets the endpoint's state: a server that refuses is alive.
         self._endpoint.failed(Trouble.NONE, 0.0, adaptive=False)
         self._free(handle)
         self._go_on(search)
 
     def _leave_search(self, request: Request, status: int | None = None, *, delivered: bool = False) -> None:
-        """A request ended for good, which may have been a part of another one."""
+        """Tells the search that a request is a part of, if there is one, that it has ended for good."""
         search = request.search
         if search is not None:
             search.ended(request, status, delivered=delivered)
@@ -182,6 +188,7 @@ class Attempts:
     def _finish(self, handle: Easy, outcome: Outcome | None) -> None:
         """Ends an attempt; None is success."""
         now = time.monotonic()
+        # libcurl's time is that of the last transfer, without earlier redirects of the attempt.
         began = now - self._on_way[handle].redirect_secs - float(handle.getinfo(pycurl.TOTAL_TIME))
         request = self._free(handle)
         if outcome is None:
@@ -190,6 +197,7 @@ class Attempts:
                 self._on_arrival(len(request))
             self._leave_search(request, delivered=True)
             return
+        # Asked before `failed`, which may end the probing.
         probed = self._endpoint.probed(self._member)
         self._endpoint.failed(outcome.trouble, began, adaptive=self._settings.http_post_adaptive_concurrency)
         if outcome.retryable and outcome.retry_after_secs:
@@ -205,11 +213,12 @@ class Attempts:
             self._fail(request, outcome)
         else:
             self._backlog.retry(request, now + pause)
+            # All connections pause, or others would go on asking a server that needs time.
             if not outcome.at_once:
                 self._endpoint.close_for(pause)
 
     def _count_for_all(self, outcome: Outcome, began: float, now: float) -> None:
-        """Counts a failed attempt for all that waits in this delivery, as Dovecot does after a failed connect."""
+        """Counts a failed attempt for all requests that wait in this delivery, as Dovecot after a failed connect."""
 
         def is_last(tries: int, since: float) -> bool:
             return self._policy.pause(outcome, tries, since, now) is None
@@ -218,12 +227,13 @@ class Attempts:
             self._fail(request, outcome)
 
     def _give_up_waiting(self, now: float) -> None:
-        """Fails all that waits: the endpoint wants to be left alone for longer than anybody here may wait."""
+        """Fails all requests that wait, because the endpoint's Retry-After is longer than the settings allow."""
         closing = self._endpoint.closing
         if closing is not None:
             self._count_for_all(too_long(closing), now, now)
 
     def _fail(self, request: Request, outcome: Outcome) -> None:
+        # Trouble of this worker is not the fault of any payload, so the bundle fails.
         if outcome.local:
             raise DeliveryError(outcome.reason, self._place)
         self._failures += [

@@ -1,7 +1,7 @@
-"""The settings of `http-post` that hold credentials, and what can be wrong with them at launch.
+"""The settings of `http-post` for URL, headers and authentication, and their checks at launch.
 
-Dovecot knows user and password in the URL, proxy credentials and a client certificate; the rest is dovebeam's. All
-are `Secret`s in the driver's description, so that it can travel and be shown.
+Dovecot has user and password in the URL, proxy credentials and a client certificate; the rest is dovebeam's. All
+credentials are `Secret`s in the driver's description, so that it can travel and be shown.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ from dovebeam.transforms.errors import DriverSettingError
 __all__ = ["AUTH_METHODS", "AuthSettings", "header_name_problem"]
 
 
-_NAME: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,200}\Z")  # a token of RFC 9110
+# A token of RFC 9110, section 5.6.2; servers limit the length of header lines to some thousand bytes.
+_NAME: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,200}\Z")
+# Headers that the driver makes itself, with the setting that decides about each; two of a kind would be ambiguous.
 _OWN: Final[Mapping[str, str]] = {
     "content-type": "use http_post_content_type",
     "content-encoding": "use http_post_compression",
@@ -39,14 +41,14 @@ _WITH_A_MEANING: Final = frozenset({"accept", "authorization"})
 
 
 def header_name_problem(name: str, *, for_key: bool = False) -> str:
-    """What is wrong with a header of this name, and what to do; empty if it may be set.
+    """Error and advice for a header that cannot be set; empty if it can.
 
     Args:
         name: the header's name.
-        for_key: it is to carry an idempotency key, so it must not be one that servers read as something else.
+        for_key: whether it is for the idempotency key, and so must not be one that has a meaning for servers.
     """
     if not _NAME.match(name):
-        return "a header's name has no such characters; correct it"
+        return "its name is empty, too long, or has characters that are not allowed; correct it"
     lower = name.lower()
     if lower in _OWN:
         return f"it cannot be set like this; {_OWN[lower]}"
@@ -54,11 +56,6 @@ def header_name_problem(name: str, *, for_key: bool = False) -> str:
         return "it means something else; write for example Idempotency-Key"
     return ""
 
-
-# The settings of `http-post` that hold credentials, and what can be wrong with them at launch.
-#
-# Dovecot knows user and password in the URL, proxy credentials and a client certificate; the rest is dovebeam's. All
-# are `Secret`s in the driver's description, so that it can travel and be shown.
 
 AUTH_METHODS: Final[Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
     "none": ((), ()),
@@ -70,15 +67,16 @@ AUTH_METHODS: Final[Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
     ),
     "google-id-token": ((), ("http_post_google_audience",)),
 }
-"""What `http_post_auth` can be, with the settings that each needs, and those that it takes."""
+"""The values of `http_post_auth`, each with the settings that it requires, and those that it allows."""
 
 _OF_METHODS: Final = tuple(dict.fromkeys(name for both in AUTH_METHODS.values() for names in both for name in names))
 
 
 @dataclass(frozen=True, slots=True)
 class AuthSettings(TlsSettings):
-    """The part of the `http-post` driver's settings that says where to, and who the sender is."""
+    """The settings of an `http-post` exporter for URL, headers, authentication and TLS."""
 
+    # First, and the only field that is not keyword-only: `HttpPostDriver("https://...")`.
     http_post_url: str | SecretUrl = setting(
         Kind.STRING,
         "",
@@ -97,7 +95,7 @@ class AuthSettings(TlsSettings):
         Kind.TEXT_LIST, "", "further headers of each request, with their values", secret=True
     )
     http_post_auth: str = setting(
-        Kind.ENUM, "none", "how a request says who sends it", tuple(AUTH_METHODS), guarded=True
+        Kind.ENUM, "none", "how requests are authenticated", tuple(AUTH_METHODS), guarded=True
     )
     http_post_auth_user: str | Secret = setting(Kind.STRING, "", "the user name for `basic`", secret=True)
     http_post_auth_password: str | Secret = setting(Kind.STRING, "", "the password for `basic`", secret=True)
@@ -118,13 +116,14 @@ class AuthSettings(TlsSettings):
     )
 
     def seal(self) -> None:
-        """Turns texts into secrets; for `__post_init__`.
+        """Replaces the texts of secrets by `Secret`s; for `__post_init__`.
 
         Raises:
-            DriverSettingError: the first thing that is wrong; its `others` are the rest.
+            DriverSettingError: the first error; its `others` are the rest.
         """
         problems = [problem for name in (*self._secrets(), *_URLS) for problem in self._seal_field(name)]
         problems += self._seal_headers()
+        # Only on sound fields: a value that could not be read would be reported as missing as well.
         problems += self._wrong_auth() if not problems else []
         if problems:
             raise DriverSettingError(problems[0].setting, problems[0].message, others=problems[1:])
@@ -144,6 +143,7 @@ class AuthSettings(TlsSettings):
         return [name for name, row in declared(type(self)).items() if row.secret and row.kind is Kind.STRING]
 
     def _seal_field(self, name: str) -> Iterator[DriverSettingError]:
+        """Replaces the value of a field; yields an error instead of raising it, so that all are reported at once."""
         setting, value = setting_name(name), getattr(self, name)
         try:
             if name not in _URLS:
@@ -152,6 +152,7 @@ class AuthSettings(TlsSettings):
                 if name == "http_post_query":
                     _refuse_wrong_query(setting, sealed)
             else:
+                # Only the target may be a reference as a whole, and only of the token's URL the query is shown.
                 public, target = name == "http_post_oauth2_token_url", name == "http_post_url"
                 needed = bool(value) or target
                 sealed = SecretUrl.parse(setting, value, public_query=public, by_reference=target) if needed else ""
@@ -181,11 +182,12 @@ class AuthSettings(TlsSettings):
         return problems
 
     def _key_header(self) -> str:
+        # A field of the subclass `HttpPostSettings`, for it is not about authentication.
         return str(getattr(self, "http_post_idempotency_header", ""))
 
     def _wrong_auth(self) -> list[DriverSettingError]:
         if self.http_post_auth not in AUTH_METHODS:
-            return []  # which is told with all other words that are not choices
+            return []  # `check_values` reports it, as it does for every setting with choices
         needed, taken = AUTH_METHODS[self.http_post_auth]
         problems = [
             DriverSettingError(setting_name(name), f"http_post_auth = {self.http_post_auth} needs it; set it")
@@ -235,7 +237,7 @@ def _header_error(name: str, message: str) -> DriverSettingError:
 
 
 def _refuse_control_characters(setting: str, secret: Secret | SecretUrl | str) -> None:
-    """Looks at what is known at launch; the worker looks at the rest."""
+    """Refuses control characters in a secret whose text is known at launch; the worker checks those by reference."""
     if isinstance(secret, Secret) and secret.scheme in {Scheme.LITERAL, Scheme.PLAIN}:
         text = secret.reveal(setting)
         if any(c < " " or c == "\x7f" for c in text):
@@ -243,7 +245,7 @@ def _refuse_control_characters(setting: str, secret: Secret | SecretUrl | str) -
 
 
 def _refuse_wrong_query(setting: str, secret: Secret | SecretUrl | str) -> None:
-    """The same, for what cannot be a query."""
+    """The same, for a text that cannot be the query of a URL."""
     if isinstance(secret, Secret) and secret.scheme in {Scheme.LITERAL, Scheme.PLAIN}:
         problem = http_query_error(secret.reveal(setting).removeprefix("?"))
         if problem is not None:

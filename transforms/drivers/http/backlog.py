@@ -1,6 +1,7 @@
-"""What a delivery has still to send: retries that wait for their time, halves of requests, the rest of the batch.
+"""The backlog of a delivery: retries that wait for their time, halves of requests, and the rest of the batch.
 
 With one connection the order of the batch is kept: nothing overtakes a request that waits for its next attempt.
+`RetryPolicy` decides whether a request gets another attempt, and when.
 """
 
 from __future__ import annotations
@@ -18,10 +19,10 @@ __all__ = ["Backlog", "RetryPolicy"]
 
 
 class Backlog:
-    """The requests of one batch that are not on their way.
+    """The requests of one batch that are not in flight.
 
     Attributes:
-        undisturbed: whether nothing but the rest of the batch is left, with all its attempts before it.
+        undisturbed: whether there is only the rest of the batch, with no attempt counted against it.
         unsent: how many payloads were never sent.
     """
 
@@ -33,10 +34,13 @@ class Backlog:
         self._max_events = max_events
         self._max_bytes = max_bytes
         self._ordered = ordered
-        self._tries = 0  # attempts that count for all that were never sent
+        # Attempts that count for all payloads that were never sent, after those of a dead endpoint.
+        self._tries = 0
         self._since = 0.0
-        self._waiting: list[tuple[float, int, Request]] = []  # a heap: when due, first payload
-        self._halves: list[Request] = []  # a stack, the first of the batch on top
+        # A heap by due time, then by first payload: requests that are due together keep the order of the batch.
+        self._waiting: list[tuple[float, int, Request]] = []
+        # A stack, with the first of the batch on top.
+        self._halves: list[Request] = []
 
     def __bool__(self) -> bool:
         return self.unsent > 0 or bool(self._waiting or self._halves)
@@ -44,6 +48,7 @@ class Backlog:
     def take_new(self) -> Request:
         """Takes a request that was never sent; `unsent` must not be 0."""
         first = self._count - self.unsent
+        # The default; it needs no look at sizes, since one payload may always be sent.
         if self._max_events == 1:
             self.unsent -= 1
             return Request(first, first + 1)
@@ -59,9 +64,10 @@ class Backlog:
         return range(first, end)
 
     def due_secs(self, now: float) -> float | None:
-        """After how many seconds `take` has something; 0 for now, None if everything is on its way."""
+        """Seconds until `take` has a request; 0 for now, None if everything is in flight."""
         if self._waiting:
             seconds = max(0.0, self._waiting[0][0] - now)
+            # In order, a retry blocks all that follows it, also while it waits.
             if self._ordered or not seconds:
                 return seconds
         if self._halves or self.unsent:
@@ -69,7 +75,7 @@ class Backlog:
         return max(0.0, self._waiting[0][0] - now) if self._waiting else None
 
     def take(self, now: float) -> Request:
-        """The request that is to be sent now; `due_secs` must have said that there is one."""
+        """Takes the request to send now; `due_secs` must have returned 0."""
         if self._waiting and (self._ordered or self._waiting[0][0] <= now):
             request = heapq.heappop(self._waiting)[2]
         elif self._halves:
@@ -97,11 +103,11 @@ class Backlog:
         self.undisturbed = False
 
     def count_attempt(self, began: float, is_last: Callable[[int, float], bool]) -> list[Request]:
-        """Counts an attempt for everything here, and takes out and returns what has none left.
+        """Counts an attempt for every request here; removes and returns those that have no attempt left.
 
         Args:
-            began: when the attempt began; the first one of those that were never sent.
-            is_last: whether so many attempts since then are all that there are.
+            began: start of the attempt, which is the first one of requests that were never sent.
+            is_last: whether a request with so many attempts since its first one gets no further one.
         """
         given_up: list[Request] = []
         for request in [*(entry[2] for entry in self._waiting), *self._halves]:
@@ -109,6 +115,7 @@ class Backlog:
             request.since = request.since or began
             if is_last(request.tries, request.since):
                 given_up.append(request)
+        # By identity: two requests are never equal.
         lost = set(map(id, given_up))
         self._waiting = [entry for entry in self._waiting if id(entry[2]) not in lost]
         heapq.heapify(self._waiting)
@@ -116,6 +123,7 @@ class Backlog:
         self._tries += 1
         self._since = self._since or began
         if self.unsent and is_last(self._tries, self._since):
+            # One request of any size: it is never sent, only its payloads are rejected.
             rest = Request(self._count - self.unsent, self._count)
             rest.tries, self.unsent = self._tries, 0
             given_up.append(rest)
@@ -126,11 +134,8 @@ class Backlog:
         self.undisturbed = not (self._waiting or self._halves or self._tries)
 
 
-# When a request is sent again: the number of attempts, the pauses between them, and the time for all of them.
-
-
 class RetryPolicy:
-    """The rules of one driver.
+    """Rules for retries: the number of attempts, the pauses between them, and the retry budget for all of them.
 
     Attributes:
         longest_wait_secs: the longest Retry-After that is waited for.
@@ -145,17 +150,18 @@ class RetryPolicy:
         self._budget_secs = (settings.http_post_retry_budget_msec or 0) / 1000
 
     def pause(self, outcome: Outcome, tries: int, since: float, now: float) -> float | None:
-        """Seconds until the next attempt; None for no further one.
+        """Seconds until the next attempt; None if there is none.
 
         Args:
             outcome: of the last attempt.
-            tries: how many attempts there were.
-            since: when the first one began.
+            tries: number of attempts so far.
+            since: start of the first one.
             now: the time, on the same clock.
         """
         if not outcome.retryable or tries >= self._attempts:
             return None
         seconds = self._seconds(outcome, tries)
+        # The budget is for the starts of attempts; a pause that would end behind it is not begun.
         if self._budget_secs and now + seconds - since > self._budget_secs:
             return None
         return seconds

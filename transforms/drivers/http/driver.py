@@ -1,6 +1,7 @@
 """The `http-post` driver: POST requests, one for each event or for batches of them.
 
-`http.settings` holds its settings and what follows from them; `http.transfers`, which loads libcurl, does the work.
+Rules from Dovecot's section "Export drivers", "http-post". `http.settings` holds the settings; `http.transfers`, which
+loads libcurl, has the connection.
 """
 
 from __future__ import annotations
@@ -17,10 +18,12 @@ if TYPE_CHECKING:
 
 __all__ = ["HttpPostDriver"]
 
+# The defaults of other drivers, for requests of one event.
 _PLAIN_BATCH_EVENTS: Final = 500
 _PLAIN_BATCH_BYTES: Final = 1 << 20
 _ROUNDS: Final = 8
-"""How many requests each connection gets of one batch, so that the last ones, when some are idle, weigh little."""
+"""Requests that each connection gets of one batch. At the end of a batch some connections are idle; this keeps that
+a small part of the time."""
 
 
 class HttpPostDriver(HttpPostSettings, Driver):
@@ -30,15 +33,15 @@ class HttpPostDriver(HttpPostSettings, Driver):
 
     Parallelism: any number of connections on any number of workers; each has `http_client_max_parallel_connections` of
     its own to the target. With 1, the default, payloads arrive in order, and retries hold back what follows; with more
-    there is no order. The connections of a worker process heed together what an endpoint asks for: `Retry-After`,
-    pauses before retries, fewer requests at a time. One that shows no sign of life is asked by one request at a time,
-    whose failure counts as an attempt of all that waits in the batch: with one attempt, all of it fails then.
+    there is no order. The connections of a worker process share what they know of an endpoint: `Retry-After`, pauses
+    before retries, how many requests it can take. An endpoint that seems dead gets one request at a time, whose failure
+    counts as an attempt of all that waits in the batch: with one attempt, all of it fails then.
 
-    Delivery: at least once. A payload counts as delivered when the target answered its request with success; whatever
-    else comes of the last attempt is a `Failure` with status and number of attempts. A request that is too large (413)
-    or that the target refuses for something in it (400, 422) is sent again as halves, until only the culprit is left.
-    An answer that was lost on the way makes a retry, or a replay of the rejects, send a payload twice, with the same
-    idempotency key. Files that TLS needs and cannot use raise `DeliveryError`.
+    Delivery: at least once. A payload counts as delivered when the target answered its request with success; any other
+    end of the last attempt is a `Failure` with status and number of attempts. A request that is too large (413) or that
+    the target refuses for something in it (400, 422) is sent again as halves, until only the refused events are left.
+    If an answer is lost on the way, a retry, or sending the rejects again, delivers a payload twice, with the same
+    idempotency key. Files for TLS that cannot be used raise `DeliveryError`.
     """
 
     __slots__ = ()  # no fields of its own, so the methods of the settings serve as they are
@@ -47,13 +50,13 @@ class HttpPostDriver(HttpPostSettings, Driver):
 
     @property
     def max_batch_events(self) -> int:
-        """Enough for full batches on all connections, as far as so many may be held."""
+        """Most payloads that a worker collects: enough for full requests on all connections, up to the limit held."""
         wanted = self.http_post_batch_max_events * self.http_client_max_parallel_connections * _ROUNDS
         return min(self.http_post_max_in_flight_events, max(_PLAIN_BATCH_EVENTS, wanted))
 
     @property
     def max_batch_bytes(self) -> int:
-        """The same in bytes."""
+        """The same in bytes. With two full requests for each connection, as eight of the largest would be too much."""
         most = self.http_post_max_in_flight_bytes
         wanted = (self.http_post_batch_max_bytes or _PLAIN_BATCH_BYTES) * self.http_client_max_parallel_connections * 2
         wanted = max(_PLAIN_BATCH_BYTES, wanted)
@@ -61,7 +64,7 @@ class HttpPostDriver(HttpPostSettings, Driver):
 
     @property
     def max_batch_msec(self) -> int | None:
-        """How long a payload waits for others."""
+        """The setting `http_post_batch_max_time`, for all requests of a batch."""
         return self.http_post_batch_max_time_msec
 
     @property
@@ -73,8 +76,9 @@ class HttpPostDriver(HttpPostSettings, Driver):
         """Prepares libcurl; the first batch connects.
 
         Raises:
-            DeliveryError: a file for TLS cannot be read, or a secret cannot be had.
+            DeliveryError: a file for TLS cannot be read, or a secret cannot be looked up.
         """
+        # Here and not by libcurl, whose error does not name the setting.
         _check_files(self)
 
         from dovebeam.transforms.drivers.http.transfers import HttpPostConnection  # noqa: PLC0415  loads libcurl
@@ -83,7 +87,7 @@ class HttpPostDriver(HttpPostSettings, Driver):
 
 
 def _check_files(settings: HttpPostSettings) -> None:
-    """Whether this worker can read the files that TLS needs.
+    """Checks that this worker can read the files that TLS needs.
 
     Raises:
         DeliveryError: the text names setting and path.
@@ -94,7 +98,7 @@ def _check_files(settings: HttpPostSettings) -> None:
             _check_file(attribute, path, settings.endpoint)
     directory = settings.ssl_client_ca_dir
     if directory and not os.path.isdir(directory):
-        message = f"ssl_client_ca_dir: {directory} is no directory on this worker (create or correct it)"
+        message = f"ssl_client_ca_dir: {directory} is not a directory on this worker (create or correct it)"
         raise DeliveryError(message, settings.endpoint)
 
 

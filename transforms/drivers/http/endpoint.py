@@ -1,14 +1,14 @@
-"""What a worker knows of an endpoint, shared by all of its connections and threads.
+"""The state of an endpoint, shared by all connections and threads of a worker process.
 
-That is whether to leave it alone for a while, how many requests it can take at a time, and whether it is there at all:
+It decides when requests may start, how many at a time, and whether the endpoint is taken for dead:
 
-- After `Retry-After`, and during the pause before a retry, nobody starts a request.
+- After `Retry-After`, and during the pause before a retry, no request starts.
 - Concurrency adapts by additive increase, multiplicative decrease: a wave of refusals or time-outs halves the number of
-  requests on their way, each window of successes adds one.
-- An endpoint that gave no sign of life for several waves is taken for dead. Then one request at a time finds out
+  requests in flight, each window of successes adds one.
+- An endpoint that did not answer for several waves is taken for dead. Then one request at a time (a probe) finds out
   whether it is back, instead of each of them running into its own time limit.
 
-A wave is all that was on its way when the first of it failed: what was sent later knows more.
+A wave is all that was in flight when the first of it failed: what was sent later knows more.
 """
 
 from __future__ import annotations
@@ -24,10 +24,12 @@ from dovebeam.transforms.drivers.rate_limit import TokenBucket
 
 __all__ = ["Endpoint", "Member", "endpoint_of"]
 
+# A missing connection is stronger evidence than a missing answer: a server may be slow for a while.
 _EVIDENCE: Final = {Trouble.UNREACHABLE: 8, Trouble.SLOW: 2, Trouble.LOST: 2}
 _DEAD: Final = 24
-"""Three waves without a connection, or twelve without an answer: a server may be slow for a while."""
+"""The evidence of three waves without a connection, or of twelve without an answer."""
 
+# After how long to ask again: a place becomes free with the next answer, a probe takes longer.
 _CROWDED_SECS: Final = 0.01
 _PROBED_SECS: Final = 0.05
 
@@ -36,8 +38,8 @@ class Member:
     """A delivery that sends to an endpoint.
 
     Attributes:
-        on_way: its requests that are on their way; only its length is looked at.
-        size: how many it may have on their way.
+        on_way: its requests in flight; only the length is used.
+        size: how many it may have in flight.
     """
 
     __slots__ = ("on_way", "size")
@@ -48,12 +50,12 @@ class Member:
 
 
 class Endpoint:
-    """One endpoint. All methods may be called by any thread; times are of the monotonic clock, in seconds.
+    """The state of one endpoint. Any thread may call all methods; times are of the monotonic clock, in seconds.
 
     Attributes:
-        calm: whether there is nothing to heed: requests may be started without asking. A hint, read without the lock.
-        closing: the last answer that asked to be left alone for a while.
-        prober: who finds out whether a dead endpoint is back.
+        calm: whether requests may start without asking `permit`. A hint, read without the lock.
+        closing: the last answer with a `Retry-After`.
+        prober: the delivery whose request finds out whether a dead endpoint is back.
     """
 
     def __init__(self) -> None:
@@ -62,41 +64,45 @@ class Endpoint:
         self.prober: Member | None = None
         self._lock = threading.Lock()
         self._members: list[Member] = []
+        # No request starts before this; the second one counts only what the endpoint asked for.
         self._open_at = 0.0
         self._asked_until = 0.0
+        # Most requests in flight, None for no limit; a fraction, as each success adds a part of one.
         self._limit: float | None = None
+        # The starts of the present waves: attempts that began earlier belong to the wave before.
         self._cut_at = 0.0
         self._evidence = 0
         self._wave_at = 0.0
         self._buckets: dict[int, TokenBucket] = {}
 
     def join(self, member: Member) -> None:
-        """Counts a delivery in, until it leaves."""
+        """Adds a delivery, until it leaves."""
         with self._lock:
             self._members.append(member)
 
     def leave(self, member: Member) -> None:
-        """Counts a delivery out, whatever became of its requests."""
+        """Removes a delivery, also after an error."""
         with self._lock:
             self._members.remove(member)
+            # Or nobody would ever probe a dead endpoint again.
             if self.prober is member:
                 self.prober = None
 
     def bucket(self, requests_per_second: int) -> TokenBucket:
-        """The rate limiter that all with the same limit share."""
+        """The rate limiter of all deliveries with the same limit."""
         with self._lock:
             return self._buckets.setdefault(requests_per_second, TokenBucket(requests_per_second))
 
     def asked_secs(self, now: float) -> float:
-        """For how long the endpoint asked to be left alone, from now on; 0 if it did not."""
+        """Seconds that are left of the endpoint's `Retry-After`; 0 without one."""
         return max(0.0, self._asked_until - now)
 
     def close_for(self, seconds: float, why: Outcome | None = None) -> None:
-        """Lets nobody start a request for so long; a longer closure stays.
+        """Lets no request start for some time; a longer closure stays.
 
         Args:
             seconds: how long.
-            why: the answer that asked for it; None for a pause of our own.
+            why: the answer whose `Retry-After` it is; None for the pause before a retry.
         """
         with self._lock:
             until = time.monotonic() + seconds
@@ -106,33 +112,35 @@ class Endpoint:
                 self._open_at, self.calm = until, False
 
     def permit(self, member: Member, now: float) -> float:
-        """0 if the member may start a request now; else after how many seconds to ask again."""
+        """0 if the member may start a request now; else the seconds after which to ask again."""
         with self._lock:
             if now < self._open_at:
                 return self._open_at - now
             if self._evidence >= _DEAD:
                 return self._permit_probe(member)
+            # At least one, or nothing could ever show that the endpoint has recovered.
             if self._limit is not None and self._on_way() >= max(1, int(self._limit)):
                 return _CROWDED_SECS
             self._settle(now)
             return 0.0
 
     def succeeded(self, count: int) -> None:
-        """So many requests were delivered."""
+        """Counts requests that were delivered."""
         with self._lock:
             self._evidence = 0
             self.prober = None
             if self._limit is not None:
+                # Additive increase: a whole window of successes adds 1.
                 self._limit += count / self._limit
                 if self._limit >= sum(member.size for member in self._members):
                     self._limit = None
             self._settle(time.monotonic())
 
     def failed(self, trouble: Trouble, started: float, *, adaptive: bool) -> None:
-        """An attempt that began at `started` ended with trouble.
+        """Counts an attempt that failed.
 
         Args:
-            trouble: what it says of the endpoint.
+            trouble: what it tells about the endpoint.
             started: when the attempt began.
             adaptive: whether concurrency adapts.
         """
@@ -140,9 +148,10 @@ class Endpoint:
             now = time.monotonic()
             if adaptive and trouble in {Trouble.BUSY, Trouble.SLOW} and started >= self._cut_at:
                 self._cut_at = now
-                # The one that failed is not on its way any more, but was when that was too much.
+                # The one that failed is not in flight any more, but was one of those that were too many.
                 self._limit = max(1.0, (self._on_way() + 1) / 2)
                 self.calm = False
+            # Any answer, also a refusal, shows that the endpoint is alive.
             if trouble not in _EVIDENCE:
                 self._evidence = 0
                 self.prober = None
@@ -152,7 +161,7 @@ class Endpoint:
                 self.calm = False
 
     def probed(self, member: Member) -> bool:
-        """Whether the request that this member has on its way decides about all others; asked when it ended."""
+        """Whether the request of this member that has just ended was the probe, which decides about all others."""
         with self._lock:
             if self.prober is not member:
                 return False
@@ -172,12 +181,13 @@ class Endpoint:
         self.calm = self._limit is None and not self._evidence and now >= self._open_at
 
 
+# Weak, so that a process that has many targets in its life does not keep them all.
 _ENDPOINTS: WeakValueDictionary[tuple[str, str], Endpoint] = WeakValueDictionary()
 _ENDPOINTS_LOCK: Final = threading.Lock()
 
 
 def endpoint_of(place: str, proxy: str = "") -> Endpoint:
-    """What this process knows of scheme://host:port, as seen through a proxy; forgotten when nobody uses it."""
+    """The state of scheme://host:port, as seen through a proxy; forgotten when no connection uses it."""
     with _ENDPOINTS_LOCK:
         found = _ENDPOINTS.get((place, proxy))
         if found is None:

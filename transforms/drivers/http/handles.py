@@ -1,4 +1,4 @@
-"""libcurl handles for `http-post`: a pool of them, each with every option set that does not change between requests.
+"""The pool of libcurl handles of `http-post`; each has all options set that do not change between requests.
 
 Between two requests of a handle only the body changes, the idempotency key if one is sent, and once a second the
 headers.
@@ -25,17 +25,18 @@ if TYPE_CHECKING:
 __all__ = ["HandlePool", "http_date"]
 
 MAX_RESPONSE_BYTES: Final = 1 << 20
-"""A longer answer is cut off; nobody reads it anyway."""
+"""A longer answer is cut off; its content is ignored anyway."""
 
 _SUPPRESS_CONNECT_HEADERS: Final = 265
-"""CURLOPT_SUPPRESS_CONNECT_HEADERS, for which pycurl has no name: what a proxy says is not the target's answer."""
+"""CURLOPT_SUPPRESS_CONNECT_HEADERS, for which pycurl has no name: a proxy's answer is not that of the target."""
 
 _LOOK_AGAIN_SECS: Final = 5.0
-"""Requests that are refused look up other credentials at most so often."""
+"""Least time between two look-ups of credentials after refused requests."""
 
 _NOTICE_SECS: Final = 1.0
-"""How often files are looked at."""
+"""Least time between two looks at files of secrets and certificates."""
 
+# Not by strftime, which writes names of days and months in the language of the worker's locale.
 _DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
@@ -45,9 +46,9 @@ class HandlePool:
 
     Attributes:
         multi: the `pycurl.CurlMulti`.
-        access: what requests show now.
+        access: the credentials that requests are sent with now.
         idle: handles that no request uses.
-        size: how many handles there can be.
+        size: most handles.
     """
 
     def __init__(self, settings: HttpPostSettings, access: Access) -> None:
@@ -61,10 +62,12 @@ class HandlePool:
         self._headers: list[str] = []
         self._key_header = settings.http_post_idempotency_header
         self._all: list[Easy] = []
-        self._outdated: set[Easy] = set()  # those with options of an earlier access
-        self._stale: set[Easy] = set()  # those whose headers are not of this second
-        self._shown: Shown | None = None  # with the headers of this second
-        self._sent: dict[Easy, Shown | None] = {}  # with the headers of each handle
+        # Handles with options of an earlier `access`, and those whose headers are not of this second.
+        self._outdated: set[Easy] = set()
+        self._stale: set[Easy] = set()
+        # What is in the headers of this second, and in those of each handle: a refusal concerns what was sent.
+        self._shown: Shown | None = None
+        self._sent: dict[Easy, Shown | None] = {}
         self._last_lines: dict[Easy, deque[bytes]] = {}
         self._system_trust = system_trust() if settings.may_use_tls else ("", "")
         self._refused_at = float("-inf")
@@ -73,16 +76,16 @@ class HandlePool:
 
     @property
     def credentials(self) -> Credentials:
-        """The credentials that hold now."""
+        """The credentials that requests are sent with now."""
         return self.access.credentials
 
     def notice_files(self) -> bool:
-        """Uses secrets and certificates that were replaced, from now on.
+        """Looks for secrets and certificates in files that were replaced, and uses them from now on.
 
         A secret that cannot be read is being replaced at this moment; until it can, the one before is used.
 
         Returns:
-            Whether certificates or keys were replaced, so that connections should be made anew.
+            Whether certificates or keys were replaced, so that new connections should be made.
         """
         now = time.monotonic()
         if now - self._noticed_at >= _NOTICE_SECS:
@@ -98,7 +101,7 @@ class HandlePool:
         return self._tls_replaced
 
     def keep_time(self) -> None:
-        """Makes the headers of this second; asked before handles are taken."""
+        """Makes the headers of this second, if that was not done yet; called before handles are taken."""
         second = int(time.time())
         if second != self._second:
             self.notice_files()
@@ -108,11 +111,11 @@ class HandlePool:
             self._stale.update(self._all)
 
     def is_fresh(self) -> bool:
-        """Whether idle handles have the newest headers and options, so that they can be used as they are."""
+        """Whether all idle handles have the newest headers and options, so that they can be used as they are."""
         return not self._stale and not self._outdated
 
     def take(self, key: str = "") -> Easy:
-        """A handle with the newest headers; made if none is idle, so the caller must know that one is free.
+        """Takes a handle with the newest headers; makes one if none is idle, so the caller must keep to `size`.
 
         Args:
             key: the request's idempotency key, if the settings name a header for it.
@@ -132,18 +135,19 @@ class HandlePool:
         return handle
 
     def renew(self, handle: Easy, *, token: bool) -> bool:
-        """Whether there are other credentials than those that a request was refused with.
+        """Looks for newer credentials after a request was refused; returns whether there are any.
 
-        Requests that start from now on have them.
+        Requests that start from now on are sent with them.
 
         Args:
             handle: the request's.
-            token: whether a token that was fetched may be what was refused.
+            token: whether the refusal may concern a token that was fetched.
 
         Raises:
-            DeliveryError: credentials cannot be had any more.
+            DeliveryError: credentials cannot be looked up any more.
         """
         sent = self._sent[handle]
+        # Another request may have been refused before, and have renewed them.
         if self.access.shown() == sent:
             now = time.monotonic()
             if self.credentials.can_change and now - self._refused_at >= _LOOK_AGAIN_SECS:
@@ -151,15 +155,16 @@ class HandlePool:
                 self._adopt(Access(self._settings))
             if token and sent is not None:
                 self.access.refuse_token(sent.token)
+        # The headers of this second are to be made again.
         self._second = -1
         return self.access.shown() != sent
 
     def without_secrets(self, text: str) -> str:
-        """A text with `***` for everything that nobody may see."""
+        """The text with `***` in place of every secret."""
         return self.credentials.without_secrets(text)
 
     def has_final_head(self, handle: Easy) -> bool:
-        """Whether the head of an answer came whole, and is no interim one, before its transfer broke."""
+        """Whether the head of a final answer has come whole; one of 1xx is not final."""
         last = self._last_lines[handle]
         return int(handle.getinfo(pycurl.RESPONSE_CODE)) >= 200 and bool(last) and not last[0].strip()
 
@@ -177,7 +182,7 @@ class HandlePool:
         handle.setopt(pycurl.POST, 1)
 
     def forget_bodies(self) -> None:
-        """Lets go of the bodies that idle handles were used with last."""
+        """Releases the bodies of the last requests, which pycurl keeps for its handles."""
         for handle in self.idle:
             handle.setopt(pycurl.POSTFIELDS, b"")
 
@@ -193,12 +198,13 @@ class HandlePool:
         set_url(handle, url, by_proxy=self.credentials.proxy is not None)
 
     def _adopt(self, access: Access) -> None:
+        """Uses other credentials; each handle gets them when it is taken next, and not while a request uses it."""
         self.access = access
         self._second = -1
         self._outdated.update(self._all)
 
     def _set_access(self, handle: Easy) -> None:
-        """Sets what follows from credentials, on a new handle or again."""
+        """Sets the options that depend on credentials, on a new handle or again."""
         self._aim(handle, self.credentials.url)
         set_proxy(handle, self.credentials)
         if self._settings.may_use_tls:
@@ -228,10 +234,9 @@ class HandlePool:
         handle.setopt(pycurl.POST, 1)
         handle.setopt(pycurl.USERAGENT, settings.http_client_user_agent)
         handle.setopt(pycurl.HEADEROPT, pycurl.HEADER_SEPARATE)
-        # `len` takes an answer's piece and returns how much of it was taken: thrown away without a call into Python
-        # code.
+        # `len` returns that a piece of an answer was taken whole, and so discards it without running Python code.
         handle.setopt(pycurl.WRITEFUNCTION, len)
-        # The same for the lines of its head, of which the last one is kept: blank when the head is complete.
+        # The same for lines of the head, of which the last one is kept: it is blank when the head is complete.
         last_line = self._last_lines[handle] = deque[bytes](maxlen=1)
         handle.setopt(pycurl.HEADERFUNCTION, last_line.append)
         handle.setopt(_SUPPRESS_CONNECT_HEADERS, 1)
@@ -240,6 +245,7 @@ class HandlePool:
         if settings.http_client_connect_timeout_msec:
             handle.setopt(pycurl.CONNECTTIMEOUT_MS, settings.http_client_connect_timeout_msec)
         if settings.http_client_max_idle_time_msec:
+            # libcurl counts in whole seconds; a time below one must not become 0.
             handle.setopt(pycurl.MAXAGE_CONN, max(1, settings.http_client_max_idle_time_msec // 1000))
         ttl = settings.http_client_dns_ttl_msec
         handle.setopt(pycurl.DNS_CACHE_TIMEOUT, -1 if ttl is None else ttl // 1000)
@@ -251,7 +257,7 @@ class HandlePool:
 
 
 def http_date(second: int) -> str:
-    """A Date header's value (RFC 9110, IMF-fixdate), whatever the locale."""
+    """The value of a Date header (RFC 9110, IMF-fixdate)."""
     t = time.gmtime(second)
     return (
         f"{_DAYS[t.tm_wday]}, {t.tm_mday:02} {_MONTHS[t.tm_mon - 1]} {t.tm_year:04} "

@@ -1,4 +1,4 @@
-"""libcurl's options for proxy, TLS and sockets: settings of `http-post` that hold for all requests of a handle."""
+"""Options of libcurl handles for URL, proxy, TLS and sockets, from the settings of `http-post`."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ _HAPPY_EYEBALLS_TIMEOUT_MS: Final = 271
 _CA_CACHE_TIMEOUT: Final = 321
 """CURLOPT_CA_CACHE_TIMEOUT, in seconds, for which pycurl has no name."""
 
+# LATEST is 1.3 until there is a later version.
 _TLS: Final = {
     "ANY": pycurl.SSLVERSION_TLSv1_0,
     "TLSv1": pycurl.SSLVERSION_TLSv1_0,
@@ -39,7 +40,8 @@ _TLS: Final = {
 def set_url(handle: Easy, url: HttpUrl, *, by_proxy: bool) -> None:
     """Sets what is requested, byte for byte: libcurl would write a %2f of the URL as %2F."""
     handle.setopt(pycurl.URL, url.without_credentials)
-    whole = by_proxy and url.scheme == "http"  # a proxy gets https through a tunnel
+    # A proxy needs the whole URL to know the host; https goes through a tunnel, so the target itself reads the line.
+    whole = by_proxy and url.scheme == "http"
     handle.setopt(pycurl.REQUEST_TARGET, url.without_credentials if whole else url.target)
 
 
@@ -53,6 +55,7 @@ def set_proxy(handle: Easy, credentials: Credentials) -> None:
         return
     handle.setopt(pycurl.PROXY, proxy.endpoint)
     if credentials.proxy_user:
+        # The only one that Dovecot has; with libcurl's choice a request might be sent twice to find out.
         handle.setopt(pycurl.PROXYAUTH, pycurl.HTTPAUTH_BASIC)
         handle.setopt(pycurl.PROXYUSERNAME, credentials.proxy_user)
         handle.setopt(pycurl.PROXYPASSWORD, credentials.proxy_password)
@@ -70,10 +73,10 @@ def set_tls(
 
     Args:
         handle: the handle.
-        settings: its settings.
-        credentials: have the password of the key.
-        trust_without_settings: file and directory that hold without trusted certificates in the settings.
-        resume: whether a session may go on that began with earlier files.
+        settings: the exporter's.
+        credentials: for the password of the key.
+        trust_without_settings: file and directory of the CAs to trust if the settings name none.
+        resume: whether a TLS session that was started with earlier files may be resumed.
     """
     # Without this libcurl would trust for 24 hours what a CA file held once; where it has no such option, it doesn't.
     with contextlib.suppress(pycurl.error):
@@ -81,6 +84,7 @@ def set_tls(
     handle.setopt(pycurl.SSL_SESSIONID_CACHE, int(resume))
     handle.setopt(pycurl.SSLVERSION, _TLS[settings.ssl_min_protocol])
     verify = settings.ssl_client_require_valid_cert
+    # VERIFYHOST is 2 for yes; 1 was a mode for debugging.
     handle.setopt(pycurl.SSL_VERIFYPEER, int(verify))
     handle.setopt(pycurl.SSL_VERIFYHOST, 2 if verify else 0)
     trust = (settings.ssl_client_ca_file, settings.ssl_client_ca_dir)
@@ -105,7 +109,7 @@ def set_tls(
 
 
 def set_sockets(handle: Easy, settings: HttpPostSettings) -> None:
-    """Sets when the host's next address is tried as well, and the sizes of the sockets' buffers."""
+    """Sets the sizes of socket buffers, and after how long the host's next address is tried beside the first."""
     if settings.http_client_soft_connect_timeout_msec:
         handle.setopt(_HAPPY_EYEBALLS_TIMEOUT_MS, settings.http_client_soft_connect_timeout_msec)
     sizes = (
@@ -113,6 +117,7 @@ def set_sockets(handle: Easy, settings: HttpPostSettings) -> None:
         (socket.SO_RCVBUF, settings.http_client_socket_recv_buffer_size),
     )
     wanted = [(option, size) for option, size in sizes if size]
+    # libcurl has no option for these, and a callback for each new socket is not free.
     if wanted:
         handle.setopt(pycurl.SOCKOPTFUNCTION, _buffer_setter(wanted))
 
@@ -125,7 +130,7 @@ def system_trust() -> tuple[str, str]:
 
 
 def _buffer_setter(wanted: list[tuple[int, int]]) -> Callable[[int, int], int]:
-    """What libcurl calls with each new socket, before it connects."""
+    """A callback for libcurl, which calls it with each new socket before it connects."""
 
     def set_buffers(descriptor: int, _purpose: int) -> int:
         # A duplicate of the descriptor, which libcurl owns, is the same socket.

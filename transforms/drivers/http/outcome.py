@@ -1,7 +1,8 @@
-"""What became of one attempt of a request, and whether another attempt makes sense.
+"""The outcome of one attempt of a request: reason, whether to retry, and what it means for the endpoint.
 
-Dovecot tries again after a lost connection, a timed out attempt, 408, and 503 with `Retry-After`, if it is told to try
-again at all (`http_client_request_max_attempts`). Which statuses dovebeam retries is in `statuses`.
+Dovecot retries after a lost connection, a timed out attempt, 408, and 503 with `Retry-After`, if more than one attempt
+is allowed (`http_client_request_max_attempts`). What dovebeam makes of statuses is in `StatusRules`, of redirects in
+`redirect_target`, and of libcurl's errors in `outcome_of_error`.
 """
 
 from __future__ import annotations
@@ -36,7 +37,9 @@ __all__ = [
 
 _REQUEST_TIMEOUT: Final = 408
 _BUSY_STATUS: Final = frozenset({429, 503})
+# Codes of libcurl (CURLE_...), as numbers, so that this module and its tests load no libcurl.
 _TIMED_OUT: Final = 28
+# A refused certificate (60, 91, 98) is among them: it passes when it is replaced, and concerns no single event.
 _UNREACHABLE: Final = frozenset({5, 6, 7, 35, 60, 91, 97, 98})
 _SILENT: Final = frozenset({18, 52, 55, 56})
 
@@ -44,8 +47,9 @@ _LOCAL: Final = frozenset({2, 4, 27, 43, 48, 49, 53, 54, 58, 59, 64, 66, 77, 82,
 """libcurl's codes for trouble on this side: certificate and key files, ciphers, engines, options, memory."""
 
 _FILES: Final = frozenset({43, 58, 77})
-"""Those of them that pass when certificate and key, which are two files, have both been replaced."""
+"""Those of them that may pass: certificate and key are two files, and do not fit while only one is replaced."""
 
+# For each code the start of the reason, and whether it is worth a retry.
 _NAMES: Final[Mapping[int, tuple[str, bool]]] = MappingProxyType(
     {
         1: ("bad response", False),
@@ -77,13 +81,14 @@ _ADVICE: Final[Mapping[int, str]] = MappingProxyType(
 )
 
 
+# "after 250 milliseconds with 12 out of 345 bytes received" and the like, in which equal errors differ.
 _MEASURED: Final = re.compile(
     r" after \d{1,12} (?:ms|milliseconds)| with \d{1,20} (?:out of \d{1,20} )?bytes [a-z ]{1,40}"
 )
 
 
 class Trouble(enum.Enum):
-    """What the end of an attempt says of the endpoint as a whole."""
+    """What the end of an attempt tells about the endpoint as a whole."""
 
     NONE = "it answers"
     BUSY = "it asks for less"
@@ -100,10 +105,10 @@ class Outcome:
         reason: why, for people.
         status: the HTTP status, None without an answer.
         retryable: whether another attempt may succeed.
-        retry_after_secs: how long the server wants to be left alone; 0 if it didn't say.
+        retry_after_secs: the server's `Retry-After`; 0 without one.
         at_once: whether the next attempt needs no pause.
-        trouble: what it says of the endpoint.
-        local: whether it is trouble of this worker, which fails the bundle and no payload.
+        trouble: what it tells about the endpoint.
+        local: whether it is trouble of this worker, which fails the bundle and rejects no payload.
     """
 
     reason: str
@@ -116,24 +121,25 @@ class Outcome:
 
 
 def outcome_of_status(status: int, *, retryable: bool = False, retry_after_secs: float = 0.0) -> Outcome:
-    """For an answer that is no success."""
+    """The outcome of an answer that is not a success."""
     try:
         phrase = f" {HTTPStatus(status).phrase}"
     except ValueError:
-        # The server's own words stay out: they are its data, and may repeat the request.
+        # The server's own phrase is not used: it may repeat the request.
         phrase = ""
     return Outcome(
         f"the target answered {status}{phrase}",
         status,
         retryable=retryable,
         retry_after_secs=retry_after_secs,
+        # 408 is about an idle connection, not about load; Dovecot retries it immediately.
         at_once=status == _REQUEST_TIMEOUT,
         trouble=Trouble.BUSY if status in _BUSY_STATUS else Trouble.NONE,
     )
 
 
 def outcome_of_search(status: int, refused: int) -> Outcome:
-    """For events that were refused together, like so many that were sent alone."""
+    """The outcome of events that were refused together, after so many were refused alone with the same status."""
     advice = "repair what is refused, then send the rejects again"
     reason = outcome_of_status(status).reason
     return Outcome(
@@ -142,13 +148,13 @@ def outcome_of_search(status: int, refused: int) -> Outcome:
 
 
 def outcome_of_error(code: int, text: str) -> Outcome:
-    """For a transfer that ended without the head of an answer.
+    """The outcome of a transfer that ended without the head of an answer.
 
-    Equal troubles have equal reasons, so that a ledger can count them: libcurl's measured times and sizes are left out.
+    Equal errors have equal reasons, so that a ledger can count them: libcurl's measured times and sizes are left out.
 
     Args:
         code: libcurl's code.
-        text: libcurl's words, without secrets.
+        text: libcurl's error text, without secrets.
     """
     text = _MEASURED.sub("", text)
     if code in _LOCAL:
@@ -161,9 +167,9 @@ def outcome_of_error(code: int, text: str) -> Outcome:
 
 
 def too_long(outcome: Outcome) -> Outcome:
-    """What becomes of requests that would have to wait for longer than they may."""
+    """The outcome of requests that would have to wait for longer than is allowed."""
     advice = "raise http_client_max_auto_retry_delay, or send the rejects later"
-    reason = f"{outcome.reason}: it wants to be left alone for longer than is allowed ({advice})"
+    reason = f"{outcome.reason}: its Retry-After is longer than is allowed ({advice})"
     return replace(outcome, reason=reason, retryable=False)
 
 
@@ -175,19 +181,20 @@ def _trouble(code: int) -> Trouble:
     return Trouble.LOST if code in _SILENT else Trouble.NONE
 
 
-# Redirects of `http-post`: refused by default, followed within one place if the settings say so, never elsewhere.
+# Redirects: refused by default, followed within one site if the settings allow it, never to another one.
 
+# Longer than any real URL; the server chooses it, and the parser takes time for each character.
 _MAX_CHARS: Final = 8000
 
 
 def redirect_target(origin: HttpUrl, status: int, location: str, followed: int, limit: int) -> HttpUrl | Outcome:
-    """Where a redirect leads, or why it is not followed.
+    """The target of a redirect, or the outcome if it is not followed.
 
     Args:
         origin: the URL of the settings.
-        status: the answer's.
-        location: the absolute URL that it names.
-        followed: how many redirects this attempt has followed.
+        status: the status of the answer.
+        location: its `Location`, as an absolute URL.
+        followed: number of redirects that this attempt has followed.
         limit: how many it may follow.
     """
     reason = outcome_of_status(status).reason
@@ -195,13 +202,14 @@ def redirect_target(origin: HttpUrl, status: int, location: str, followed: int, 
         why = f"more than {limit} redirects" if limit else "redirects are refused"
         return Outcome(f"{reason}: {why} (correct the URL, or raise http_client_request_max_redirects)", status)
     target = _parse(location)
+    # Elsewhere, mail data and credentials would go to a host that no one has configured.
     if target is None or not same_site(origin, target):
         return Outcome(f"{reason}: a redirect to another place is refused (correct the URL)", status)
     return target
 
 
 def _parse(location: str) -> HttpUrl | None:
-    """The place that a redirect names; None if it cannot be requested, or brings credentials of its own."""
+    """The target of a redirect; None if it is not a valid URL, or has credentials, which Dovecot refuses."""
     if len(location) > _MAX_CHARS:
         return None
     try:
@@ -211,11 +219,11 @@ def _parse(location: str) -> HttpUrl | None:
     return None if target.has_userinfo else target
 
 
-# What each HTTP status means for a request: the lists of statuses that users write, and the rules behind them.
+# Statuses: the lists that users write, and the rules for all others.
 #
-# Dovecot takes 2xx for success and tries again after 408, and after 503 with `Retry-After`. Its users' other exporters
-# also try again after 425, 429 and the 5xx that can pass, if they are told to try again at all; so does dovebeam.
-# Which statuses an endpoint answers with is not always what the standard says, so the lists can be written.
+# Dovecot takes 2xx for success and retries after 408, and after 503 with `Retry-After`. Exporters of other systems also
+# retry after 425, 429 and the 5xx that can pass, if more than one attempt is allowed; so does dovebeam. Not every
+# endpoint uses statuses as the standard has them, so the lists are settings.
 
 DEFAULT_SUCCESS: Final = "200-299"
 DEFAULT_RETRY: Final = "408 425 429 500 502-599"
@@ -227,11 +235,12 @@ _REJECT: Final = "event_exporter_http_post_reject_statuses"
 _ITEM: Final = re.compile(r"([0-9]{3})(?:-([0-9]{3}))?\Z")
 _LOWEST, _HIGHEST = 200, 599
 _TOO_LARGE: Final = frozenset({413})
+# What servers answer to one bad event; others, such as 401 and 404, concern the request as a whole.
 _PERHAPS_ONE: Final = frozenset({400, 422})
 
 
 class Verdict(enum.Enum):
-    """What to do after an answer."""
+    """What to do with a request after its answer."""
 
     SUCCESS = "all of the body is delivered"
     RETRY = "send it again later"
@@ -257,10 +266,10 @@ class StatusRules:
     @classmethod
     @functools.cache
     def parse(cls, success: str = DEFAULT_SUCCESS, retry: str = DEFAULT_RETRY, reject: str = "") -> StatusRules:
-        """Reads the three settings. A status that one of them names is taken out of the others' defaults.
+        """Parses the three settings. A status in a list that is written is removed from the defaults of the others.
 
         Raises:
-            DriverSettingError: a list is not of statuses, or two written lists share one.
+            DriverSettingError: a list has something else than statuses, or two written lists share one.
         """
         lists = {
             _SUCCESS: parse_statuses(_SUCCESS, success),
@@ -277,7 +286,8 @@ class StatusRules:
         return cls(lists[_SUCCESS], lists[_RETRY], lists[_REJECT])
 
     def verdict(self, status: int, events: int) -> Verdict:
-        """What a status means for a request with a body of so many events."""
+        """What to do after a status, for a request with so many events."""
+        # The order matters only for written lists: they win over the rules for single statuses.
         if status in self.success:
             return Verdict.SUCCESS
         if status in self.retry:
@@ -290,28 +300,28 @@ class StatusRules:
 
 
 def parse_statuses(setting: str, text: str) -> frozenset[int]:
-    """Reads a list such as `408 425 429 500-599`; commas may stand between the items.
+    """Parses a list such as `408 425 429 500-599`; commas may separate the items.
 
     Raises:
-        DriverSettingError: the text says which item is wrong.
+        DriverSettingError: an item is wrong; the text says which.
     """
     statuses: set[int] = set()
     for item in text.replace(",", " ").split():
         found = _ITEM.match(item)
         first, last = (int(found[1]), int(found[2] or found[1])) if found else (0, 0)
         if not _LOWEST <= first <= last <= _HIGHEST:
-            message = f"'{item[:20]}' is no status from 200 to 599 and no range of them; write for example 429 500-599"
+            message = f"'{item[:20]}' is not a status from 200 to 599 or a range; write for example 429 500-599"
             raise DriverSettingError(setting, message)
         statuses.update(range(first, last + 1))
     return frozenset(statuses)
 
 
 def _check_overlaps(lists: dict[str, frozenset[int]]) -> None:
-    """Two lists that somebody wrote must not share a status."""
+    """Refuses a status that is in two written lists."""
     names = list(lists)
     for place, name in enumerate(names):
         for other in names[place + 1 :]:
             shared = lists[name] & lists[other]
             if shared:
-                message = f"{min(shared)} stands in {name} as well; a status can have one meaning, remove it from one"
+                message = f"{min(shared)} is in {name} as well; a status has only one meaning, remove it from one"
                 raise DriverSettingError(other, message)

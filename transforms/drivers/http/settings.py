@@ -1,4 +1,4 @@
-"""The settings of the `http-post` driver: fields, defaults, what follows from them, and what can be wrong with them.
+"""The settings of the `http-post` driver: fields, defaults, values derived from them, and their checks.
 
 Rules from Dovecot's section "Export drivers", "http-post", and "HTTP and TLS settings". All other modules of the driver
 import this one, which loads no libcurl.
@@ -21,7 +21,7 @@ from dovebeam.transforms.errors import DriverSettingError, UnknownNameError
 __all__ = ["CONTENT_TYPES", "HttpPostSettings"]
 
 MAX_PARALLEL_CONNECTIONS: Final = 500
-"""More would not be faster, and select(2) ends at descriptor 1023."""
+"""Most connections of a worker thread. More would not be faster, and select(2) ends at descriptor 1023."""
 
 CONTENT_TYPES: Final[Mapping[str, str]] = MappingProxyType(
     {"json": "application/json", "tab-text": "text/plain", "none": "application/octet-stream"}
@@ -31,6 +31,7 @@ CONTENT_TYPES: Final[Mapping[str, str]] = MappingProxyType(
 _BATCH_FORMATS: Final = ("lines", "array")
 _COMPRESSIONS: Final = ("none", "gzip", "zstd")
 
+# These become headers, where a line break would start another header.
 _PRINTABLE: Final = ("http_client_user_agent", "http_post_content_type")
 
 
@@ -38,17 +39,19 @@ _PRINTABLE: Final = ("http_client_user_agent", "http_post_content_type")
 class HttpPostSettings(AuthSettings):
     """The settings of an `http-post` exporter.
 
-    Times are in milliseconds; None and, where Dovecot says so, 0 mean no limit of their own. `format` is that of the
+    Times are in milliseconds; None and, where Dovecot has it so, 0 mean no limit of their own. `format` is that of the
     exporter; it decides the Content-Type.
     """
 
+    # Not a setting of the driver: the exporter's, which the configuration passes on.
     format: str = "json"
     http_client_request_absolute_timeout_msec: int | None = setting(
         Kind.TIME,
         "0",
-        "limit of one attempt from its start. If nobody sets it, it is the 250 ms that Dovecot documents for event "
+        "limit of one attempt from its start. If it is not set, it is the 250 ms that Dovecot documents for event "
         "export; a written 0 is no limit",
         dovecot=True,
+        # Dovecot's code never applies the 250 ms that it documents for this driver (spec "http-post").
         unset=250,
     )
     http_client_request_timeout_msec: int | None = setting(
@@ -73,14 +76,14 @@ class HttpPostSettings(AuthSettings):
     http_client_request_max_attempts: int = setting(
         Kind.UINT,
         "1",
-        "how often a request is tried in all; 1 is no retry",
+        "how many attempts a request has; 1 is no retry",
         not_zero="request_max_attempts must not be 0",
         dovecot=True,
     )
     http_client_write_request_max_attempts: int = setting(
         Kind.UINT,
         "0",
-        "how often a request that writes, as POST does, is tried; 0 for `http_client_request_max_attempts`",
+        "how many attempts a request that writes, as POST does, has; 0 for `http_client_request_max_attempts`",
         dovecot=True,
     )
     http_client_request_max_redirects: int = setting(
@@ -92,7 +95,7 @@ class HttpPostSettings(AuthSettings):
     http_client_max_parallel_connections: int = setting(
         Kind.UINT,
         "1",
-        "connections to the target that each worker thread has; with more than 1, events have no order",
+        "connections to the target that each worker thread has; with more than 1, events arrive in any order",
         not_zero="http_client_max_parallel_connections must not be 0",
         dovecot=True,
     )
@@ -178,14 +181,14 @@ class HttpPostSettings(AuthSettings):
     http_post_retry_budget_msec: int | None = setting(
         Kind.TIME,
         "0",
-        "time from the begin of a request's first attempt to that of its last; 0 lets the number of attempts decide",
+        "time from the start of a request's first attempt to that of its last; 0 lets the number of attempts decide",
     )
     http_post_success_statuses: str = setting(
         Kind.STRING, DEFAULT_SUCCESS, "statuses after which events count as delivered, numbers and ranges"
     )
     http_post_retry_statuses: str = setting(Kind.STRING, DEFAULT_RETRY, "statuses after which a request is sent again")
     http_post_reject_statuses: str = setting(
-        Kind.STRING, "", "statuses that reject all events of a request, without a search for the culprit"
+        Kind.STRING, "", "statuses that reject all events of a request, without a search for the refused ones"
     )
     http_post_idempotency_header: str = setting(
         Kind.STRING,
@@ -198,7 +201,7 @@ class HttpPostSettings(AuthSettings):
     http_post_adaptive_concurrency: bool = setting(
         Kind.BOOL,
         "yes",
-        "have fewer requests on their way after refusals (429, 503) and time-outs, and more again after successes",
+        "send fewer requests at a time after refusals (429, 503) and time-outs, and more again after successes",
     )
     http_post_max_in_flight_events: int = setting(
         Kind.UINT, "10000", "most events that a worker holds for the target", not_zero=True
@@ -208,19 +211,20 @@ class HttpPostSettings(AuthSettings):
     )
 
     def __post_init__(self) -> None:
+        # First the secrets: the checks read them, and no error may repeat one.
         self.seal()
         _check(self)
 
     @property
     def status_rules(self) -> StatusRules:
-        """What statuses mean."""
+        """The rules for statuses."""
         return StatusRules.parse(
             self.http_post_success_statuses, self.http_post_retry_statuses, self.http_post_reject_statuses
         )
 
     @property
     def target(self) -> SecretUrl:
-        """The target, with its secrets sealed."""
+        """The target; credentials in it are secrets."""
         return SecretUrl.parse("event_exporter_http_post_url", self.http_post_url, by_reference=True)
 
     @property
@@ -242,7 +246,8 @@ class HttpPostSettings(AuthSettings):
 
     @property
     def attempt_timeout_msec(self) -> int:
-        """When an attempt is ended, whatever the target does; 0 for never, which takes `infinite` in both settings."""
+        """Time limit of an attempt; 0 for none, which takes `infinite` in both settings."""
+        # libcurl has one limit for a transfer, where Dovecot restarts the second one at each sign of activity.
         limits = (
             self.http_client_request_absolute_timeout_msec,
             self.http_client_write_request_timeout_msec or self.http_client_request_timeout_msec,
@@ -251,7 +256,7 @@ class HttpPostSettings(AuthSettings):
 
     @property
     def max_attempts(self) -> int:
-        """How often a payload is tried."""
+        """Number of attempts of a payload."""
         if not self.http_client_auto_retry:
             return 1
         return self.http_client_write_request_max_attempts or self.http_client_request_max_attempts
@@ -265,16 +270,17 @@ class HttpPostSettings(AuthSettings):
     def max_retry_after_secs(self) -> float:
         """Longest Retry-After that is waited for."""
         limit = self.http_client_max_auto_retry_delay_msec
+        # 0 is the timeout of a request, as in Dovecot.
         if limit == 0:
             limit = self.http_client_write_request_timeout_msec or self.http_client_request_timeout_msec
         return float("inf") if limit is None else limit / 1000
 
 
 def _check(settings: HttpPostSettings) -> None:
-    """Whether anything could ever be delivered with these settings.
+    """Checks that something could be delivered with these settings.
 
     Raises:
-        UnknownNameError: there is no such format.
+        UnknownNameError: the format is unknown.
         DriverSettingError: the first setting that cannot work.
     """
     if settings.format not in CONTENT_TYPES:
@@ -293,6 +299,7 @@ def _check_connections(settings: HttpPostSettings) -> None:
         message = f"at most {MAX_PARALLEL_CONNECTIONS} connections; use more workers for more"
         raise _wrong("http_client_max_parallel_connections", message)
     target = settings.target.visible
+    # A URL by reference may be https; so it counts as that.
     by_tls = target is None or target.scheme == "https"
     if settings.proxy is not None and by_tls and not settings.http_client_proxy_ssl_tunnel:
         message = "a proxy without CONNECT would read everything that https protects; write yes"
@@ -305,16 +312,18 @@ def _check_bodies(settings: HttpPostSettings) -> None:
         raise _wrong("http_post_batch_format", message)
     if not settings.http_post_content_type.isascii():
         raise _wrong("http_post_content_type", "write it in ASCII, for example application/json")
+    # A full request must fit below what a worker may hold, or it would never be full.
     if settings.http_post_max_in_flight_events < settings.http_post_batch_max_events:
-        message = "not even one batch could be on its way; raise it to http_post_batch_max_events or more"
+        message = "not even one batch could be sent; raise it to http_post_batch_max_events or more"
         raise _wrong("http_post_max_in_flight_events", message)
     in_flight, batch = settings.http_post_max_in_flight_bytes, settings.http_post_batch_max_bytes
     if in_flight is not None and (batch is None or in_flight < batch):
-        message = "not even one batch could be on its way; raise it to http_post_batch_max_bytes or more"
+        message = "not even one batch could be sent; raise it to http_post_batch_max_bytes or more"
         raise _wrong("http_post_max_in_flight_bytes", message)
 
 
 def _check_retries(settings: HttpPostSettings) -> None:
+    # Parsing them is the check.
     _ = settings.status_rules
     header = settings.http_post_idempotency_header
     problem = header_name_problem(header, for_key=True) if header else ""

@@ -1,4 +1,4 @@
-"""The connection of `http-post`: batches go through libcurl's multi interface, with redirects, retries and time limits.
+"""The connection of `http-post`: sends batches by libcurl's multi interface, with redirects, retries and time limits.
 
 Only as many requests are started as there are connections, so libcurl never queues, a time limit never counts waiting,
 and the batch given to `send` is all that is held. While nothing is wrong, starting a request is a few calls; as soon as
@@ -25,7 +25,9 @@ from dovebeam.transforms.errors import DeliveryError
 
 __all__ = ["Delivery", "HttpPostConnection"]
 
+# The longest sleep; headers have a date of seconds, and files are looked at as often.
 _MAX_WAIT_SECS: Final = 1.0
+# The sleep while libcurl has no socket to wait for.
 _BLIND_WAIT_SECS: Final = 0.002
 _POSTFIELDS: Final = pycurl.POSTFIELDS
 
@@ -34,7 +36,7 @@ class HttpPostConnection(Connection):
     """Kept-alive connections to one target, with libcurl's handles kept from one batch to the next.
 
     Raises:
-        DeliveryError: a secret cannot be had.
+        DeliveryError: a secret cannot be looked up.
     """
 
     def __init__(self, settings: HttpPostSettings) -> None:
@@ -47,6 +49,7 @@ class HttpPostConnection(Connection):
     def deliver(self, batch: Batch) -> list[Failure]:
         """Posts the payloads, and returns when each has its final answer."""
         try:
+            # Kept connections were authenticated with the certificate that has been replaced.
             if self._pool is not None and self._pool.notice_files():
                 self._drop_pool()
             if self._pool is None:
@@ -59,7 +62,7 @@ class HttpPostConnection(Connection):
             message = f"libcurl refuses the settings of http-post: {text} (check the ssl_* and http_client_* settings)"
             raise DeliveryError(message, self._settings.endpoint) from None
         except BaseException:
-            # Requests may be on their way; they end with their connections.
+            # Requests may be in flight; they end with their connections.
             self._drop_pool()
             raise
         return failures
@@ -67,6 +70,7 @@ class HttpPostConnection(Connection):
     def _drop_pool(self) -> None:
         if self._pool is not None:
             pool, self._pool = self._pool, None
+            # The pool may have looked up newer credentials.
             self._access = pool.access
             pool.close()
 
@@ -76,7 +80,7 @@ class HttpPostConnection(Connection):
 
 
 class Delivery(Attempts):
-    """One batch on its way; made for it, run once."""
+    """The delivery of one batch: starts its requests and handles their answers."""
 
     def __init__(
         self,
@@ -91,6 +95,7 @@ class Delivery(Attempts):
         self._keys = batch.keys if settings.http_post_idempotency_header else None
         self._bodies = BodyMaker.of(settings)
         self._plain = self._bodies.plain
+        # Dovecot's way, one payload as it is a request, has a fast path.
         self._single = self._plain and self._keys is None and settings.http_post_batch_max_events == 1
         self._take, self._add = pool.take, pool.multi.add_handle
         self._bucket = endpoint.bucket(settings.http_post_rate_limit) if settings.http_post_rate_limit else None
@@ -101,7 +106,7 @@ class Delivery(Attempts):
         """Delivers the batch; returns what failed, in its order.
 
         Raises:
-            DeliveryError: no request can be made on this worker, or a credential cannot be had.
+            DeliveryError: no request can be made on this worker, or credentials cannot be looked up.
             pycurl.error: libcurl refuses a setting.
         """
         self._endpoint.join(self._member)
@@ -113,13 +118,14 @@ class Delivery(Attempts):
         return self._failures
 
     def _loop(self) -> None:
-        """Starts and ends requests until there are none; every payload passes here, so it calls little."""
+        """Starts and ends requests until there are none left."""
+        # Every payload passes here: bound methods and constants are looked up once, and little is called.
         multi, idle, on_way, endpoint = self._pool.multi, self._pool.idle, self._on_way, self._endpoint
         perform, info_read, remove = multi.perform, multi.info_read, multi.remove_handle
         response_code, success = pycurl.RESPONSE_CODE, self._rules.success
         backlog, size = self._backlog, self._pool.size
         while True:
-            # The common case is written out here, because it happens for every answer of a single connection.
+            # The common case is written out here, because a single connection comes here for every answer.
             if endpoint.calm and backlog.undisturbed and self._bucket is None:
                 if backlog.unsent and len(on_way) < size:
                     self._start_new(size - len(on_way))
@@ -153,7 +159,7 @@ class Delivery(Attempts):
                 endpoint.succeeded(delivered)
 
     def _start_new(self, most: int) -> None:
-        """Starts up to so many requests that were never sent."""
+        """Starts at most so many requests that were never sent."""
         backlog = self._backlog
         self._pool.keep_time()
         if self._single:
@@ -164,7 +170,7 @@ class Delivery(Attempts):
             most -= 1
 
     def _start_single(self, most: int) -> None:
-        """`_start_new` for bodies that are payloads as they are: all that `_launch` does, with hardly a call."""
+        """`_start_new` for requests of one plain payload: does what `_launch` does, with hardly a call."""
         payloads, on_way, idle, take, add = self._payloads, self._on_way, self._pool.idle, self._take, self._add
         fresh = self._pool.is_fresh()
         for index in self._backlog.take_singles(most):
@@ -174,10 +180,10 @@ class Delivery(Attempts):
             add(handle)
 
     def _start_with_care(self) -> bool:
-        """Starts what may be started when something waits, the endpoint is in trouble or the rate is limited.
+        """Starts requests one by one as permitted: after failures, while others wait, or with a rate limit.
 
         Returns:
-            Whether anything is on its way or waiting.
+            Whether any request is in flight or waiting.
         """
         self._nap_secs = _MAX_WAIT_SECS
         while len(self._on_way) < self._pool.size:
@@ -188,6 +194,7 @@ class Delivery(Attempts):
             if seconds is None:
                 break
             seconds = seconds or self._endpoint.permit(self._member, now)
+            # A token last, so that none is taken for a request that may not start.
             if not seconds and self._bucket is not None:
                 seconds = 0.0 if self._bucket.take() else self._bucket.due_secs()
             if seconds:
@@ -214,6 +221,7 @@ class Delivery(Attempts):
             time.sleep(seconds)
             return
         now = time.monotonic()
+        # A scan of all requests, so only once a second.
         if now - self._bodies_at >= _MAX_WAIT_SECS:
             self._bodies_at = now
             if self._end_bodies(now):
@@ -221,7 +229,7 @@ class Delivery(Attempts):
         limit = self._pool.multi.timeout()
         if limit >= 0:
             seconds = min(seconds, limit / 1000)
-        begin = time.monotonic()
-        if not self._pool.multi.select(seconds) and time.monotonic() - begin < seconds:
-            # Without a socket to look at (a name is being looked up) select returns at once.
+        start = time.monotonic()
+        if not self._pool.multi.select(seconds) and time.monotonic() - start < seconds:
+            # Without a socket, as while a name is being looked up, select returns at once, and this would spin.
             time.sleep(min(seconds, _BLIND_WAIT_SECS))

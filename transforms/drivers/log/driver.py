@@ -1,7 +1,7 @@
-"""The `log` driver: one record per event in the runner's log, or in a syslog.
+"""The `log` driver: writes one record per event to the runner's log or to a syslog daemon.
 
-Dovecot's section "Export drivers", "log": the formats cut strings at 1000 bytes, the priority is info, the payload is
-data and no format string. Dovecot splits a long line into several; a record here is never split.
+Rules from Dovecot's section "Export drivers", "log": the formats cut strings at 1000 bytes, the priority is info, the
+payload is data and not a format string. Dovecot splits a long line into several; a record here is never split.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from dovebeam.transforms.drivers.rate_limit import portions, shared_bucket
 
 __all__ = ["LOGGER_NAME", "LogDriver", "LoggerConnection"]
 
+# Dovecot's limit for this driver; its other drivers have none.
 _MAX_STRING_BYTES: Final = 1000
 
 
@@ -23,14 +24,14 @@ class LogDriver(LogSettings, Driver):
 
     Parallelism: unlimited; records of one connection keep their order, UDP aside.
 
-    Delivery: the runner's log takes a record at most once and tells nothing of its fate. To a syslog by a local stream,
-    TCP or TLS at least once: a bundle is done when the daemon has read it to its last byte, known by its closing the
-    connection after that was ended on this side (TCP, TLS) or by the kernel (local); one that closes or dies before
-    gets everything that is not known to be read once more, in whole records. A local datagram socket the same, but a
-    daemon that is killed takes the few datagrams with it that it had not read. UDP is best effort; a server's "port
-    unreachable" raises `DeliveryError` as soon as it is known. What a daemon has read and then loses is lost: syslog
-    has no acknowledgement. A record that doesn't fit into one datagram is a `Failure`, never cut. A daemon that stays
-    away or reads nothing raises `DeliveryError`.
+    Delivery: the runner's log takes a record at most once and does not confirm it. To a syslog daemon by a local
+    stream, TCP or TLS at least once: a bundle is done when the daemon has read it to its last byte. The driver knows
+    that from the kernel (local), or because the daemon closes the connection after this side has ended it (TCP, TLS).
+    If the daemon closes or dies before, everything that is not known to be read is sent again, in whole records. The
+    same holds for a local datagram socket, but a daemon that is killed loses the few datagrams that it had not read.
+    UDP is best effort; a server's "port unreachable" raises `DeliveryError` as soon as it is known. What a daemon has
+    read and then loses is lost: syslog has no acknowledgement. A record that does not fit into one datagram is a
+    `Failure`, never cut. A daemon that stays away or reads nothing raises `DeliveryError`.
     """
 
     __slots__ = ()  # no fields of its own, so the methods of the settings serve as they are
@@ -39,7 +40,7 @@ class LogDriver(LogSettings, Driver):
     max_string_length: ClassVar[int | None] = _MAX_STRING_BYTES
 
     def display_items(self) -> dict[str, str | int | bool]:
-        """Without the settings of TLS where there is none."""
+        """Display data, without the settings of TLS unless the target uses it."""
         items = super().display_items()
         if self.log_target.startswith("syslog+tls:"):
             return items
@@ -55,7 +56,7 @@ class LogDriver(LogSettings, Driver):
 
 
 class LoggerConnection(Connection):
-    """Logs through Python's logging, which Beam's workers forward to the runner's log."""
+    """A connection to Python's logging, which Beam's workers forward to the runner's log."""
 
     def __init__(self, per_second: int = 0) -> None:
         super().__init__()
@@ -68,11 +69,12 @@ class LoggerConnection(Connection):
         info = self._logger.info
         for portion in portions(self._bucket, len(batch.payloads)):
             for index in portion:
+                # An argument and not the format string, so that a `%` in a payload stays as it is.
                 info("%s", batch.payloads[index].decode("utf-8", "backslashreplace"))
         return []
 
     def flush(self) -> None:
-        """Flushes the handlers."""
+        """Flushes all handlers that a record passes."""
         logger: logging.Logger | None = self._logger
         while logger is not None:
             for handler in logger.handlers:
@@ -81,10 +83,8 @@ class LoggerConnection(Connection):
 
 
 def _make_audible(logger: logging.Logger) -> None:
-    """Without this a program that configured no logging would lose every event in silence.
-
-    A level that somebody set on this very logger is a decision and stays.
-    """
+    """Makes sure that records of priority info come out, or a program without logging would silently lose them all."""
+    # The default of the root logger is WARNING. A level that was set on this very logger was meant, and stays.
     if logger.level == logging.NOTSET and not logger.isEnabledFor(logging.INFO):
         logger.setLevel(logging.INFO)
     if not logger.hasHandlers():

@@ -1,4 +1,7 @@
-"""The settings of the `log` driver: fields, defaults and what can be wrong with them. Loads no TLS library."""
+"""The settings of the `log` driver: fields, defaults and checks. Loads no TLS library.
+
+`parse_target` reads the value of `log_target` into a `SyslogTarget`.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,8 @@ from dovebeam.transforms.errors import DriverSettingError
 __all__ = ["FACILITIES", "LOGGER_NAME", "SETTING", "LogSettings", "SyslogTarget", "parse_target"]
 
 
-Way = Literal["local", "udp", "tcp", "tls"]
+Transport = Literal["local", "udp", "tcp", "tls"]
+"""How messages travel to a syslog daemon; "local" is a socket of this machine, for datagrams or a stream."""
 
 SETTING: Final = "event_exporter_log_target"
 
@@ -39,19 +43,20 @@ FACILITIES: Final[Mapping[str, int]] = MappingProxyType(
 )
 """The facilities that syslog.conf(5) names, with their codes."""
 
-_SCHEMES: Final[Mapping[str, Way]] = MappingProxyType({"syslog": "udp", "syslog+tcp": "tcp", "syslog+tls": "tls"})
+_SCHEMES: Final[Mapping[str, Transport]] = MappingProxyType({"syslog": "udp", "syslog+tcp": "tcp", "syslog+tls": "tls"})
 _ADVICE: Final = (
     "write nothing for the runner's log, syslog:/dev/log for a socket, or for a server syslog:HOST:PORT (UDP), "
     "syslog+tcp:HOST:PORT or syslog+tls:HOST:PORT"
 )
+# [IPV6]:PORT, which may have a zone (fe80::1%eth0), or HOST:PORT; a host without brackets cannot have a colon.
 _ADDRESS: Final = re.compile(r"(?:\[([0-9A-Fa-f:.%A-Za-z]+)\]|([^/:\s\[\]]+)):([0-9]{1,5})\Z")
 
 
 @dataclass(frozen=True, slots=True)
 class SyslogTarget:
-    """A local socket (`path`), or a server (`host` and `port`) by UDP, TCP or TLS."""
+    """The address of a syslog daemon: a local socket (`path`), or a server (`host`, `port`) by UDP, TCP or TLS."""
 
-    way: Way
+    transport: Transport
     path: str = ""
     host: str = ""
     port: int = 0
@@ -63,43 +68,43 @@ class SyslogTarget:
 
 
 def parse_target(text: str) -> SyslogTarget:
-    """Reads `syslog:/path`, or HOST:PORT or [IPV6]:PORT after `syslog:` (UDP), `syslog+tcp:` or `syslog+tls:`.
+    """Parses `syslog:/path`, or HOST:PORT or [IPV6]:PORT after `syslog:` (UDP), `syslog+tcp:` or `syslog+tls:`.
 
     Raises:
-        DriverSettingError: it is none of them.
+        DriverSettingError: it is not one of these.
     """
     target = _target(text)
     if target is None:
-        raise DriverSettingError(SETTING, f"{text!r} is no log target; {_ADVICE}")
+        raise DriverSettingError(SETTING, f"{text!r} is not a log target; {_ADVICE}")
     return target
 
 
 def target_advice(text: str) -> str:
-    """What to write instead of a target that is none; an empty string for one, and for nothing: the runner's log."""
+    """Advice for a target that is not valid; empty for a valid one, and for no target, which is the runner's log."""
     return "" if not text or _target(text) is not None else _ADVICE
 
 
 def _target(text: str) -> SyslogTarget | None:
     scheme, _, rest = text.partition(":")
-    way = _SCHEMES.get(scheme)
-    if way == "udp" and rest.startswith("/") and "\0" not in rest:
+    transport = _SCHEMES.get(scheme)
+    # `syslog:` is both: with a path it is a local socket, with an address UDP.
+    if transport == "udp" and rest.startswith("/") and "\0" not in rest:
         return SyslogTarget("local", path=rest)
     found = _ADDRESS.match(rest)
-    if way is not None and found is not None and 0 < int(found[3]) < 65536:
-        return SyslogTarget(way, host=found[1] or found[2], port=int(found[3]))
+    if transport is not None and found is not None and 0 < int(found[3]) < 65536:
+        return SyslogTarget(transport, host=found[1] or found[2], port=int(found[3]))
     return None
 
 
-# The settings of the `log` driver: fields, defaults and what can be wrong with them. Loads no TLS library.
-
 LOGGER_NAME: Final = "dovebeam.export"
-"""The logger that takes the lines if no target is set."""
+"""The logger that gets the records if no target is set."""
 
 
 @dataclass(frozen=True, slots=True)
 class LogSettings(TlsSettings):
     """The settings of a `log` exporter; those of TLS are for a target `syslog+tls`."""
 
+    # Guarded: people write URLs with passwords here by mistake.
     log_target: str = setting(
         Kind.STRING,
         "",
@@ -120,9 +125,10 @@ class LogSettings(TlsSettings):
     )
 
     def __post_init__(self) -> None:
-        over_tls = self.log_target and parse_target(self.log_target).way == "tls"
+        over_tls = self.log_target and parse_target(self.log_target).transport == "tls"
+        # Not `Driver.__post_init__`: a wrong `ssl_` setting that is meant for other exporters must not stop this one.
         check_values(self, ignored="" if over_tls else "ssl_")
-        # Set for all exporters, it says nothing about one without TLS, and should not travel with it.
+        # A password that was set for all exporters means nothing here without TLS, and must not travel needlessly.
         password = Secret.parse("ssl_client_key_password", self.ssl_client_key_password) if over_tls else NOTHING
         object.__setattr__(self, "ssl_client_key_password", password)
         if over_tls:
@@ -130,5 +136,5 @@ class LogSettings(TlsSettings):
 
     @property
     def endpoint(self) -> str:
-        """The syslog's socket or address, or the logger's name."""
+        """The target as it was written, or the name of the logger."""
         return self.log_target or LOGGER_NAME

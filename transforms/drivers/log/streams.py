@@ -1,8 +1,8 @@
-"""Syslog over TCP with counted octets (RFC 6587), in the clear or over TLS (RFC 5425).
+"""Syslog over TCP with octet counting (RFC 6587), plain or over TLS (RFC 5425).
 
 Neither protocol has an acknowledgement, and what a peer's kernel has acknowledged its daemon may never read. So what
 was sent is confirmed in the one way that TCP has: this side ends its half of the connection, and the daemon, when it
-has read that end and so all before it, closes its own. A daemon that dies before that makes its kernel send a reset.
+has read that end and so all before it, closes its own. If the daemon dies before that, its kernel sends a reset.
 """
 
 from __future__ import annotations
@@ -25,18 +25,22 @@ from dovebeam.transforms.errors import DeliveryError
 
 __all__ = ["TcpWire", "TlsWire", "is_distrust", "open_tcp", "open_tls"]
 
+# As long as the default retry budget: an address that does not answer costs one budget, not several.
 _CONNECT_TIMEOUT_MSEC: Final = 10_000
+# The largest TLS record, in both directions.
 _READ_BYTES: Final = 16 * 1024
-_MAX_ANSWER_BYTES: Final = 64 * 1024  # of a daemon's last words, read for a TLS alert; the rest is passed over
-_LOOK_SECS: Final = 0.5
-_ACKNOWLEDGED_SECS: Final = 0.001
+# What a daemon sends before it closes may hold a TLS alert; more than this is discarded.
+_MAX_ANSWER_BYTES: Final = 64 * 1024
+# The counter of unacknowledged bytes has no event, so it is read at least so often, and often once the peer has closed.
+_POLL_SECS: Final = 0.5
+_POLL_CLOSED_SECS: Final = 0.001
 
 
 class TcpWire(Wire):
-    """A TCP connection. It lives until it is confirmed, which ends it."""
+    """A TCP connection. Confirming ends it, so each bundle, and each mebibyte, has one of its own."""
 
     def send(self, messages: Sequence[bytes]) -> dict[int, str]:
-        """See `Wire`."""
+        """See `Wire`. Octet counting has no forbidden byte and no limit, so every message can be sent."""
         self._send_bytes(b"".join(b"%d %b" % (len(message), message) for message in messages))
         return {}
 
@@ -54,20 +58,21 @@ class TcpWire(Wire):
         self._socket.shutdown(socket.SHUT_WR)
 
     def _check_answer(self, answer: bytes) -> None:
-        """What the daemon said last says nothing over plain TCP."""
+        """Looks for an error in what the daemon sent before it closed; over plain TCP there can be none."""
 
     def _read_to_end(self) -> bytes:
-        """Waits for the daemon to close its side; patient as long as it takes what lies before it.
+        """Waits for the daemon to close its side, as long as it makes progress; returns what it sent.
 
-        A daemon that stops may have closed before it saw all of it. What it did not see is then never acknowledged,
+        A daemon that stops may close before it has read everything. What it did not read is then never acknowledged,
         but answered with a reset, which the kernel keeps as the socket's error.
         """
         answer = bytearray()
         timeout_secs = math.inf if self._timeout_msec is None else self._timeout_msec / 1000
         since, left = time.monotonic(), unread_bytes(self._socket)
         closed = False
+        # Closed is not enough: the close may overtake the acknowledgements, or the reset, of what was sent last.
         while not closed or left:
-            closed = closed or self._read_some(answer, min(timeout_secs, _LOOK_SECS))
+            closed = closed or self._read_some(answer, min(timeout_secs, _POLL_SECS))
             error = pending_error(self._socket) if closed else None
             if error is not None:
                 raise error
@@ -77,13 +82,14 @@ class TcpWire(Wire):
             elif time.monotonic() - since > timeout_secs:
                 raise self._unconfirmed()
             if closed and left:
-                time.sleep(_ACKNOWLEDGED_SECS)
+                time.sleep(_POLL_CLOSED_SECS)
         return bytes(answer)
 
     def _read_some(self, answer: bytearray, seconds: float) -> bool:
-        """Whether the daemon has closed its side; waits for that, or for words of it, for a while."""
+        """Reads for some seconds what the daemon sends; returns whether it has closed its side."""
         poll = select.poll()
         poll.register(self._socket, select.POLLIN)
+        # Rounded up, for poll cuts the fraction off, and with 0 the loop around this would spin.
         if not poll.poll(seconds * 1000 + 1):
             return False
         data = self._socket.recv(_READ_BYTES)
@@ -102,7 +108,7 @@ class TlsWire(TcpWire):
     """A TLS connection.
 
     The socket is read and written here and not by Python's TLS socket, which cannot end its half of a connection and
-    still read a last alert: that of a server that does not accept the client's certificate comes so late.
+    still read an alert. But in TLS 1.3 the alert of a server that refuses the client's certificate comes so late.
     """
 
     def __init__(
@@ -113,10 +119,10 @@ class TlsWire(TcpWire):
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=target.host)
 
     def shake_hands(self) -> None:
-        """Makes the connection a secret and verified one.
+        """Does the TLS handshake.
 
         Raises:
-            DeliveryError: the server is not who it should be, or does not speak TLS.
+            DeliveryError: the certificate is not valid for this host, or the server does not speak TLS.
             OSError: the connection broke.
         """
         give_up = time.monotonic() + _CONNECT_TIMEOUT_MSEC / 1000
@@ -132,6 +138,7 @@ class TlsWire(TcpWire):
         except ssl.SSLCertVerificationError as error:
             raise self._refused(f"its certificate is refused: {error.verify_message}") from error
         except ssl.SSLEOFError as error:
+            # A daemon that is just stopping, so this is retried like a lost connection.
             raise OSError(errno.ECONNRESET, os.strerror(errno.ECONNRESET)) from error
         except ssl.SSLError as error:
             raise self._refused(f"no TLS connection: {_words(error)}") from error
@@ -140,6 +147,7 @@ class TlsWire(TcpWire):
         rest = memoryview(data)
         while rest:
             rest = rest[self._tls.write(rest[:_READ_BYTES]) :]
+            # Sent in pieces, so that a large batch is not held a second time in its encrypted form.
             if self._outgoing.pending >= 4 * _READ_BYTES or not rest:
                 self._flush()
 
@@ -154,13 +162,13 @@ class TlsWire(TcpWire):
         self._unwrap()
 
     def _unwrap(self) -> None:
-        """Says goodbye and hears whether the other side did, or had something to complain of."""
+        """Sends TLS's close_notify, and checks what has come from the other side for an alert."""
         try:
             self._tls.unwrap()
         except ssl.SSLWantReadError:
             pass
         except ssl.SSLError as error:
-            # Many daemons close without a goodbye, and some talk; only an alert says that something went wrong.
+            # Many daemons close without a close_notify, and some send data; only an alert means a failure.
             if "ALERT" in (error.reason or ""):
                 raise self._refused(f"the server refused the connection: {_words(error)}") from error
 
@@ -184,20 +192,20 @@ class TlsWire(TcpWire):
 
 
 def open_tcp(target: SyslogTarget, timeout_msec: int | None) -> TcpWire:
-    """A connection to the first address of the host that accepts one.
+    """Opens a TCP connection to the first address of the host that accepts one.
 
     Raises:
-        DeliveryError: there is none.
+        DeliveryError: no address accepts a connection.
     """
     return TcpWire(_connect(target), target, timeout_msec)
 
 
 def open_tls(target: SyslogTarget, timeout_msec: int | None, context: ssl.SSLContext) -> TlsWire:
-    """The same, with the handshake done.
+    """Opens a TLS connection, with the handshake done.
 
     Raises:
-        DeliveryError: there is none, or it is not to be trusted.
-        OSError: it broke during the handshake.
+        DeliveryError: no address accepts a connection, or the handshake fails.
+        OSError: the connection broke during the handshake.
     """
     wire = TlsWire(_connect(target), target, timeout_msec, context)
     try:
@@ -209,13 +217,14 @@ def open_tls(target: SyslogTarget, timeout_msec: int | None, context: ssl.SSLCon
 
 
 def is_distrust(error: Exception) -> bool:
-    """Whether one side did not accept the other's certificate, which passes when that is replaced."""
+    """Whether one side did not accept the other's certificate: worth a retry, since certificates are replaced."""
     cause = error.__cause__
     refused_here = isinstance(cause, ssl.SSLCertVerificationError)
     return refused_here or (isinstance(cause, ssl.SSLError) and "ALERT" in (cause.reason or ""))
 
 
 def _connect(target: SyslogTarget) -> socket.socket:
+    # Raised if the host has no address at all; otherwise the error of the last one.
     failed = OSError(errno.EADDRNOTAVAIL, os.strerror(errno.EADDRNOTAVAIL))
     for family, address in resolve(target, socket.SOCK_STREAM):
         sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
@@ -247,5 +256,5 @@ def _connect_one(sock: socket.socket, address: Address) -> None:
 
 
 def _words(error: ssl.SSLError) -> str:
-    """What OpenSSL says, without its code and place."""
+    """OpenSSL's error without its code and its place in OpenSSL's source, in which errors would differ."""
     return (error.reason or "unknown error").replace("_", " ").lower()

@@ -1,8 +1,8 @@
-"""Syslog messages (RFC 5424) to a daemon, for the `log` driver: made, sent, and sent again until they were read.
+"""The syslog connection of the `log` driver: sends messages (RFC 5424), and sends them again until they were read.
 
-A daemon may expect the older form on its local socket: rsyslog reads there the priority right but takes "1" for the
-program's name, unless its imuxsock has `UseSpecialParser="off" ParseHostname="on"`. Over a network every daemon reads
-both.
+A daemon may expect the older form (RFC 3164) on its local socket: there rsyslog reads the priority right but takes "1"
+for the program's name, unless its imuxsock has `UseSpecialParser="off" ParseHostname="on"`. Over a network every daemon
+reads both.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ _APP_NAME: Final = "dovebeam"
 
 
 class SyslogConnection(Connection):
-    """One way to a daemon at a time, and the messages that it has not confirmed.
+    """A connection to a syslog daemon, and the messages that the daemon has not confirmed.
 
-    What was not confirmed, about a mebibyte at most and one batch, is kept and sent again when a way breaks. After a
-    `DeliveryError` it is forgotten: the bundle failed, and will bring it again.
+    Unconfirmed messages, about a mebibyte at most and one batch, are kept and sent again when the connection breaks.
+    After a `DeliveryError` they are forgotten: the bundle failed, and will bring them again.
 
     Raises:
         DeliveryError: a file that TLS needs cannot be used.
@@ -48,17 +48,18 @@ class SyslogConnection(Connection):
         self._priority = FACILITIES[settings.log_facility] * 8 + _SEVERITY_INFO
         self._tail = f" {_host_name()} {_APP_NAME} {os.getpid()} - - ".encode("ascii")
         rate = settings.log_rate_limit
+        # One bucket a target: all connections of this process write to the same log.
         self._bucket = shared_bucket(f"log:{self._target}", rate) if rate else None
-        self._tls = RenewedContext(settings) if self._target.way == "tls" else None
+        self._tls = RenewedContext(settings) if self._target.transport == "tls" else None
         self._wire: Wire | None = None
         self._unconfirmed: list[bytes] = []
         self._unconfirmed_bytes = 0
 
     def flush(self) -> None:
-        """Waits until the daemon has read everything, as far as the way there can tell.
+        """Waits until the daemon has read everything, as far as the transport can tell.
 
         Raises:
-            DeliveryError: it has not.
+            DeliveryError: the daemon did not read everything.
         """
         if self._wire is not None or self._unconfirmed:
             self._until_done(())
@@ -73,12 +74,13 @@ class SyslogConnection(Connection):
         return failures
 
     def _messages(self, payloads: Iterable[bytes]) -> list[bytes]:
+        # The time of export, as in Dovecot's log; the event's own times are in the payload.
         now = format_rfc3339(time.time_ns() // 1000).encode("ascii")
         head = b"<%d>1 %b%b" % (self._priority, now, self._tail)
         return [head + payload for payload in payloads]
 
     def _until_done(self, messages: Sequence[bytes]) -> dict[int, str]:
-        """Sends messages, or with none confirms all, and tries again while the daemon is away."""
+        """Sends messages, or with none of them confirms all that was sent; retries while the daemon is away."""
         budget = RetryBudget(self._retry_budget_msec)
         while True:
             try:
@@ -86,10 +88,11 @@ class SyslogConnection(Connection):
             except (DeliveryError, OSError) as error:
                 repeats = self._wire is None or self._wire.repeats
                 self._disconnect()
-                away = error_number(error) in AWAY and self._target.way != "udp"
+                # By UDP, ECONNREFUSED is about an earlier datagram: nothing tells which ones to send again.
+                away = error_number(error) in AWAY and self._target.transport != "udp"
                 if not (repeats and (away or is_distrust(error)) and budget.wait()):
                     self._forget()
-                    raise self._told(error) from error
+                    raise self._as_delivery_error(error) from error
             except BaseException:
                 self._disconnect()
                 self._forget()
@@ -100,6 +103,7 @@ class SyslogConnection(Connection):
         refused = wire.send(messages) if messages else {}
         kept = [message for index, message in enumerate(messages) if index not in refused] if wire.repeats else []
         size = self._unconfirmed_bytes + sum(map(len, kept))
+        # Confirming costs a round trip, or over TCP a new connection, so it is done once a window and not once a batch.
         if not messages or (wire.window_bytes is not None and size >= wire.window_bytes):
             self._confirm(wire)
         else:
@@ -113,7 +117,7 @@ class SyslogConnection(Connection):
         self._forget()
 
     def _connected(self) -> Wire:
-        """The wire; a new one begins with what the one before did not confirm."""
+        """The wire; over a new one, all that the one before did not confirm is sent first."""
         if self._wire is None:
             self._wire = self._open()
             if self._unconfirmed:
@@ -124,9 +128,9 @@ class SyslogConnection(Connection):
         target, timeout = self._target, self._write_timeout_msec
         if self._tls is not None:
             return open_tls(target, timeout, self._tls.current())
-        return {"local": open_local, "udp": open_udp, "tcp": open_tcp}[target.way](target, timeout)
+        return {"local": open_local, "udp": open_udp, "tcp": open_tcp}[target.transport](target, timeout)
 
-    def _told(self, error: DeliveryError | OSError) -> DeliveryError:
+    def _as_delivery_error(self, error: DeliveryError | OSError) -> DeliveryError:
         if isinstance(error, DeliveryError):
             return error
         return delivery_error("send", str(self._target), error)
@@ -141,16 +145,17 @@ class SyslogConnection(Connection):
             wire.close()
 
     def release(self) -> None:
-        """Closes the connection; what was not confirmed is an error."""
+        """Closes the connection; it is an error if the daemon does not confirm everything."""
         try:
+            # Once and without retries: a pipeline has flushed before, so this is for programs that forgot to.
             if self._unconfirmed:
                 self._try(())
         except OSError as error:
-            raise self._told(error) from error
+            raise self._as_delivery_error(error) from error
         finally:
             self._disconnect()
 
 
 def _host_name() -> str:
-    """This machine's name as RFC 5424 wants it: printable ASCII, at most 255 characters, `-` for none."""
+    """This machine's name in the form of RFC 5424: printable ASCII, at most 255 characters, `-` for none."""
     return "".join(c for c in socket.gethostname() if "!" <= c <= "~")[:255] or "-"

@@ -1,4 +1,4 @@
-"""The TLS side of `syslog+tls`: a context of Python's ssl module for `TlsSettings`."""
+"""TLS of `syslog+tls`: the context of Python's ssl module for `TlsSettings`, renewed when its files change."""
 
 from __future__ import annotations
 
@@ -25,11 +25,12 @@ _VERSIONS: Final[Mapping[str, ssl.TLSVersion]] = MappingProxyType(
         "LATEST": ssl.TLSVersion.TLSv1_3,
     }
 )
+# These are opened once before OpenSSL reads them, whose errors do not tell which file is missing.
 _FILES: Final = ("ssl_client_ca_file", "ssl_client_cert_file", "ssl_client_key_file")
 
 
 class RenewedContext:
-    """The context for new connections, made again when certificates or keys were replaced.
+    """The TLS context for new connections, made again when certificates or keys were replaced.
 
     Raises:
         DeliveryError: as `make_context`.
@@ -38,29 +39,32 @@ class RenewedContext:
     def __init__(self, settings: TlsSettings) -> None:
         self._settings = settings
         self._paths = _paths(settings)
-        # Before they are read: what is replaced meanwhile is noticed.
-        self._were = file_identities(self._paths)
+        # Taken before the files are read, so that one that is replaced meanwhile is noticed.
+        self._identities = file_identities(self._paths)
         self._context = make_context(settings)
 
     def current(self) -> ssl.SSLContext:
-        """The context of the files as they are now; of those before as long as they are being replaced."""
+        """The context for the files as they are now; the one before while they are being replaced."""
         now = file_identities(self._paths)
-        if now != self._were:
+        if now != self._identities:
+            # Certificate and key are two files, and between their renames they do not fit together.
             with contextlib.suppress(DeliveryError):
                 self._context = make_context(self._settings)
-                self._were = now
+                self._identities = now
         return self._context
 
 
 def make_context(settings: TlsSettings) -> ssl.SSLContext:
-    """A context for connections, on the worker that makes them.
+    """Makes a TLS context, on the worker that connects.
 
     Raises:
-        DeliveryError: a file that cannot be read, or holds something else than it should.
+        DeliveryError: a file cannot be read, or does not contain what it should.
     """
+    # Not `create_default_context`, which trusts the system's CAs beside those of the settings.
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = _VERSIONS[settings.ssl_min_protocol]
     if not settings.ssl_client_require_valid_cert:
+        # In this order: Python refuses CERT_NONE while host names are checked.
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     for name in _FILES:
@@ -77,7 +81,7 @@ def make_context(settings: TlsSettings) -> ssl.SSLContext:
 
 
 def _paths(settings: TlsSettings) -> tuple[str, ...]:
-    """The files and directories that a context is made of."""
+    """The files and directories that a context is made of, and the file of the key's password."""
     trust = (settings.ssl_client_ca_file, settings.ssl_client_ca_dir)
     if not any(trust):
         system = ssl.get_default_verify_paths()
@@ -101,12 +105,13 @@ def _check_readable(setting: str, path: str) -> None:
 def _trust(context: ssl.SSLContext, settings: TlsSettings) -> None:
     directory = settings.ssl_client_ca_dir
     if directory and not os.path.isdir(directory):
-        raise DeliveryError(f"ssl_client_ca_dir: {directory} is no directory (correct it)", directory)
+        raise DeliveryError(f"ssl_client_ca_dir: {directory} is not a directory (correct it)", directory)
     try:
         context.load_verify_locations(settings.ssl_client_ca_file or None, directory or None)
     except ssl.SSLError as error:
         path = settings.ssl_client_ca_file
-        raise DeliveryError(f"ssl_client_ca_file: {path} holds no certificates in PEM (replace it)", path) from error
+        message = f"ssl_client_ca_file: {path} does not contain certificates in PEM (replace it)"
+        raise DeliveryError(message, path) from error
 
 
 def _present(context: ssl.SSLContext, settings: TlsSettings) -> None:
@@ -127,4 +132,5 @@ def _limit_ciphers(context: ssl.SSLContext, ciphers: str) -> None:
     try:
         context.set_ciphers(ciphers)
     except ssl.SSLError as error:
-        raise DeliveryError(f"ssl_cipher_list: the library knows none of {ciphers!r} (correct it)") from error
+        message = f"ssl_cipher_list: OpenSSL does not know any cipher in {ciphers!r} (correct it)"
+        raise DeliveryError(message) from error

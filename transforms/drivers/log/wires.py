@@ -1,4 +1,4 @@
-"""The ways to a syslog daemon that is near or takes datagrams: local sockets, and UDP (RFC 5426)."""
+"""Connections to a syslog daemon (`Wire`): their interface, and those by local sockets and by UDP (RFC 5426)."""
 
 from __future__ import annotations
 
@@ -19,21 +19,24 @@ from dovebeam.transforms.errors import DeliveryError
 
 __all__ = ["Address", "DatagramWire", "LocalStreamWire", "UdpWire", "Wire", "open_local", "open_udp", "resolve"]
 
+# Longer than Dovecot's 250 ms for `unix`: a daemon that is busy for a moment is not a failure. For one that is away
+# there is the retry budget.
 _LOCAL_CONNECT_TIMEOUT_MSEC: Final = 1000
+# A network queue that stays full for so long is not busy but stuck.
 _NETWORK_QUEUE_SECS: Final = 10.0
 Address = tuple[Any, ...]
-"""Of a socket of the Internet's families."""
+"""The address of an IPv4 or IPv6 socket."""
 
 _TOO_LARGE: Final = "the record does not fit into one datagram, and is not cut"
-_TORN: Final = "a line break in the payload cannot be told from the end of the record in a stream"
+_TORN: Final = "the payload has a line break, which would end its record in a stream of lines"
 
 
 class Wire(ABC):
-    """One connected socket.
+    """One connected socket to a syslog daemon.
 
     Attributes:
-        window_bytes: how much is sent before `confirm` must be called; None: only when a bundle ends.
-        repeats: whether what was not confirmed is sent again over the next wire. Where nothing tells what arrived, it
+        window_bytes: how many bytes may be sent before `confirm` is called; None: it is called when a bundle ends.
+        repeats: whether what was not confirmed is sent again over the next wire. Where nothing tells what arrived, that
             would be guessing, and hide the loss.
     """
 
@@ -47,11 +50,11 @@ class Wire(ABC):
 
     @abstractmethod
     def send(self, messages: Sequence[bytes]) -> dict[int, str]:
-        """Sends messages; returns the reasons of those that never can be sent, by their index.
+        """Sends messages; returns for each that can never be sent the reason, by its index.
 
         Raises:
             OSError: the connection broke; any of the messages may have arrived.
-            DeliveryError: the daemon takes nothing, or nothing more.
+            DeliveryError: the daemon stopped reading.
         """
 
     @abstractmethod
@@ -62,8 +65,8 @@ class Wire(ABC):
             Whether the wire can still be used.
 
         Raises:
-            OSError: it went away before that.
-            DeliveryError: it does not read.
+            OSError: the daemon went away before that.
+            DeliveryError: the daemon does not read.
         """
 
     def close(self) -> None:
@@ -81,6 +84,7 @@ class LocalStreamWire(Wire):
 
     def send(self, messages: Sequence[bytes]) -> dict[int, str]:
         """See `Wire`."""
+        # Daemons read lines from local streams; octet counting (RFC 6587) is for TCP.
         torn = {index: _TORN for index, message in enumerate(messages) if b"\n" in message}
         lines = b"".join(message + b"\n" for index, message in enumerate(messages) if index not in torn)
         if not send_all(self._socket, lines, self._timeout_msec):
@@ -95,7 +99,7 @@ class LocalStreamWire(Wire):
 
 
 class DatagramWire(Wire):
-    """A datagram a record, to a local socket."""
+    """A local datagram socket: one datagram a record."""
 
     def send(self, messages: Sequence[bytes]) -> dict[int, str]:
         """See `Wire`."""
@@ -104,6 +108,7 @@ class DatagramWire(Wire):
             try:
                 self._send_one(message)
             except OSError as error:
+                # The limit is the receiver's or the network's, so only sending tells.
                 if error.errno != errno.EMSGSIZE:
                     raise
                 refused[index] = _TOO_LARGE
@@ -123,7 +128,7 @@ class DatagramWire(Wire):
             except BlockingIOError:
                 self._wait_for_room()
             except OSError as error:
-                # The kernel's queue for the network card; it has no event that tells when there is room.
+                # The kernel's queue for the network card is full; there is no event for room in it.
                 if error.errno != errno.ENOBUFS or time.monotonic() > give_up:
                     raise
                 time.sleep(0.001)
@@ -138,8 +143,9 @@ class DatagramWire(Wire):
 
 
 class UdpWire(DatagramWire):
-    """A datagram a record, to a server. Only a "port unreachable" tells anything, and only of an earlier one."""
+    """A UDP socket: one datagram a record. The only sign of trouble is "port unreachable", for an earlier datagram."""
 
+    # Confirming costs one system call and tells little, so a bundle's end is often enough.
     window_bytes: ClassVar[int | None] = None
     repeats: ClassVar[bool] = False
 
@@ -152,7 +158,7 @@ class UdpWire(DatagramWire):
 
 
 def open_local(target: SyslogTarget, timeout_msec: int | None) -> Wire:
-    """Datagrams, as /dev/log nearly everywhere takes them; a stream where the socket is one.
+    """Connects to a local socket: for datagrams, as nearly every /dev/log is, or else for a stream.
 
     Raises:
         DeliveryError: no connection.
@@ -161,6 +167,7 @@ def open_local(target: SyslogTarget, timeout_msec: int | None) -> Wire:
         sock = connect_unix(target.path, socket.SOCK_DGRAM, _LOCAL_CONNECT_TIMEOUT_MSEC)
         return DatagramWire(sock, target, timeout_msec)
     except DeliveryError as error:
+        # EPROTOTYPE is how a socket of the other kind answers; a file's mode does not tell the kinds apart.
         if not isinstance(error.__cause__, OSError) or error.__cause__.errno != errno.EPROTOTYPE:
             raise
     sock = connect_unix(target.path, socket.SOCK_STREAM, _LOCAL_CONNECT_TIMEOUT_MSEC)
@@ -168,10 +175,10 @@ def open_local(target: SyslogTarget, timeout_msec: int | None) -> Wire:
 
 
 def open_udp(target: SyslogTarget, timeout_msec: int | None) -> Wire:
-    """A socket that is connected, so that the kernel reports when nobody listens.
+    """Opens a UDP socket. It is connected, so that the kernel reports when no process listens on the port.
 
     Raises:
-        DeliveryError: the host is unknown, or there is no way to it.
+        DeliveryError: the host is unknown, or there is no route to it.
     """
     failed = OSError(errno.EADDRNOTAVAIL, os.strerror(errno.EADDRNOTAVAIL))
     for family, address in resolve(target, socket.SOCK_DGRAM):
@@ -188,10 +195,10 @@ def open_udp(target: SyslogTarget, timeout_msec: int | None) -> Wire:
 
 
 def resolve(target: SyslogTarget, kind: socket.SocketKind) -> list[tuple[socket.AddressFamily, Address]]:
-    """The addresses of a host.
+    """The addresses of a host, in the order in which to try them (RFC 6724).
 
     Raises:
-        DeliveryError: it has none.
+        DeliveryError: the look-up failed.
     """
     try:
         found = socket.getaddrinfo(target.host, target.port, type=kind)
