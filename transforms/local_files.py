@@ -21,7 +21,6 @@ from typing import Final
 __all__ = [
     "NO_LOCKS",
     "TemporaryFolder",
-    "abandoned",
     "file_url_path",
     "is_at",
     "is_ours",

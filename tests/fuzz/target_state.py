@@ -18,7 +18,7 @@ from dovebeam.transforms.shards.pieces import Frame, Piece
 from dovebeam.transforms.shards.spool import PaneIntent, Spool, SpooledPart
 from dovebeam.transforms.sources import MessageOrigin, SourceError
 from dovebeam.transforms.sources.follow import Follower, FollowSettings, make_target
-from dovebeam.transforms.sources.follow import Target as Followed
+from dovebeam.transforms.sources.follow import FollowTarget as Followed
 from dovebeam.transforms.sources.follow.records import decode_state
 
 _SEGMENT_HEAD: Final = len(b"dovebeam queue 1\n") + 4

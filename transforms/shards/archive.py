@@ -12,15 +12,12 @@ from dovebeam.transforms.events.event import Event, TimeRange
 from dovebeam.transforms.shards.committing import Manifest, ManifestFile
 
 __all__ = [
-    "ARCHIVE_NAME",
-    "HOUR_USEC",
     "ArchiveFile",
     "AvroFraming",
     "HourPartition",
     "HourRouter",
     "archive_files",
     "archive_of",
-    "hour_of",
     "is_wanted",
     "partition_span",
 ]

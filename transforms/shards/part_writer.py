@@ -10,7 +10,7 @@ from typing import BinaryIO, Final
 from dovebeam.transforms.shards.local_store import Store
 from dovebeam.transforms.shards.pieces import UNKNOWN_OFFSET, Frame, Framing, Piece
 
-__all__ = ["Origin", "PartWriter", "by_path"]
+__all__ = ["PartWriter", "by_path"]
 
 # What goes to one path is collected, so that it lies together in the part; that much is in memory at most.
 _HELD_BYTES: Final = 8 * 1024 * 1024

@@ -27,7 +27,6 @@ __all__ = [
     "Framing",
     "Lines",
     "Piece",
-    "PlacedFrame",
     "WrittenFile",
     "fingerprint_of",
     "plan_files",
@@ -164,6 +163,7 @@ class Piece(msgspec.Struct, frozen=True, array_like=True):
         frames = list(frames)
         index = b"".join(_FRAME.pack(*frame[:5]) for frame in frames)
         spans = [frame.span for frame in frames if frame.span is not None]
+        # All or none: the packed spans have no numbers by which they could be matched to frames.
         times = b"".join(_TIMES.pack(*span) for span in spans) if len(spans) == len(frames) else b""
         return cls(path, source_uri, part, begin, index, times)
 

@@ -338,6 +338,7 @@ class Publisher:
         first: dict[int, int] = {}
         for part in parts:
             first[part.window_secs] = min(part.since_msec, first.get(part.window_secs, part.since_msec))
+        # All parts of a due window, also those that came just now: they spare a further file.
         due = {window for window, since in first.items() if self._due_msec(window, since) <= now_msec}
         return [part for part in parts if part.window_secs in due]
 

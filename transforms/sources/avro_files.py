@@ -20,7 +20,7 @@ from dovebeam.transforms.sources.block import AVRO_MAGIC, OVERLONG_HEAD_BYTES, B
 from dovebeam.transforms.sources.compression import decompressed
 from dovebeam.transforms.sources.streams import ByteStream, DamagedError, SourceError
 
-__all__ = ["MAX_AVRO_BLOCK_BYTES", "AvroContainer", "AvroFrame", "Gap", "read_avro_blocks", "salvaged"]
+__all__ = ["AvroContainer", "Gap", "read_avro_blocks", "salvaged"]
 
 
 _MAX_LONG_BYTES: Final = 10  # of 7 bits each, for the 64 bits of a number

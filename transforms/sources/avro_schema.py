@@ -18,7 +18,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 from dovebeam.transforms.codecs.avro_records import AVRO_SCHEMA
 
-__all__ = ["Message", "SchemaKind", "check_schema", "message_of", "message_times", "plain_schema", "schema_kind"]
+__all__ = ["Message", "check_schema", "message_of", "message_times", "plain_schema", "schema_kind"]
 
 
 TimeUnit = Literal["timestamp-millis", "timestamp-micros"]
@@ -124,6 +124,7 @@ def check_schema(text: bytes) -> None:
     if not isinstance(schema, dict) or schema.get("type") != "record" or not isinstance(schema.get("fields"), list):
         raise ValueError("its schema is not that of a record")
     names = [member.get("name") if isinstance(member, dict) else None for member in schema["fields"]]
+    # fastavro would keep only the last one of two, and so lose the other.
     if len({str(name) for name in names}) < len(names):
         raise ValueError("its schema has a member twice")
     if not is_message_schema(schema):

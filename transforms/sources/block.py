@@ -12,6 +12,7 @@ from dovebeam.transforms.sources.messages import MessageOrigin, places_in
 
 __all__ = [
     "AVRO_MAGIC",
+    "BYTE_ORDER_MARK",
     "DEFAULT_BLOCK_BYTES",
     "HEAD_BYTES",
     "INPUT_FORMATS",

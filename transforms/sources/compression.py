@@ -166,6 +166,7 @@ class _GzipStream(_Unpacked):
             data = member.decompress(piece, size)
         except zlib.error as error:
             raise self._damaged(error) from error
+        # Behind a member there may be another one, as in a log to which gzip appended.
         if member.eof:
             self._pending, self._member = member.unused_data, None
         else:

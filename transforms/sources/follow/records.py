@@ -31,6 +31,7 @@ _Offset = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 _HeadBytes = Annotated[int, msgspec.Meta(ge=0, le=HEAD_BYTES)]
 
 
+# Not frozen: the offset moves with every block, and the scanner and the open file share one record.
 class FileRecord(msgspec.Struct):
     """State of one file, which may be gone.
 
@@ -82,6 +83,7 @@ class FileRecord(msgspec.Struct):
         if size < self.offset or size < self.head_bytes:
             return False
         head = os.pread(fd, HEAD_BYTES, 0)
+        # A log only grows, so another start means other content, also where the size fits by chance.
         if self.head_bytes and not self.has_head(head):
             return False
         # A start of zero bytes, the hole of a truncated file, says nothing: all holes are alike. Then the bytes before
@@ -90,6 +92,7 @@ class FileRecord(msgspec.Struct):
             tail = os.pread(fd, self.tail_bytes, self.offset - self.tail_bytes)
             if head_hash(tail) != self.tail_hash:
                 return False
+        # A file that was short when it was seen first is recognised by more bytes as it grows.
         if len(head) > self.head_bytes:
             self.head_bytes, self.head_hash = len(head), head_hash(head)
         return True

@@ -162,7 +162,7 @@ class Scanner:
         alike = [record for record in self.records if record.first_path == each.base and record.has_head(head)]
         gone = [record for record in alike if record.gone_since and record.identity not in opened]
         if any(_is_part_of(each, record) for record in alike if record not in gone):
-            return  # a copy of what is still there, perhaps in the making
+            return  # a whole or unfinished copy of a file that is still there
         if any(each.status.st_size < record.offset for record in gone):
             return  # an earlier copy of what is gone, all of which was read
         left = [record for record in gone if _goes_on(each, record)]

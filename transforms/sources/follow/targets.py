@@ -17,7 +17,7 @@ from typing import Final, Literal
 
 from dovebeam.transforms.sources import SourceError
 
-__all__ = ["FollowTarget", "Found", "find_files", "includes", "make_target", "rotated_from"]
+__all__ = ["FollowTarget", "Found", "find_files", "includes", "make_target"]
 
 # Compressed files, and files that editors and package managers create for a moment.
 _IGNORED: Final = (".gz", ".zst", ".bz2", ".xz", ".lz4", ".lzma", ".Z", ".zip", ".br", ".new", ".tmp", ".swp")

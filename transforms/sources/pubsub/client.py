@@ -25,7 +25,6 @@ __all__ = [
     "check_topic",
     "create_subscription",
     "delete_subscription",
-    "make_client",
 ]
 
 

@@ -106,6 +106,7 @@ class Leases:
 
 # The puller.
 
+# Acknowledgements are collected for a tick, so that many small bundles share one call.
 _TICK_SECS: Final = 0.1
 _LEASES_SECS: Final = 1.0
 _IDLE_SECS: Final = 0.05
@@ -113,7 +114,7 @@ _IDLE_SECS: Final = 0.05
 
 _BACKOFF: Final = Backoff(0.5, 30.0, jitter=False)
 _WARN_SECS: Final = 60.0
-_CLOSE_SECS: Final = 10.0
+_CLOSE_SECS: Final = 10.0  # a stop must stay within the time limit of a service manager, 90 s in systemd
 
 _logger = logging.getLogger(__name__)
 
@@ -173,6 +174,7 @@ class Puller:
         Raises:
             SourceError: the subscription cannot be read, and an operator must repair it.
         """
+        # An error of the threads fails the bundle that asks for messages, and so the stream; a thread has no caller.
         with self._changed:
             if self._error is not None:
                 raise self._error
@@ -197,6 +199,7 @@ class Puller:
 
     def put_back(self, messages: Sequence[Pulled]) -> None:
         """Puts messages that were not delivered back to the front of the buffer."""
+        # Reversed, because `extendleft` adds one after the other; in front, so that their order stays.
         with self._changed:
             self._leases.take(messages, None)
             self._buffer.extendleft(reversed(messages))
@@ -220,6 +223,7 @@ class Puller:
 
     @staticmethod
     def _start(name: str, function: Callable[[], None]) -> threading.Thread:
+        # Daemons, so that a call that hangs does not keep a process that ends otherwise.
         thread = threading.Thread(target=function, name=f"dovebeam-pubsub-{name}", daemon=True)
         thread.start()
         return thread
@@ -256,6 +260,7 @@ class Puller:
         return min(MAX_PULL_MESSAGES, self._limits.max_messages - len(self._leases))
 
     def _keep_on(self) -> None:
+        # Acknowledgements and leases share a thread, so that no lease is extended that is just being acknowledged.
         leases_at = 0.0
         while True:
             with self._changed:
