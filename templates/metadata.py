@@ -2,8 +2,8 @@
 
     make templates
 
-What a parameter is called and how it is explained stands in `parameters`. Whether it may be left out, its default and
-its choices are asked of the command itself, so that a form never offers what a job would refuse.
+Names and texts of parameters are in `parameters.py`. Whether a parameter is optional, its default and its choices come
+from the command itself, so that a form never offers what a job would refuse.
 """
 
 from __future__ import annotations
@@ -29,17 +29,18 @@ _COMMANDS: Final = {
     "stream": (add_stream_arguments, parse_stream),
 }
 _DEFAULTS: Final = {"max_line_bytes": "16M"}
-"""Defaults in the words of the command line, where the parsed value has others."""
+"""Defaults as a user writes them, where the parsed value looks different."""
 
 
 def metadata(command: str) -> dict[str, Any]:
-    """The metadata of a template as Dataflow's API has it."""
+    """Metadata of a template in the form of Dataflow's API."""
     template = TEMPLATES[command]
     made: dict[str, Any] = {
         "name": template.title,
         "description": template.description,
         "parameters": [_parameter(command, template, each) for each in template.parameters],
     }
+    # In either mode a target may get an event twice after a failure, so a user may choose the cheaper one.
     if template.streaming:
         made |= {
             "streaming": True,
@@ -51,18 +52,20 @@ def metadata(command: str) -> dict[str, Any]:
 
 
 def parser_of(command: str) -> argparse.ArgumentParser:
-    """The parser of a command."""
+    """Parser of a command."""
+    # As the commands have it: an abbreviation would be another spelling of a parameter.
     parser = argparse.ArgumentParser(allow_abbrev=False)
     _COMMANDS[command][0](parser)
     return parser
 
 
 def option_of(command: str, name: str) -> argparse.Action:
-    """The option that a parameter is.
+    """Option of a command that a parameter sets.
 
     Raises:
-        KeyError: the command has none of that name.
+        KeyError: the command has no such option.
     """
+    # argparse has no public list of its options.
     options = {option: action for action in parser_of(command)._actions for option in action.option_strings}
     spelt = f"--{name}"
     return options[spellings_of(options).get(spelt, spelt)]
@@ -91,7 +94,8 @@ def _parameter(command: str, template: Template, parameter: Parameter) -> dict[s
 
 
 def _may_be_left_out(command: str, template: Template, parameter: Parameter) -> bool:
-    """Whether some command line without it is complete; one more is left out, since two may exclude each other."""
+    """Whether a parameter is optional: some command line without it is complete."""
+    # One more is left out, too, since two parameters may exclude each other, as a subscription and a topic do.
     rest = [each for each in template.parameters if each is not parameter]
     return any(_is_complete(command, [each for each in rest if each is not one]) for one in rest)
 

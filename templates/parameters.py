@@ -1,4 +1,4 @@
-"""The parameters of the Flex Templates: what Google's console shows and checks for each, in one table.
+"""Parameters of the Flex Templates: what Google's console shows and checks for each, in one table.
 
 Names are those of Google's templates or camelCase forms of our options (`dovebeam.pipelines.options.spellings`).
 Whether a parameter may be left out, its default and its choices are not here: `metadata` asks the command for them.
@@ -12,10 +12,13 @@ from typing import Final
 __all__ = ["TEMPLATES", "Parameter", "Template"]
 
 _GCS: Final = r"^gs://[^\n\r]+$"
+# The console refuses a value that does not match before a job is launched. The command parses it again, so a pattern
+# may let a wrong value pass, but must never stop a valid one.
 _TIME: Final = (
     r"^([0-9]{1,12}(\.[0-9]{1,6})?"
     r"|[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?(Z|[+-][0-9]{2}:[0-9]{2}))$"
 )
+# Google's rules for names; a project of a domain has it before a colon.
 _PROJECT: Final = r"([a-z0-9.-]{1,60}:)?[a-z][a-z0-9-]{4,28}[a-z0-9]"
 _NAME: Final = r"[A-Za-z][A-Za-z0-9._~%+-]{2,254}"
 
@@ -51,13 +54,13 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A template.
+    """A Flex Template.
 
     Attributes:
         title: its name in the console.
         description: what it does.
         parameters: in their order in the console.
-        streaming: whether its job has no end.
+        streaming: whether its job runs until it is drained.
     """
 
     title: str
@@ -88,8 +91,8 @@ _INPUT: Final = Parameter(
 _ARCHIVE: Final = Parameter(
     "inputFilePattern",
     "Archive",
-    "A folder that `dovebeam archive` wrote, or a pattern of files. Of an archive, only files of the time that is "
-    "asked for are read.",
+    "A folder that `dovebeam archive` wrote, or a pattern of files. Of an archive, only files of the time range are "
+    "read.",
     "gs://my-bucket/archive/",
     "Input",
     "GCS_READ_FOLDER",
@@ -98,25 +101,26 @@ _ARCHIVE: Final = Parameter(
 _FORMAT: Final = Parameter(
     "inputFormat",
     "Format of the input",
-    "By default told by the content of each file. Rejects are what earlier jobs wrote to Rejects; they are sent again.",
+    "By default detected for each file. Rejects are what earlier jobs wrote to Rejects; they are re-sent.",
     "json",
     "Input",
     "ENUM",
     labels=(
-        ("auto", "Told by content"),
+        ("auto", "Detect automatically"),
         ("json", "JSON lines"),
         ("tab-text", "Tab-text"),
         ("avro", "Avro"),
         ("rejects", "Rejects of earlier jobs"),
     ),
 )
+# A replay reads events only: rejects are re-sent by the template for exports.
 _EVENTS_FORMAT: Final = replace(
-    _FORMAT, help="By default told by the content of each file.", labels=_FORMAT.labels[:-1], example="avro"
+    _FORMAT, help="By default detected for each file.", labels=_FORMAT.labels[:-1], example="avro"
 )
 _ATTEMPTS: Final = Parameter(
     "maxAttempts",
     "Most attempts",
-    "Rejects that were tried so often, over all jobs, are held back.",
+    "Rejects that were tried this often, over all jobs, are not sent again.",
     "10",
     "Input",
     "NUMBER",
@@ -154,7 +158,7 @@ _START: Final = Parameter(
 _END: Final = Parameter(
     "endTime",
     "Events before",
-    "Only events before this time, written as the one from which on they are wanted.",
+    "Only events before this time, in the same form as the start.",
     "2026-11-25T09:00:00Z",
     "Time range",
     regex=_TIME,
@@ -180,13 +184,13 @@ _STREAM_ID: Final = replace(
     _RUN_ID,
     label="Name of the stream",
     help="Part of the names of files that are written as shards: the same after every start, no other stream's. By "
-    "default told by what is read and where rejects go.",
+    "default derived from what is read and where rejects go.",
     example="datalake",
 )
 _RATE: Final = Parameter(
     "rate",
     "Events a second",
-    "At most so many events are read in a second, by all workers that the job may have; set the most workers, too. "
+    "At most this many events are read in a second, by all workers together; set the maximum of workers, too. "
     "Without it there is no limit.",
     "500",
     "Limits",
@@ -212,7 +216,7 @@ _SUBSCRIPTION: Final = Parameter(
 _INPUT_TOPIC: Final = Parameter(
     "inputTopic",
     "Topic to read",
-    "Instead of a subscription: what is published to this topic while the job runs, and to nobody if it does not.",
+    "Instead of a subscription: messages that are published while the job runs; earlier and later ones are not read.",
     "projects/my-project/topics/dovecot",
     "Input",
     "PUBSUB_TOPIC",
@@ -228,8 +232,8 @@ TEMPLATES: Final = {
     ),
     "replay": Template(
         "Replay of Dovecot events from an archive",
-        "Exports the events of a span of time out of an archive once more, as a dovecot.conf says, with the "
-        "idempotency keys and file names that a first replay of the same span had.",
+        "Exports a time range of an archive again, as a dovecot.conf says, with the idempotency keys and file names "
+        "that a first replay of the same range had.",
         (_CONFIG, _EXPORTER, _ARCHIVE, _EVENTS_FORMAT, _REJECTS, _START, _END, _RATE, _LINE, _RUN_ID),
     ),
     "stream": Template(
@@ -240,4 +244,4 @@ TEMPLATES: Final = {
         streaming=True,
     ),
 }
-"""The templates by their commands."""
+"""Templates by their commands."""

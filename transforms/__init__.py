@@ -1,11 +1,13 @@
 """dovebeam's library: Dovecot's Event Export, as plain functions and as Apache Beam transforms.
 
-What needs Beam loads it when it is first used, so that the pure part stays quick to import and free of Beam.
+A name is imported when it is first used, so that the part without Beam stays quick to import and free of it.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+# Each name twice, here and in `_HOMES`: type checkers read imports only, and imports at run time would load Beam.
+# tests/test_public_names.py compares the two.
 if TYPE_CHECKING:
     from dovebeam.transforms.assign_event_times import AssignEventTimes as AssignEventTimes
     from dovebeam.transforms.codecs import decode_json as decode_json
@@ -168,6 +170,7 @@ __all__ = sorted(_HOME_OF)  # noqa: PLE0605  the table above is the list
 def __getattr__(name: str) -> Any:
     if name not in _HOME_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    # Kept in the module, so that Python looks here once for each name.
     value = getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)
     globals()[name] = value
     return value

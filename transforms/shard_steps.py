@@ -1,4 +1,7 @@
-"""The steps of `WriteToShards`: parts by bundles, files by plan, and one commit."""
+"""Steps of `WriteToShards`: bundles write parts, a plan makes files of them, and one commit gives the names.
+
+Also the settings that all steps share, and the store of a run: a directory, or a folder of an object store.
+"""
 
 import contextlib
 import uuid
@@ -42,12 +45,12 @@ _BINARY = "application/octet-stream"
 
 
 def make_store(base: str, mode: int, directory_mode: int) -> Store:
-    """The store of a base: a directory of this machine, or the URL of a folder in an object store."""
+    """Store of a base, which is a directory of this machine or the URL of a folder in an object store."""
     return RemoteStore(base) if is_url(base) else LocalStore(base, mode, directory_mode)
 
 
 class RemoteStore:
-    """Objects below a URL. Object stores have no links, no modes, and write an object whole or not at all."""
+    """Store of objects below a URL: without links and modes, each object written whole or not at all."""
 
     def __init__(self, base: str) -> None:
         self._base = base.rstrip("/")
@@ -55,6 +58,7 @@ class RemoteStore:
     def create(self, name: str, *, is_part: bool, lasting: bool = False) -> BinaryIO:  # noqa: ARG002  no modes here
         """See `Store`."""
         uri = self._uri(name)
+        # Object stores replace without asking, unlike O_EXCL on a disk.
         if self.stamp(name):
             raise DeliveryError(f"{uri} exists, and a temporary object must be new (remove it, or wait)", uri)
         return cast(BinaryIO, self._called(uri, lambda: Upload(uri, CompressionTypes.UNCOMPRESSED)))
@@ -73,11 +77,13 @@ class RemoteStore:
         uri = self._uri(name)
         if not self._called(uri, lambda: FileSystems.exists(uri)):
             return ""
+        # Never empty, also if a file system has no checksums: empty means that there is no object.
         return f"={self._called(uri, lambda: FileSystems.checksum(uri))}"
 
     def publish(self, temporary: str, final: str, *, replaces: bool) -> None:
-        """See `Store`: a copy, whose failure is an error, and then the temporary object is removed."""
+        """See `Store`: copies the object, and then removes the temporary one."""
         source, target = self._uri(temporary), self._uri(final)
+        # There is no link that fails if the name is taken, so a writer between this look and the copy is not noticed.
         if not replaces and self.stamp(final):
             raise DeliveryError(f"{target} has appeared while the job ran; nothing was replaced", target)
         self._called(target, lambda: FileSystems.rename([source], [target]))
@@ -111,14 +117,15 @@ class RemoteStore:
     def _below(self, directory: str) -> list[str]:
         uri = self._uri(directory)
         found = self._called(uri, lambda: FileSystems.match([f"{uri}/**"])[0].metadata_list)
-        return [each.path for each in found if each.path.startswith(f"{uri}/")]  # a bracket in it is a pattern
+        # A bracket or a star in the base is a pattern for Beam, which may match other folders, too.
+        return [each.path for each in found if each.path.startswith(f"{uri}/")]
 
     def _uri(self, name: str) -> str:
         return f"{self._base}/{name}"
 
     @staticmethod
     def _called(uri: str, call: Callable[[], Any]) -> Any:
-        """What a call returns; every file system has its own exceptions."""
+        """Result of a call; any exception of a file system becomes a `DeliveryError`."""
         try:
             return call()
         except DeliveryError:
@@ -127,14 +134,12 @@ class RemoteStore:
             raise DeliveryError(f"{uri}: {store_error_text(error)}", uri) from error
 
 
-# The steps of `WriteToShards`: parts by bundles, files by plan, and one commit.
-
 ACCOUNT = "account"
-"""The tag of what a step says it has done, for the commit to compare."""
+"""Tag of an `Account`, in which a step tells the commit what it has done."""
 
 
 class ShardSettings(NamedTuple):
-    """What all steps must know.
+    """Settings that all steps share.
 
     Attributes:
         base: a directory, or the URL of a folder in an object store.
@@ -161,12 +166,12 @@ class ShardSettings(NamedTuple):
     buckets: int = 1
 
     def store(self) -> Store:
-        """The place, on this worker."""
+        """The store, opened on this worker."""
         return make_store(self.base, self.mode, self.directory_mode)
 
 
 class Account(NamedTuple):
-    """A part of what the commit must find.
+    """Part of the sums that the commit must find.
 
     Attributes:
         events: payloads that were written into parts.
@@ -178,19 +183,19 @@ class Account(NamedTuple):
 
 
 class ClearFn(beam.DoFn):
-    """Removes what a run of the same name has left that did not come to its end."""
+    """Removes what an earlier run of the same name left, if it did not finish."""
 
     def __init__(self, settings: ShardSettings) -> None:
         self._settings = settings
 
     def process(self, element: str) -> Iterable[str]:
-        """A directory to itself, when it is gone."""
+        """Removes a directory, and passes its name on."""
         self._settings.store().delete_tree(element)
         yield element
 
 
 class PartsFn(beam.DoFn):
-    """Writes the payloads of a bundle into a part; pieces by their paths, and tagged an `Account`."""
+    """Writes the payloads of a bundle into a part; emits pieces by their paths, and an `Account`."""
 
     def __init__(self, settings: ShardSettings) -> None:
         self._settings = settings
@@ -199,18 +204,20 @@ class PartsFn(beam.DoFn):
         self._bytes = 0
 
     def setup(self) -> None:
-        """Beam's hook: finds the place."""
+        """Opens the store."""
         self._store = self._settings.store()
 
     def start_bundle(self) -> None:
-        """A bundle that failed leaves a part behind, which nobody names."""
+        """Begins a part."""
+        # A bundle that failed leaves a part behind, which no plan names.
         self._abandon()
         name = self._settings.layout.part(uuid.uuid4().hex)
         self._writer = PartWriter(self._store, name, self._settings.framing, self._settings.max_bytes)
         self._events = self._bytes = 0
 
-    def process(self, element: Any, cleared: str) -> Iterable[Any]:  # noqa: ARG002  asked for to be later than it
-        """Takes payloads."""
+    # `cleared` is not used: a side input makes this step wait for `ClearFn`, which would remove new parts otherwise.
+    def process(self, element: Any, cleared: str) -> Iterable[Any]:  # noqa: ARG002
+        """Writes payloads, and emits the pieces that are full."""
         batch = element if isinstance(element, PayloadBatch) else PayloadBatch([element])
         if self._writer is None:
             raise RuntimeError("payloads before the bundle began")
@@ -223,11 +230,12 @@ class PartsFn(beam.DoFn):
         progress.advance(delivered=len(batch))
 
     def finish_bundle(self) -> Iterable[Any]:
-        """Gives the rest, now that the part is complete."""
+        """Completes the part, and emits the other pieces and the account."""
         if self._writer is None:
             return
         writer, self._writer = self._writer, None
         pieces = writer.finish()
+        # Counted when the part is closed: before, the store may still refuse it.
         exporter = self._settings.layout.exporter
         counters.add("delivered", self._events, exporter)
         counters.add("delivered_bytes", self._bytes, exporter)
@@ -235,7 +243,7 @@ class PartsFn(beam.DoFn):
         yield beam.pvalue.TaggedOutput(ACCOUNT, _in_batch(Account(events=self._events)))
 
     def teardown(self) -> None:
-        """Beam's hook."""
+        """Removes an unfinished part."""
         self._abandon()
 
     def _default_path(self, batch: PayloadBatch) -> str:
@@ -252,23 +260,26 @@ class PartsFn(beam.DoFn):
 
 
 def _keyed(piece: Piece) -> tuple[bytes, Piece]:
-    """As bytes: Beam's coder of strings refuses what is not UTF-8."""
+    """The piece with its path as key."""
+    # As bytes, since Beam's coder of strings refuses what is not UTF-8.
     return piece.path.encode("utf-8", "surrogateescape"), piece
 
 
 def _in_batch(value: Any) -> WindowedValue:
-    """An element when a bundle ends. `WriteToShards` sees to it that all are in the global window."""
+    """An output of `finish_bundle`, where Beam wants a window with each element."""
+    # `WriteShardFiles` puts everything into the global window first.
     return WindowedValue(value, MIN_TIMESTAMP, (GlobalWindow(),))
 
 
 class PlanFn(beam.DoFn):
-    """Makes the plans of all files of a path, and tagged an `Account`."""
+    """Plans all files of a path; emits the plans, and an `Account`."""
 
     def __init__(self, settings: ShardSettings) -> None:
         self._settings = settings
 
     def process(self, element: Any) -> Iterator[Any]:
-        """A path and all its pieces to plans."""
+        """Plans the files of a path and all its pieces."""
+        # All pieces of a path are here at once, as small indexes: only then the order of the source is known.
         path = element[0].decode("utf-8", "surrogateescape")
         try:
             plans = plan_files(path, element[1], self._settings.layout, self._settings.max_bytes)
@@ -281,31 +292,32 @@ class PlanFn(beam.DoFn):
 @beam.typehints.with_input_types(FilePlan)
 @beam.typehints.with_output_types(WrittenFile)
 class ComposeFn(beam.DoFn):
-    """Writes a file under a temporary name."""
+    """Composes a file of its pieces, under a temporary name."""
 
     def __init__(self, settings: ShardSettings) -> None:
         self._settings = settings
 
     def setup(self) -> None:
-        """Beam's hook: finds the place."""
+        """Opens the store."""
         self._store = self._settings.store()
 
     def process(self, plan: Any) -> Iterable[Any]:
-        """One plan to one `WrittenFile`."""
+        """Writes the file of a plan."""
         layout = self._settings.layout
+        # A name of its own for each attempt, since a runner may run two at the same time.
         temporary = layout.written(uuid.uuid4().hex)
         yield compose(self._store, plan, temporary, self._settings.framing, layout.compression)
         progress.advance()
 
 
 class CommitFn(beam.DoFn):
-    """Gives all files their names."""
+    """Gives all files of the run their names."""
 
     def __init__(self, settings: ShardSettings) -> None:
         self._settings = settings
 
     def process(self, element: Any) -> Iterable[Any]:
-        """All files and accounts to a `Manifest`."""
+        """Checks all files against the accounts, and commits them."""
         found = list(element[1])
         files = [each for each in found if isinstance(each, WrittenFile)]
         _check_account(files, [each for each in found if isinstance(each, Account)])
@@ -315,7 +327,11 @@ class CommitFn(beam.DoFn):
 
 
 def _check_account(files: Iterable[WrittenFile], accounts: Iterable[Account]) -> None:
-    """A runner that lost something on the way, or brought it twice, must not end as done."""
+    """Compares the files with what the steps before have done.
+
+    Raises:
+        DeliveryError: the runner lost elements on the way, or delivered them twice.
+    """
     accounts = list(accounts)
     events = [file.events for file in files]
     promised = Account(sum(each.events for each in accounts), sum(each.files for each in accounts))

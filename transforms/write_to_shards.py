@@ -1,8 +1,8 @@
-"""`WriteToShards`: payloads into files that are complete and named when the job ends.
+"""`WriteToShards`: writes payloads into files that are complete and get their names when the job ends.
 
-Clear --> payloads --> Parts --> pieces by path --> Plan --> Compose --> all files together --> Commit
+    Clear --> payloads --> Parts --> pieces by path --> Plan --> Compose --> all files together --> Commit
 
-Input without an end has no such moment; see `windowed`.
+Unbounded input has no such moment; see `write_to_window_shards`.
 """
 
 import uuid
@@ -33,22 +33,23 @@ from dovebeam.transforms.write_to_window_shards import WriteToWindowShards
 __all__ = ["WriteShardFiles", "WriteToShards", "shard_settings"]
 
 _LINES = Lines()
-_BUCKETS = 8  # paths from fields may be many, and one worker alone would write all of them
+# For windows: paths made of fields may be many, and without buckets one worker would write all files of a pane.
+_BUCKETS = 8
 
 
 class WriteShardFiles(beam.PTransform):
     """Writes payloads (bytes, or batches of them) into files, each payload into exactly one.
 
-    The files get their names when the job has read everything; a job that fails before leaves none. What each file
-    holds, its name and its bytes are a matter of the input alone, not of how a runner made bundles, as long as payloads
-    have an origin. Running the same job again under the same name replaces the files that it made the first time and no
+    The files get their names when the job has read everything; a job that fails before leaves none. The
+    names and the bytes of files depend on the input alone, not on how a runner made bundles, as long as payloads have
+    an origin. Running the same job again under the same name replaces the files that it made the first time and no
     others.
 
     Args:
         settings: from `shard_settings`.
 
-    Guarantee: exactly once. A final name that somebody else has fails the job before anything is renamed; a rename that
-    fails, fails it, too. Output: one `Manifest` for the run. For input without an end see `WriteToWindowShards`.
+    Guarantee: exactly once. A final name that belongs to another file fails the job before anything is renamed; a
+    rename that fails also fails it. Output: one `Manifest` for the run. For unbounded input see `WriteToWindowShards`.
     """
 
     def __init__(self, settings: ShardSettings) -> None:
@@ -60,10 +61,10 @@ class WriteShardFiles(beam.PTransform):
         return f"{type(self).__name__}({self._settings.layout.exporter})"
 
     def expand(self, payloads: beam.PCollection[bytes | PayloadBatch]) -> beam.PCollection[Manifest]:
-        """Payloads, one by one or in batches, to one manifest, or to one for each pane if the input has no end.
+        """Payloads, one by one or in batches, to one manifest, or to one for each pane of unbounded input.
 
         Raises:
-            ValueError: the input has no end and the files no windows, so the job would never name one.
+            ValueError: the input is unbounded and the files have no windows, so the job would never name one.
         """
         settings = self._settings
         if not payloads.is_bounded:
@@ -76,7 +77,8 @@ class WriteShardFiles(beam.PTransform):
             return panes
         if not payloads.windowing.is_default():
             payloads = payloads | "Whole run" >> beam.WindowInto(GlobalWindows())
-        # What a failed run of the same name has left goes before anything is written, not when the disk is full of it.
+        # What a failed run of the same name left is removed before anything is written, so that a job that fails again
+        # and again does not fill the disk.
         once = payloads.pipeline | "Once" >> beam.Create([settings.layout.temporary], reshuffle=False)
         cleared = beam.pvalue.AsSingleton(once | "Clear" >> beam.ParDo(ClearFn(settings)))
         parts = payloads | "Parts" >> beam.ParDo(PartsFn(settings), cleared).with_outputs(ACCOUNT, main="pieces")
@@ -85,8 +87,9 @@ class WriteShardFiles(beam.PTransform):
             | "By path" >> beam.GroupByKey()
             | "Plan" >> beam.ParDo(PlanFn(settings)).with_outputs(ACCOUNT, main="plans")
         )
+        # A plan is small, a file is not: reshuffled, files are written by all workers, not where the plan was made.
         files = plans.plans | "Spread" >> beam.Reshuffle() | "Compose" >> beam.ParDo(ComposeFn(settings))
-        # The commit happens even if there is nothing, since files of an earlier run may have to go.
+        # The commit happens even without payloads, since files of an earlier run may have to be removed.
         nothing = payloads.pipeline | "Nothing" >> beam.Create([Account()], reshuffle=False)
         manifest: beam.PCollection[Manifest] = (
             (files, parts[ACCOUNT], plans[ACCOUNT], nothing)
@@ -103,10 +106,10 @@ class WriteToShards(WriteShardFiles):
     Args:
         driver: where the files go and how; its `file_writing` is "shards".
         name: of the exporter, for counters and the manifest.
-        run_id: what this run is called, which is a part of the names of the files; the same name for the same job lets
-            it replace its own files. Empty for a name that nobody else has.
+        run_id: name of this run, which is a part of the names of the files; the same name for the same job lets
+            it replace its own files. Empty for a random name.
 
-    Guarantee: exactly once. Output: a `Manifest` of the run, or one for each window of input without an end.
+    Guarantee: exactly once. Output: a `Manifest` of the run, or one for each pane of unbounded input.
 
     Raises:
         DriverSettingError: the driver appends to its files, or `run_id` cannot be a part of their names.
@@ -121,19 +124,19 @@ class WriteToShards(WriteShardFiles):
 
 
 class _ToOne(beam.PTransform):
-    """Everything to one place: a single element with all."""
+    """Groups everything into a single element, for the one step that must see all."""
 
     def expand(self, elements: Any) -> Any:
         return elements | "Key" >> beam.Map(lambda element: ("", element)) | "Group" >> beam.GroupByKey()
 
 
 def shard_settings(driver: FileDriver, exporter: str, run_id: str, framing: Framing = _LINES) -> ShardSettings:
-    """The settings of an exporter's shards.
+    """Settings of an exporter's shards.
 
     Args:
         driver: with `file_writing` shards.
         exporter: its name.
-        run_id: what the run is called; the same name for the same job makes it replace its own files.
+        run_id: name of the run; the same name for the same job makes it replace its own files.
         framing: how payloads lie in files.
 
     Raises:

@@ -1,9 +1,12 @@
-"""Shards of input without an end: files for windows of event time, each pane complete when it is there.
+"""`WriteToWindowShards`: writes shards of unbounded input, in files for windows of event time.
 
-payloads --> Parts, by window --> pieces --> Beam's windows --> a pane --> Write
+    payloads --> Parts, by window --> pieces --> Beam's windows --> a pane --> Write
 
-Pieces carry the time of their window, and Beam says when it is over. What comes later comes in further panes, which
-make further files; nothing is ever too late.
+Pieces carry the time of their window, and Beam says when it is over. Later events come in further panes, which make
+further files; nothing is ever too late.
+
+`SpoolDriver` does the same for a stream on one machine, where no runner keeps what waits for the end of a window: it
+puts payloads into a spool, of which the launcher makes the files.
 """
 
 import contextlib
@@ -38,9 +41,11 @@ __all__ = ["SpoolDriver", "WriteToWindowShards"]
 
 
 _LATENESS_SECS: Final = 200 * 366 * 24 * 3600
-"""From 1970 on, so Beam drops nothing; it keeps a few bytes for a window. Prism has room for 292 years."""
+"""From 1970 on, so Beam drops nothing, for a few bytes of state a window. Prism's clock ends after 292 years."""
 
+# Of a hash: enough for the few panes of one window and key.
 _DIGITS: Final = 8
+_LINES: Final = Lines()
 
 
 class WriteToWindowShards(beam.PTransform):
@@ -59,13 +64,14 @@ class WriteToWindowShards(beam.PTransform):
         self._settings = settings
 
     def expand(self, payloads: beam.PCollection[bytes | PayloadBatch]) -> beam.PCollection[Manifest]:
-        """Batches without an end to a manifest for each pane."""
+        """Unbounded batches to a manifest for each pane."""
         settings = self._settings
         if not payloads.windowing.is_default():
             payloads = payloads | "Any window" >> beam.WindowInto(GlobalWindows())
         windows = beam.WindowInto(
             # A window of Beam is a window of events moved by the delay, so it is over when the delay is, too.
             FixedWindows(settings.window_secs, window_start_secs(0, settings.window_secs) + settings.delay_secs),
+            # Late events are collected for the length of the delay, so that stragglers make few files.
             trigger=AfterWatermark(late=AfterProcessingTime(settings.delay_secs)),
             accumulation_mode=AccumulationMode.DISCARDING,
             allowed_lateness=Duration(seconds=_LATENESS_SECS),
@@ -81,7 +87,7 @@ class WriteToWindowShards(beam.PTransform):
 
 
 class _WindowPartsFn(beam.DoFn):
-    """Writes the payloads of a bundle into a part for each window and key; pieces by their keys."""
+    """Writes the payloads of a bundle into a part for each window and key; emits pieces by their keys."""
 
     def __init__(self, settings: ShardSettings) -> None:
         self._settings = settings
@@ -90,24 +96,26 @@ class _WindowPartsFn(beam.DoFn):
         self._bytes = 0
 
     def setup(self) -> None:
-        """Beam's hook: finds the place."""
+        """Opens the store."""
         self._store = self._settings.store()
 
     def start_bundle(self) -> None:
-        """A bundle that failed leaves parts behind, which nobody names."""
+        """Starts with nothing in hand."""
+        # A bundle that failed leaves parts behind, which no pane names.
         self.teardown()
         self._events = self._bytes = 0
 
     def process(self, element: Any) -> Iterator[Any]:
-        """Takes payloads."""
+        """Writes payloads, and emits the pieces that are full."""
         batch = element if isinstance(element, PayloadBatch) else PayloadBatch([element])
         if not batch.paths:
             message = "files for windows of time need the events; export them with ExportEvents"
             raise DeliveryError(message, self._settings.base)
         for place, payloads, _ in by_path(batch.paths, batch.payloads, ""):
             window, path = split_windowed(place)
+            # Not hash(), which differs between workers.
             key = b"%d" % (zlib.crc32(path.encode("utf-8", "surrogateescape")) % self._settings.buckets)
-            # Messages have no order but that in which they came.
+            # The time of arrival, since messages have no other order.
             for piece in self._writer(window, key).add(path, payloads, ("", time.time_ns())):
                 yield self._timed(window, key, piece)
         self._events += len(batch)
@@ -115,7 +123,7 @@ class _WindowPartsFn(beam.DoFn):
         progress.advance(delivered=len(batch))
 
     def finish_bundle(self) -> Iterator[Any]:
-        """Gives the rest, now that the parts are complete."""
+        """Completes the parts, and emits the other pieces."""
         writers, self._writers = self._writers, {}
         for (window, key), writer in writers.items():
             for piece in writer.finish():
@@ -125,13 +133,15 @@ class _WindowPartsFn(beam.DoFn):
         counters.add("delivered_bytes", self._bytes, exporter)
 
     def teardown(self) -> None:
-        """Beam's hook."""
+        """Removes unfinished parts."""
         writers, self._writers = self._writers, {}
         for writer in writers.values():
             writer.abandon()
 
     def _writer(self, window: int, key: bytes) -> PartWriter:
-        """A part has pieces of one window and key only, so whoever has written them may remove it."""
+        """The writer of a window and key."""
+        # A part for each, so that the pane that has made its files of a part may remove it. On the disk to stay: the
+        # runner acknowledges the input when the bundle ends.
         writer = self._writers.get((window, key))
         if writer is None:
             settings = self._settings
@@ -141,13 +151,14 @@ class _WindowPartsFn(beam.DoFn):
         return writer
 
     def _timed(self, window: int, key: bytes, piece: Piece) -> WindowedValue:
-        """An event that is older than all computers is of Beam's first window; its path still tells its own."""
+        """The piece with its key, at the time of its window."""
+        # Beam's windows begin in 1970 here; the path of an older event still names its own window.
         begin = window_start_secs(max(window, 0), self._settings.window_secs)
         return WindowedValue((key, piece), Timestamp(begin + self._settings.delay_secs), (GlobalWindow(),))
 
 
 class _PaneFn(beam.DoFn):
-    """Makes the files of a pane."""
+    """Writes the files of a pane."""
 
     def __init__(self, settings: ShardSettings) -> None:
         self._settings = settings
@@ -155,32 +166,26 @@ class _PaneFn(beam.DoFn):
     def process(
         self, element: Any, window: Any = beam.DoFn.WindowParam, pane: Any = beam.DoFn.PaneInfoParam
     ) -> Iterable[Manifest]:
-        """A key and its pieces to a manifest."""
+        """Writes the files of a key's pieces, and emits their manifest."""
         key, pieces = element[0], list(element[1])
         settings = self._settings
         store, parts = settings.store(), sorted({piece.part for piece in pieces})
         layout = self._layout(int(window.start) - settings.delay_secs, key, pane.index, parts)
         manifest = write_pane(store, layout, pieces, settings.framing, settings.max_bytes)
+        # After the files have their names. If this is interrupted, the repeated pane finds its files by their names.
         for part in parts:
             store.delete(part)
         counters.add("files", len(manifest.files), settings.layout.exporter)
         yield manifest
 
     def _layout(self, window: int, key: bytes, index: int, parts: Iterable[str]) -> Layout:
-        """The names of a pane.
-
-        They tell by a hash what is in it: a runner that gives a pane again gives the same, and gets the same names; one
-        that counts panes wrongly cannot have one taken for another.
-        """
+        """Names of a pane's files."""
+        # With a hash of the pane's parts: a pane that a runner repeats gets the same names, and two panes to which it
+        # gives one number do not.
         whole = self._settings.layout
         content = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:_DIGITS]
         mark = f"{whole.run_id}-{max(index, 0):03}-{content}"
         return Layout(whole.exporter, f"{time_mark(window)}-{key.decode()}-{mark}", whole.compression, mark)
-
-
-# `SpoolDriver`: delivers into the spool of a stream, of which its launcher makes files.
-
-_LINES = Lines()
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,12 +195,12 @@ class SpoolDriver(Driver):
     Attributes:
         files: the driver of the exporter, with `file_writing` shards and windows.
         exporter: its name.
-        stream: what the stream is called, the same after every start.
+        stream: name of the stream, the same after every start.
 
-    Parallelism: any number of connections and processes that see the place; one process makes the files.
+    Parallelism: any number of connections and processes that see the store; one process makes the files.
 
     Delivery: at least once. A bundle that succeeded has its payloads on the disk, and they stay there until they are in
-    a file that has its name. What a bundle had spooled that failed afterwards is there once more when it is repeated.
+    a file that has its name. Payloads of a bundle that fails after spooling are there twice when it is repeated.
     """
 
     files: FileDriver
@@ -205,30 +210,30 @@ class SpoolDriver(Driver):
     name: ClassVar[str] = "file"
 
     def router(self) -> WindowRouter | None:
-        """Says the window besides the path."""
+        """Router that gives the window with the path."""
         paths = self.files.router()
         return None if paths is None else WindowRouter(paths)
 
     @property
     def max_batch_events(self) -> int:
-        """As many as the files' own driver takes."""
+        """Limit of the files' own driver."""
         return self.files.max_batch_events
 
     @property
     def endpoint(self) -> str:
-        """The path."""
+        """Path of the files' own driver."""
         return self.files.endpoint
 
     def display_items(self) -> dict[str, str | int | bool]:
-        """Those of the files' own driver."""
+        """Settings of the files' own driver."""
         return self.files.display_items()
 
     def store(self) -> Store:
-        """The place, on this worker."""
+        """The store, opened on this worker."""
         return make_store(self.files.base, self.files.mode, self.files.directory_mode)
 
     def publisher(self) -> Publisher:
-        """What makes the files."""
+        """Publisher that makes the files, for the launcher."""
         return Publisher(
             self.store(),
             self.exporter,
@@ -246,7 +251,7 @@ class SpoolDriver(Driver):
 
 
 class _Part:
-    """A part that is being written."""
+    """Part that is being written, with its pieces so far."""
 
     def __init__(self, part: SpooledPart, writer: PartWriter) -> None:
         self.part = part
@@ -255,7 +260,7 @@ class _Part:
 
 
 class _SpoolConnection(Connection):
-    """The parts of a bundle; `flush` completes them."""
+    """Connection to the spool: a part for each window of a bundle; `flush` completes them."""
 
     def __init__(self, driver: SpoolDriver) -> None:
         super().__init__()
@@ -265,7 +270,7 @@ class _SpoolConnection(Connection):
         self._parts: dict[int, _Part] = {}
 
     def flush(self) -> None:
-        """Puts everything on the disk."""
+        """Puts all parts on the disk, where the publisher sees them."""
         parts, self._parts = self._parts, {}
         for each in parts.values():
             each.pieces += each.writer.finish()
@@ -278,7 +283,7 @@ class _SpoolConnection(Connection):
         for place, payloads, _ in by_path(batch.paths, batch.payloads, ""):
             window, path = split_windowed(place)
             part = self._parts.get(window) or self._begin(window)
-            # In a file, payloads are in the order in which they came.
+            # The time is the only order that messages and lines of several files have.
             part.pieces += part.writer.add(path, payloads, ("", time.time_ns()))
         return []
 
@@ -290,9 +295,10 @@ class _SpoolConnection(Connection):
         return self._parts[window]
 
     def release(self) -> None:
-        """Closes what a failed bundle left, and removes it."""
+        """Removes what a failed bundle left."""
         parts, self._parts = self._parts, {}
         for each in parts.values():
             each.writer.abandon()
+            # It may be the store that failed the bundle; what is left has no index, so no publisher takes it.
             with contextlib.suppress(DeliveryError):
                 self._store.delete(self._spool.part_name(each.part))

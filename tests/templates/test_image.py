@@ -6,6 +6,7 @@ No image is built here, since that takes Docker and registries.
 from __future__ import annotations
 
 import fnmatch
+import importlib.util
 import re
 import subprocess
 import sys
@@ -94,6 +95,14 @@ def test_copied_files() -> None:
         for source in value.split()[:-1]:
             assert source in allowed
             assert (ROOT / source).is_file() or fnmatch.fnmatch("dist/dovebeam-0.1.0-py3-none-any.whl", source)
+
+
+def test_imported_modules() -> None:
+    """The modules that the build imports to see that nothing is missing are those that exist."""
+    tried = [names for value in instructions("RUN") for names in re.findall(r'python -c "import ([^"]+)"', value)]
+    (names,) = tried
+    for name in names.split(", "):
+        assert importlib.util.find_spec(name) is not None, name
 
 
 @pytest.mark.parametrize("template", NAMES)

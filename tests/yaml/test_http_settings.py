@@ -9,6 +9,7 @@ from dovebeam.transforms.drivers import HttpPostDriver
 from dovebeam.transforms.yaml.export import DEFAULTS, make_http_driver
 
 URL = "https://in.example.com/events"
+SEEN = "everyone who may see the job can read the text of its pipeline"
 
 
 def driver_of(**settings: Any) -> HttpPostDriver:
@@ -59,17 +60,17 @@ SECRET = "pa55word"
     ("url", "headers", "settings", "text"),
     [
         ("nonsense", {}, {}, "url: "),
-        (f"https://u:{SECRET}@h/", {}, {}, "url: user and password in it would be seen by all; use http_post_auth: basic"),
+        (f"https://u:{SECRET}@h/", {}, {}, f"url: {SEEN}, with user and password; use http_post_auth: basic"),
         (f"https://h/?key={SECRET}", {}, {}, "url: its query may be a secret; write it as http_post_query"),
-        (URL, {"X-Key": SECRET}, {}, "headers: X-Key: the text of a pipeline is seen by all; write env:NAME, file:/PATH"),
+        (URL, {"X-Key": SECRET}, {}, f"headers: X-Key: {SEEN}; write env:NAME, file:/PATH"),
         (URL, {"Host": "plain:x"}, {}, "header Host: it cannot be set like this"),
         (URL, {"X-Key": "env:1"}, {}, "header X-Key: after env: stands the name"),
-        (URL, {}, {"http_post_auth": "bearer", "http_post_auth_token": SECRET}, "http_post_auth_token: the text of"),
+        (URL, {}, {"http_post_auth": "bearer", "http_post_auth_token": SECRET}, "http_post_auth_token: everyone who may see"),
         (URL, {}, {"http_post_query": SECRET}, "http_post_query: the text of a pipeline"),
         (URL, {}, {"http_client_proxy_url": f"http://u:{SECRET}@p:1"}, "http_client_proxy_url: the text of"),
         (URL, {}, {"http_post_auth": "bearer"}, "http_post_auth_token: http_post_auth = bearer needs it"),
         (URL, {}, {"http_post_batch_max_event": 5}, "unknown setting .*; did you mean 'http_post_batch_max_events'"),
-        (URL, {}, {"http_post_url": "x"}, "http_post_url has a place of its own: write it as url"),
+        (URL, {}, {"http_post_url": "x"}, "http_post_url is a parameter of its own: write it as url"),
         (URL, {}, {"event_exporter_http_post_headers": "x"}, "write it as headers"),
         (URL, {}, {"http_post_batch_max_time": "soon"}, "http_post_batch_max_time: "),
         (URL, {}, {"http_post_batch_max_events": [5]}, "write a number, true, false or a text"),

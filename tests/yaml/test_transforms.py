@@ -151,9 +151,9 @@ def test_http_rows() -> None:
             {"http_post_batch_max_events": 9, "http_post_batch_format": "array"},
             [b"1", b"{", '"x"'],
             [b'[1,"x"]'],
-            {"data is no JSON": 1},
+            {"data is not valid JSON": 1},
         ),
-        ({}, [b"a", 5], [b"a"], {"data is neither bytes nor string, but int": 1}),
+        ({}, [b"a", 5], [b"a"], {"data must be bytes or a string, found int": 1}),
     ],
 )
 def test_http_columns(settings: Any, payloads: Any, bodies: Any, errors: Any) -> None:
@@ -232,8 +232,8 @@ ROW = [beam.Row(colour="red", size=1)]
         (lambda: MatchMetric(filter="a=b"), None, "MatchMetric takes one input"),
         (lambda: FormatEvents(format="xml"), ROW, "unknown format 'xml'"),
         (lambda: FormatEvents(append=True), [beam.Row(name="a", payload=b"")], "has a column payload already"),
-        (lambda: FormatEvents(error_handling={}), ROW, r"error_handling \{\} is not understood; write error_handling"),
-        (lambda: FormatEvents(error_handling={"output": "a", "x": 1}), ROW, "is not understood"),
+        (lambda: FormatEvents(error_handling={}), ROW, r"error_handling \{\} is not valid; write error_handling"),
+        (lambda: FormatEvents(error_handling={"output": "a", "x": 1}), ROW, "is not valid; write error_handling"),
         (lambda: WriteToHttp(url="http://h", field="x"), ROW, "there is no column 'x'"),
         (lambda: WriteToHttp(url="http://h"), [1, "a"], "needs rows with a schema"),
         (lambda: WriteToHttp(url="http://h", format="tab-text"), ROW, "for tab-text write field: NAME"),

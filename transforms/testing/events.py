@@ -44,7 +44,7 @@ def sample_event(
     end_time: int | None = None,
     **fields: Value,
 ) -> Event:
-    """An event as a job reads it from an export: `sample_event("imap_command_finished", user="a", duration=5)`.
+    """Makes an event as a job reads it from an export: `sample_event("imap_command_finished", user="a", duration=5)`.
 
     Args:
         name: None for an unnamed event.
@@ -55,15 +55,16 @@ def sample_event(
         fields: in this order; a text where Dovecot has an address or a time becomes one, as it does in a line.
     """
     kept = None if categories is None else list(categories)
+    # Lines have no types: an export's reader recovers them by Dovecot's names, and so does this.
     typed = typed_fields(fields, name, kept, CATALOGUE)
     return make_event(name, fields=typed, categories=kept, hostname=hostname, start_time=start_time, end_time=end_time)
 
 
 def event_of_line(line: str | bytes) -> Event:
-    """The event of a line that Dovecot exported, in JSON or tab-text.
+    """Event of a line that Dovecot exported, in JSON or tab-text.
 
     Raises:
-        DecodeError: it is none.
+        DecodeError: the line is not an event.
     """
     data = line.encode("utf-8", "surrogateescape") if isinstance(line, str) else line
     stripped = data.strip(b"\r\n")
@@ -77,7 +78,7 @@ def write_events(path: str | os.PathLike[str], events: Iterable[Event]) -> Path:
     return target
 
 
-# Assertions on filters, whose failures say what each comparison saw.
+# Filters. A failed assertion says what each comparison saw.
 
 
 def assert_matches(filter_: str | Filter, event: Event) -> None:
@@ -103,7 +104,7 @@ def assert_no_match(filter_: str | Filter, event: Event) -> None:
 
 
 def why(filter_: str | Filter, event: Event) -> str:
-    """Why a filter matches an event, or why not: a line for it, and one for each comparison, in their order.
+    """Explanation why a filter matches an event or not: a line for it, and one for each comparison, in their order.
 
     Raises:
         FilterSyntaxError: the filter does not parse.
@@ -134,20 +135,20 @@ def _found(finding: Finding) -> str:
     return f"the event has {value.text if isinstance(value, IPAddress) else repr(value)}"
 
 
-# An assertion on the rejects of a pipeline.
+# Rejects of a pipeline.
 
 _SHOWN_BYTES: Final = 60
 
 
 @dataclass(frozen=True)
 class ExpectedReject:
-    """What a test says of a reject; what it leaves out may be anything.
+    """Expectation about a reject; an attribute that is left out may have any value.
 
     Attributes:
         payload: exactly these bytes.
         stage: where it was rejected.
         reason: a part of the error's message.
-        exporter: who was to deliver it.
+        exporter: the exporter that was to deliver it.
         http_status: the last one.
     """
 
@@ -169,7 +170,7 @@ class ExpectedReject:
 
 
 def holds_rejects(expected: Iterable[ExpectedReject]) -> Callable[[Iterable[Reject]], None]:
-    """What Beam's `assert_that` takes to see that a collection of rejects is these, in any order, and no others.
+    """Matcher for Beam's `assert_that`: a collection has exactly these rejects, in any order.
 
     Args:
         expected: the most precise ones first, where one reject could be two of them.
@@ -179,6 +180,7 @@ def holds_rejects(expected: Iterable[ExpectedReject]) -> Callable[[Iterable[Reje
     def check(actual: Iterable[Reject]) -> None:
         left = list(actual)
         missing = []
+        # Each takes the first reject that fits, which is why the precise ones come first.
         for each in wanted:
             found = next((n for n, reject in enumerate(left) if each.fits(reject)), None)
             if found is None:
@@ -199,11 +201,11 @@ def _told(reject: Reject) -> str:
     return f"{shown} at {reject.stage}{whom}: {reject.error_message}"
 
 
-# What a pipeline counted: dovebeam's counters, and the equations that hold if nothing was lost.
+# Counters of a pipeline, and the equations that hold if nothing was lost.
 
 
 def counters_of(result: PipelineResult) -> dict[str, int]:
-    """The counters of dovebeam by name, added up over the steps that have them.
+    """Counters of dovebeam by name, added up over the steps that have them.
 
     Args:
         result: of `pipeline.run()`, waited for; of a `with beam.Pipeline() as p` it is `p.result`.
@@ -231,6 +233,7 @@ def assert_balanced(counters: Mapping[str, int]) -> None:
 
 
 def _equations(counters: Mapping[str, int]) -> Iterable[str]:
+    # Those of the ledger of a job, which is the authority; this package needs no pipelines/.
     parts = ("matched", "unmatched", "out_of_range", "undecodable")
     yield _compared("read", counters, parts)
     exporters = {name.partition("/")[2] for name in counters if name.startswith("formatted/")}

@@ -1,4 +1,4 @@
-"""Targets for tests: a driver that keeps what it gets, and an HTTP endpoint on loopback that answers as it is told."""
+"""Targets for tests: a driver that keeps its payloads, and an HTTP server on loopback with scripted answers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ["Answer", "HttpRequest", "HttpTarget", "KeepingDriver"]
 
 
 _KEPT: Final[dict[str, list[bytes]]] = {}
-"""What drivers of this process keep in memory; a driver that travelled within it finds its list here."""
+"""Payloads in memory by the drivers' keys; a driver that was pickled within this process finds its list here."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,7 @@ class KeepingDriver(Driver):
     trouble: str = ""
     key: str = field(default_factory=lambda: uuid.uuid4().hex, repr=False)
 
+    # Configurations know drivers by name; this one stands in for any, and needs no settings.
     name: ClassVar[str] = "drop"
 
     def __post_init__(self) -> None:
@@ -65,7 +66,7 @@ class KeepingDriver(Driver):
 
     @property
     def endpoint(self) -> str:
-        """Where they are."""
+        """The file, or `memory`."""
         return self.path or "memory"
 
     def open(self) -> Connection:
@@ -96,23 +97,26 @@ class _KeepingConnection(Connection):
         if not self._driver.path:
             _KEPT[self._driver.key].extend(payloads)
             return
+        # In base64, since payloads may have line feeds.
         lines = b"".join(base64.b64encode(payload) + b"\n" for payload in payloads)
         fd = os.open(self._driver.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         with open(fd, "ab") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)  # other workers write whole batches, too
+            # Workers in other processes append to the same file, each whole batches.
+            fcntl.flock(file, fcntl.LOCK_EX)
             file.write(lines)
 
 
-# An HTTP endpoint on loopback that keeps what is posted to it, and answers as a test tells it.
+# The HTTP server.
 
 _MAX_BODY_BYTES: Final = 64 << 20
 _IDLE_SECS: Final = 30
-_POLL_SECS: Final = 0.05  # how long an end may take
+# How long stopping the server may take.
+_POLL_SECS: Final = 0.05
 
 
 @dataclass(frozen=True)
 class HttpRequest:
-    """A request as it came.
+    """Request that the server received.
 
     Attributes:
         method: POST, say.
@@ -135,14 +139,14 @@ class HttpRequest:
         """The body as JSON.
 
         Raises:
-            ValueError: it is none.
+            ValueError: it is not JSON.
         """
         return json.loads(self.body)
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What to answer.
+    """Answer of the server to a request.
 
     Attributes:
         status: from 200 on.
@@ -163,7 +167,7 @@ Script = Sequence[int | Answer] | Callable[[HttpRequest], int | Answer]
 
 
 class HttpTarget:
-    """A server on 127.0.0.1 for the time of a `with` block.
+    """HTTP server on 127.0.0.1 for the time of a `with` block.
 
     For example::
 
@@ -172,8 +176,8 @@ class HttpTarget:
         assert target.requests[1].json() == {"event": "a"}
 
     Args:
-        answers: statuses or answers, one a request, the last one for all that follow; or what gives the answer to a
-            request, called by several threads.
+        answers: statuses or answers, one a request, the last one for all further requests; or a function from
+            request to answer, which several threads call.
     """
 
     def __init__(self, answers: Script = (200,)) -> None:
@@ -203,6 +207,7 @@ class HttpTarget:
             return list(self._requests)
 
     def __enter__(self) -> Self:
+        # Port 0: the system chooses a free one, so that tests can run side by side.
         server = self._end.enter_context(_Server(self._answer))
         self._port = server.server_address[1]
         thread = threading.Thread(target=server.serve_forever, args=(_POLL_SECS,), daemon=True, name=self.url)
@@ -226,6 +231,7 @@ class HttpTarget:
 
 
 class _Server(ThreadingHTTPServer):
+    # A client that keeps its connection open must not hold up the end of a test.
     daemon_threads = True
     block_on_close = False
 
@@ -236,6 +242,7 @@ class _Server(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     server: _Server
+    # With kept connections, as real targets have them.
     protocol_version = "HTTP/1.1"
     timeout = _IDLE_SECS
 
@@ -245,7 +252,7 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_PUT = do_DELETE = do_HEAD = do_PATCH = do_POST  # noqa: N815
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
-        """Says nothing."""
+        """Logs nothing, which would be mixed with the output of tests."""
 
     def _handle(self) -> None:
         length = self.headers.get("Content-Length", "0")

@@ -1,4 +1,4 @@
-"""`python -m dovebeam.transforms.yaml`: where the provider file is."""
+"""`python -m dovebeam.transforms.yaml`: prints the path of the provider file."""
 
 from pathlib import Path
 

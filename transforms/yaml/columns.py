@@ -1,4 +1,4 @@
-"""Columns of rows in Beam YAML: known ones, promoted fields, any row as JSON; and the output for errors."""
+"""Rows of Beam YAML: their columns, fields as columns of their own, rows as JSON, and rows of errors."""
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -15,6 +15,8 @@ from dovebeam.transforms.errors import DovebeamError, UnknownNameError
 from dovebeam.transforms.events.reject import Reject
 from dovebeam.transforms.events.values import format_rfc3339
 from dovebeam.transforms.rows import EventRow, FieldRow, RejectRow, reject_to_row
+
+# ruff: noqa: UP045  Beam 2.77 takes `X | None` in a schema for Any
 
 __all__ = [
     "BAD",
@@ -35,7 +37,7 @@ __all__ = [
 
 
 def only_input(name: str, given: Any) -> Any:
-    """The input of a transform, which is one collection.
+    """Input of a transform that takes exactly one collection.
 
     Raises:
         ValueError: there are several, or none.
@@ -46,7 +48,7 @@ def only_input(name: str, given: Any) -> Any:
 
 
 def columns_of(rows: Any) -> dict[str, Any] | None:
-    """The types of the columns by name; None if the collection has no schema."""
+    """Types of the columns by name; None if the collection has no schema."""
     try:
         return dict(named_fields_from_element_type(rows.element_type))
     except (TypeError, ValueError):
@@ -54,11 +56,12 @@ def columns_of(rows: Any) -> dict[str, Any] | None:
 
 
 def check_events(name: str, rows: Any) -> None:
-    """Refuses rows that have nothing of an event.
+    """Refuses rows that have no column of an event.
 
     Raises:
-        ValueError: saying what they have.
+        ValueError: naming the columns that they have.
     """
+    # Without a schema nothing can be said here; then each row is checked when it is read.
     columns = columns_of(rows)
     if columns is not None and not set(columns) & set(EventRow._fields):
         wanted, found = ", ".join(EventRow._fields), ", ".join(columns)
@@ -69,10 +72,10 @@ def check_events(name: str, rows: Any) -> None:
 
 
 def one_column(name: str, rows: Any, column: str | None) -> str:
-    """The column that a transform shall look at: the one it was told, or the only one.
+    """Column that a transform reads: the given one, or the only one.
 
     Raises:
-        ValueError: there is no such column, or there are several to choose from.
+        ValueError: the column does not exist, or none is given and there are several.
     """
     columns = columns_of(rows)
     if columns is None and column is not None:
@@ -87,7 +90,7 @@ def one_column(name: str, rows: Any, column: str | None) -> str:
     return column
 
 
-# Any row of Beam as one JSON object.
+# Rows as JSON objects.
 
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -99,7 +102,7 @@ def row_to_json(row: Any) -> bytes:
         row: a `beam.Row`, a named tuple, or a mapping.
 
     Raises:
-        ValueError: it holds what JSON cannot say: NaN, infinity, text that is not UTF-8, a type that is unknown here.
+        ValueError: it holds what JSON does not have: NaN, infinity, text that is not UTF-8, an unknown type.
     """
     try:
         return _encode(_plain(row))
@@ -108,13 +111,15 @@ def row_to_json(row: Any) -> bytes:
 
 
 def _plain(value: Any) -> Any:
-    """The same in types that msgspec writes as meant."""
+    """The value in types that msgspec writes as meant."""
     if value is None or isinstance(value, str | bytes | bool | int):
         return value
     if isinstance(value, float):
         if not math.isfinite(value):
-            raise ValueError(f"the row cannot be written as JSON: {value} is no number there")
-        return float(value)  # numpy's is a subclass
+            # msgspec writes null instead, which would be another value.
+            raise ValueError(f"the row cannot be written as JSON: JSON has no number {value}")
+        # numpy's float64 is a subclass of float, which msgspec does not write.
+        return float(value)
     if isinstance(value, Timestamp):
         return value.to_rfc3339()
     if isinstance(value, Decimal):
@@ -123,13 +128,16 @@ def _plain(value: Any) -> Any:
 
 
 def _plain_composite(value: Any) -> Any:
+    # Named tuples and rows of Beam both have it; as tuples they would become arrays without names.
     members = getattr(value, "_asdict", None)
     if members is not None:
         return {name: _plain(member) for name, member in members().items()}
     if isinstance(value, Mapping):
         return {key: _plain(member) for key, member in value.items()}
+    # Beam makes numpy's numbers of a schema's; `item` is Python's own.
     if type(value).__module__ == "numpy" and hasattr(value, "item"):
         return _plain(value.item())
+    # Dates and times are left to msgspec.
     if isinstance(value, Iterable) and not hasattr(value, "isoformat"):
         return [_plain(member) for member in value]
     return value
@@ -137,7 +145,6 @@ def _plain_composite(value: Any) -> Any:
 
 # Fields of events as columns of their own, for SQL and for the expressions of Beam YAML.
 
-# ruff: noqa: UP045  Beam 2.77 takes `X | None` in a schema for Any
 COLUMN_TYPES: Final[Mapping[str, Any]] = {
     "str": Optional[str],
     "int": Optional[int],
@@ -145,15 +152,15 @@ COLUMN_TYPES: Final[Mapping[str, Any]] = {
     "ip": Optional[str],
     "strlist": Optional[list[str]],
 }
-"""What a column of a field can be; the names are those of the columns of `FieldRow`."""
+"""Types of a field's column, named like the columns of `FieldRow`."""
 
 
 def check_columns(columns: Mapping[str, str]) -> None:
-    """Refuses columns that cannot be.
+    """Refuses columns of an unknown type, or with the name of one that every event has.
 
     Raises:
-        UnknownNameError: there is no such type.
-        ValueError: an event has a column of that name.
+        UnknownNameError: the type does not exist.
+        ValueError: every event has a column of that name.
     """
     for name, kind in columns.items():
         if kind not in COLUMN_TYPES:
@@ -163,7 +170,7 @@ def check_columns(columns: Mapping[str, str]) -> None:
 
 
 def promoted_type(columns: Mapping[str, str]) -> Any:
-    """The schema of events with these columns."""
+    """Schema of events with these further columns."""
     if not columns:
         return EventRow
     own = named_fields_from_element_type(EventRow)
@@ -171,7 +178,7 @@ def promoted_type(columns: Mapping[str, str]) -> Any:
 
 
 def promote(columns: Mapping[str, str]) -> Callable[[EventRow], Any]:
-    """What gives a row its further columns: a field that is missing, or of another type, is None there."""
+    """Function that adds the columns to a row; a field that is missing, or of another type, is None."""
     if not columns:
         return lambda row: row
 
@@ -200,53 +207,55 @@ def _text(field: FieldRow) -> str | None:
     return field.ip if field.ip is not None else field.str
 
 
-# Beam YAML's `error_handling: {output: NAME}` for dovebeam's transforms.
+# `error_handling: {output: NAME}`, as Beam YAML's own transforms have it.
 #
-# Rows that cannot be processed come out at the output NAME as rows of `element`, `msg` and `stack`, as those of Beam's
-# own transforms do, so that `StripErrorMetadata` gets them back. Without `error_handling` the first one fails the job.
+# Rows that cannot be processed come out at the output NAME as rows of `element`, `msg` and `stack`, so that
+# `StripErrorMetadata` gets them back. Without `error_handling` the first one fails the job.
 
 BAD: Final = "bad"
-"""The tag of error rows in the outputs of the DoFns of this package."""
+"""Tag of error rows in the outputs of the DoFns of this package."""
 
-_GOOD: Final = "good"  # Beam's own name for the main output beside errors
+# Beam YAML's own name for the main output beside errors.
+_GOOD: Final = "good"
 _ADVICE: Final = "write error_handling: {output: NAME}, and read what fails from the output NAME"
 
 
 class RefusedRowError(DovebeamError):
-    """A row that cannot be processed, in a transform without `error_handling`."""
+    """Failure of a job at a row that cannot be processed, in a transform without `error_handling`."""
 
 
 def error_output(error_handling: Mapping[str, Any] | None) -> str | None:
-    """The name of the output for errors; None without `error_handling`.
+    """Name of the output for errors; None without `error_handling`.
 
     Raises:
-        ValueError: it says something else than an output.
+        ValueError: it is not the name of an output, and nothing else.
     """
     if error_handling is None:
         return None
     output = error_handling.get("output")
     if not isinstance(output, str) or not output or output == _GOOD or len(error_handling) != 1:
-        raise ValueError(f"error_handling {dict(error_handling)!r} is not understood; {_ADVICE}")
+        raise ValueError(f"error_handling {dict(error_handling)!r} is not valid; {_ADVICE}")
     return output
 
 
 def error_row(element: Any, message: str, **more: Any) -> beam.Row:
-    """The row of an element that failed; there is no stack, since nothing was raised."""
+    """Error row of an element."""
+    # `stack` is empty, since nothing was raised, but Beam's own error rows have it.
     return beam.Row(element=element, msg=message, stack="", **more)
 
 
 def error_type(element_type: Any, *more: tuple[str, Any]) -> RowTypeConstraint:
-    """The schema of `error_row`s of such elements."""
+    """Schema of error rows of such elements."""
     return RowTypeConstraint.from_fields([("element", element_type), ("msg", str), ("stack", str), *more])
 
 
 def reject_errors(rejects: Any) -> Any:
-    """A PCollection of Reject to one of error rows, whose element is the reject as a row."""
+    """Turns a PCollection of Reject into error rows, whose element is the reject as a row."""
     return rejects | "Error rows" >> beam.Map(_of_reject).with_output_types(error_type(RejectRow))
 
 
 def with_errors(good: Any, errors: Any, output: str | None) -> Any:
-    """What `expand` returns: a transform's outputs by name.
+    """Outputs of a transform by name, as its `expand` returns them.
 
     Args:
         good: the main output, None for a sink.

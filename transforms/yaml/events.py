@@ -33,38 +33,37 @@ from dovebeam.transforms.yaml.columns import (
     with_errors,
 )
 
-__all__ = ["FILE_FORMATS", "DovecotEvents", "FormatEvents", "MatchMetric"]
-
-
 # ruff: noqa: UP007, UP045  Beam 2.77 takes `X | None` in a schema for Any
 
+__all__ = ["FILE_FORMATS", "DovecotEvents", "FormatEvents", "MatchMetric"]
 
 FILE_FORMATS: Final = ("auto", "json", "tab-text", "avro")
-"""What `DovecotEvents` and `ExportEvents` read from files."""
+"""Formats of the files that `DovecotEvents` and `ExportEvents` read."""
 
 
 class DovecotEvents(beam.PTransform):
     """Reads events that Dovecot exported, from files or from a column of its input, as rows.
 
     The rows have the columns name, hostname, start_time_usec, end_time_usec, categories, fields, log_type, source_file
-    and source_line; fields is a list of rows with key and one of str, int, time_usec, ip and strlist. Lines that are no
-    events are errors; their element is a row with the line in payloadBytes and its place in sourceUri and sourceOffset,
-    or the row that it came in.
+    and source_line; fields is a list of rows with key and one of str, int, time_usec, ip and strlist. Lines that
+    are not events are errors; their element is a row with the line in payloadBytes and its place in sourceUri and
+    sourceOffset, or the row that it came in.
 
     Args:
         path: file, glob or list of them, local or gs://, plain or compressed. Without it the transform needs an input.
-        format: json, tab-text, avro (of files), or auto, which tells it by the content.
+        format: json, tab-text, avro (of files), or auto, which detects it.
         field: the column of the input that holds the line or lines of an event, as bytes or string; may be left out if
             the input has only one.
-        columns: fields to be columns of their own beside the others, by name, with what they hold: str, int, time_usec
+        columns: fields that become further columns, by name, with their type: str, int, time_usec
             (microseconds since 1970), ip or strlist. A field that an event lacks, or that is of another type, is null;
             str takes every type but lists, as text.
-        max_line_bytes: longer lines are errors; 1048576 if it is not given.
-        error_handling: output is the name of the output for lines that are no events; without it the first one fails
-            the job.
+        max_line_bytes: longer lines are errors; 16777216 (16 MiB) if it is not given.
+        error_handling: output is the name of the output for lines that are not events; without it the first one
+            fails the job.
     """
 
-    _yaml_requires_inputs = False  # Beam YAML's own name for: it may begin a pipeline
+    # Beam YAML looks for this attribute: the transform may begin a pipeline.
+    _yaml_requires_inputs = False
 
     def __init__(
         self,
@@ -78,6 +77,7 @@ class DovecotEvents(beam.PTransform):
     ) -> None:
         super().__init__()
         self._path = path
+        # A parameter may also come as None, which is null in YAML, so each default stands twice.
         self._format: Any = format or "auto"
         known = FILE_FORMATS if path is not None else LINE_FORMATS
         if self._format not in known:
@@ -111,6 +111,7 @@ class DovecotEvents(beam.PTransform):
         column = one_column("DovecotEvents", rows, self._field)
         decode = beam.ParDo(_ColumnFn(column, self._format, self._columns, self._max_line_bytes))
         outputs = rows | "Decode" >> self._with_types(decode)
+        # Known only here: the element of an error is the row that came in.
         outputs[BAD].element_type = error_type(rows.element_type)
         return with_errors(outputs["events"], outputs[BAD], self._error_output)
 
@@ -119,12 +120,13 @@ class DovecotEvents(beam.PTransform):
 
 
 class _DecodeFn(beam.DoFn):
-    """What decodes blocks to rows, with these columns beside the common ones."""
+    """Base of the DoFns that decode blocks to rows with further columns."""
 
     def __init__(self, columns: Mapping[str, str], max_line_bytes: int) -> None:
         self._columns = columns
         self._max_line_bytes = max_line_bytes
 
+    # Not in __init__: only the names of the columns travel to the workers.
     def setup(self) -> None:
         self._promote = promote(self._columns)
 
@@ -138,7 +140,7 @@ class _DecodeFn(beam.DoFn):
 
 
 class _BlockFn(_DecodeFn):
-    """The rows of a block's events."""
+    """Decodes blocks of files."""
 
     def process(self, block: Any) -> Iterable[Any]:
         for found in self.rows_and_rejects(block):
@@ -146,7 +148,7 @@ class _BlockFn(_DecodeFn):
 
 
 class _ColumnFn(_DecodeFn):
-    """The rows of the events in a column; what in it is none is an error of the whole row."""
+    """Decodes a column; a line in it that is not an event is an error of the whole row."""
 
     def __init__(self, column: str, line_format: str, columns: Mapping[str, str], max_line_bytes: int) -> None:
         super().__init__(columns, max_line_bytes)
@@ -157,9 +159,10 @@ class _ColumnFn(_DecodeFn):
         value = getattr(row, self._column, None)
         data = value.encode("utf-8", "surrogateescape") if isinstance(value, str) else value
         if not isinstance(data, bytes) or not data.strip():
-            what = "is empty" if isinstance(data, bytes) else f"is no line, but {type(value).__name__}"
-            yield self._error(row, f"{self._column} {what}, and so holds no event")
+            what = "is empty" if isinstance(data, bytes) else f"must be bytes or a string, found {type(value).__name__}"
+            yield self._error(row, f"{self._column} {what}, so it holds no event")
             return
+        # A block without a file: the rejects' place says nothing, and the row itself is the error's element.
         block = Block("", 0, data, self._format_of(data))
         for found in self.rows_and_rejects(block):
             yield self._error(row, found.error_message) if isinstance(found, Reject) else found
@@ -172,11 +175,6 @@ class _ColumnFn(_DecodeFn):
             return "json" if data.lstrip().startswith(b"{") else "tab-text"
         found: Format = next(known for known in get_args(Format) if known == self._format)
         return found
-
-
-# `MatchMetric` for Beam YAML: the rows of events that a filter of Dovecot's language matches.
-
-# ruff: noqa: UP045  Beam 2.77 takes `X | None` in a schema for Any
 
 
 class MatchMetric(beam.PTransform):
@@ -227,12 +225,8 @@ class _MatchFn(beam.DoFn):
         matching = bool(self._dispatcher.matching(event))
         counters.add("matched" if matching else "unmatched", 1, self._name)
         if matching:
+            # The row as it came, with columns that are not an event's.
             yield row
-
-
-# `FormatEvents` for Beam YAML: rows of events to the bytes that Dovecot would write.
-
-# ruff: noqa: UP045  Beam 2.77 takes `X | None` in a schema for Any
 
 
 _PAYLOAD = "payload"
@@ -266,6 +260,7 @@ class FormatEvents(beam.PTransform):
         self._formatter = make_formatter(
             format or "json",
             time_format=time_format or "rfc3339",
+            # An empty list is meant: nothing is included then.
             include=INCLUDE_PARTS if include is None else include,
             fields=fields or (),
         )

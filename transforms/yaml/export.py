@@ -1,4 +1,4 @@
-"""`ExportEvents` and `WriteToHttp` for Beam YAML: a dovecot.conf's whole export, and rows to an HTTP endpoint."""
+"""Beam YAML's sinks: `ExportEvents`, the whole export of a dovecot.conf, and `WriteToHttp` for rows of any kind."""
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -38,11 +38,9 @@ from dovebeam.transforms.yaml.columns import (
 )
 from dovebeam.transforms.yaml.events import FILE_FORMATS
 
-__all__ = ["DEFAULTS", "ExportEvents", "WriteToHttp", "make_http_driver"]
-
-
 # ruff: noqa: UP007, UP045  Beam 2.77 takes `X | None` in a schema for Any
 
+__all__ = ["DEFAULTS", "ExportEvents", "WriteToHttp", "make_http_driver"]
 
 _logger = logging.getLogger(__name__)
 
@@ -50,21 +48,22 @@ _logger = logging.getLogger(__name__)
 class ExportEvents(beam.PTransform):
     """Exports events as a dovecot.conf says: its metrics decide, its event_exporters write and deliver.
 
-    What is no event and what a target refuses are errors; their element is a row with the bytes in payloadBytes and
-    what is known of them in the other columns.
+    Lines that are not events, and payloads that a target refuses, are errors; their element is a row with the bytes in
+    payloadBytes and their origin and reason in the other columns.
 
     Args:
         config: the dovecot.conf, or a list of files of which later ones override, local or gs://; read where the
             pipeline is launched.
         path: file, glob or list of them, as for DovecotEvents. Without it the transform needs an input with rows of
             events.
-        format: of the files: json, tab-text, avro, or auto, which tells it by the content.
+        format: of the files: json, tab-text, avro, or auto, which detects it.
         run_id: the name of this run in the names of files that are written as shards; a run of the same name replaces
             its own files.
         error_handling: output is the name of the output for errors; without it the first one fails the job.
     """
 
-    _yaml_requires_inputs = False  # Beam YAML's own name for: it may begin a pipeline
+    # Beam YAML looks for this attribute: the transform may begin a pipeline.
+    _yaml_requires_inputs = False
 
     def __init__(
         self,
@@ -81,6 +80,7 @@ class ExportEvents(beam.PTransform):
         if self._format not in FILE_FORMATS:
             raise UnknownNameError("format", self._format, FILE_FORMATS)
         self._config = load_config(config)
+        # Beam YAML has no place for warnings but the log of the launching process.
         for warning in self._config.warnings:
             _logger.warning("%s", warning)
         _check_exporters(self._config)
@@ -95,6 +95,7 @@ class ExportEvents(beam.PTransform):
         if self._error_output is None:
             self._export(given, None)
             return None
+        # Rejects come from several steps; the handler merges them into one output.
         with ErrorHandler(_ErrorRows()) as handler:
             self._export(given, handler)
         return with_errors(None, handler.output(), self._error_output)
@@ -117,11 +118,12 @@ class _ErrorRows(beam.PTransform):
 
 
 def _check_exporters(config: Config) -> None:
-    """Tells of every exporter that can never deliver.
+    """Refuses a configuration with exporters that can never deliver.
 
     Raises:
-        ValueError: there are some.
+        ValueError: naming all problems, with their places.
     """
+    # `ExportEvents` itself stops at the first; whoever edits YAML should see all of them at once.
     problems: list[str] = []
     for name in dict.fromkeys(metric.exporter for metric in config.metrics if metric.exporter):
         exporter = config.exporters[name]
@@ -135,17 +137,18 @@ def _check_exporters(config: Config) -> None:
         raise ValueError("\n".join(problems))
 
 
-# From the configuration of `WriteToHttp` to a driver `http-post`; its settings are those of dovecot.conf.
+# The driver of `WriteToHttp`. Its settings are those of dovecot.conf, so that there is one vocabulary for both.
 #
-# Beam YAML makes the whole text of a pipeline a part of the job, for everybody to see who may look at it. So a secret
-# can only be a reference here.
+# Beam YAML puts the whole text of a pipeline into the job, where everyone reads it who may see the job. So a secret can
+# only be a reference here.
 
 DEFAULTS: Final[Mapping[str, str]] = {
     "http_client_request_absolute_timeout": "10s",
     "http_client_request_max_attempts": "5",
 }
-"""Dovecot gives up after one attempt of 250 ms, since its processes cannot wait; a pipeline can."""
+"""Defaults that differ from dovecot.conf's: one attempt of 250 ms is right for a server that cannot wait."""
 
+# Settings that are parameters of the transform, by their names there.
 _OWN: Final = {"http_post_url": "url", "http_post_headers": "headers", "format": "format"}
 _FIELDS: Final[Mapping[str, tuple[str, Setting]]] = {
     row.short_name: (attribute, row) for attribute, row in declared(HttpPostDriver).items() if attribute not in _OWN
@@ -155,7 +158,7 @@ _FIELDS: Final[Mapping[str, tuple[str, Setting]]] = {
 def make_http_driver(
     url: str, headers: Mapping[str, str], settings: Mapping[str, Any], payload_format: str
 ) -> HttpPostDriver:
-    """The driver that these describe.
+    """Driver `http-post` of a transform's parameters.
 
     Args:
         url: the target.
@@ -173,6 +176,7 @@ def make_http_driver(
             values.update(_setting(name.removeprefix(PREFIX), value))
         except (ValueError, UnknownNameError) as error:
             problems.append(str(error))
+    # Only with settings that can be converted: the driver's checks would report what follows from the others.
     if not problems:
         shown = {name: str(value) for name, value in headers.items()}
         try:
@@ -187,9 +191,9 @@ def make_http_driver(
 
 
 def _setting(name: str, value: Any) -> Iterator[tuple[str, Any]]:
-    """The field of the driver that a setting fills, and its value."""
+    """Field of the driver that a setting fills, and its value."""
     if name in _OWN:
-        raise ValueError(f"{name} has a place of its own: write it as {_OWN[name]}, beside settings")
+        raise ValueError(f"{name} is a parameter of its own: write it as {_OWN[name]}, beside settings")
     found = _FIELDS.get(name)
     if found is None:
         raise UnknownNameError("setting", name, _FIELDS)
@@ -201,7 +205,8 @@ def _setting(name: str, value: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _text(name: str, value: Any) -> str:
-    """What dovecot.conf would have for a value of YAML."""
+    """Text that dovecot.conf would have for a value of YAML."""
+    # Before int, of which bool is a subclass; YAML reads yes and no as booleans.
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, str | int):
@@ -210,15 +215,19 @@ def _text(name: str, value: Any) -> str:
 
 
 def _told(error: DriverSettingError) -> str:
+    # In the names of this transform: there is no event_exporter in a pipeline.
     name = error.setting.removeprefix(PREFIX)
     return f"{_OWN.get(name, name)}: {error.message.replace(PREFIX, '')}"
 
 
+_SEEN: Final = "everyone who may see the job can read the text of its pipeline"
+
+
 def _written_secrets(driver: HttpPostDriver) -> Iterator[str]:
-    """What is written out and may be a secret."""
+    """Problems of values that are written out and may be secrets."""
     target = driver.http_post_url
     if isinstance(target, SecretUrl) and target.user:
-        yield "url: user and password in it would be seen by all; use http_post_auth: basic with references"
+        yield f"url: {_SEEN}, with user and password; use http_post_auth: basic with references"
     if isinstance(target, SecretUrl) and target.query:
         yield "url: its query may be a secret; write it as http_post_query, by reference or as plain:TEXT"
     for name, secret in driver.header_secrets:
@@ -230,14 +239,10 @@ def _written_secrets(driver: HttpPostDriver) -> Iterator[str]:
 
 
 def _refer() -> str:
-    return f"the text of a pipeline is seen by all; write {HOW_TO_REFER}, or plain:TEXT if it is no secret"
+    return f"{_SEEN}; write {HOW_TO_REFER}, or plain:TEXT if it is not a secret"
 
 
-# `WriteToHttp` for Beam YAML: rows of any kind to an HTTP endpoint.
-
-# ruff: noqa: UP045  Beam 2.77 takes `X | None` in a schema for Any
-
-
+# In counters, where an exporter would have its name.
 _NAME = "http"
 _MORE = (("attempts", int), ("http_status", Optional[int]), ("endpoint_host", str))
 
@@ -253,8 +258,9 @@ class WriteToHttp(beam.PTransform):
         url: the endpoint; https verifies its certificate. User, password and query do not belong in here.
         field: the column to send, of bytes or string; without it the whole row is sent, as JSON.
         format: what is in that column: json, tab-text or none; it decides the Content-Type.
-        headers: further headers. The text of a pipeline is seen by all who may look at the job, so a secret is written
-            as a reference, env:NAME, file:/PATH or gsm:projects/P/secrets/S/versions/V; what is none as plain:TEXT.
+        headers: further headers. Everyone who may see the job can read the text of its pipeline, so a secret is
+            written as a reference, env:NAME, file:/PATH or gsm:projects/P/secrets/S/versions/V; any other value as
+            plain:TEXT.
         settings: any setting of the driver http-post as in dovecot.conf, such as http_post_batch_max_events,
             http_post_batch_format, http_post_compression, http_client_request_max_attempts,
             http_client_max_parallel_connections, or http_post_auth with http_post_auth_token as a reference.
@@ -299,18 +305,19 @@ class WriteToHttp(beam.PTransform):
 
 @dataclass(slots=True)
 class _RowBatch(PayloadBatch):
-    """Payloads with the rows that they are of."""
+    """Batch of payloads with their rows, which become the elements of errors."""
 
     rows: list[Any] = field(default_factory=list)
 
 
 @beam.typehints.with_input_types(Any)  # rows of any columns, unlike its base
 class _PostFn(DeliverFn):
-    """Sends the payloads of rows in batches; what comes out are the errors."""
+    """Sends the payloads of rows in batches; emits the error rows."""
 
     def __init__(self, driver: HttpPostDriver, column: str | None) -> None:
         super().__init__(driver, _NAME)
         self._column = column
+        # What a payload must not hold depends on how a request joins several.
         self._in_lines = driver.http_post_batch_max_events > 1 and driver.http_post_batch_format == "lines"
         self._in_array = driver.http_post_batch_format == "array"
         self._endpoint = driver.endpoint
@@ -334,10 +341,10 @@ class _PostFn(DeliverFn):
         return error_row(batch.rows[index], failure.reason, **told)
 
     def _payload(self, value: Any) -> bytes:
-        """What is in the column, if a request of several payloads can hold it."""
+        """Bytes of the column, if a request of several payloads can hold them."""
         data = value.encode("utf-8", "surrogateescape") if isinstance(value, str) else value
         if not isinstance(data, bytes):
-            raise ValueError(f"{self._column} is neither bytes nor string, but {type(value).__name__}")
+            raise ValueError(f"{self._column} must be bytes or a string, found {type(value).__name__}")
         if self._in_lines and b"\n" in data:
             raise ValueError(f"{self._column} has a line feed, which would end it within a batch of lines")
         if self._in_array:
@@ -349,4 +356,4 @@ def _check_json(column: str | None, data: bytes) -> None:
     try:
         msgspec.json.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ValueError(f"{column} is no JSON, and so cannot be in an array: {error}") from None
+        raise ValueError(f"{column} is not valid JSON, so it cannot be part of an array: {error}") from None
