@@ -1,7 +1,7 @@
-"""The command `dovebeam`: its first moments, in which Ctrl-C ends it without a traceback.
+"""Entry point of the command `dovebeam`, which Ctrl-C ends without a traceback also while modules are loaded.
 
-Python raises `KeyboardInterrupt` at a Ctrl-C, which while modules are loaded prints where in them that was. So this one
-loads as good as nothing, and the signal ends the process at once until the command has a handler of its own.
+Python raises `KeyboardInterrupt` at a Ctrl-C, and prints a traceback if that happens during an import. So this module
+imports next to nothing, and the signal ends the process at once until the command has a handler of its own.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _handle_interrupts(before: object, handler: signal._HANDLER) -> bool:
-    """Replaces a handler of Ctrl-C; returns whether it was that one, and this is the thread that gets signals."""
+    """Replaces the handler of Ctrl-C if it is `before`; returns whether it did."""
     if signal.getsignal(signal.SIGINT) is not before:
         return False
     try:
         signal.signal(signal.SIGINT, handler)
-    except ValueError:
+    except ValueError:  # not the main thread, which alone may set handlers
         return False
     return True
 

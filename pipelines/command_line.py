@@ -1,4 +1,4 @@
-"""The command line of `dovebeam`. Answers `--help` and `--version` at once: a command imports what it needs later."""
+"""The command line of `dovebeam`: finds the command and runs it; `--help` and `--version` import no command."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ __all__ = ["run_command_line"]
 
 _COMMANDS: Final = {
     "export": ("export.command", "Export events as the metric and event_exporter blocks of a dovecot.conf say."),
-    "stream": ("stream.command", "Export events as they come: follow files that grow."),
+    "stream": ("stream.command", "Export events as they arrive: follow growing files, or take messages from Pub/Sub."),
     "archive": ("archive.command", "Write events into an archive: Avro files by the hour."),
-    "replay": ("replay.command", "Export the events of a span of time out of an archive, once more."),
+    "replay": ("replay.command", "Export the events of a time range of an archive again."),
     "collect": (
         "collect.command",
-        "Take events from Dovecot's own drivers and keep them in files for a streaming job.",
+        "Receive events from Dovecot's own drivers and keep them in files for a streaming job.",
     ),
     "check": ("check.command", "Check configurations without touching a target, and try them on events."),
     "demo": ("demo", "Run an export on sample events and show what it did."),
 }
-"""Each command: its module here, whose `main` it is, and what it does."""
+"""Commands, each with its module in this package, whose `main` runs it, and its line in `--help`."""
 
 
 def run_command_line(argv: Sequence[str] | None = None) -> int:
@@ -43,7 +43,7 @@ def _run(arguments: list[str]) -> int:
 
 
 def _without_command(arguments: Sequence[str]) -> int:
-    """Help, version, or what is wrong."""
+    """Shows the help, the version, or the error of an unknown command."""
     parser = argparse.ArgumentParser(
         prog="dovebeam",
         description="Dovecot's Event Export for Apache Beam.",
@@ -59,9 +59,10 @@ def _without_command(arguments: Sequence[str]) -> int:
 
 
 class _ShowVersion(argparse.Action):
-    """Looked up when it is asked for."""
+    """The option `--version`."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: Any, **__: Any) -> None:
+        # Imported here, because it takes time that only this option needs.
         from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415
 
         try:

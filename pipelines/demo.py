@@ -1,7 +1,7 @@
-"""`dovebeam demo`: an export of sample events that come with the package, and what it did, step by step.
+"""The command `dovebeam demo`: an export of sample events of the package, with an explanation of each step.
 
-It copies a configuration and events into a directory, and keeps the configuration on later runs, so that one can change
-a filter and run it again. Only what an earlier demo wrote to `out/` is removed.
+It copies a configuration and events into a directory. Later runs keep the configuration, so that you can change a
+filter and run it again. Only what an earlier demo wrote to `out/` is removed.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _SHOWN_CHARS: Final = 150
 
 
 def main(argv: Sequence[str], prog: str = "dovebeam demo") -> int:
-    """Runs the demo; returns an exit code."""
+    """Runs the demo; returns the exit code."""
     parser = argparse.ArgumentParser(
         prog=prog, description="Run an export on sample events and show what it did.", allow_abbrev=False
     )
@@ -52,7 +52,7 @@ def _start(directory: Path) -> int:
 
 
 def _prepare(directory: Path) -> bool:
-    """Puts the samples there; returns False if there is a configuration of an earlier run, which stays.
+    """Writes the samples; returns False if a configuration of an earlier run was kept.
 
     Raises:
         FileExistsError: the directory is neither new nor empty nor that of a demo.
@@ -64,9 +64,11 @@ def _prepare(directory: Path) -> bool:
     fresh = not any(directory.iterdir())
     if fresh:
         config.write_text(text.replace(_PLACEHOLDER, os.path.abspath(directory)), "utf-8")
+    # The first line of the sample, a comment, marks a directory of the demo; the rest may have been edited.
     elif not config.is_file() or not config.read_text("utf-8").startswith(text.partition("\n")[0]):
         raise FileExistsError
     output.mkdir(exist_ok=True)
+    # The file driver appends, so a second run would show every line twice.
     for name in _OUTPUTS:
         (output / name).unlink(missing_ok=True)
     (directory / _EVENTS).write_bytes((samples / _EVENTS).read_bytes())

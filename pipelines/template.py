@@ -1,8 +1,8 @@
-"""The commands as Dataflow's Flex Templates: what the launcher's command line leaves out is filled in here.
+"""Launch of a command as a Dataflow Flex Template: completes the command line of Google's launcher.
 
 Google's launcher runs an entry point of `templates/` with the template's parameters and Dataflow's options, among them
-`--template_location`, where the job's description is to be put. It starts the job from that; nobody waits for its end.
-The image of the launcher is that of the workers, too, so that both have the same dovebeam and the same dependencies.
+`--template_location`, the path for the job's description. It starts the job from that description and does not wait for
+its end. The launcher's image is also that of the workers, so that both have the same dovebeam and dependencies.
 """
 
 from __future__ import annotations
@@ -45,24 +45,25 @@ def main(command: str, argv: Sequence[str] | None = None) -> int:
 
 
 def with_workers(arguments: Sequence[str], environ: Mapping[str, str]) -> list[str]:
-    """The command line with the image of the workers in it, unless it names one, and with nothing to install on them.
+    """The command line with the image of the workers added, unless it names one, and with nothing to install on them.
 
     Args:
         arguments: the command line.
-        environ: the environment, where `IMAGE_VARIABLE` may stand.
+        environ: environment variables, perhaps with `IMAGE_VARIABLE`.
 
     Raises:
-        ValueError: nothing names an image. Beam's own would be used, in which there is no dovebeam.
+        ValueError: nothing names an image. Beam would use its own, which does not contain dovebeam.
     """
     given = {argument.partition("=")[0] for argument in arguments}
     added = []
+    # The image has Beam's SDK already; by default Beam stages one for the workers to install.
     if "--sdk_location" not in given:
         added.append("--sdk_location=container")
     if not given.intersection(_IMAGE_OPTIONS):
         image = environ.get(IMAGE_VARIABLE, "")
         if not image:
             raise ValueError(
-                f"which image the workers run is not known; build this one with --build-arg IMAGE=NAME, which sets "
+                f"the image of the workers is unknown; build this one with --build-arg IMAGE=NAME, which sets "
                 f"{IMAGE_VARIABLE}, or give the parameter sdkContainerImage of the launch"
             )
         added.append(f"--sdk_container_image={image}")

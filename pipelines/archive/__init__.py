@@ -1,1 +1,1 @@
-"""The job `archive`: events from files into Avro files by the hour, from which replays are made."""
+"""The command `dovebeam archive`: writes events from files into Avro files by the hour, the source of replays."""

@@ -1,4 +1,4 @@
-"""The job `archive`: events from files into Avro files by the hour, from which replays are made."""
+"""The job `archive`: checked, built and run; it writes events from files into Avro files by the hour."""
 
 from __future__ import annotations
 
@@ -39,9 +39,10 @@ def run_archive(options: ArchiveOptions) -> int:
     """Runs an archive and returns its exit code.
 
     Raises:
-        UsageError: options that fit neither Beam nor each other.
+        UsageError: options that Beam refuses, or that contradict each other.
     """
 
+    # These read `options` when they are called, by when copies have taken the place of pipes.
     def launch(monitor: JobMonitor) -> PipelineResult | None:
         build = partial(build_archive, options=options)
         if not here:
@@ -98,17 +99,19 @@ def build_archive(pipeline: beam.Pipeline, options: ArchiveOptions) -> None:
 
 def _check_outputs(options: ArchiveOptions) -> None:
     path = file_url_path(options.output)
+    # A file:// URL would be written like an object of a store.
     if path:
         raise UsageError(f"--output {options.output} is a URL of a file of this machine; write its path, {path}")
     if not is_url(options.output) and not os.path.isdir(options.output):
-        raise UsageError(f"--output: {options.output} is no directory; create it, or correct the path")
+        raise UsageError(f"--output: {options.output} is not a directory; create it, or correct the path")
     check_outputs({}, read=options.input, rejects=options.rejects, ledger=options.ledger)
 
 
 def _run_id(options: ArchiveOptions) -> str:
-    """The name that was given, or else a hash of what decides what is written, and of the files that are read.
+    """The given name of the run, else a hash of the options that decide its output and of the files that it reads.
 
-    The same command next day must not replace what it archived from other files of the same names.
+    The files are part of it, because the same command next day must not replace what it archived from other files of
+    the same names.
 
     Raises:
         SourceError: a pattern matches nothing, or a file of this very archive, whose events would be in it twice.

@@ -1,4 +1,4 @@
-"""The options of `dovebeam archive`, read and checked; light, since `--help` must answer at once."""
+"""Command-line options of `dovebeam archive`; a light module, since `--help` must answer at once."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ Codec = Literal["deflate", "zstandard", "null"]
 
 @dataclass(frozen=True, slots=True)
 class ArchiveOptions:
-    """What `dovebeam archive` is asked to do.
+    """Options of one `dovebeam archive`.
 
     Attributes:
         input: patterns of input files.
         output: the archive: an existing directory, or a folder in an object store.
-        input_format: what the input is, or "auto".
-        codec: how blocks are compressed.
+        input_format: format of the input, "auto" to detect it.
+        codec: compression of the blocks.
         rejects: see `ExportOptions`, also for the following.
         ledger: see there.
         start_time: see there.
@@ -61,10 +61,10 @@ class ArchiveOptions:
 
 def add_archive_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of an archive."""
-    add_job_arguments(parser, get_args(ArchiveFormat), "format of the input (default: told by its content)")
+    add_job_arguments(parser, get_args(ArchiveFormat), "format of the input (default: detected)")
     parser.add_argument("--output", metavar="DIR", help="the archive: an existing directory, or gs://BUCKET/FOLDER")
     parser.add_argument(
-        "--codec", choices=get_args(Codec), default="deflate", help="how the files are compressed (default: deflate)"
+        "--codec", choices=get_args(Codec), default="deflate", help="compression of the files (default: deflate)"
     )
 
 

@@ -1,7 +1,7 @@
-"""`--preview DIR`: a production configuration tried safely; every exporter writes to a file of its own there.
+"""Dry run of a configuration (`--preview DIR`): every exporter writes to a file of its own in a directory.
 
-What is written stays what it would be: the plan of the export keeps each exporter's format, and that the log driver
-gets long strings cut. Only the drivers are replaced, all of them, so nothing is sent or written anywhere else.
+The payloads are those of a real run: the plan keeps each exporter's format, and cuts long strings for the log driver.
+Only the drivers are replaced, all of them, so nothing is sent or written anywhere else.
 """
 
 from __future__ import annotations
@@ -28,24 +28,24 @@ _MAX_SHOWN: Final = 5
 _COPIED_BYTES: Final = 1024 * 1024
 
 MARKER: Final = ".dovebeam-preview"
-"""File in a directory of a preview, with the names of the others, so that the next preview may replace them."""
+"""File in the directory of a preview with the names of its files, which the next preview may replace."""
 
-_KEY: Final = "files"
+_KEY: Final = "files"  # the one member of the marker's JSON
 _MAX_MARKER_BYTES: Final = 16 * 1024 * 1024
 
 
 def preview_name(exporter: str, format_: str) -> str:
-    """The file name of an exporter; no two exporters share one, and none leads out of its directory."""
+    """File name of an exporter in a preview; unique, and never outside of its directory."""
     return short_name(encode_value(exporter), _EXTENSIONS[format_])
 
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """The files of a preview.
+    """Files of a preview.
 
     Attributes:
         paths: absolute path by name of exporter.
-        made: directories that have to be made for them, the innermost first.
+        made: directories that have to be created for them, the innermost first.
     """
 
     paths: dict[str, str]
@@ -53,7 +53,7 @@ class Preview:
 
     @classmethod
     def plan(cls, directory: str, config: Config) -> Self:
-        """A preview with a file for every exporter that some metric uses; touches nothing yet."""
+        """A preview with a file for every exporter that some metric uses; nothing is touched yet."""
         directory = os.path.abspath(directory)
         used = dict.fromkeys(metric.exporter for metric in config.metrics if metric.exporter)
         exporters = [config.exporters[name] for name in used]
@@ -61,13 +61,11 @@ class Preview:
         return cls(paths, tuple(_missing_folders(directory)))
 
     def claim(self) -> None:
-        """Makes the directory if need be, and the files, empty.
-
-        An earlier preview in the directory, which a marker file tells of, is removed.
+        """Creates the directory if it is missing, and empty files; removes an earlier preview there.
 
         Raises:
             DeliveryError: a file that is not of an earlier preview has a name that is needed, or something cannot be
-                made. Nothing that was there is touched then.
+                created. Existing files are not touched then.
         """
         directory = next((os.path.dirname(path) for path in self.paths.values()), "")
         if not directory:
@@ -79,11 +77,12 @@ class Preview:
         try:
             os.makedirs(directory, exist_ok=True)
             _remove(earlier)
+            # The marker before the files: what a killed preview leaves is known to the next one.
             marker = json.dumps({_KEY: sorted(map(os.path.basename, self.paths.values()))})
             replace_file(os.path.join(directory, MARKER), marker.encode() + b"\n")
             for path in self.paths.values():
                 claim(path)
-        except OSError as error:  # FileExistsError: another process made it at this moment
+        except OSError as error:  # FileExistsError: another process created it at this moment
             self.discard_empty()
             raise delivery_error("mkdir", directory, error) from error
         except BaseException:
@@ -91,11 +90,11 @@ class Preview:
             raise
 
     def drivers(self) -> dict[str, FileDriver]:
-        """The drivers that take the place of the configured ones."""
+        """Drivers that take the place of the configured ones."""
         return {name: FileDriver(path) for name, path in self.paths.items()}
 
     def print(self) -> None:
-        """Writes what there is to standard output, one exporter after the other.
+        """Prints the files to standard output, one exporter after the other.
 
         Raises:
             DeliveryError: standard output cannot be written.
@@ -109,7 +108,7 @@ class Preview:
             raise delivery_error("write", "standard output", error) from error
 
     def discard_empty(self) -> None:
-        """Removes empty files of a job that failed, and the directories made for them if nothing is left."""
+        """Removes empty files of a job that failed, and the directories created for them if nothing is left."""
         _remove([path for path in self.paths.values() if _is_empty(path)])
         if any(map(os.path.lexists, self.paths.values())):
             return
@@ -120,14 +119,14 @@ class Preview:
 
 
 def _missing_folders(directory: str) -> Iterator[str]:
-    """The directory and those above it, as far as they do not exist."""
+    """The directory and its parents, as far as they do not exist."""
     while not os.path.lexists(directory):
         yield directory
         directory = os.path.dirname(directory)
 
 
 def _read_marker(directory: str) -> frozenset[str]:
-    """Names of the files of an earlier preview in a directory; none if there was no preview."""
+    """Names of the files of an earlier preview in a directory; empty without one."""
     try:
         with open(os.path.join(directory, MARKER), "rb") as file:
             names = json.loads(file.read(_MAX_MARKER_BYTES))[_KEY]
@@ -135,6 +134,7 @@ def _read_marker(directory: str) -> frozenset[str]:
         return frozenset()
     if not isinstance(names, list):
         return frozenset()
+    # Only plain names: a marker that was tampered with must not remove files elsewhere.
     return frozenset(name for name in names if isinstance(name, str) and name == os.path.basename(name))
 
 

@@ -1,6 +1,7 @@
-"""The drivers of a job, and everything that is wrong with them that can be told before the job starts; without Beam.
+"""Drivers of a job, and all problems of their settings and credentials that are known before it starts; without Beam.
 
-Also with their credentials: those that cannot be had here, and those that may not travel.
+Credentials have two kinds of problems: references that do not exist on this machine, and literal secrets that would
+travel with a remote job.
 """
 
 from __future__ import annotations
@@ -23,11 +24,12 @@ from dovebeam.transforms.local_files import is_url
 __all__ = ["JobDrivers", "credential_problems", "examine_drivers", "make_drivers"]
 
 _PATH = "event_exporter_file_path"
+# Why a literal secret in these fields is refused, and what to write instead; `_REFER` for all others.
 _INSTEAD: Final = {
     "http_post_url": (
         "user, password and query of the URL would travel with the job; write the whole URL as "
         f"{HOW_TO_REFER}; or without them, and http_post_auth = basic with http_post_auth_user and "
-        "http_post_auth_password, or http_post_query, each by reference; a query that is no secret as "
+        "http_post_auth_password, or http_post_query, each by reference; a query that is not secret as "
         "http_post_query = plain:TEXT"
     ),
     "http_client_proxy_url": (
@@ -35,18 +37,18 @@ _INSTEAD: Final = {
         f"http_client_proxy_username and http_client_proxy_password as {HOW_TO_REFER}"
     ),
 }
-_REFER: Final = f"the value would travel with the job; write {HOW_TO_REFER} instead, or plain:TEXT if it is no secret"
+_REFER: Final = f"the value would travel with the job; write {HOW_TO_REFER} instead, or plain:TEXT if it is not secret"
 
 
 @dataclass(frozen=True, slots=True)
 class JobDrivers:
-    """The drivers of all exporters that some metric uses.
+    """Drivers of all exporters that some metric uses.
 
     Attributes:
-        drivers: by name of exporter; those that can never work are left out.
-        errors: what is wrong with the settings.
-        missing: references to secrets that lead to nothing on this machine; empty for a job that runs elsewhere.
-        warnings: what is only right if the operator has seen to it.
+        drivers: by name of exporter; those with invalid settings are left out.
+        errors: invalid settings.
+        missing: references to secrets that do not exist on this machine; empty for a remote job.
+        warnings: settings that are right only if the operator has prepared the workers.
     """
 
     drivers: dict[str, Driver]
@@ -56,10 +58,10 @@ class JobDrivers:
 
 
 def examine_drivers(config: Config, *, here: bool) -> JobDrivers:
-    """Makes the drivers of a job; no target is touched.
+    """Makes the drivers of a job and checks them; no target is touched.
 
     Args:
-        config: whose exporters they are.
+        config: with the exporters.
         here: whether the job runs on this machine.
     """
     drivers, errors = _make(config)
@@ -71,10 +73,10 @@ def examine_drivers(config: Config, *, here: bool) -> JobDrivers:
 
 
 def make_drivers(config: Config, *, here: bool) -> dict[str, Driver] | None:
-    """The drivers of all exporters in use; None after telling of every one that cannot work.
+    """Drivers of all exporters in use; None after printing all problems if there are any.
 
     Args:
-        config: whose exporters they are.
+        config: with the exporters.
         here: whether the job runs on this machine.
     """
     found = examine_drivers(config, here=here)
@@ -93,6 +95,7 @@ def _make(config: Config) -> tuple[dict[str, Driver], list[ConfigProblem]]:
         try:
             drivers[name] = make_driver(exporter)
         except DriverSettingError as error:
+            # A setting may have its default, which has no place; then the problem is shown at the exporter's block.
             for problem in (error, *error.others):
                 known = problem.setting in exporter.settings
                 place = exporter.settings.place(problem.setting) if known else exporter.place
@@ -101,33 +104,33 @@ def _make(config: Config) -> tuple[dict[str, Driver], list[ConfigProblem]]:
 
 
 def _file_problems(config: Config, drivers: Mapping[str, Driver], *, here: bool) -> list[ConfigProblem]:
-    """What is wrong with files as targets.
+    """Problems of files as targets.
 
     Args:
-        config: where the settings stand.
-        drivers: those of the job, by exporter.
-        here: whether it runs on this machine. Elsewhere, workers come and go, each with a disk of its own, so appending
-            to a file would leave parts of it anywhere.
+        config: with the places of settings.
+        drivers: of the job, by exporter.
+        here: whether it runs on this machine. Remote workers come and go, each with its own disk, so appending to a
+            file would leave parts of it on several machines.
     """
     found = [_place(config.exporters[name]).problem(str(error)) for name, error in shard_clashes(drivers).items()]
     for name, driver in drivers.items():
         if not here and isinstance(driver, FileDriver) and driver.file_writing == "append":
             message = (
-                f"event_exporter {name}: {_PATH}: the job runs elsewhere, where each worker would append to a file of "
-                "its own machine; add file_writing = shards, best with a gs:// path"
+                f"event_exporter {name}: {_PATH}: the job is remote, and each worker would append to a file on its own "
+                "machine; add file_writing = shards, best with a gs:// path"
             )
             found.append(_place(config.exporters[name]).problem(message))
     return found
 
 
 def _file_warnings(config: Config, drivers: Mapping[str, Driver], *, here: bool) -> list[ConfigProblem]:
-    """What is only right if the operator has seen to it; arguments as for `_file_problems`."""
+    """Settings that are right only if the operator has prepared the workers; arguments as for `_file_problems`."""
     if here:
         return []
     return [
         _place(config.exporters[name]).problem(
-            f"event_exporter {name}: the job runs elsewhere; all its workers must have {driver.base} mounted, or it "
-            "will fail (name a gs:// path if they have not)"
+            f"event_exporter {name}: the job is remote; all its workers must have {driver.base} mounted, or it will "
+            "fail (name a gs:// path if they have not)"
         )
         for name, driver in drivers.items()
         if isinstance(driver, FileDriver) and driver.file_writing == "shards" and not is_url(driver.base)
@@ -139,13 +142,13 @@ def _place(exporter: Exporter) -> SourcePlace:
 
 
 def credential_problems(config: Config, drivers: Mapping[str, Driver], *, here: bool) -> list[ConfigProblem]:
-    """Everything that is wrong with the secrets of a job.
+    """Problems of the secrets of a job.
 
     Args:
-        config: where the settings stand.
-        drivers: those of the job, by exporter.
+        config: with the places of settings.
+        drivers: of the job, by exporter.
         here: whether it runs on this machine. Then references are looked up now, so that a missing variable is found
-            before anything is read. Elsewhere a secret that was written out is refused.
+            before anything is read. For a remote job literal secrets are refused.
     """
     found = []
     for name, driver in drivers.items():
@@ -164,14 +167,15 @@ def _written_out(driver: Driver) -> Iterator[DriverSettingError]:
 
 
 def _missing(driver: Driver) -> Iterator[DriverSettingError]:
-    """References to this machine's environment and files that lead to nothing; Secret Manager is asked by workers.
+    """References to variables and files of this machine that do not exist; Secret Manager is asked by workers.
 
-    A URL that is given by reference must be one, too.
+    A URL that is given by reference must be valid, too.
     """
     for name, setting, secrets in _fields_with_secrets(driver):
         value = getattr(driver, name)
         whole = [value] if isinstance(value, SecretUrl) and value.whole.is_local else []
         for secret in whole or secrets:
+            # Revealing is the check; the text itself is not kept.
             try:
                 if isinstance(secret, SecretUrl) or secret.is_local:
                     secret.reveal(setting)

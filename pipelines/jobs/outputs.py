@@ -1,7 +1,7 @@
-"""What a job writes on this machine: looked at before it starts, and written so that nothing precious is lost.
+"""Outputs of a job: checked before it starts, and written so that no other file is lost.
 
-One wrong word after `--ledger` would otherwise replace a configuration, and a production `dovecot.conf` that is tried
-on the events that Dovecot itself wrote would append them to themselves.
+Without these checks a mistyped `--ledger` could replace a configuration, and a production `dovecot.conf` that is tried
+on the events that Dovecot itself wrote would append them to the same file.
 """
 
 from __future__ import annotations
@@ -36,14 +36,16 @@ __all__ = [
     "replace_file",
 ]
 
+# O_NOFOLLOW is Dovecot's own rule for such files; O_NONBLOCK keeps a pipe without a reader from blocking the launch.
 _APPEND: Final = os.O_APPEND | os.O_CREAT | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
 _PRIVATE: Final = 0o600
 _READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
 _HEAD_BYTES: Final = 200
+# The first member of a ledger, also of a dry run's. By it a ledger is told from any other file of JSON.
 _LEDGER: Final = re.compile(rb'\{\s{0,20}(?:"dry_run":\s{0,20}true,\s{0,20})?"read":')
 
 _FIRST_MEMBER: Final = b'{"timestamp":'
-"""What every line of a file of rejects begins with."""
+"""Start of every line of a file of rejects."""
 
 
 def check_outputs(
@@ -52,14 +54,14 @@ def check_outputs(
     """Makes sure that the outputs of a job can be written, and are neither its input nor one another.
 
     Args:
-        drivers: of its exporters, by name. Those that run here and append to one file are looked at; two of them may
+        drivers: of its exporters, by name. Those that append to a file on this machine are checked; two of them may
             share it, as in Dovecot.
         read: patterns of its input.
-        rejects: where rejects go, None if they are only counted.
+        rejects: path or URL for rejects, None if they are only counted.
         ledger: file for the ledger, None for none.
 
     Raises:
-        UsageError: two outputs are one file, an output is read, or would replace something else.
+        UsageError: two outputs are one file, or an output is also input or would replace something else.
         DeliveryError: a local file cannot be written, or the object for rejects exists.
         SourceError: a pattern matches nothing.
     """
@@ -74,6 +76,7 @@ def check_outputs(
 
 def _appended_files(drivers: Mapping[str, Driver]) -> Iterator[tuple[str, str]]:
     """Real paths of the files that exporters append to, and the exporter of each."""
+    # Paths that depend on the event are known only then; shards never replace a file that is not theirs.
     for name, driver in drivers.items():
         if isinstance(driver, FileDriver) and driver.file_writing == "append" and driver.router() is None:
             yield os.path.realpath(compressed_name(driver.file_path, driver.file_compression)), name
@@ -102,10 +105,10 @@ def _check_unread(read: Sequence[str], targets: Mapping[str, str]) -> None:
 
 
 def check_far_outputs(rejects: str | None, ledger: str | None, *, wait: bool) -> None:
-    """Refuses outputs that mean nothing for a job that runs elsewhere and ends.
+    """Refuses outputs that a remote batch job cannot have.
 
     Args:
-        rejects: where rejects go, None if they are only counted.
+        rejects: path or URL for rejects, None if they are only counted.
         ledger: file for the ledger, None for none.
         wait: whether the end of the job is waited for.
 
@@ -113,34 +116,35 @@ def check_far_outputs(rejects: str | None, ledger: str | None, *, wait: bool) ->
         UsageError: there is such an output, or rejects would be lost.
     """
     if rejects is not None and not is_url(rejects):
-        raise UsageError("--rejects names a file of this machine, but the job runs elsewhere; give it as gs://...")
+        raise UsageError("--rejects is a file on this machine, but the job is remote; write it as gs://...")
     if ledger is not None and not wait:
-        raise UsageError("--ledger needs the end of the job, which runs elsewhere; add --wait")
+        raise UsageError("--ledger needs the end of the job, which is remote; add --wait")
+    # Without either, rejects would be counted somewhere, and no exit code would tell.
     if rejects is None and not wait:
         raise UsageError(
-            "a job that runs elsewhere and that nobody waits for needs a place for what it rejects; add --rejects "
-            "gs://BUCKET/OBJECT, or --wait"
+            "a remote job without --wait needs a place for its rejects; add --rejects gs://BUCKET/OBJECT, or --wait"
         )
 
 
 def check_rejects_path(path: str, inputs: Sequence[str] = ()) -> None:
-    """Finds out at launch what would fail at a job's end, or never come to one.
+    """Checks at launch that rejects can be written, and do not become input of the same job.
 
     Args:
-        path: where rejects go.
-        inputs: the patterns of what is read.
+        path: of a file, or URL of an object.
+        inputs: patterns of the job's input.
 
     Raises:
-        DeliveryError: the local file cannot be appended to, the object exists, or its store does not say.
+        DeliveryError: the local file cannot be appended to, the object exists, or its store does not answer.
         UsageError: the local file is one of those that are read, or holds something else than rejects.
         SourceError: a pattern matches nothing.
     """
     if not is_url(path):
         existed = os.path.lexists(path)
+        # Created before the comparison, since a pattern such as *.jsonl would match it later, too.
         check_appendable(path)
         if _is_read(path, inputs):
             if not existed:
-                os.unlink(path)  # made a moment ago, and empty
+                os.unlink(path)  # created a moment ago, and empty
             raise UsageError(f"--rejects {path} is one of the files that --input reads; name another file for them")
         head = head_of(path)
         if head and not head.startswith(_FIRST_MEMBER):
@@ -150,7 +154,8 @@ def check_rejects_path(path: str, inputs: Sequence[str] = ()) -> None:
 
 
 def _is_read(path: str, inputs: Sequence[str]) -> bool:
-    """Whether a file is read, under whatever name."""
+    """Whether a file is among the input."""
+    # By inode, since one file can have several paths.
     local = [pattern for pattern in inputs if not is_url(pattern)]
     made = os.stat(path)
     return any(os.path.samestat(made, os.stat(file.location)) for file in (match_files(local) if local else ()))
@@ -164,7 +169,7 @@ def _exists(path: str) -> bool:
 
 
 def check_appendable(path: str) -> None:
-    """Opens a file as the `file` driver will, and so makes it if there is none.
+    """Opens a file like the `file` driver, which creates it if it does not exist.
 
     Raises:
         DeliveryError: it cannot be appended to.
@@ -176,11 +181,11 @@ def check_appendable(path: str) -> None:
 
 
 def claim(path: str) -> None:
-    """Makes an empty file.
+    """Creates an empty file.
 
     Raises:
-        FileExistsError: there is something of that name.
-        DeliveryError: it cannot be made.
+        FileExistsError: something has that name already.
+        DeliveryError: it cannot be created.
     """
     try:
         os.close(local_files.open_new(path, _PRIVATE))
@@ -191,7 +196,7 @@ def claim(path: str) -> None:
 
 
 def head_of(path: str) -> bytes:
-    """The first bytes of a regular file; empty for one that is not there, not regular or not to be read."""
+    """First bytes of a regular file; empty if it does not exist, is not regular or cannot be read."""
     try:
         with open(os.open(path, _READ), "rb") as file:
             return file.read(_HEAD_BYTES) if stat.S_ISREG(os.fstat(file.fileno()).st_mode) else b""
@@ -200,23 +205,24 @@ def head_of(path: str) -> bytes:
 
 
 def check_replaceable(path: str) -> None:
-    """Makes sure that `replace_file` could write a ledger, and that nothing but an older one would be lost by that.
+    """Makes sure that `replace_file` can write a ledger, and would replace nothing but an older ledger.
 
     Raises:
-        UsageError: the path is a URL, a device or the like, or a file that holds something else.
+        UsageError: the path is a URL, a device or the like, or a file with other content.
         DeliveryError: its directory does not exist or cannot be written, or the path is a directory.
     """
     if is_url(path):
-        raise UsageError(f"--ledger {path} is a URL, and a ledger is a file of this machine; write a path")
+        raise UsageError(f"--ledger {path} is a URL, and a ledger is a file on this machine; write a path")
     head = head_of(path)
     if head and not _LEDGER.match(head):
-        raise UsageError(f"--ledger {path} exists and is no ledger, so it is not replaced; name another file")
+        raise UsageError(f"--ledger {path} exists and is not a ledger, so it is not replaced; name another file")
     try:
         kind = stat.S_IFMT(os.lstat(path).st_mode) if os.path.lexists(path) else stat.S_IFREG
         if kind not in {stat.S_IFREG, stat.S_IFLNK, stat.S_IFDIR}:
-            raise UsageError(f"--ledger {path} is no regular file, and would be replaced by one; name another file")
+            raise UsageError(f"--ledger {path} is not a regular file, and would be replaced by one; name another file")
         if os.path.isdir(path):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        # Replacing needs a new file in the directory, so the permission of that is what counts.
         trial = _temporary(path)
         os.close(local_files.open_new(trial, _PRIVATE))
         os.unlink(trial)
@@ -225,13 +231,13 @@ def check_replaceable(path: str) -> None:
 
 
 def replace_file(path: str, content: bytes) -> None:
-    """Writes a file so that readers see the old one or the whole new one, also after a power failure.
+    """Writes a file atomically: readers see the old one or the complete new one, also after a power failure.
 
-    A new file is for its owner alone (mode 0600), since reasons of rejects may quote events and targets name hosts. One
-    that is replaced hands its mode on, so whoever wants others to read it says so once, by `chmod`.
+    A new file has mode 0600, since reasons of rejects may quote events and targets name hosts. A replaced file keeps
+    its mode, so one `chmod` is enough to let others read it.
 
     Raises:
-        DeliveryError: it cannot be written; what was there is as before.
+        DeliveryError: it cannot be written; the old file is unchanged.
     """
     try:
         local_files.replace_file(path, content, _mode_of(path), is_exact=True)
@@ -240,7 +246,7 @@ def replace_file(path: str, content: bytes) -> None:
 
 
 def _mode_of(path: str) -> int:
-    """The permissions of a file that is to be replaced, if they are this user's to give."""
+    """Permissions for the new file: those of the replaced one, if it belongs to this user."""
     try:
         found = os.stat(path, follow_symlinks=False)
     except FileNotFoundError:

@@ -1,8 +1,8 @@
-"""Input that can be read only once, such as standard input or a pipe, as files that a job can read as it likes.
+"""Standard input and pipes as files: copies of input that can be read only once.
 
-A runner reads a file from several places and several processes, and asks for its size first. So standard input, pipes
-and the shell's `<(command)` are copied to a temporary file, which is removed at the end. A file behind a redirection
-(`< events.json`) is read where it is.
+A runner asks for a file's size, reads it from several places and processes, and reads it again when a bundle fails. So
+standard input, pipes and the shell's `<(command)` are copied to a temporary file, which is removed at the end. A file
+behind a redirection (`< events.json`) is read directly.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ _COPIED_BYTES: Final = 1024 * 1024
 
 
 class ReadableInput(NamedTuple):
-    """Input that can be read as often as a job likes.
+    """Input that can be read any number of times.
 
     Attributes:
         patterns: of its files.
-        names: pairs of a path and what the file is called in rejects and keys.
+        names: pairs of a path and the name of that file in rejects and idempotency keys.
     """
 
     patterns: tuple[str, ...]
@@ -38,15 +38,15 @@ class ReadableInput(NamedTuple):
 
 @contextlib.contextmanager
 def readable_input(patterns: Sequence[str], names: Sequence[tuple[str, str]] = ()) -> Iterator[ReadableInput]:
-    """Input with files in place of what can be read only once; within the block they are there.
+    """A context in which input that can be read only once is replaced by temporary files.
 
     Args:
         patterns: of input files, as they were given.
-        names: what files among them are called already.
+        names: pairs of a path and a name that are known already.
 
     Raises:
-        UsageError: a descriptor that is not open.
-        SourceError: it cannot be read, or copied.
+        UsageError: a file descriptor that is not open.
+        SourceError: input that cannot be read or copied.
     """
     with contextlib.ExitStack() as stack:
         readable: list[str] = []
@@ -58,6 +58,7 @@ def readable_input(patterns: Sequence[str], names: Sequence[tuple[str, str]] = (
                 continue
             folder = folder or stack.enter_context(_folder())
             copy = os.path.join(folder, str(len(known)))
+            # Rejects and keys name what was given, since the copy is gone afterwards and has another path next time.
             name = STDIN if descriptor_of(pattern) == 0 else os.path.abspath(pattern)
             _copy(pattern, name, copy)
             readable.append(copy)
@@ -66,7 +67,7 @@ def readable_input(patterns: Sequence[str], names: Sequence[tuple[str, str]] = (
 
 
 def tell_terminal(paths: Iterable[str]) -> None:
-    """Says that somebody has to type, if one of the paths is standard input and that is a terminal."""
+    """Prints a hint if one of the paths is standard input and that is a terminal."""
     for path in paths:
         descriptor = descriptor_of(path)
         if descriptor is not None and os.isatty(descriptor):
@@ -74,18 +75,18 @@ def tell_terminal(paths: Iterable[str]) -> None:
 
 
 def check_no_pipes(patterns: Iterable[str]) -> None:
-    """Refuses input that only this machine has, for a job that runs elsewhere.
+    """Refuses standard input and other descriptors for a remote job.
 
     Raises:
         UsageError: there is such input.
     """
     for pattern in patterns:
         if descriptor_of(pattern) is not None:
-            raise UsageError(f"--input {pattern} is on this machine, but the job runs elsewhere; copy it to gs://...")
+            raise UsageError(f"--input {pattern} is on this machine, but the job is remote; copy it to gs://...")
 
 
 def _is_pipe(pattern: str) -> bool:
-    """Whether a pattern stands for something of this process or machine that can be read only once."""
+    """Whether a pattern stands for a descriptor or named pipe that can be read only once."""
     descriptor = descriptor_of(pattern)
     if descriptor is not None:
         return not _behind(pattern) and not stat.S_ISDIR(_status(descriptor, pattern).st_mode)
@@ -103,7 +104,7 @@ def _status(descriptor: int, pattern: str) -> os.stat_result:
 
 
 def _behind(pattern: str) -> str:
-    """The path of the regular file that stands, unread, behind a descriptor; empty if there is none."""
+    """Path of the regular file behind a descriptor; empty for a pipe and the like."""
     descriptor = descriptor_of(pattern)
     if descriptor is None:
         return ""
@@ -112,6 +113,7 @@ def _behind(pattern: str) -> str:
         return ""
     with contextlib.suppress(OSError):
         path = os.readlink(f"/proc/self/fd/{descriptor}")
+        # Not if a part was read already (`{ read first; dovebeam ...; } < file`), or the path leads to another file.
         if not os.lseek(descriptor, 0, os.SEEK_CUR) and os.path.samestat(status, os.stat(path)):
             return path
     return ""

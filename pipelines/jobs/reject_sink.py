@@ -1,6 +1,6 @@
-"""The sink of rejects: a file of JSON lines, an object of a store, or, if none is named, the account alone.
+"""Sink of rejects (dead letters): a file of JSON lines, an object of a store, or only the counters if none is named.
 
-Rejects are consumed where they arise, and those of different steps never wait for each other.
+Rejects are consumed where they arise; those of different steps never wait for each other.
 """
 
 import os
@@ -29,7 +29,6 @@ from dovebeam.transforms.local_files import is_url
 
 __all__ = [
     "ACCOUNTED",
-    "OTHER_REASONS",
     "REASON",
     "CountRejects",
     "FusedErrorHandler",
@@ -39,158 +38,72 @@ __all__ = [
     "reject_handler",
 ]
 
-
 _COPIED_BYTES: Final = 1024 * 1024
 
-
-def parts_folder(path: str) -> str:
-    """The URL of a folder beside an object that no other job has."""
-    folder, name = posixpath.split(path)
-    return f"{folder}/.dovebeam/{name}-{uuid.uuid4().hex}"
-
-
-class WriteRejectParts(beam.PTransform):
-    """Writes the rejects of each bundle into an object of its own, as JSON lines.
-
-    Args:
-        folder: the URL of where parts are.
-    """
-
-    def __init__(self, folder: str) -> None:
-        super().__init__()
-        self._folder = folder
-
-    def expand(self, rejects: beam.PCollection[Reject]) -> beam.PCollection[str]:
-        """Rejects to the URLs of parts."""
-        parts: beam.PCollection[str] = rejects | "To parts" >> beam.ParDo(_PartFn(self._folder))
-        return parts
-
-
-class MergeRejectParts(beam.PTransform):
-    """Makes one object of all parts, in place of an older one, and removes them; without parts the object is empty.
-
-    Args:
-        path: the URL of the object; its ending says whether it is compressed.
-        folder: the URL of where parts are.
-
-    Guarantee: the object has each reject of each bundle that succeeded once, and is there whole or not at all.
-    """
-
-    def __init__(self, path: str, folder: str) -> None:
-        super().__init__()
-        self._path = path
-        self._folder = folder
-
-    def expand(self, parts: Any) -> Any:
-        """PCollections of URLs to nothing."""
-        nothing = parts[0].pipeline | "Nothing" >> beam.Create([""], reshuffle=False)
-        together = (*parts, nothing) | beam.Flatten() | beam.Map(_keyed) | beam.GroupByKey()
-        merged = together | "Merge" >> beam.ParDo(_MergeFn(self._path, self._folder))
-        # In a step of its own: a merge that is tried again must find all parts.
-        return merged | beam.Reshuffle() | "Remove parts" >> beam.ParDo(_RemoveFn())
-
-
-def _keyed(part: str) -> tuple[str, str]:
-    return "", part
-
-
-@beam.typehints.with_input_types(Reject)
-@beam.typehints.with_output_types(str)
-class _PartFn(beam.DoFn):
-    def __init__(self, folder: str) -> None:
-        self._folder = folder
-        self._file: Upload | None = None
-        self._uri = ""
-
-    def start_bundle(self) -> None:
-        if self._file is not None:  # of a bundle that failed; nobody names it
-            self._file.abandon()
-            self._file = None
-
-    def process(self, reject: Any) -> None:
-        if self._file is None:
-            self._uri = f"{self._folder}/{uuid.uuid4().hex}.part"
-            self._file = Upload(self._uri)
-        self._file.write(reject_to_json(reject) + b"\n")
-
-    def finish_bundle(self) -> Iterable[Any]:
-        if self._file is not None:
-            file, self._file = self._file, None
-            file.close()
-            yield WindowedValue(self._uri, MIN_TIMESTAMP, (GlobalWindow(),))
-
-
-@beam.typehints.with_output_types(str)
-class _MergeFn(beam.DoFn):
-    def __init__(self, path: str, folder: str) -> None:
-        self._path = path
-        self._folder = folder
-
-    def process(self, element: Any) -> Iterable[str]:
-        # Some stores end an upload that fails in the middle as an object of what there was.
-        whole = f"{self._folder}/{uuid.uuid4().hex}-{posixpath.basename(self._path)}"
-        with Upload(whole) as file:
-            for part in sorted(filter(None, element[1])):
-                _copy(part, file)
-        try:
-            FileSystems.rename([whole], [self._path])
-        except Exception as error:  # every file system has its own
-            raise DeliveryError(f"{self._path} cannot be written: {store_error_text(error)}", self._path) from error
-        yield self._folder
-
-
-class _RemoveFn(beam.DoFn):
-    def process(self, folder: str) -> None:
-        found = FileSystems.match([f"{folder}/**"])[0].metadata_list
-        if found:
-            FileSystems.delete([each.path for each in found])
-
-
-def _copy(part: str, target: Upload) -> None:
-    with closing(FileSystems.open(part, compression_type=CompressionTypes.UNCOMPRESSED)) as source:
-        while chunk := source.read(_COPIED_BYTES):
-            target.write(chunk)
-
-
-# The sink of rejects: a file of JSON lines, an object of a store, or, if none is named, the account alone.
-#
-# Rejects are consumed where they arise, and those of different steps never wait for each other.
-
 ACCOUNTED: Final = "rejects_accounted"
-"""The counter of rejects that arrived here; every reject must."""
+"""Counter of rejects that arrived at the sink; the ledger compares it with all rejects."""
 
 REASON: Final = "reject_reason"
-"""The counter of rejects of one reason is `reject_reason/TEXT`."""
+"""Prefix of the counters by reason: `reject_reason/TEXT`."""
 
 OTHER_REASONS: Final = "other reasons"
 
 _READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 _PLACE = re.compile(r" \(byte [0-9]+\)$")
-_MAX_REASONS: Final = 20  # of one worker: texts that quote data could be without number
+# Of one worker. Texts that quote data have no limit, and each would be a counter of its own in the runner.
+_MAX_REASONS: Final = 20
 _MAX_REASON_CHARS: Final = 200
 _MAX_BATCH_BYTES: Final = 1024 * 1024
 
 
-class WriteRejects(beam.PTransform):
-    """Appends rejects to a file of this machine, as JSON lines.
-
-    In the way of the `file` driver: created with mode 0600, never through a symbolic link, and a failure to write fails
-    the bundle.
+def reject_handler(path: str | None) -> ErrorHandler:
+    """Error handler that takes the rejects of a job; a context manager around adding its steps.
 
     Args:
-        path: of the file.
+        path: of a file on this machine or URL of an object that rejects are written to; None only counts them.
+    """
+    if path is None:
+        return FusedErrorHandler("Rejects", CountRejects())
+    if not is_url(path):
+        return FusedErrorHandler("Rejects", WriteRejects(path))
+    folder = parts_folder(path)
+    return FusedErrorHandler("Rejects", _CountedParts(folder), MergeRejectParts(path, folder))
+
+
+class FusedErrorHandler(ErrorHandler):
+    """An error handler that applies its consumer to the rejects of each step separately; Beam's own merges them first.
+
+    Beam's in-process runner materialises what it merges: with a target that refuses everything, all rejects of a job
+    would be in memory before the first is written. Unmerged, the consumer runs in the same stage as the step whose
+    rejects it takes, one batch after the other, and when a job is stopped its rejects have been written.
+
+    Args:
+        name: label of the consuming steps.
+        consumer: takes a PCollection of rejects; applied several times, so it must not claim a target for itself.
+        finish: takes a tuple of the consumer's outputs, one for each step; None if there is nothing to do.
     """
 
-    def __init__(self, path: str) -> None:
-        super().__init__()
-        self._path = path
+    def __init__(self, name: str, consumer: beam.PTransform, finish: beam.PTransform | None = None) -> None:
+        super().__init__(consumer)
+        self._name = name
+        self._consumer = consumer
+        self._finish = finish
+        self._error_pcolls: list[Any] = []
 
-    def expand(self, rejects: beam.PCollection[Reject]) -> beam.PCollection[Reject]:
-        """Rejects to nothing."""
-        nothing: beam.PCollection[Reject] = (
-            rejects | CountRejects() | "Append" >> beam.ParDo(_AppendFn(os.path.abspath(self._path)))
-        )
-        return nothing
+    def close(self) -> None:
+        """Applies the consumer to the rejects of each step."""
+        # Without Beam's own `close`, which merges.
+        made = []
+        for number, rejects in enumerate(self._error_pcolls):
+            label = f"{self._name} {number}" if number else self._name
+            made.append(rejects | label >> self._consumer)
+        if made and self._finish is not None:
+            _ = tuple(made) | f"{self._name} together" >> self._finish
+        self._output = None
+        self._closed = True
+
+
+# Rejects are counted by their reasons, wherever they go.
 
 
 class CountRejects(beam.PTransform):
@@ -215,59 +128,59 @@ class _CountFn(beam.DoFn):
 
 
 class Reasons:
-    """The reasons under which rejects are counted, of which there are not too many."""
+    """Reasons under which a worker counts rejects, limited in number."""
 
     def __init__(self) -> None:
         self._known: set[str] = set()
 
     def of(self, reject: Reject) -> str:
-        """That of a reject; of one that is rare, `OTHER_REASONS`."""
+        """Reason to count a reject under; `OTHER_REASONS` when the limit is reached."""
         reason = _reason(reject)
         if len(self._known) < _MAX_REASONS:
             self._known.add(reason)
         return reason if reason in self._known else OTHER_REASONS
 
 
-class RejectsFile:
-    """The file of rejects, for whoever appends to it beside the steps of a pipeline; several may at the same time.
+def _reason(reject: Reject) -> str:
+    """Reason of a reject, with its exporter."""
+    # Without the place in the line, which would make nearly every reason unique.
+    whom = f"{reject.exporter}: " if reject.exporter else ""
+    return (whom + _PLACE.sub("", reject.error_message))[:_MAX_REASON_CHARS]
+
+
+# Rejects in a file of this machine.
+
+
+class WriteRejects(beam.PTransform):
+    """Appends rejects to a file on this machine, as JSON lines.
+
+    It works like the `file` driver: the file is created with mode 0600 and never opened through a symbolic link, and a
+    failed write fails the bundle.
 
     Args:
         path: of the file.
     """
 
     def __init__(self, path: str) -> None:
-        self._path = os.path.abspath(path)
-        self._connection = FileDriver(self._path).open()
+        super().__init__()
+        self._path = path
 
-    def append(self, rejects: Sequence[Reject]) -> None:
-        """Appends whole lines, which are on the disk when this returns.
-
-        Raises:
-            DeliveryError: the file cannot be written.
-        """
-        if not rejects:
-            return
-        self._connection.send([reject_to_json(reject) for reject in rejects])
-        try:
-            with open(os.open(self._path, _READ), "rb") as file:
-                os.fsync(file.fileno())
-        except OSError as error:
-            raise delivery_error("fsync", self._path, error) from error
-
-
-def _reason(reject: Reject) -> str:
-    """The reason without the place in the line, which would make every reason its own."""
-    whom = f"{reject.exporter}: " if reject.exporter else ""
-    return (whom + _PLACE.sub("", reject.error_message))[:_MAX_REASON_CHARS]
+    def expand(self, rejects: beam.PCollection[Reject]) -> beam.PCollection[Reject]:
+        """Rejects to nothing."""
+        nothing: beam.PCollection[Reject] = (
+            rejects | CountRejects() | "Append" >> beam.ParDo(_AppendFn(os.path.abspath(self._path)))
+        )
+        return nothing
 
 
 @beam.typehints.with_input_types(Reject)
 @beam.typehints.with_output_types(Reject)
 class _AppendFn(beam.DoFn):
-    """Appends batches of a bundle to a file."""
+    """Appends the rejects of a bundle to a file, in batches."""
 
     def __init__(self, path: str) -> None:
         self._path = path
+        # Opened on the worker, since connections never travel.
         self._connection: Connection | None = None
         self._lines: list[bytes] = []
         self._size = 0
@@ -276,6 +189,7 @@ class _AppendFn(beam.DoFn):
         self._connection = FileDriver(self._path).open()
 
     def start_bundle(self) -> None:
+        # A bundle that failed may have left lines, which come again.
         self._lines, self._size = [], 0
 
     def process(self, reject: Any) -> None:
@@ -300,36 +214,34 @@ class _AppendFn(beam.DoFn):
         self._connection.send(lines)
 
 
-class FusedErrorHandler(ErrorHandler):
-    """Applies its consumer to the rejects of each step by themselves; Beam's own merges them first.
-
-    Beam's in-process runner materialises what it merges: with a target that refuses everything, all rejects of a job
-    would be in memory before the first is written. Unmerged, the consumer runs in the same stage as the step whose
-    rejects it takes, one batch after the other, and whatever was rejected when a job is stopped has been written.
+class RejectsFile:
+    """File of rejects for code outside of a pipeline, such as the queues of a stream; several may append to one file.
 
     Args:
-        name: the label of the steps that consume.
-        consumer: takes a PCollection of rejects; applied several times, so it must not claim a target for itself.
-        finish: takes a tuple of what the consumer made of the rejects of each step; None if there is nothing to do.
+        path: of the file.
     """
 
-    def __init__(self, name: str, consumer: beam.PTransform, finish: beam.PTransform | None = None) -> None:
-        super().__init__(consumer)
-        self._name = name
-        self._consumer = consumer
-        self._finish = finish
-        self._error_pcolls: list[Any] = []
+    def __init__(self, path: str) -> None:
+        self._path = os.path.abspath(path)
+        self._connection = FileDriver(self._path).open()
 
-    def close(self) -> None:
-        """Applies the consumer."""
-        made = []
-        for number, rejects in enumerate(self._error_pcolls):
-            label = f"{self._name} {number}" if number else self._name
-            made.append(rejects | label >> self._consumer)
-        if made and self._finish is not None:
-            _ = tuple(made) | f"{self._name} together" >> self._finish
-        self._output = None
-        self._closed = True
+    def append(self, rejects: Sequence[Reject]) -> None:
+        """Appends rejects as lines, which are on the disk when this returns.
+
+        Raises:
+            DeliveryError: the file cannot be written.
+        """
+        if not rejects:
+            return
+        self._connection.send([reject_to_json(reject) for reject in rejects])
+        try:
+            with open(os.open(self._path, _READ), "rb") as file:
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise delivery_error("fsync", self._path, error) from error
+
+
+# Rejects in an object of a store.
 
 
 class _CountedParts(beam.PTransform):
@@ -342,15 +254,115 @@ class _CountedParts(beam.PTransform):
         return parts
 
 
-def reject_handler(path: str | None) -> ErrorHandler:
-    """What takes the rejects of a job: a context manager for as long as its steps are added.
+def parts_folder(path: str) -> str:
+    """URL of a folder beside an object that no other job uses."""
+    folder, name = posixpath.split(path)
+    return f"{folder}/.dovebeam/{name}-{uuid.uuid4().hex}"
+
+
+class WriteRejectParts(beam.PTransform):
+    """Writes the rejects of each bundle into an object of its own, a part, as JSON lines.
+
+    Beam's own writer would group all rejects first, which the in-process runner keeps in memory.
 
     Args:
-        path: where they go, a file of this machine or the URL of an object; None only counts them.
+        folder: URL of the folder for parts.
     """
-    if path is None:
-        return FusedErrorHandler("Rejects", CountRejects())
-    if not is_url(path):
-        return FusedErrorHandler("Rejects", WriteRejects(path))
-    folder = parts_folder(path)
-    return FusedErrorHandler("Rejects", _CountedParts(folder), MergeRejectParts(path, folder))
+
+    def __init__(self, folder: str) -> None:
+        super().__init__()
+        self._folder = folder
+
+    def expand(self, rejects: beam.PCollection[Reject]) -> beam.PCollection[str]:
+        """Rejects to the URLs of parts."""
+        parts: beam.PCollection[str] = rejects | "To parts" >> beam.ParDo(_PartFn(self._folder))
+        return parts
+
+
+@beam.typehints.with_input_types(Reject)
+@beam.typehints.with_output_types(str)
+class _PartFn(beam.DoFn):
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+        self._file: Upload | None = None
+        self._uri = ""
+
+    def start_bundle(self) -> None:
+        if self._file is not None:  # of a bundle that failed, so its name was never passed on
+            self._file.abandon()
+            self._file = None
+
+    def process(self, reject: Any) -> None:
+        # A new name for each attempt: only the parts of bundles that succeeded are merged.
+        if self._file is None:
+            self._uri = f"{self._folder}/{uuid.uuid4().hex}.part"
+            self._file = Upload(self._uri)
+        self._file.write(reject_to_json(reject) + b"\n")
+
+    def finish_bundle(self) -> Iterable[Any]:
+        if self._file is not None:
+            file, self._file = self._file, None
+            file.close()
+            yield WindowedValue(self._uri, MIN_TIMESTAMP, (GlobalWindow(),))
+
+
+class MergeRejectParts(beam.PTransform):
+    """Merges all parts into one object, which replaces an older one, and removes them; without parts it is empty.
+
+    Args:
+        path: URL of the object; its suffix says whether it is compressed.
+        folder: URL of the folder for parts.
+
+    Guarantee: the object has each reject of each bundle that succeeded once, and is there whole or not at all.
+    """
+
+    def __init__(self, path: str, folder: str) -> None:
+        super().__init__()
+        self._path = path
+        self._folder = folder
+
+    def expand(self, parts: Any) -> Any:
+        """PCollections of URLs to nothing."""
+        # The empty element makes the merge run also if no part was written.
+        nothing = parts[0].pipeline | "Nothing" >> beam.Create([""], reshuffle=False)
+        together = (*parts, nothing) | beam.Flatten() | beam.Map(_keyed) | beam.GroupByKey()
+        merged = together | "Merge" >> beam.ParDo(_MergeFn(self._path, self._folder))
+        # In a step of its own: a merge that is tried again must find all parts.
+        return merged | beam.Reshuffle() | "Remove parts" >> beam.ParDo(_RemoveFn())
+
+
+def _keyed(part: str) -> tuple[str, str]:
+    return "", part
+
+
+@beam.typehints.with_output_types(str)
+class _MergeFn(beam.DoFn):
+    def __init__(self, path: str, folder: str) -> None:
+        self._path = path
+        self._folder = folder
+
+    def process(self, element: Any) -> Iterable[str]:
+        # Some stores turn an upload that fails in the middle into an object, so it is made under another name.
+        whole = f"{self._folder}/{uuid.uuid4().hex}-{posixpath.basename(self._path)}"
+        with Upload(whole) as file:
+            # Sorted, so that a merge that is tried again makes the same object.
+            for part in sorted(filter(None, element[1])):
+                _copy(part, file)
+        try:
+            FileSystems.rename([whole], [self._path])
+        except Exception as error:  # every file system has its own
+            raise DeliveryError(f"{self._path} cannot be written: {store_error_text(error)}", self._path) from error
+        yield self._folder
+
+
+class _RemoveFn(beam.DoFn):
+    def process(self, folder: str) -> None:
+        found = FileSystems.match([f"{folder}/**"])[0].metadata_list
+        if found:
+            FileSystems.delete([each.path for each in found])
+
+
+def _copy(part: str, target: Upload) -> None:
+    with closing(FileSystems.open(part, compression_type=CompressionTypes.UNCOMPRESSED)) as source:
+        while chunk := source.read(_COPIED_BYTES):
+            target.write(chunk)

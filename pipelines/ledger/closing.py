@@ -1,4 +1,4 @@
-"""The end of every job: its counters become a ledger, the ledger an exit code; a failure becomes a sentence."""
+"""The end of every job: counters become a ledger that is shown and written, and an exit code; failures a message."""
 
 from __future__ import annotations
 
@@ -63,6 +63,12 @@ _COUNTS: Final = MappingProxyType(
 
 _OF_QUEUES: Final = frozenset({"queued_before", "waiting"})
 
+UNNAMED_FILES: Final = "Files that were not complete have no name yet and are not there; running again writes them."
+"""Message of a job that was stopped about files that get their names when they are complete."""
+
+
+# The ledger as text.
+
 
 def show_ledger(ledger: Ledger, out: TextIO | None = None) -> None:
     """Prints the ledger, by default on standard output; in colour if that is a terminal."""
@@ -70,12 +76,12 @@ def show_ledger(ledger: Ledger, out: TextIO | None = None) -> None:
 
 
 def ledger_text(ledger: Ledger) -> str:
-    """The ledger as aligned columns."""
+    """The ledger as text in aligned columns."""
     return text_of(_tables(ledger))
 
 
 def event_table(ledger: Ledger) -> Table:
-    """What became of all events that were read."""
+    """Table of all events that were read."""
     rows = [
         ("read", number(ledger.read)),
         ("matched", number(ledger.matched)),
@@ -105,7 +111,8 @@ def _tables(ledger: Ledger) -> list[Table]:
 
 
 def _exporter_table(exporters: Sequence[ExporterAccount]) -> Table:
-    """What became of the payloads of each exporter; with its queue only where something was in one."""
+    """Table of the payloads of each exporter."""
+    # Columns for queues only where one was used: most exports and streams have none.
     has_queues = any(exporter.waiting or exporter.queued_before for exporter in exporters)
     counts = [name for name in _COUNTS if has_queues or name not in _OF_QUEUES]
     rows = [
@@ -117,12 +124,13 @@ def _exporter_table(exporters: Sequence[ExporterAccount]) -> Table:
 
 
 def _shortened(text: str) -> str:
+    # The end of a URL or path tells targets apart, so the start is cut.
     text = printable(text)
     return text if len(text) <= _MAX_TARGET_CHARS else f"...{text[3 - _MAX_TARGET_CHARS :]}"
 
 
 def damage_text(damaged: Sequence[str]) -> str:
-    """What to tell about files that were not read whole, and what to do."""
+    """Message about files that could not be read completely, with what to do."""
     names = "".join(f"\n  {printable(name)}" for name in damaged[:_SHOWN_FILES])
     more = f"\n  and {len(damaged) - _SHOWN_FILES} more, which --ledger names" if len(damaged) > _SHOWN_FILES else ""
     return (
@@ -132,7 +140,7 @@ def damage_text(damaged: Sequence[str]) -> str:
 
 
 def rejects_text(ledger: Ledger) -> str:
-    """What to tell about rejects that are in no output, and what to do."""
+    """Message about rejects that are in no output, with what to do."""
     reasons = "".join(
         f"\n  {count:,} times: {reason}" for reason, count in list(ledger.reasons.items())[:_SHOWN_REASONS]
     )
@@ -143,7 +151,7 @@ def rejects_text(ledger: Ledger) -> str:
 
 
 def unmatching_metrics_text(ledger: Ledger, config: Sequence[str], inputs: Sequence[str]) -> str:
-    """Names of the metrics that matched no event, with the command that shows why; empty if there are none.
+    """Message about metrics that matched no event, with the command that shows why; empty if there are none.
 
     Args:
         ledger: of a job that came to its end.
@@ -157,6 +165,7 @@ def unmatching_metrics_text(ledger: Ledger, config: Sequence[str], inputs: Seque
     more = f" and {len(names) - _SHOWN_METRICS:,} more" if len(names) > _SHOWN_METRICS else ""
     options = [*(f"--config={path}" for path in config), *(f"--input={pattern}" for pattern in inputs)]
     metrics = [f"--metric={name}" for name in names[:_SHOWN_METRICS]] if not more else []
+    # `check` reads local files only, and a command of many lines is not one to copy.
     local = len(inputs) <= _SHOWN_INPUTS and not any(map(is_url, inputs))
     command = (
         shlex.join(["dovebeam", "check", *options, "--explain", *metrics]) if local else "dovebeam check --explain"
@@ -167,10 +176,7 @@ def unmatching_metrics_text(ledger: Ledger, config: Sequence[str], inputs: Seque
     )
 
 
-# The end of every job: its counters become a ledger, the ledger an exit code; a failure becomes a sentence.
-
-UNNAMED_FILES: Final = "Files that were not complete have no name yet and are not there; running again writes them."
-"""What a job that was stopped says of files that get their names when they are complete."""
+# The end of a job.
 
 
 def counters_of(result: PipelineResult) -> Iterator[tuple[str, int]]:
@@ -186,21 +192,21 @@ def counters_so_far(monitor: JobMonitor) -> Iterator[tuple[str, int]]:
     Args:
         monitor: the monitor of its workers. What arrived of a batch that was on its way counts as delivered.
     """
+    # A batch in the middle of its delivery has a counter of its own until it is counted as a whole.
     for name, value in monitor.counters().items():
         kind, slash, exporter = name.partition("/")
         yield (f"delivered/{exporter}" if slash and kind == counters.ARRIVING else name), value
 
 
 def close_job(ledger: Ledger, path: str | None, *, are_rejects_kept: bool) -> int:
-    """Shows and writes the ledger, and says by the exit code whether it is that of a job that may count as done.
-
-    It is shown first: a disk that is full then costs the file, but not the account.
+    """Shows and writes the ledger of a job; returns the exit code.
 
     Args:
         ledger: of the job.
         path: file for it as JSON, None for none.
-        are_rejects_kept: whether rejects went to an output. If they did not, a job with rejects is not done.
+        are_rejects_kept: whether rejects went to an output. Otherwise a job with rejects has failed.
     """
+    # Shown first: then a full disk costs the file, but not the account.
     show_ledger(ledger)
     imbalances = ledger.imbalances()
     for imbalance in imbalances:
@@ -210,6 +216,7 @@ def close_job(ledger: Ledger, path: str | None, *, are_rejects_kept: bool) -> in
     unkept = bool(ledger.rejected) and not are_rejects_kept
     if unkept:
         say(rejects_text(ledger))
+    # What could not be read of a damaged file is in no output, so --rejects does not make that job complete.
     written = path is None or write_account(path, ledger.as_dict())
     return ExitCode.DONE if written and not (unkept or imbalances or ledger.damaged) else ExitCode.FAILED
 
@@ -222,12 +229,12 @@ def close_started(
     *,
     are_rejects_kept: bool,
 ) -> tuple[int, Ledger | None]:
-    """Launches a job and closes it, however it ends.
+    """Launches a job and closes it, whether it succeeds, fails or is stopped.
 
     Args:
         launch: runs the job to its end if it is waited for; it enters the monitor if the workers count here.
         account: makes a ledger of counters.
-        failed: says what went wrong, and returns the exit code for it.
+        failed: prints what went wrong, and returns the exit code for it.
         path: see `close_job`.
         are_rejects_kept: see `close_job`.
 
@@ -235,7 +242,7 @@ def close_started(
         The exit code, and the ledger if the job came to its end.
 
     Raises:
-        UsageError: options that fit neither Beam nor each other.
+        UsageError: options that Beam refuses, or that contradict each other.
     """
     monitor = JobMonitor()
     try:
@@ -247,6 +254,7 @@ def close_started(
         if monitor.has_begun:
             close_unfinished(account(counters_so_far(monitor)), path, show=isinstance(error, InterruptedJobError))
         return code, None
+    # A remote job that is not waited for.
     if result is None:
         return ExitCode.DONE, None
     ledger = account(counters_of(result))
@@ -254,12 +262,12 @@ def close_started(
 
 
 def close_unfinished(ledger: Ledger, path: str | None, *, show: bool) -> None:
-    """Writes the ledger of a job that was stopped or failed: what certainly happened, as incomplete.
+    """Writes the ledger of a job that was stopped or failed, marked as incomplete.
 
     Args:
         ledger: of the counters so far.
         path: file for it as JSON, None for none.
-        show: whether to print it, too. Of a failure its cause is all that should be seen.
+        show: whether to print it, too. After a failure only its cause should be seen.
     """
     ledger = dataclasses.replace(ledger, complete=False)
     if show:
@@ -269,12 +277,12 @@ def close_unfinished(ledger: Ledger, path: str | None, *, show: bool) -> None:
 
 
 def account_as_json(account: Mapping[str, Any]) -> bytes:
-    """The file of a ledger; names that are not UTF-8 are escaped."""
+    """Content of a ledger's file; names that are not UTF-8 are escaped."""
     return json.dumps(account, indent=2, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
 
 
 def write_account(path: str, account: Mapping[str, Any]) -> bool:
-    """Writes what was already shown to a file as JSON; says so if it cannot be written, and returns whether it was."""
+    """Writes a ledger that was already shown to a file as JSON; prints an error, and returns whether it succeeded."""
     try:
         content = account_as_json(account)
         if path == STDOUT:
@@ -291,15 +299,16 @@ def write_account(path: str, account: Mapping[str, Any]) -> bool:
 
 
 def report_failure(error: Exception, config: Config, *, debug: bool, left: str = "") -> int:
-    """Says why a job ended, and returns the exit code for that.
+    """Prints why a job was stopped or failed; returns the exit code.
 
     Args:
-        error: what the launch raised.
+        error: raised by the launch.
         config: of the job; an exporter that failed is named with its place.
         debug: whether to show the traceback.
-        left: what the job has left if a signal stopped it, and what the next run does; by default as of an export.
+        left: message about the output of a job that a signal stopped, and about the next run; by default an export's.
     """
     if isinstance(error, InterruptedJobError):
+        # Of a batch that was cut off an unknown part has arrived.
         done, how = error.totals, "in the middle of a batch" if error.torn else "between two batches"
         least = "at least " if error.torn else ""
         say(
@@ -314,7 +323,7 @@ def report_failure(error: Exception, config: Config, *, debug: bool, left: str =
 
 
 def _left_by_export(config: Config) -> str:
-    """What an export that was stopped has left, and what happens if it is run again."""
+    """Message about the output of an export that was stopped, and about running it again."""
     used = dict.fromkeys(metric.exporter for metric in config.metrics if metric.exporter)
     shards = [
         name for name in used if config.exporters[name].settings.get("event_exporter_file_writing", "") == "shards"

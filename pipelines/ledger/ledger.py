@@ -1,4 +1,4 @@
-"""The ledger: what became of every event of a job, from its counters, with the equations that prove it.
+"""The ledger: the account of all events of a job, made of its counters, with the equations that it must satisfy.
 
 read = what the manifests of an archive count that is replayed
 read = matched + unmatched + out of range + rejected when decoded + sent again + held back
@@ -18,7 +18,7 @@ from dovebeam.transforms.config import Config
 __all__ = ["ALL_EVENTS", "ExporterAccount", "Ledger", "MetricAccount", "make_archive_ledger", "make_ledger"]
 
 ALL_EVENTS: Final = "(all events)"
-"""What stands for a metric in the ledger of an archive."""
+"""Name of the one metric in the ledger of an archive."""
 
 _REASON_PREFIX: Final = "reject_reason/"
 _DAMAGED_PREFIX: Final = "damaged/"
@@ -26,7 +26,7 @@ _DAMAGED_PREFIX: Final = "damaged/"
 
 @dataclass(frozen=True, slots=True)
 class MetricAccount:
-    """How many events one metric matched."""
+    """Account of one metric: the number of events that it matched."""
 
     name: str
     exporter: str
@@ -35,19 +35,19 @@ class MetricAccount:
 
 @dataclass(frozen=True, slots=True)
 class ExporterAccount:
-    """What became of the payloads of one exporter.
+    """Account of one exporter's payloads.
 
     Attributes:
         name: of the exporter.
         driver: the configured driver, also in a preview.
-        target: where the payloads went, without secrets.
-        formatted: payloads made for it.
+        target: that the payloads went to, without secrets.
+        formatted: payloads that were formatted for it.
         delivered: payloads that arrived.
         delivered_bytes: bytes of those, without framing.
         rejected: payloads that did not arrive.
-        resent: rejects of an earlier job that went to it without being matched again.
-        waiting: of a stream: payloads that are in its queue; None if it has none.
-        queued_before: of a stream: payloads that were in its queue already, from an earlier start, or from a bundle
+        resent: rejects of an earlier job that were re-sent to it without being matched again.
+        waiting: in a stream: payloads in its queue; None if it has no queue.
+        queued_before: in a stream: payloads that were in its queue already, from an earlier start, or from a bundle
             that failed after it had filled the queue and was read again.
     """
 
@@ -63,7 +63,7 @@ class ExporterAccount:
     queued_before: int = 0
 
     def queue_as_dict(self) -> dict[str, int]:
-        """What is known of its queue, for JSON."""
+        """Members for JSON about its queue; empty without one."""
         return {} if self.waiting is None else {"waiting": self.waiting, "queued_before": self.queued_before}
 
 
@@ -74,19 +74,19 @@ class Ledger:
     Attributes:
         read: events read.
         matched: events that at least one exporting metric matched.
-        unmatched: events that none matched.
-        out_of_range: events outside of the time range that was asked for.
-        undecodable: lines and records that are no events.
+        unmatched: events that no exporting metric matched.
+        out_of_range: events outside of the requested time range.
+        undecodable: lines and records that could not be decoded.
         metrics: exporting metrics, in the order of the configuration.
         exporters: their exporters, in the order of first use.
-        reasons: why something was rejected, with how often.
+        reasons: reasons of rejects, with the number of rejects of each.
         accounted_rejects: rejects that arrived at their output.
-        held_back: rejects of an earlier job that were not sent again.
-        counted: how many events the manifests of a replayed archive count; None of other input.
-        damaged: the files of the input that could not be read whole, sorted.
-        complete: whether the job came to its end. Numbers of one that did not are those of what certainly happened.
-        nul_bytes: zero bytes that were passed over before lines.
-        left_out: exporters and metrics that were left out since they have something of a later Dovecot.
+        held_back: rejects of an earlier job that were not re-sent.
+        counted: events in a replayed archive by its manifests; None for other input.
+        damaged: files of the input that could not be read completely, sorted.
+        complete: whether the job came to its end. Otherwise the numbers are lower bounds.
+        nul_bytes: NUL bytes that were skipped before lines.
+        left_out: exporters and metrics that were left out because they use something of a later Dovecot.
     """
 
     read: int
@@ -107,7 +107,7 @@ class Ledger:
 
     @property
     def delivered(self) -> int:
-        """Payloads that arrived, over all exporters."""
+        """Payloads that arrived, of all exporters."""
         return sum(exporter.delivered for exporter in self.exporters)
 
     @property
@@ -117,14 +117,12 @@ class Ledger:
 
     @property
     def resent(self) -> int:
-        """Rejects of an earlier job that went to their exporters without being matched again."""
+        """Rejects of an earlier job that were re-sent to their exporters without being matched again."""
         return sum(exporter.resent for exporter in self.exporters)
 
     def imbalances(self) -> tuple[str, ...]:
-        """The equations that don't hold, with their numbers; none in a job that lost nothing.
-
-        What an unfinished job had in hand is in no number, so there the equations say nothing.
-        """
+        """The equations that do not hold, with their numbers; empty if every event is accounted for."""
+        # What an unfinished job had in hand is in no number, so its equations need not hold.
         return tuple(self._imbalances()) if self.complete else ()
 
     def _imbalances(self) -> Iterator[str]:
@@ -137,6 +135,7 @@ class Ledger:
             )
         if self.counted not in (None, self.read):
             yield f"read {self.read}, but the manifests of the archive count {self.counted}"
+        # Per exporter, because too many at one could hide too few at another.
         for exporter in self.exporters:
             known = exporter.delivered + exporter.rejected + (exporter.waiting or 0)
             if exporter.formatted + exporter.queued_before != known:
@@ -153,11 +152,12 @@ class Ledger:
                     f"exporter {exporter.name}: formatted {exporter.formatted}, but its metrics matched {matched}"
                     f"{again}"
                 )
+        # Counted twice on purpose: by the step that rejects, and by the sink of rejects.
         if self.rejected != self.accounted_rejects:
             yield f"rejected {self.rejected}, but {self.accounted_rejects} arrived where rejects go"
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Members of the JSON file of a ledger."""
         return {
             "read": self.read,
             "matched": self.matched,
@@ -205,9 +205,10 @@ def make_ledger(
     Args:
         counters: names and values of the counters in dovebeam's namespace, one for each step that has it.
         config: the job's configuration.
-        targets: where each exporter delivered to, in words without secrets.
+        targets: that the exporters delivered to, without secrets.
         counted: see `Ledger`.
     """
+    # A metric that only counts in Dovecot has no account; one that is named twice has one.
     named = dict.fromkeys((metric.block_name, metric.exporter) for metric in config.metrics if metric.exporter)
     drivers = {name: exporter.driver for name, exporter in config.exporters.items()}
     left_out = tuple(f"{each.kind} {each.name}" for each in config.left_out)
@@ -216,14 +217,15 @@ def make_ledger(
 
 
 def make_archive_ledger(counters: Iterable[tuple[str, int]], name: str, target: str) -> Ledger:
-    """The ledger of a job that archives: every event matches, and there is one place for all.
+    """The ledger of a job that archives: one metric matches every event, and one exporter takes all.
 
     Args:
         counters: see `make_ledger`.
-        name: what stands for an exporter in the counters.
+        name: of the exporter in the counters.
         target: the archive.
     """
     sums = _sums(counters)
+    # An archive does not count matches: what it formats is what matched.
     sums["matched"] = sums[f"matched/{ALL_EVENTS}"] = sums.get(f"formatted/{name}", 0)
     return _ledger(sums, [(ALL_EVENTS, name)], {name: "avro"}, {name: target})
 
@@ -236,7 +238,7 @@ def _sums(counters: Iterable[tuple[str, int]]) -> dict[str, int]:
 
 
 def _named(sums: Mapping[str, int], prefix: str) -> dict[str, int]:
-    """The counters that have a name of their own behind a prefix, by that name."""
+    """Counters with a prefix, by the rest of their names."""
     return {name.removeprefix(prefix): n for name, n in sums.items() if name.startswith(prefix)}
 
 
@@ -246,7 +248,7 @@ def _ledger(
     drivers: Mapping[str, str],
     targets: Mapping[str, str],
 ) -> Ledger:
-    """The ledger of added counters; `named` are metrics and their exporters."""
+    """The ledger of summed counters; `named` are pairs of a metric and its exporter."""
     count = sums.get
     metrics = tuple(MetricAccount(name, exporter, count(f"matched/{name}", 0)) for name, exporter in named)
     exporters = tuple(
@@ -282,9 +284,10 @@ def _ledger(
 
 
 def _queued_before(sums: Mapping[str, int], name: str) -> int:
-    """What was in a queue at the start, and what bundles put there that failed afterwards; 0 without a queue."""
+    """Payloads in a queue at the start, and of bundles that failed after they had queued them; 0 without a queue."""
     before = sums.get(f"queued_before/{name}")
     if before is None:
         return 0
+    # Payloads of a failed bundle are in the queue, but not in `formatted`; what is known too much was theirs.
     known = sum(sums.get(f"{what}/{name}", 0) for what in ("delivered", "rejected", "waiting"))
     return max(before, known - sums.get(f"formatted/{name}", 0))

@@ -1,9 +1,9 @@
-"""The program that an engine starts for `--environment_type=PROCESS`: a worker with the dovebeam installed beside it.
+"""The program `dovebeam-worker`, which an engine starts as a worker for `--environment_type=PROCESS`.
 
     dovebeam-worker --id ID --provision_endpoint HOST:PORT
 
-Engines expect of such a program that it asks them what to do and then runs Beam's worker. Beam's own lives in Beam's
-container images only; this one needs nothing but the Python environment that it is installed in, and installs nothing.
+Engines expect that such a program asks them for its work and then runs Beam's worker. Beam's own program exists in its
+container images only; this one needs only the Python environment that it is installed in, and installs nothing.
 """
 
 from __future__ import annotations
@@ -20,21 +20,23 @@ __all__ = ["main"]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs a worker until its engine lets it go; returns the exit code.
+    """Runs a worker until its engine closes the connection; returns the exit code.
 
     Args:
-        argv: the arguments that engines pass; those that say where to listen or log otherwise are known and not needed.
+        argv: the arguments that engines pass; endpoints among them are not needed, since the engine is asked for them.
     """
     parser = argparse.ArgumentParser(prog="dovebeam-worker", description="A worker, started by an engine, not by hand.")
     parser.add_argument("--id", required=True, help="what the engine calls this worker")
     parser.add_argument("--provision_endpoint", required=True, metavar="HOST:PORT", help="where the engine listens")
     known, _ = parser.parse_known_args(argv)
-    logs.configure(stream=sys.stderr)  # first: what Beam logs when it is imported would set up another
+    # Before Beam is imported, since what it logs then would make Python set up a log of its own.
+    logs.configure(stream=sys.stderr)
 
     from dovebeam.pipelines.running.provision import prepare, run_worker  # noqa: PLC0415  loads Beam
 
     try:
-        prepare(known.provision_endpoint, known.id.strip("'"))  # Prism quotes it as for a shell, without one
+        # Prism quotes the id as for a shell, but starts the program without one.
+        prepare(known.provision_endpoint, known.id.strip("'"))
     except ValueError as error:
         say(str(error))
         return ExitCode.FAILED

@@ -1,4 +1,8 @@
-"""Workers of a local job: processes of Beam's in-process runner, or this process for an engine; and a watch on them."""
+"""Workers on this machine: of Beam's in-process runner, in this process for an engine, and a watch on engines' workers.
+
+Three parts: the in-process runner with our worker processes; a LOOPBACK worker pool; and `WatchedDisplay`, which
+notices that all worker processes are gone.
+"""
 
 from __future__ import annotations
 
@@ -37,12 +41,15 @@ __all__ = [
     "secrets_shared_with_workers",
 ]
 
+# The in-process runner.
+
 
 def make_in_process_runner(options: PipelineOptions, *, debug: bool = False) -> fn_runner.FnApiRunner:
-    """A runner for one pipeline with these options; changes `direct_running_mode` in them if it is several processes.
+    """A runner for one pipeline with these options.
 
     Args:
-        options: Beam's, of which `direct_num_workers` and `direct_running_mode` are honoured.
+        options: Beam's, of which `direct_num_workers` and `direct_running_mode` count; the latter is cleared if it
+            asks for several processes.
         debug: whether worker processes log everything.
     """
     encoded = JobServiceHandle.encode_pipeline_options(options.get_all_options())
@@ -59,12 +66,13 @@ def make_in_process_runner(options: PipelineOptions, *, debug: bool = False) -> 
 
 @contextlib.contextmanager
 def secrets_shared_with_workers(drivers: Mapping[str, Driver], options: PipelineOptions) -> Iterator[None]:
-    """Shares written-out secrets with the worker processes that are started meanwhile on this machine.
+    """Shares literal secrets with the worker processes that are started in this context on this machine.
 
     Args:
         drivers: of the job, by exporter.
-        options: Beam's, which say whether there are such processes.
+        options: Beam's, which decide whether there are such processes.
     """
+    # A worker in this very process finds them in the vault; so nothing is written then.
     alone = is_in_process(options) and options.view_as(DirectOptions).direct_running_mode != "multi_processing"
     literals = [s.name for driver in drivers.values() for s in secrets_in(driver) if s.is_literal]
     with SharedSecrets([] if alone else literals):
@@ -81,14 +89,15 @@ _STOP_SECS: Final = 1.0
 _CHANNEL: Final = (("grpc.http2.max_pings_without_data", 0), ("grpc.http2.max_ping_strikes", 0))  # as Beam sets them
 _HEAR: Final = "hear_no_hang_ups"
 _WORKER_THREADS: Final = ("run_worker_", "read_grpc_client_inputs")  # as Beam names them
-_NO_PIP_FREEZE: Final = "disable_logging_submission_environment"  # the workers' environment is this one, why list it
+# Beam runs `pip freeze` for the workers to log, which takes seconds; their environment is this one.
+_NO_PIP_FREEZE: Final = "disable_logging_submission_environment"
 
 
 @contextlib.contextmanager
 def loopback_workers(options: PipelineOptions, *, debug: bool = False) -> Iterator[None]:
-    """Within the block, a job with these options finds its workers in this process, if it asks for LOOPBACK.
+    """A context in which a job with these options has its workers in this process, if it asks for LOOPBACK.
 
-    Changes the options to name the workers' address; other environments are left as they are.
+    The options are changed to the workers' address; other environments are left unchanged.
 
     Args:
         options: of the job, before its pipeline is made.
@@ -115,7 +124,9 @@ def loopback_workers(options: PipelineOptions, *, debug: bool = False) -> Iterat
 
 @contextlib.contextmanager
 def _no_printing() -> Iterator[None]:
-    """Beam's worker prints the traceback of a failed bundle to standard error, beside logging it and sending it."""
+    """A context in which Beam's worker prints nothing."""
+    # It prints the traceback of a failed bundle, besides logging it and sending it to the engine. A global of its
+    # module shadows the builtin for that module alone.
     name = "print"
     setattr(sdk_worker, name, lambda *_args, **_kwargs: None)
     try:
@@ -125,9 +136,9 @@ def _no_printing() -> Iterator[None]:
 
 
 def _hear_no_hang_ups() -> None:
-    """From now on, threads of workers whose engine hung up end quietly; Python would print a traceback for each.
+    """Lets threads of workers end without a traceback when their engine closes the connection.
 
-    They may outlive the job, and so does this. The engine says what became of the work.
+    The engine reports the result of the work. The threads may outlive the job, and so does this setting.
     """
     before = threading.excepthook
     if getattr(before, "__name__", "") == _HEAR:
@@ -142,14 +153,14 @@ def _hear_no_hang_ups() -> None:
 
 
 class _WorkerPool(BeamFnExternalWorkerPoolServicer):
-    """Workers that end when their engine lets go of them, and not when it says so by their name.
+    """A pool of workers that end when their engine closes the connection, not when it asks to stop one by its id.
 
-    Each of Flink's task managers numbers its workers for itself, and Beam's pool takes the stop of one for that of its
-    namesake, which is in the middle of another task manager's work.
+    Each of Flink's task managers numbers its workers itself. So Beam's pool could stop the worker of another task
+    manager that has the same id, in the middle of its work.
     """
 
     def StopWorker(self, _request: Any, _context: Any) -> beam_fn_api_pb2.StopWorkerResponse:  # noqa: N802  as in gRPC
-        """Says yes: the engine has closed, or will close, the connection by which it gives work."""
+        """Confirms without stopping anything; the engine closes the connection of the worker anyway."""
         return beam_fn_api_pb2.StopWorkerResponse()
 
 
@@ -161,32 +172,32 @@ def _worker_pool(options: PipelineOptions) -> BeamFnExternalWorkerPoolServicer:
     )
 
 
-# Notices that an engine's worker processes on this machine are all gone, which not every engine does.
-#
-# Prism 2.77 mostly does, but was seen to wait for ever, and busily, after its only worker was killed.
+# A watch on an engine's worker processes, since not every engine notices that all of them are gone. Prism 2.77 mostly
+# does, but in some runs waited forever, and busily, after its only worker was killed.
 
-_GRACE_SECS: Final = 15.0  # for an engine that notices by itself, or starts another worker
+# For an engine to notice it, or to start another worker.
+_GRACE_SECS: Final = 15.0
 
 
 class WorkersGoneError(DovebeamError):
-    """No worker of a job is left."""
+    """All worker processes of a job are gone."""
 
     def __init__(self) -> None:
         super().__init__(
             "all worker processes of the job were ended in the middle of their work, perhaps by the system for lack of "
-            "memory, and the engine does nothing about it; what they had not finished is not delivered (find out why, "
-            "and run again)"
+            "memory, and the engine does not react; what they had not finished is not delivered (find out why, and run "
+            "again)"
         )
 
 
 class WatchedDisplay:
-    """Shows what another display shows, and looks after the workers meanwhile.
+    """A display that also checks whether worker processes are alive.
 
     Args:
         display: shows the progress.
         monitor: lists every worker process that has counted something.
-        grace_secs: how long none may be left.
-        launcher_counts: whether this process counts as well, without being a worker: it delivers out of queues.
+        grace_secs: how long there may be no worker.
+        launcher_counts: whether this process counts, too, without being a worker, because it delivers from queues.
     """
 
     def __init__(
@@ -204,7 +215,7 @@ class WatchedDisplay:
         self._gone_since: float | None = None
 
     def show(self, totals: Totals) -> None:
-        """Called a few times a second.
+        """Shows the totals and checks the workers; called a few times a second.
 
         Raises:
             WorkersGoneError: there were workers, and none is left.
@@ -218,7 +229,8 @@ class WatchedDisplay:
         if self._gone_since is None:
             self._gone_since = now
         elif now - self._gone_since > self._grace_secs:
-            threading.excepthook = _ignore  # the threads that listen to the engine would complain of its end
+            # Threads that listen to the engine would print tracebacks at its end.
+            threading.excepthook = _ignore
             raise WorkersGoneError
 
 
@@ -231,6 +243,6 @@ def _is_alive(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    except PermissionError:  # somebody else's by now, or the engine's
+    except PermissionError:  # a process of another user, such as the engine's
         pass
     return True

@@ -1,6 +1,6 @@
-"""Starts a built pipeline: here, with progress and waiting for its end, or elsewhere, where it goes on by itself.
+"""Launches a pipeline: on this machine, with progress and to its end, or on a remote runner, where it runs by itself.
 
-A job on an engine is waited for, and ended there when it ends here.
+A job on an engine of this machine is waited for, and cancelled there when it is stopped here.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ Build = Callable[[beam.Pipeline], None]
 """Adds the steps of a job to an empty pipeline."""
 
 _HEAD_BYTES: Final = 64
-_MAX_FILES: Final = 10_000  # so many are not opened only to know how large they are
+_MAX_FILES: Final = 10_000  # more are not opened only for a progress bar
 _LOOK_SECS: Final = 0.1
 _END_SECS: Final = 3.0  # for an engine that ends a drained job itself
 _CANCEL_SECS: Final = 10.0
 
 
 class JobFailedError(DovebeamError):
-    """A job that a runner ended without an exception, but not as done."""
+    """A job that a runner ended without an exception, but in another state than DONE."""
 
 
 def launch_here(
@@ -62,8 +62,8 @@ def launch_here(
 
     Args:
         build: adds the job's steps to a pipeline.
-        beam_options: where it runs.
-        monitor: collects what the workers do, and keeps it after the job was stopped or has failed.
+        beam_options: of Beam, with the runner.
+        monitor: collects the workers' counters, and keeps them after the job was stopped or has failed.
         patterns: of its input files, for the progress bar.
         debug: whether worker processes log everything.
 
@@ -89,43 +89,44 @@ def launch_here(
 
 
 def launch_far(build: Build, beam_options: PipelineOptions, *, wait: bool) -> PipelineResult | None:
-    """Hands a job to another runner and says what it is called there; waits only if asked.
+    """Submits a job to a remote runner and prints its id; waits for its end only if asked.
 
     Args:
         build: adds the job's steps to a pipeline.
-        beam_options: where it runs.
+        beam_options: of Beam, with the runner.
         wait: whether to wait for its end.
 
     Returns:
         The result, if it was waited for.
 
     Raises:
-        UsageError: to wait for a job that is only described, by `--template_location`; or what Beam asks for.
+        UsageError: `wait` with `--template_location`, which only describes a job; or an option that Beam requires.
     """
     template = beam_options.view_as(GoogleCloudOptions).template_location
     if template and wait:
-        raise UsageError("--template_location only describes the job, for somebody else to start; leave out --wait")
+        raise UsageError("--template_location only describes the job and does not start it; leave out --wait")
     setup = beam_options.view_as(SetupOptions)
     if setup.save_main_session is None:
-        setup.save_main_session = False  # Dataflow's default is to send what the launching script defines: nothing
+        # Dataflow's default is to pickle what the launching script defines, which is nothing.
+        setup.save_main_session = False
     pipeline = _pipeline(beam_options)
     build(pipeline)
     result = pipeline.run()
     if template:
-        say(f"the job is described in {template}; who reads it starts it")
+        say(f"the description of the job is in {template}; launch it from there")
         return None
     say(f"job {_job_id(result) or '(the runner gives no id)'} is {str(result.state).lower()}")
     return _finished(result) if wait else None
 
 
 def input_size(patterns: Sequence[str]) -> int | None:
-    """Uncompressed bytes of all files, which is what workers count.
-
-    None if that cannot be had without reading them, because one is compressed, an Avro container or elsewhere.
+    """Uncompressed bytes of all files, for a progress bar; None if that is unknown without reading them.
 
     Raises:
         SourceError: a pattern matches nothing.
     """
+    # Workers count uncompressed bytes. Those of a compressed file or an Avro container are unknown, and remote files
+    # would have to be opened for their format.
     files = match_files(patterns)
     if len(files) > _MAX_FILES or not all(_is_plain(file) for file in files):
         return None
@@ -144,7 +145,8 @@ def _is_plain(file: FoundFile) -> bool:
 
 
 def _job_id(result: PipelineResult) -> str:
-    """What the runner calls the job; Beam's portable results know, but have no public name for it."""
+    """Id of the job at the runner; empty if it has none."""
+    # Beam's portable results have it under a private name only.
     job = getattr(result, "job_id", None) or getattr(result, "_job_id", None)
     return str((job() if callable(job) else job) or "")
 
@@ -152,7 +154,7 @@ def _job_id(result: PipelineResult) -> str:
 def _pipeline(beam_options: PipelineOptions) -> beam.Pipeline:
     try:
         return beam.Pipeline(options=beam_options)
-    except ValueError as error:  # Beam's way to say what is missing for a runner, or that there is none of that name
+    except ValueError as error:  # Beam's error for a missing option of a runner, or an unknown runner
         raise UsageError(f"{' '.join(str(error).split())}; see Beam's documentation of the runner") from error
     except ImportError as error:
         raise UsageError(f"the runner cannot be loaded ({error}); for Dataflow install dovebeam[gcp]") from error
@@ -167,11 +169,12 @@ def _finished(result: PipelineResult) -> PipelineResult:
 
 @contextlib.contextmanager
 def cancelled_on_error(result: PipelineResult) -> Iterator[None]:
-    """If the block raises, the job is cancelled; its workers are gone, and an engine would start it again and again.
+    """A context that cancels the job if the block raises.
 
     Args:
         result: of the job.
     """
+    # Its workers end with this process; an engine would restart the job again and again.
     try:
         yield
     except BaseException:
@@ -180,20 +183,19 @@ def cancelled_on_error(result: PipelineResult) -> Iterator[None]:
 
 
 def wait_until_drained(result: PipelineResult, monitor: JobMonitor) -> bool:
-    """Waits for the end of a stream, and ends it when its source has said that all is done.
-
-    Flink keeps a job whose sources have nothing more to give, as long as it is to make checkpoints.
+    """Waits for the end of a stream, and cancels it when its source has reported that it is drained.
 
     Args:
         result: of the stream.
-        monitor: is told by its source.
+        monitor: gets the source's report.
 
     Returns:
         Whether the engine ended the stream itself; if not, it may have no counters.
 
     Raises:
-        Exception: what made the stream fail.
+        Exception: the failure of the stream.
     """
+    # With checkpoints, Flink does not end a job whose sources have ended.
     wait = _Wait(result)
     wait.start()
     while not wait.ended.wait(_LOOK_SECS):
@@ -206,11 +208,11 @@ def wait_until_drained(result: PipelineResult, monitor: JobMonitor) -> bool:
 
 
 class _Wait(threading.Thread):
-    """Waits for the end of a job, which cannot be given up.
+    """A thread that waits for the end of a job, since Beam's own wait cannot be ended early.
 
     Attributes:
         ended: set at the end.
-        error: what was raised.
+        error: the exception, if one was raised.
     """
 
     def __init__(self, result: PipelineResult) -> None:
@@ -229,10 +231,10 @@ class _Wait(threading.Thread):
 
 
 def _cancel(result: PipelineResult) -> None:
-    """Cancels as far as the engine listens, in bounded time."""
+    """Cancels a job, in bounded time even if the engine does not answer."""
 
     def cancel() -> None:
-        with contextlib.suppress(Exception):  # it may be gone, or have ended by itself
+        with contextlib.suppress(Exception):  # the engine may be gone, or the job have ended by itself
             result.cancel()
 
     thread = threading.Thread(target=cancel, name="dovebeam-cancel", daemon=True)

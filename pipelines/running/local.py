@@ -1,9 +1,8 @@
-"""A local job run to its end: progress while it runs, and a clean stop when somebody has enough.
+"""A local job run to its end: progress while it runs, a clean stop at a signal, and messages about failures.
 
-The pipeline runs in a thread of its own, so that the main thread is free for signals. A first one (Ctrl-C, SIGTERM,
-SIGHUP or SIGQUIT) asks the workers to stop after the block that they have in hand; whoever does not obey within a few
-seconds, or at the second signal, is ended. A worker process that somebody else ended fails the job, for which Beam
-would wait forever.
+The pipeline runs in a thread of its own, so that the main thread is free for signals. The first one (Ctrl-C, SIGTERM,
+SIGHUP or SIGQUIT) asks the workers to stop after the block in hand; workers that do not stop within a few seconds, or
+before a second signal, are ended. A worker process that something else ended fails the job; Beam would wait forever.
 """
 
 from __future__ import annotations
@@ -23,85 +22,20 @@ from dovebeam.transforms.progress import JobMonitor, StoppedError, Totals
 
 __all__ = ["InterruptedJobError", "WorkerLostError", "explain_failure", "is_stop", "run_to_end"]
 
-
-_MAX_CAUSES: Final = 50
+_MAX_CAUSES: Final = 50  # exceptions can be chained in a circle
 _MAX_TEXT_CHARS: Final = 2000
+# Beam passes exceptions of workers on as the text of their tracebacks; these find ours in them.
 _OURS = re.compile(r"^dovebeam\.[\w.]+Error: (.+(?:\n(?!\n)[^\n]+)*)", re.MULTILINE)
 _STOPPED = re.compile(rf"^dovebeam\.[\w.]+\.{StoppedError.__name__}\b", re.MULTILINE)
 _STEP = re.compile(r" \[while running '([^']*)'\]")
 _DELIVERY = re.compile(r"(?:^|/)Deliver to (.+?)(?:/|$)")
 
-
-def explain_failure(error: BaseException, config: Config, exporter: str = "") -> str:
-    """What went wrong and where, as far as it can be told; never a traceback.
-
-    The place is the exporter's block in the configuration, if an exporter's delivery failed.
-
-    Args:
-        error: what was raised.
-        config: of the job.
-        exporter: whose delivery failed, if that is known; else the name of the step tells.
-    """
-    text = _own_text(error) or _foreign_text(error)
-    exporter = exporter or _exporter(error)
-    if exporter in config.exporters:
-        text = f"{config.exporters[exporter].place}: event_exporter {exporter}: {text}"
-    return text
-
-
-def is_stop(error: BaseException) -> bool:
-    """Whether the job ended because it was asked to."""
-    return any(isinstance(each, StoppedError) or _STOPPED.search(str(each)) for each in _causes(error))
-
-
-def _own_text(error: BaseException) -> str:
-    """The words of dovebeam's own exception, as they were before Beam touched them."""
-    ours = [each for each in _causes(error) if isinstance(each, DovebeamError)]
-    if ours:
-        return _STEP.sub("", str(ours[-1]))
-    for each in _causes(error):
-        found = _OURS.search(str(each))
-        if found:
-            return _STEP.sub("", found[1].strip())
-    return ""
-
-
-def _foreign_text(error: BaseException) -> str:
-    lines = [line for line in _STEP.sub("", str(error)).strip().splitlines() if line.strip()]
-    text = lines[-1].strip() if lines and lines[0].startswith("Traceback") else " ".join(lines)
-    return f"{type(error).__name__}: {text[:_MAX_TEXT_CHARS]} (--debug shows where it comes from)"
-
-
-def _exporter(error: BaseException) -> str:
-    for each in _causes(error):
-        for step in _STEP.findall(str(each)):
-            found = _DELIVERY.search(step)
-            if found:
-                return str(found[1])
-    return ""
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    current: BaseException | None = error
-    for _ in range(_MAX_CAUSES):
-        if current is None:
-            return
-        yield current
-        current = current.__cause__ or current.__context__
-
-
-# A local job run to its end: progress while it runs, and a clean stop when somebody has enough.
-#
-# The pipeline runs in a thread of its own, so that the main thread is free for signals. A first one (Ctrl-C, SIGTERM,
-# SIGHUP or SIGQUIT) asks the workers to stop after the block that they have in hand; whoever does not obey within a
-# few seconds, or at the second signal, is ended. A worker process that somebody else ended fails the job, for which
-# Beam would wait forever.
-
 _LOOK_SECS: Final = 0.1
 _OBEY_SECS: Final = 5.0
 _END_SECS: Final = 2.0
 _LOST: Final = re.compile(r"Worker subprocess exited with return code (-?[0-9]{1,10})")
-"""What a thread of Beam raises, unheard by anybody, when a worker process ended by itself."""
+"""Text of the error that a thread of Beam raises, without any effect, when a worker process ended by itself."""
+
 _T = TypeVar("_T")
 
 
@@ -109,8 +43,8 @@ class InterruptedJobError(Exception):
     """A job that was stopped by a signal.
 
     Attributes:
-        exit_code: what the process should end with.
-        totals: what was done.
+        exit_code: for the process.
+        totals: of the work that was done.
         torn: whether workers had to be ended in the middle of their work.
     """
 
@@ -137,16 +71,16 @@ class WorkerLostError(DovebeamError):
 
 
 def run_to_end(run: Callable[[], _T], monitor: JobMonitor, display: Display, *, drain: bool = False) -> _T:
-    """Calls `run` in another thread, shows progress meanwhile, and returns or raises what it does.
+    """Calls `run` in another thread, shows progress meanwhile, and returns or raises what `run` does.
 
     Args:
         run: the job.
-        monitor: shows what its workers do, and asks them to stop.
-        display: shows that.
+        monitor: collects the totals of its workers, and asks them to stop.
+        display: shows the totals.
         drain: whether the first signal lets the job finish what it has read, however long that takes, and return.
 
     Raises:
-        InterruptedJobError: a signal ended it.
+        InterruptedJobError: a signal stopped the job.
         WorkerLostError: something else ended one of its processes.
     """
     job = _Job(run)
@@ -163,11 +97,11 @@ def run_to_end(run: Callable[[], _T], monitor: JobMonitor, display: Display, *, 
 
 
 class _Job(threading.Thread, Generic[_T]):
-    """A thread that keeps what its function returned or raised; neither it nor the threads it starts hold a process.
+    """A daemon thread that keeps the result or the exception of its function.
 
     Attributes:
-        ended: set at the end. Waiting for it may be interrupted; an interrupted `join` takes a thread for stopped.
-        error: what was raised.
+        ended: set at the end. To be waited for instead of `join`, which when interrupted takes a thread for stopped.
+        error: the exception.
     """
 
     def __init__(self, run: Callable[[], _T]) -> None:
@@ -194,6 +128,7 @@ class _Job(threading.Thread, Generic[_T]):
 def _wait(job: _Job[Any], monitor: JobMonitor, display: Display, lost: Sequence[int]) -> None:
     while not job.ended.wait(_LOOK_SECS):
         display.show(monitor.totals())
+        # A job that ends by itself in that time has the better error.
         if lost and not job.ended.wait(_END_SECS):
             threading.excepthook = _ignore
             monitor.abandon()
@@ -202,7 +137,7 @@ def _wait(job: _Job[Any], monitor: JobMonitor, display: Display, lost: Sequence[
 
 
 def _drained(job: _Job[Any], monitor: JobMonitor) -> bool:
-    """Whether the job has ended, and no second signal came before it had."""
+    """Lets the job finish what it has read; returns False if a second signal came before its end."""
     monitor.drain()
     try:
         say("finishing what was read; again to stop at once")
@@ -213,14 +148,15 @@ def _drained(job: _Job[Any], monitor: JobMonitor) -> bool:
 
 
 def _stop(job: _Job[Any], monitor: JobMonitor) -> bool:
-    """Whether the job stopped of its own accord."""
+    """Asks the job to stop, and ends it if it does not; returns whether it stopped cleanly."""
     monitor.stop()
     with contextlib.suppress(KeyboardInterrupt):
         say("stopping after the blocks in hand; again to stop at once")
         job.ended.wait(_OBEY_SECS)
     if job.ended.is_set():
         return job.error is None or is_stop(job.error)
-    threading.excepthook = _ignore  # the threads that look after worker processes would complain that these ended
+    # Beam's threads that watch worker processes would print tracebacks when these end.
+    threading.excepthook = _ignore
     monitor.abandon()
     with contextlib.suppress(KeyboardInterrupt):
         job.ended.wait(_END_SECS)
@@ -229,7 +165,8 @@ def _stop(job: _Job[Any], monitor: JobMonitor) -> bool:
 
 @contextlib.contextmanager
 def _lost_workers() -> Iterator[list[int]]:
-    """The exit codes of worker processes that ended by themselves, as they end."""
+    """A list that gets the exit codes of worker processes when they end by themselves."""
+    # Beam's thread for a worker process only raises then, so the hook for uncaught exceptions is the one place to know.
     lost: list[int] = []
     before = threading.excepthook
 
@@ -250,3 +187,64 @@ def _lost_workers() -> Iterator[list[int]]:
 
 def _ignore(_: threading.ExceptHookArgs) -> None:
     pass
+
+
+# Messages about failures.
+
+
+def explain_failure(error: BaseException, config: Config, exporter: str = "") -> str:
+    """Message about a failure, with the exporter's place in the configuration if a delivery failed; no traceback.
+
+    Args:
+        error: raised by the job.
+        config: of the job.
+        exporter: whose delivery failed; if empty, it is taken from the name of the step in the error.
+    """
+    text = _own_text(error) or _foreign_text(error)
+    exporter = exporter or _exporter(error)
+    if exporter in config.exporters:
+        text = f"{config.exporters[exporter].place}: event_exporter {exporter}: {text}"
+    return text
+
+
+def is_stop(error: BaseException) -> bool:
+    """Whether the job ended because it was asked to."""
+    return any(isinstance(each, StoppedError) or _STOPPED.search(str(each)) for each in _causes(error))
+
+
+def _own_text(error: BaseException) -> str:
+    """Message of dovebeam's own exception, without what Beam added; empty if there is none."""
+    # The innermost one is the cause; others may have been raised while it was handled.
+    ours = [each for each in _causes(error) if isinstance(each, DovebeamError)]
+    if ours:
+        return _STEP.sub("", str(ours[-1]))
+    for each in _causes(error):
+        found = _OURS.search(str(each))
+        if found:
+            return _STEP.sub("", found[1].strip())
+    return ""
+
+
+def _foreign_text(error: BaseException) -> str:
+    lines = [line for line in _STEP.sub("", str(error)).strip().splitlines() if line.strip()]
+    # The last line of a traceback is the error itself.
+    text = lines[-1].strip() if lines and lines[0].startswith("Traceback") else " ".join(lines)
+    return f"{type(error).__name__}: {text[:_MAX_TEXT_CHARS]} (--debug shows where it comes from)"
+
+
+def _exporter(error: BaseException) -> str:
+    for each in _causes(error):
+        for step in _STEP.findall(str(each)):
+            found = _DELIVERY.search(step)
+            if found:
+                return str(found[1])
+    return ""
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    current: BaseException | None = error
+    for _ in range(_MAX_CAUSES):
+        if current is None:
+            return
+        yield current
+        current = current.__cause__ or current.__context__

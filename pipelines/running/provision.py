@@ -1,4 +1,4 @@
-"""What an engine tells a worker that it starts, by Beam's provision API, and the worker that runs by that."""
+"""Beam's provision API: asks an engine for the settings of a worker, and runs Beam's worker with them."""
 
 from __future__ import annotations
 
@@ -22,39 +22,42 @@ _LIST_OF_PACKAGES: Final = "submission_environment_dependencies.txt"  # Beam sen
 
 
 def prepare(endpoint: str, worker_id: str) -> None:
-    """Asks an engine what its worker is to do, and sets the environment variables for that.
+    """Asks an engine for the settings of its worker, and sets environment variables to them.
 
     Args:
-        endpoint: where the engine listens.
-        worker_id: what the engine calls the worker.
+        endpoint: that the engine listens on.
+        worker_id: the engine's id of the worker.
 
     Raises:
-        ValueError: the engine does not answer, or wants something that this program never does.
+        ValueError: the engine does not answer, or requires something that this program does not do.
     """
     os.environ.update(worker_environment(_provision_info(endpoint, worker_id), worker_id))
 
 
 def run_worker() -> None:
-    """Runs Beam's worker, as the environment variables say, until its engine lets it go."""
-    progress.advance()  # registers this process, if its launcher looks after its workers
-    # Beam prints the traceback of every failed bundle, which the engine gets, too, and reports.
+    """Runs Beam's worker, as the environment variables say, until its engine closes the connection."""
+    # Registers this process with the launcher's monitor, if there is one, before it has anything to count.
+    progress.advance()
+    # Beam prints the traceback of every failed bundle, although the engine gets and reports it, too.
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere):
         sdk_worker_main.main(sys.argv[:1])
 
 
 def worker_environment(info: Any, worker_id: str) -> Mapping[str, str]:
-    """What Beam's worker reads from its environment variables.
+    """Environment variables of Beam's worker.
 
     Args:
         info: Beam's ProvisionInfo, the engine's answer.
-        worker_id: what the engine calls the worker.
+        worker_id: the engine's id of the worker.
 
     Raises:
-        ValueError: the engine wants packages installed first, which this program never does; or it names no endpoint.
+        ValueError: the engine requires packages to be installed, which this program does not do; or it names no
+            endpoint.
     """
     _check_packages(info)
     if not info.control_endpoint.url:
         raise ValueError("the engine names no control endpoint; it does not speak Beam's provision API")
+    # The names and forms are those of Beam's own boot program (sdks/python/container/boot.go).
     variables = {
         "WORKER_ID": worker_id,
         "PIPELINE_OPTIONS": json_format.MessageToJson(info.pipeline_options, indent=None),

@@ -1,9 +1,9 @@
-"""A worker process of a local job: Beam's own worker, which in addition ends when its launcher is gone or says so.
+"""A worker process of a local job: Beam's own worker, which also ends when its launcher is gone or says so.
 
     python -m dovebeam.pipelines.running.worker
 
-Started by `pipelines.in_process`. A terminal's signals reach it together with its launcher, and so does the SIGTERM of
-a service manager; the launcher decides what to do about them.
+It is started by `running.in_process`. Signals of a terminal, and SIGTERM of a service manager, reach it together with
+its launcher, which decides what to do.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ _WATCH_SECS: Final = 0.2
 
 def main() -> None:
     """Runs Beam's worker, as its environment variables say."""
+    # The launcher asks for an end by its monitor, so that a block in hand is finished.
     for number in ENDING:
         signal.signal(number, signal.SIG_IGN)
     threading.Thread(target=_watch, args=(os.getppid(),), daemon=True).start()
@@ -43,7 +44,9 @@ def _watch(launcher: int) -> None:
     directory = os.environ.get(progress.ENVIRONMENT, "")
     while os.getppid() == launcher and not (directory and progress.is_abandoned(directory)):
         time.sleep(_WATCH_SECS)
-    vault.wipe()  # the launcher may have been killed before it could
+    # The launcher may have been killed before it could remove its secrets.
+    vault.wipe()
+    # Not `sys.exit`, which in a thread would only end the thread.
     os._exit(1)
 
 

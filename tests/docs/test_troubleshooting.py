@@ -162,7 +162,7 @@ CASES: dict[str, Provoke] = {
     ),
     "begins neither as JSON nor as tab-text nor as Avro": export_to("drop", lines=[b"nonsense"]),
     "did you mean --ledger?": export("--leger", "x"),
-    "exists and is no ledger, so it is not replaced": kept,
+    "exists and is not a ledger, so it is not replaced": kept,
     "another dovebeam stream uses this state": used,
 }
 

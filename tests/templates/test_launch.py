@@ -159,7 +159,7 @@ def test_image_that_does_not_know_its_name(launch: Launcher) -> None:
     """Beam's own image has no dovebeam; that is found at launch, and the environment of the launch may name one."""
     ran = launch.launch("stream", LAUNCHES["stream"], image=None)
     assert (ran.code, ran.job) == (2, {})
-    assert "which image the workers run is not known" in ran.err
+    assert "the image of the workers is unknown" in ran.err
     named = launch.launch("stream", {**LAUNCHES["stream"], "sdk_container_image": "other:2"}, image=None)
     assert named.code == 0, named.err
     assert named.job["environment"]["workerPools"][0]["sdkHarnessContainerImages"][0]["containerImage"] == "other:2"

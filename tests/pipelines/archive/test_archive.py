@@ -147,7 +147,7 @@ def test_what_is_no_event(tmp_path: Path, archive: Path) -> None:
     [
         ((), "--input is missing"),
         (("--input", "x"), "--output is missing"),
-        (("--input", "x", "--output", "/nonexistent/place"), "is no directory; create it"),
+        (("--input", "x", "--output", "/nonexistent/place"), "is not a directory; create it"),
         (("--input", "x", "--output", "file:///a"), "is a URL of a file of this machine; write its path, /a"),
         (("--input", "x", "--output", ".", "--run_id", "a/b"), "--run_id: 'a/b' cannot be a part of file names"),
         (("--input", "x", "--output", ".", "--outptu", "."), "did you mean --output?"),

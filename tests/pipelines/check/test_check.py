@@ -99,12 +99,12 @@ def test_one_mistake_is_told_once(tmp_path: Path) -> None:
 
 
 def test_elsewhere(tmp_path: Path) -> None:
-    """What is right here may be wrong for a job that runs elsewhere."""
+    """What is right here may be wrong for a remote job."""
     config = one(tmp_path, "file", f"file_path = {tmp_path}/out.json")
     assert check(config).code == 0
     ran = check(config, "--for", "elsewhere")
     assert ran.code == 78
-    assert f"{config}:6: event_exporter x: event_exporter_file_path: the job runs elsewhere" in ran.err
+    assert f"{config}:6: event_exporter x: event_exporter_file_path: the job is remote" in ran.err
 
 
 @pytest.mark.parametrize(

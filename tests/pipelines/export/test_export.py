@@ -39,7 +39,7 @@ def test_ledger_file(events: Path, tmp_path: Path) -> None:
     config = everything_to(tmp_path, "drop")
     job = ["export", "--config", config, "--ledger", ledger]
     ran = dovebeam(*job, "--input", events)
-    assert (ran.code, "is no ledger" in ran.err, ledger.read_text()) == (2, True, "notes")
+    assert (ran.code, "is not a ledger" in ran.err, ledger.read_text()) == (2, True, "notes")
     ledger.unlink()
     assert dovebeam(*job, "--input", write_events(tmp_path, LINES[:10], "few.json")).code == 0
     assert json.loads(ledger.read_text())["read"] == 10

@@ -25,11 +25,11 @@ def one_exporter(folder: Path, *settings: str) -> Path:
 
 
 def test_appending_elsewhere(tmp_path: Path) -> None:
-    """A job that runs elsewhere cannot append to a file; the error has the place and says what to write."""
+    """A remote job cannot append to a file; the error has the place and says what to write."""
     config = one_exporter(tmp_path, f"file_path = {tmp_path}/out.json")
     ran = dovebeam("export", "--config", config, "--input", write_events(tmp_path, [EVENT]), FAR, "--wait")
     assert ran.code == 78
-    assert f"error: {config}:6: event_exporter x: event_exporter_file_path: the job runs elsewhere" in ran.err
+    assert f"error: {config}:6: event_exporter x: event_exporter_file_path: the job is remote" in ran.err
     assert "add file_writing = shards" in ran.err
     assert not (tmp_path / "out.json").exists()
 
@@ -40,7 +40,7 @@ def test_local_shards_elsewhere(tmp_path: Path) -> None:
     events = write_events(tmp_path, [EVENT])
     ran = dovebeam("export", "--config", config, "--input", events, "--run_id=r", FAR, "--wait")
     assert ran.code == 0
-    assert f"warning: {config}:6: event_exporter x: the job runs elsewhere; all its workers must have" in ran.err
+    assert f"warning: {config}:6: event_exporter x: the job is remote; all its workers must have" in ran.err
     assert (tmp_path / "out-r-00000-of-00001.json").read_bytes() == b'{"event":"e","fields":{"user":"u"}}\n'
 
 

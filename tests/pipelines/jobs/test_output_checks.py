@@ -32,9 +32,9 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 _HARMFUL = [
-    (("--ledger", "dovecot.conf"), "--ledger dovecot.conf exists and is no ledger"),
-    (("--ledger", "events.json"), "--ledger events.json exists and is no ledger"),
-    (("--ledger", "notes"), "--ledger notes exists and is no ledger"),
+    (("--ledger", "dovecot.conf"), "--ledger dovecot.conf exists and is not a ledger"),
+    (("--ledger", "events.json"), "--ledger events.json exists and is not a ledger"),
+    (("--ledger", "notes"), "--ledger notes exists and is not a ledger"),
     (("--ledger", "out.json"), "is the file of event_exporter out"),
     (("--rejects", "dovecot.conf"), "--rejects dovecot.conf exists and holds no rejects"),
     (("--rejects", "notes"), "--rejects notes exists and holds no rejects"),

@@ -75,7 +75,7 @@ def test_replaceable_leaves_nothing_behind(tmp_path: Path) -> None:
 @pytest.mark.parametrize("path", ["file:///tmp/l.json", "gs://bucket/l.json"])
 def test_a_ledger_is_no_url(path: str) -> None:
     """It would become a file in a directory called `gs:`, if there is one."""
-    with pytest.raises(UsageError, match="a ledger is a file of this machine; write a path"):
+    with pytest.raises(UsageError, match="a ledger is a file on this machine; write a path"):
         check_replaceable(path)
 
 
