@@ -1,1 +1,1 @@
-"""The job `export`: events from files through a configuration to its exporters."""
+"""The command `dovebeam export`: exports events from files as a configuration says."""

@@ -1,4 +1,4 @@
-"""The job `export`: checked, launched, and closed with its ledger."""
+"""The job `export`: checked, launched, and closed with its ledger; and the steps of its pipeline."""
 
 import contextlib
 import dataclasses
@@ -42,6 +42,99 @@ from dovebeam.transforms.throttle_blocks import ThrottleBlocks, block_bytes_for
 __all__ = ["build_export", "export_events", "read_blocks"]
 
 
+def export_events(options: ExportOptions, config: Config) -> int:
+    """Runs an export with a configuration that was read already; returns the exit code.
+
+    Args:
+        options: of the export.
+        config: with the metrics and exporters to use; the files that the options name are not read.
+
+    Raises:
+        UsageError: options that Beam refuses, or that contradict each other.
+    """
+    beam_options = make_beam_options(options.beam)
+    here = runs_here(beam_options)
+    if not here:
+        _check_far(options)
+    preview = None
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(stdout_kept_free(is_wanted=STDOUT in {options.ledger, options.preview}))
+        try:
+            # A preview makes no configured driver: their secrets and certificates need not exist on this machine.
+            drivers = make_drivers(config, here=here) if options.preview is None else {}
+            if drivers is None:
+                return ExitCode.CONFIG
+            readable = stack.enter_context(readable_input(options.input, options.names))
+            options = dataclasses.replace(options, input=readable.patterns, names=readable.names)
+            if options.preview is not None:
+                folder = stack.enter_context(TemporaryFolder()) if options.preview == STDOUT else options.preview
+                preview = Preview.plan(folder, config)
+                drivers = dict(preview.drivers())
+            check_outputs(drivers, read=options.input, rejects=options.rejects, ledger=options.ledger)
+            # Only now, when all that can be checked was checked, an earlier preview is removed.
+            if preview is not None:
+                preview.claim()
+            code = _launch(options, config, drivers, beam_options, here=here)
+            if preview is not None and options.preview == STDOUT:
+                preview.print()
+        except UsageError:
+            if preview is not None:
+                preview.discard_empty()
+            raise
+        except Exception as error:
+            code = report_failure(error, config, debug=options.debug)
+        if preview is not None and code != ExitCode.DONE:
+            preview.discard_empty()
+    return code
+
+
+def _check_far(options: ExportOptions) -> None:
+    """Refuses paths of this machine for a remote job."""
+    check_no_pipes(options.input)
+    if options.preview is not None:
+        raise UsageError("--preview writes files on this machine; leave --runner out to run the preview here")
+    if options.rejects is not None and options.rejects.startswith("projects/"):
+        raise UsageError("--rejects of a job that ends is an object, as gs://...; a topic is for `dovebeam stream`")
+    check_far_outputs(options.rejects, options.ledger, wait=options.wait)
+
+
+def _launch(
+    options: ExportOptions,
+    config: Config,
+    drivers: Mapping[str, Driver],
+    beam_options: PipelineOptions,
+    *,
+    here: bool,
+) -> int:
+    """Launches the job, and closes it with its ledger."""
+    build = partial(build_export, options=options, config=config, drivers=drivers)
+    targets = {name: driver.endpoint for name, driver in drivers.items()}
+
+    def launch(monitor: JobMonitor) -> PipelineResult | None:
+        if not here:
+            return launch_far(build, beam_options, wait=options.wait)
+        with secrets_shared_with_workers(drivers, beam_options):
+            return launch_here(build, beam_options, monitor, patterns=options.input, debug=options.debug)
+
+    def account(counters: Iterable[tuple[str, int]]) -> Ledger:
+        return make_ledger(counters, config, targets, options.counted)
+
+    def failed(error: Exception) -> int:
+        return report_failure(error, config, debug=options.debug)
+
+    code, ledger = close_started(launch, account, failed, options.ledger, are_rejects_kept=options.rejects is not None)
+    # Rejects are not matched again, so metrics without a match mean nothing then.
+    if ledger is not None and options.input_format != "rejects":
+        names = dict(options.names)
+        unmatched = unmatching_metrics_text(ledger, options.config, [names.get(path, path) for path in options.input])
+        if unmatched:
+            say(unmatched)
+    return code
+
+
+# The steps of the pipeline.
+
+
 def build_export(
     pipeline: beam.Pipeline, options: ExportOptions, config: Config, drivers: Mapping[str, Driver] | None = None
 ) -> None:
@@ -49,13 +142,13 @@ def build_export(
 
     Args:
         pipeline: an empty pipeline.
-        options: what to read, and where rejects go.
-        config: the metrics and exporters.
-        drivers: take the place of those of exporters, by name.
+        options: of the export.
+        config: its metrics and exporters.
+        drivers: replace those of exporters, by name.
 
     Raises:
         SourceError: a pattern matches nothing.
-        DriverSettingError: an exporter that can never deliver.
+        DriverSettingError: an exporter with invalid settings.
     """
     if options.input_format == "rejects":
         _build_resend(pipeline, options, config, drivers)
@@ -69,13 +162,14 @@ def build_export(
     )
     with reject_handler(options.rejects) as handler:
         blocks = read_blocks(pipeline, options)
+        # The rate is for all workers together, and each of them throttles by itself.
         if options.rate is not None:
             blocks = blocks | "Throttle" >> ThrottleBlocks(options.rate / workers_of(pipeline.options))
         _ = blocks | "Export" >> export.with_error_handler(handler)
 
 
 def read_blocks(pipeline: beam.Pipeline, options: ExportOptions) -> Any:
-    """The input's blocks, small ones if few events a second are wanted.
+    """Blocks of the input, small ones if a low rate is wanted.
 
     Raises:
         SourceError: a pattern matches nothing.
@@ -111,7 +205,7 @@ def _build_resend(
 
 
 def _run_id(options: ExportOptions, config: Config) -> str:
-    """The name that was given, or else a hash of what decides what is written.
+    """The given name of the run, else a hash of all that decides its output.
 
     Raises:
         SourceError: a pattern matches nothing.
@@ -124,93 +218,3 @@ def _run_id(options: ExportOptions, config: Config) -> str:
         time_range=TimeRange(options.start_time, options.end_time),
         find=match_files,
     )
-
-
-# The job `export`: checked, launched, and closed with its ledger.
-
-
-def export_events(options: ExportOptions, config: Config) -> int:
-    """Runs an export by a configuration that was read already, and returns its exit code.
-
-    Args:
-        options: what the export does.
-        config: whose metrics and exporters are used; the files that the options name are not read.
-
-    Raises:
-        UsageError: options that fit neither Beam nor each other.
-    """
-    beam_options = make_beam_options(options.beam)
-    here = runs_here(beam_options)
-    if not here:
-        _check_far(options)
-    preview = None
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(stdout_kept_free(is_wanted=STDOUT in {options.ledger, options.preview}))
-        try:
-            drivers = make_drivers(config, here=here) if options.preview is None else {}
-            if drivers is None:
-                return ExitCode.CONFIG
-            readable = stack.enter_context(readable_input(options.input, options.names))
-            options = dataclasses.replace(options, input=readable.patterns, names=readable.names)
-            if options.preview is not None:
-                folder = stack.enter_context(TemporaryFolder()) if options.preview == STDOUT else options.preview
-                preview = Preview.plan(folder, config)
-                drivers = dict(preview.drivers())
-            check_outputs(drivers, read=options.input, rejects=options.rejects, ledger=options.ledger)
-            if preview is not None:
-                preview.claim()
-            code = _launch(options, config, drivers, beam_options, here=here)
-            if preview is not None and options.preview == STDOUT:
-                preview.print()
-        except UsageError:
-            if preview is not None:
-                preview.discard_empty()
-            raise
-        except Exception as error:
-            code = report_failure(error, config, debug=options.debug)
-        if preview is not None and code != ExitCode.DONE:
-            preview.discard_empty()
-    return code
-
-
-def _check_far(options: ExportOptions) -> None:
-    """Refuses paths that mean nothing where the job runs."""
-    check_no_pipes(options.input)
-    if options.preview is not None:
-        raise UsageError("--preview writes files of this machine; leave --runner out to run the preview here")
-    if options.rejects is not None and options.rejects.startswith("projects/"):
-        raise UsageError("--rejects of a job that ends is an object, as gs://...; a topic is for `dovebeam stream`")
-    check_far_outputs(options.rejects, options.ledger, wait=options.wait)
-
-
-def _launch(
-    options: ExportOptions,
-    config: Config,
-    drivers: Mapping[str, Driver],
-    beam_options: PipelineOptions,
-    *,
-    here: bool,
-) -> int:
-    """Launches the job, and closes it with its ledger."""
-    build = partial(build_export, options=options, config=config, drivers=drivers)
-    targets = {name: driver.endpoint for name, driver in drivers.items()}
-
-    def launch(monitor: JobMonitor) -> PipelineResult | None:
-        if not here:
-            return launch_far(build, beam_options, wait=options.wait)
-        with secrets_shared_with_workers(drivers, beam_options):
-            return launch_here(build, beam_options, monitor, patterns=options.input, debug=options.debug)
-
-    def account(counters: Iterable[tuple[str, int]]) -> Ledger:
-        return make_ledger(counters, config, targets, options.counted)
-
-    def failed(error: Exception) -> int:
-        return report_failure(error, config, debug=options.debug)
-
-    code, ledger = close_started(launch, account, failed, options.ledger, are_rejects_kept=options.rejects is not None)
-    if ledger is not None and options.input_format != "rejects":
-        names = dict(options.names)
-        unmatched = unmatching_metrics_text(ledger, options.config, [names.get(path, path) for path in options.input])
-        if unmatched:
-            say(unmatched)
-    return code

@@ -1,4 +1,4 @@
-"""The options of `dovebeam export`, read and checked; light, since `--help` must answer at once."""
+"""Command-line options of `dovebeam export`; a light module, since `--help` must answer at once."""
 
 from __future__ import annotations
 
@@ -39,28 +39,28 @@ DEFAULT_MAX_ATTEMPTS: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class ExportOptions:
-    """What `dovebeam export` is asked to do.
+    """Options of one `dovebeam export`.
 
     Attributes:
-        config: configuration files, in their order.
+        config: configuration files; later ones override.
         strict: whether something of a later Dovecot is an error; otherwise its block is left out.
         input: patterns of input files.
-        input_format: one of `INPUT_FORMATS`; "rejects" sends what earlier jobs rejected.
-        max_attempts: with "rejects", how often anything is tried over all jobs.
-        rejects: where rejects go, a path or URL; None lets a job with rejects fail.
+        input_format: one of `INPUT_FORMATS`; "rejects" re-sends what earlier jobs rejected.
+        max_attempts: with "rejects", most attempts for a reject over all jobs.
+        rejects: path or URL for rejects; None lets a job with rejects fail.
         ledger: file for the ledger as JSON, None for none.
-        start_time: first event time that is wanted, microseconds since 1970; None for no limit.
-        end_time: first event time that is not wanted any more; None for no limit.
+        start_time: start of the time range, microseconds since 1970; None for no limit.
+        end_time: end of the time range, exclusive; None for no limit.
         preview: directory that gets every exporter's output instead of its target; None delivers for real.
         max_line_bytes: longer lines are rejected.
-        wait: whether to wait for a job that runs elsewhere.
+        wait: whether to wait for the end of a remote job.
         debug: whether errors show tracebacks, and the log everything.
-        run_id: what the run is called, in names of files; empty for a name that the same command has each time.
-        rate: of a replay, events a second at most, None for no limit.
-        expected: of a replay, what manifests say of files of the input, by path or URL.
-        counted: how many events they count in all of them; None if a file is in no manifest.
-        names: what files of the input are called in rejects and keys, by their paths, if not by these.
-        beam: the options that are Beam's.
+        run_id: name of the run in names of files; empty for one that the same command has each time.
+        rate: of a replay, most events a second, None for no limit.
+        expected: of a replay, size, checksum and events of input files by their manifests, by path or URL.
+        counted: events in all of them by the manifests; None if a file is in no manifest.
+        names: pairs of a path and the name of that file in rejects and keys, such as a copy of standard input.
+        beam: options of Beam.
     """
 
     config: tuple[str, ...]
@@ -88,21 +88,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of an export."""
     add = parser.add_argument
     add_config_argument(parser)
-    about = "format of the input (default: told by its content); `rejects` sends again what earlier jobs rejected"
+    about = "format of the input (default: detected); `rejects` re-sends what earlier jobs rejected"
     add_job_arguments(parser, INPUT_FORMATS, about)
     add(
         "--preview",
         metavar="DIR",
         type=as_output,
-        help="send nothing; write the output of each exporter to DIR/EXPORTER.json or .tab instead, or with - all of "
-        "it to standard output",
+        help="dry run: send nothing, write the output of each exporter to DIR/EXPORTER.json or .tab instead, or with - "
+        "all of it to standard output",
     )
     add(
         "--max_attempts",
         metavar="N",
         type=checked(read_count),
         default=DEFAULT_MAX_ATTEMPTS,
-        help="with --input_format rejects: hold back what was tried N times (default: 10)",
+        help="with --input_format rejects: hold back rejects after N attempts (default: 10)",
     )
 
 
@@ -130,7 +130,8 @@ def _check_pipes(known: argparse.Namespace) -> None:
 
 
 def _check_rejects_input(known: argparse.Namespace) -> None:
-    """What means nothing for rejects, which are no events any more, or for anything else."""
+    """Refuses options that have no effect with rejects, or only with rejects."""
+    # Rejects were selected by the earlier job; a payload has no time any more by which to select it again.
     if known.input_format != "rejects":
         if known.max_attempts != DEFAULT_MAX_ATTEMPTS:
             raise UsageError("--max_attempts is for rejects; add --input_format rejects, or leave it out")

@@ -1,12 +1,11 @@
-"""The configuration of a job: read, its problems told, and restricted to the exporters that the job is about.
+"""Configuration of a job: read, restricted to the exporters of the job, and hashed into the default name of a run.
 
-It is read before Beam is loaded, which takes seconds, so that what is wrong with it is told at once.
+It is read before Beam is loaded, which takes seconds, so that its problems are reported at once.
 
-A replay sends to the exporters that were named, or to those that the ledger of an earlier run says were left behind.
-
-Metrics of the other exporters stay in the configuration without one, because Dovecot's rule whether unnamed events are
-looked at asks all metrics. The whole configuration is kept beside them, since a run is called after it: what a replay
-of one exporter writes takes the place of what a run of all wrote for it.
+A replay sends to the exporters that were named, or to those that are incomplete in the ledger of an earlier run.
+Metrics of the other exporters stay in the configuration without an exporter, because Dovecot's rule about unnamed
+events depends on all metrics. The whole configuration is kept as well, since the name of a run is made of it: what a
+replay of one exporter writes replaces what a run of all wrote for it.
 """
 
 from __future__ import annotations
@@ -43,22 +42,22 @@ __all__ = [
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class PartOfConfig(Config):
-    """A configuration of which not all exporters are meant.
+    """A configuration that is restricted to some of its exporters.
 
     Attributes:
-        whole: the one with all of them.
+        whole: the configuration with all of them.
     """
 
     whole: Config
 
 
 def load_for_job(paths: Sequence[str], *, strict: bool = False, only_exporter: Collection[str] = ()) -> Config | None:
-    """The configuration of a job, with only the exporters that it is about; None after telling of every problem.
+    """Reads the configuration of a job, restricted to its exporters; None after printing all errors if there are any.
 
     Args:
-        paths: its files, in their order.
+        paths: its files; later ones override.
         strict: whether something of a later Dovecot is an error.
-        only_exporter: the exporters that get anything; empty for all.
+        only_exporter: exporters to send to; empty for all.
 
     Raises:
         UsageError: an exporter that was asked for does not exist.
@@ -105,7 +104,7 @@ def restrict(config: Config, exporters: Collection[str]) -> PartOfConfig:
 
 
 def failed_exporters(path: str) -> tuple[str, ...]:
-    """The exporters that did not deliver all that was formatted for them, by the ledger of an earlier run.
+    """Exporters that did not deliver all that was formatted for them, by the ledger of an earlier run.
 
     Raises:
         UsageError: the file is not a ledger, or says that nothing failed.
@@ -115,7 +114,7 @@ def failed_exporters(path: str) -> tuple[str, ...]:
     except OSError as error:
         raise UsageError(f"--only_failed: open({path}) failed: {error.strerror}; name the ledger of a run") from error
     except (ValueError, TypeError, KeyError, RecursionError):
-        raise UsageError(f"--only_failed: {path} is no ledger; name a file that --ledger wrote") from None
+        raise UsageError(f"--only_failed: {path} is not a ledger; name a file that --ledger wrote") from None
     failed = tuple(name for name, formatted, delivered in accounts if delivered < formatted)
     if not failed:
         raise UsageError(f"--only_failed: {path} says that every exporter delivered everything; nothing is left to do")
@@ -126,7 +125,7 @@ def _accounts(ledger: Mapping[str, Any]) -> Iterable[tuple[str, int, int]]:
     return [(str(each["name"]), int(each["formatted"]), int(each["delivered"])) for each in ledger["exporters"]]
 
 
-# What a run is called if nobody said so: the same command on the same input has the same name, any other another.
+# The default name of a run: a hash, the same for the same command on the same input, and different for any other.
 
 _DIGITS: Final = 12
 
@@ -141,17 +140,18 @@ def run_id_of(
 ) -> str:
     """A hash of all that decides what a run writes.
 
-    That is: the input patterns, the time range, the metrics, and formats and file settings of exporters. Nothing that
-    may be a secret is in it. Nor is which exporters are meant of those that there are: each has a manifest
-    of its own, so a run of one exporter finishes or replaces what a run of all has left of it, and nothing else.
+    That is: the input patterns, the time range, the metrics, and formats and file settings of exporters; nothing that
+    may be a secret.
 
     Args:
         config: of the run.
         patterns: of its input.
-        input_format: how that is read.
+        input_format: of its input.
         max_line_bytes: longer lines are rejected.
-        time_range: which events are wanted.
+        time_range: of wanted events.
     """
+    # Not of the exporters that were chosen: each has a manifest of its own, so a run of one exporter finishes or
+    # replaces what a run of all has left of it, and nothing else.
     config = whole_of(config)
     decisive = {
         "input": [pattern if is_url(pattern) else os.path.abspath(pattern) for pattern in patterns],
@@ -177,12 +177,18 @@ def run_id_of_input(
     time_range: TimeRange,
     find: Callable[[Sequence[str]], Iterable[FoundFile]],
 ) -> str:
-    """A hash of what decides, see `run_id_of`, and of the files that are there to be read, if that makes a difference.
+    """A hash as of `run_id_of`, and of the files to be read if the run writes shards.
 
-    A command that runs every day over files of the same names must not replace what it wrote the day before. A file is
-    told from a later one by its size and, on this machine, by when it was changed.
+    A command that runs every day over files of the same names must not replace what it wrote the day before. A file
+    differs from a later one by its size and, on this machine, by its modification time.
 
-    The arguments are those of `run_id_of`, and what finds the files of the patterns.
+    Args:
+        config: see `run_id_of`, also for the following.
+        patterns: see there.
+        input_format: see there.
+        max_line_bytes: see there.
+        time_range: see there.
+        find: finds the files of patterns.
 
     Raises:
         SourceError: a pattern matches nothing.
@@ -194,7 +200,7 @@ def run_id_of_input(
 
 
 def run_id_of_files(decisive: object, files: Iterable[FoundFile]) -> str:
-    """A hash of what decides (as JSON has it, nothing secret) and of the files that are read."""
+    """A hash of `decisive`, any value for JSON without secrets, and of the files that are read."""
     return _hash([decisive, [[file.uri, file.size, _changed(file.location)] for file in files]])
 
 
@@ -212,6 +218,7 @@ def _changed(uri: str) -> int:
 
 
 def _hash(decisive: object) -> str:
+    # Sorted keys and plain JSON, so that the name is the same on every machine and Python.
     text = json.dumps(decisive, sort_keys=True).encode("utf-8", "surrogateescape")
     return hashlib.sha256(text).hexdigest()[:_DIGITS]
 

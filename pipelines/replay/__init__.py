@@ -1,1 +1,1 @@
-"""The job `replay`: events of a time range out of an archive, exported again."""
+"""The command `dovebeam replay`: exports the events of a time range of an archive again."""

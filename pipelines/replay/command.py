@@ -12,7 +12,7 @@ from dovebeam.pipelines.terminal.exit_codes import ExitCode, guarded
 
 __all__ = ["DESCRIPTION", "main"]
 
-DESCRIPTION: Final = "Export the events of a span of time out of an archive, once more."
+DESCRIPTION: Final = "Export the events of a time range of an archive again."
 _EPILOG: Final = (
     "--input is an archive that `dovebeam archive` wrote (a directory, or gs://BUCKET/FOLDER/), or a pattern of files. "
     "Options of Apache Beam follow, as in `dovebeam export`."

@@ -1,4 +1,4 @@
-"""The options of `dovebeam replay`: those of an export, and what a replay has beyond it."""
+"""Command-line options of `dovebeam replay`: those of an export, and its own."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _RATE: Final = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,6})?")
 
 @dataclass(frozen=True, slots=True)
 class ReplayOptions:
-    """What `dovebeam replay` is asked to do.
+    """Options of one `dovebeam replay`.
 
     Attributes:
-        export: the export that a replay is.
-        only_exporter: the exporters that get anything; empty for all.
+        export: options that it shares with an export.
+        only_exporter: exporters to send to; empty for all.
         dry_run: whether only to count what would be sent.
-        only_failed: path of the ledger of an earlier run, whose incomplete exporters are meant; None for all.
+        only_failed: path of the ledger of an earlier run; only its incomplete exporters are sent to. None for all.
     """
 
     export: ExportOptions
@@ -35,11 +35,16 @@ class ReplayOptions:
 
 
 def add_replay_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the options of a replay, those of an export among them."""
+    """Adds the options of a replay, including those of an export."""
     add_arguments(parser)
     add = parser.add_argument
     add("--dry_run", action="store_true", help="print events and bytes by exporter, metric and hour, and send nothing")
-    add("--rate", metavar="N", type=_rate, help="at most so many events a second, over all workers of this machine")
+    add(
+        "--rate",
+        metavar="N",
+        type=_rate,
+        help="send at most N events a second, by all workers of this machine together",
+    )
     add(
         "--only_exporter",
         metavar="NAME",
@@ -47,7 +52,11 @@ def add_replay_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="send only to this exporter; may be given again",
     )
-    add("--only_failed", metavar="LEDGER", help="send only to exporters that the ledger of an earlier run shows undone")
+    add(
+        "--only_failed",
+        metavar="LEDGER",
+        help="send only to exporters that are incomplete in the ledger of an earlier run",
+    )
 
 
 def parse_replay(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> ReplayOptions:
@@ -58,6 +67,7 @@ def parse_replay(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> R
         SystemExit: argparse itself found an error, or printed the help.
     """
     export = parse_export(parser, arguments)
+    # Parsed a second time, since `parse_export` returns the options of an export only.
     known, _ = parser.parse_known_args(respelt(parser, arguments))
     only = tuple(known.only_exporter)
     if only and known.only_failed:
@@ -76,5 +86,5 @@ def parse_replay(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> R
 def _rate(text: str) -> float:
     rate = float(text) if _RATE.fullmatch(text) else 0.0
     if rate <= 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is no rate; write a number of events a second, as in 500")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a valid rate; write a number of events a second, as in 500")
     return rate

@@ -1,7 +1,7 @@
-"""The job `replay`: the files of an archive that may hold events of a time range, exported again.
+"""The job `replay`: exports the files of an archive that may hold events of a time range again, or counts them.
 
-A replay is an export: bounded, so nothing is ever late, with the same guarantees and the same ledger. The same command
-has the same run id each time, and with it the same idempotency keys and the same file names.
+A replay is an export of these files, with the same guarantees and the same ledger. The same command has the same run id
+each time, and with it the same idempotency keys and file names. A dry run counts in a pipeline of its own.
 """
 
 from __future__ import annotations
@@ -52,15 +52,79 @@ from dovebeam.transforms.sources import SourceError
 
 __all__ = ["run_replay", "show_dry"]
 
-
 _RESULT: Final = "sums.json"
+
+
+def run_replay(options: ReplayOptions, config: Config) -> int:
+    """Runs a replay and returns its exit code.
+
+    Args:
+        options: of the replay.
+        config: the configuration that the options name, restricted to the exporters of the replay.
+
+    Raises:
+        UsageError: options that Beam refuses, or that contradict each other.
+    """
+    export = options.export
+    # Of the question, not of the files that are found for it: a replay keeps its name when an archive grows.
+    run_id = export.run_id or run_id_of(
+        config,
+        export.input,
+        input_format=export.input_format,
+        max_line_bytes=export.max_line_bytes,
+        time_range=TimeRange(export.start_time, export.end_time),
+    )
+    with (
+        stdout_kept_free(is_wanted=STDOUT in {export.ledger, export.preview}),
+        readable_input(export.input, export.names) as readable,
+    ):
+        export = dataclasses.replace(export, run_id=run_id, input=readable.patterns, names=readable.names)
+        return _run_selected(export, config, dry_run=options.dry_run)
+
+
+def _run_selected(export: ExportOptions, config: Config, *, dry_run: bool) -> int:
+    """Replays the files that may hold wanted events."""
+    try:
+        if export.ledger is not None and export.ledger != STDOUT:
+            check_replaceable(export.ledger)
+        selection = select_input(export.input, TimeRange(export.start_time, export.end_time))
+    except (SourceError, DeliveryError) as error:
+        say(str(error))
+        return ExitCode.FAILED
+    say(f"replay {export.run_id}: {len(selection.files)} of {selection.found} files may hold events of that time")
+    if unknown := len(selection.files) - len(selection.expected):
+        say(f"note: {unknown} of them are in no manifest, so nothing tells whether they are whole")
+    if not selection.files:
+        return _nothing(export, config, dry_run=dry_run)
+    export = dataclasses.replace(export, input=selection.files, expected=selection.expected, counted=selection.counted)
+    return _run_dry(export, config) if dry_run else export_events(export, config)
+
+
+def _run_dry(export: ExportOptions, config: Config) -> int:
+    try:
+        return run_dry(export, config, make_beam_options(export.beam))
+    except UsageError:
+        raise
+    except Exception as error:
+        return report_failure(error, config, debug=export.debug)
+
+
+def _nothing(export: ExportOptions, config: Config, *, dry_run: bool) -> int:
+    """Ends a replay of a time range without files: done, with an empty ledger."""
+    ledger = make_ledger([], config, {})
+    if dry_run:
+        return show_dry(ledger, [], export.ledger)
+    return close_job(ledger, export.ledger, are_rejects_kept=export.rejects is not None)
+
+
+# The dry run.
 
 
 def run_dry(options: ExportOptions, config: Config, beam_options: PipelineOptions) -> int:
     """Counts what an export with these options would send, shows it, and writes it to `options.ledger`.
 
     Raises:
-        UsageError: the job runs elsewhere and has no place for its result.
+        UsageError: the job is remote and has no place for its result.
     """
     if not runs_here(beam_options):
         _check_waited_for(options, beam_options)
@@ -81,7 +145,7 @@ def run_dry(options: ExportOptions, config: Config, beam_options: PipelineOption
 
 
 def show_dry(ledger: Ledger, sums: Sequence[ExportSum], path: str | None) -> int:
-    """Shows what a dry run found, writes it to the file at `path` if there is one, and returns the exit code."""
+    """Shows the result of a dry run, writes it to `path` if there is one, and returns the exit code."""
     show_tables(_tables(ledger, sums))
     written = path is None or write_account(path, _as_dict(ledger, sums))
     if ledger.damaged:
@@ -104,23 +168,24 @@ def _launch(options: ExportOptions, build: Any, beam_options: PipelineOptions) -
 
 
 def _check_waited_for(options: ExportOptions, beam_options: PipelineOptions) -> None:
-    """Refuses, before anything is started, a job whose result nobody would read."""
+    """Refuses, before anything is started, a remote dry run whose result could not be shown."""
     if beam_options.view_as(GoogleCloudOptions).template_location:
         raise UsageError("--dry_run shows a result, and --template_location starts no job; leave one of them out")
     if not options.wait:
-        raise UsageError("--dry_run shows the result of a job that runs elsewhere; add --wait (nothing was started)")
+        raise UsageError("--dry_run has to wait for the result of a remote job; add --wait (nothing was started)")
 
 
 @contextlib.contextmanager
 def _place(beam_options: PipelineOptions) -> Iterator[str]:
-    """Where the worker writes and the launcher reads; removed in the end."""
+    """Path or URL of the result, which a worker writes and the launcher reads; removed at the end."""
+    # A file, because a pipeline returns nothing but counters, of which one for each hour would be too many.
     if runs_here(beam_options):
         with TemporaryFolder() as folder:
             yield os.path.join(folder, _RESULT)
         return
     folder = beam_options.view_as(GoogleCloudOptions).temp_location or ""
     if not is_url(folder):
-        raise UsageError("--dry_run elsewhere needs a place for its result; add --temp_location gs://BUCKET/FOLDER")
+        raise UsageError("a remote --dry_run needs a place for its result; add --temp_location gs://BUCKET/FOLDER")
     path = f"{folder.rstrip('/')}/dovebeam-dry-run-{uuid.uuid4().hex}.json"
     try:
         yield path
@@ -129,7 +194,8 @@ def _place(beam_options: PipelineOptions) -> Iterator[str]:
 
 
 def _remove(path: str) -> None:
-    """Removes the result, if there is one; that it stays must not hide why a job failed, nor fail one that is done."""
+    """Removes the result if there is one; an error is only a warning."""
+    # It must neither hide why a job failed nor fail one that is done.
     try:
         if FileSystems.exists(path):
             FileSystems.delete([path])
@@ -144,7 +210,7 @@ class _WriteFn(beam.DoFn):
         self._path = path
 
     def process(self, sums: Any) -> None:
-        """Replaces what an earlier attempt of the bundle wrote."""
+        """Writes the result, in place of that of an earlier attempt of the bundle."""
         with Upload(self._path) as file:
             file.write(json.dumps(sums).encode())
 
@@ -189,71 +255,3 @@ def _as_dict(ledger: Ledger, sums: Sequence[ExportSum]) -> dict[str, Any]:
             {"name": name, "formatted": events, "bytes": size} for name, (events, size) in _by_exporter(sums).items()
         ],
     }
-
-
-# The job `replay`: the files of an archive that may hold events of a time range, exported again.
-#
-# A replay is an export: bounded, so nothing is ever late, with the same guarantees and the same ledger. The same
-# command has the same run id each time, and with it the same idempotency keys and the same file names.
-
-
-def run_replay(options: ReplayOptions, config: Config) -> int:
-    """Runs a replay and returns its exit code.
-
-    Args:
-        options: what the replay does.
-        config: what the files say that the options name, restricted to the exporters that are meant.
-
-    Raises:
-        UsageError: options that fit neither Beam nor each other.
-    """
-    export = options.export
-    # By what was asked for, not by the files that are found for it: a replay keeps its name when an archive grows.
-    run_id = export.run_id or run_id_of(
-        config,
-        export.input,
-        input_format=export.input_format,
-        max_line_bytes=export.max_line_bytes,
-        time_range=TimeRange(export.start_time, export.end_time),
-    )
-    with (
-        stdout_kept_free(is_wanted=STDOUT in {export.ledger, export.preview}),
-        readable_input(export.input, export.names) as readable,
-    ):
-        export = dataclasses.replace(export, run_id=run_id, input=readable.patterns, names=readable.names)
-        return _run_selected(export, config, dry_run=options.dry_run)
-
-
-def _run_selected(export: ExportOptions, config: Config, *, dry_run: bool) -> int:
-    """Replays the files that may hold wanted events."""
-    try:
-        if export.ledger is not None and export.ledger != STDOUT:
-            check_replaceable(export.ledger)
-        selection = select_input(export.input, TimeRange(export.start_time, export.end_time))
-    except (SourceError, DeliveryError) as error:
-        say(str(error))
-        return ExitCode.FAILED
-    say(f"replay {export.run_id}: {len(selection.files)} of {selection.found} files may hold events of that time")
-    if unknown := len(selection.files) - len(selection.expected):
-        say(f"note: {unknown} of them are in no manifest, so nothing tells whether they are whole")
-    if not selection.files:
-        return _nothing(export, config, dry_run=dry_run)
-    export = dataclasses.replace(export, input=selection.files, expected=selection.expected, counted=selection.counted)
-    return _run_dry(export, config) if dry_run else export_events(export, config)
-
-
-def _run_dry(export: ExportOptions, config: Config) -> int:
-    try:
-        return run_dry(export, config, make_beam_options(export.beam))
-    except UsageError:
-        raise
-    except Exception as error:
-        return report_failure(error, config, debug=export.debug)
-
-
-def _nothing(export: ExportOptions, config: Config, *, dry_run: bool) -> int:
-    """The end of a replay of a time of which no file has anything: done, with a ledger that says so."""
-    ledger = make_ledger([], config, {})
-    if dry_run:
-        return show_dry(ledger, [], export.ledger)
-    return close_job(ledger, export.ledger, are_rejects_kept=export.rejects is not None)

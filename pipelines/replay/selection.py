@@ -1,8 +1,8 @@
-"""What a replay reads: the files of an archive that may hold events of its time, and no others.
+"""Selection of the input of a replay: the files of an archive that may hold events of its time range.
 
-An input that is a directory, or the URL of a folder with a slash at its end, is an archive: its manifests say what is
-in its files. A pattern may match files of archives, too, whose manifests then say the same of them. Nothing is skipped
-that may hold a wanted event, and nothing is begun with files that have another size than they had.
+An input that is a directory, or the URL of a folder with a slash at its end, is an archive; its manifests describe its
+files. A pattern may match files of archives, too, which are then described by their manifests. No file is skipped that
+may hold a wanted event, and nothing is sent if a file has another size than its manifest says.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ _MAX_MANIFEST_BYTES: Final = 256 * 1024 * 1024
 
 
 class Selection(NamedTuple):
-    """Files to read, and how many there are.
+    """Files that a replay has to read.
 
     Attributes:
-        files: those that may hold events of the range, absolute.
-        found: how many files the inputs have, each counted once.
-        expected: what manifests say of them, by what they are called in a job; the others are in no manifest.
-        counted: how many events manifests count in all of them; None if one of them is in no manifest.
+        files: that may hold events of the range, with absolute paths.
+        found: number of distinct files of the inputs.
+        expected: size, checksum and events by the manifests, by the files' names in a job; some may be in no manifest.
+        counted: events in all of them by the manifests; None if one of them is in no manifest.
     """
 
     files: tuple[str, ...]
@@ -50,10 +50,10 @@ class _Archived(NamedTuple):
     """A file of the input.
 
     Attributes:
-        uri: its absolute name.
-        known: what is known of it.
+        uri: its absolute path or URL.
+        known: its description, by its manifest or its name.
         size: in bytes; None if it is missing.
-        expected: what its manifest says; None if it is in none.
+        expected: size, checksum and events by its manifest; None if it is in no manifest.
     """
 
     uri: str
@@ -63,17 +63,18 @@ class _Archived(NamedTuple):
 
 
 def select_input(inputs: Sequence[str], time_range: TimeRange) -> Selection:
-    """The files of `inputs` that a replay of `time_range` has to read.
+    """Selects the files of `inputs` that a replay of `time_range` has to read.
 
     Raises:
-        SourceError: a pattern matches nothing, or a manifest; a manifest cannot be read, files that it names are gone
-            or have another size, or a run that wrote into the range was not finished.
+        SourceError: a pattern matches nothing, or a manifest; a manifest cannot be read, files that it names are
+            missing or have another size, or a run that wrote into the range was not finished.
     """
     files: dict[str, _Archived] = {}
     for each in _distinct_inputs(inputs):
         found = _files_of_archive(each, time_range) if _is_archive(each) else _files_of_pattern(each)
         files.update((file.uri, file) for file in found)
     wanted = {uri: file for uri, file in files.items() if is_wanted(file.known, time_range)}
+    # Only the wanted files: damage at other times must not keep anyone from replaying these.
     _check_sizes(wanted.values())
     _, again = distinct_files(path for path in sorted(wanted) if not is_url(path))
     for name, kept in again:
@@ -85,7 +86,7 @@ def select_input(inputs: Sequence[str], time_range: TimeRange) -> Selection:
 
 
 def _distinct_inputs(inputs: Sequence[str]) -> list[str]:
-    """The inputs, each once; says which are spelt in several ways."""
+    """The inputs, each once; prints which are given in several spellings."""
     spellings: dict[str, str] = {}
     for given in inputs:
         place = given if is_url(given) else absolute_pattern(given).rstrip(os.sep)
@@ -113,7 +114,7 @@ def _files_of_pattern(pattern: str) -> list[_Archived]:
 
 
 def _known_files(root: str) -> dict[str, tuple[ArchiveFile, Expected]]:
-    """What the manifests of an archive say of its files, by their absolute names."""
+    """Descriptions of an archive's files by its manifests, by their absolute paths or URLs."""
     manifests = _manifests_of(root)
     expected = _expected(manifests)
     return {f"{root}/{file.name}": (file, expected[file.name]) for file in archive_files(expected, manifests)}
@@ -126,14 +127,14 @@ def _files_of_archive(root: str, time_range: TimeRange) -> list[_Archived]:
     expected = _expected(manifests)
     files = archive_files((name for name in {*sizes, *expected} if name.endswith(_AVRO)), manifests)
     if not files and not manifests:
-        raise SourceError("is no archive: there are neither Avro files nor manifests in it", root)
+        raise SourceError("is not an archive: there are neither Avro files nor manifests in it", root)
     for manifest in manifests:
         _check_finished(root, manifest, time_range)
     return [_Archived(f"{root}/{file.name}", file, sizes.get(file.name), expected.get(file.name)) for file in files]
 
 
 def _check_finished(root: str, manifest: Manifest, time_range: TimeRange) -> None:
-    """Finds out that a run may yet write files that are wanted."""
+    """Refuses an archive into whose wanted time range a run may still write."""
     if manifest.state == "done":
         return
     files = archive_files((file.name for file in manifest.files), [manifest])
@@ -146,7 +147,7 @@ def _check_finished(root: str, manifest: Manifest, time_range: TimeRange) -> Non
 
 
 def _check_sizes(files: Iterable[_Archived]) -> None:
-    """Finds out, before anything is sent, that files are missing or were cut off, and names all of them."""
+    """Refuses missing or cut off files before anything is sent, and names all of them."""
     differing = []
     for file in files:
         if file.expected is not None and file.size != file.expected.bytes:
@@ -160,13 +161,13 @@ def _check_sizes(files: Iterable[_Archived]) -> None:
 
 
 def _expected(manifests: Iterable[Manifest]) -> dict[str, Expected]:
-    """What manifests say of their files, by their names in the archive."""
+    """Size, checksum and events of files by their manifests, by their names in the archive."""
     files = (file for manifest in manifests for file in manifest.files)
     return {file.name: Expected(file.bytes, file.sha256, file.events) for file in files}
 
 
 def _list_archive(root: str) -> dict[str, int]:
-    """All files below a directory or the URL of a folder: their sizes in bytes by their names, relative to it.
+    """Sizes in bytes of all files below a directory or the URL of a folder, by their relative names.
 
     Raises:
         SourceError: it cannot be listed.
@@ -182,8 +183,9 @@ def _manifests_of(root: str, names: Collection[str] | None = None) -> list[Manif
         names: of all its files, if they are known.
 
     Raises:
-        SourceError: one cannot be read, or is none.
+        SourceError: one cannot be read, or is not a valid manifest.
     """
+    # Only those at the top: the commit of a run puts its manifest there.
     if names is None:
         names = _remote_files(root, f"*{MANIFEST_SUFFIX}") if is_url(root) else _local_manifests(root)
     return [_manifest(f"{root}/{name}") for name in sorted(names) if name.endswith(MANIFEST_SUFFIX)]

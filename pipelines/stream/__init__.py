@@ -1,1 +1,1 @@
-"""The job `stream`: events as they come, from files that grow or from Pub/Sub, until it is told to end."""
+"""The command `dovebeam stream`: exports events as they arrive, from growing files or Pub/Sub, until stopped."""

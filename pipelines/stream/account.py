@@ -1,4 +1,8 @@
-"""The account of a stream: its counters at any moment, and the ledger that is made of them, however the stream ends."""
+"""Account of a stream: its counters at any moment, its ledger, and the loop of segments that updates both.
+
+`Acknowledged` keeps counters, `StreamAccount` makes ledgers of them, and `run_segments` runs a stream on Beam's
+in-process runner.
+"""
 
 from __future__ import annotations
 
@@ -34,14 +38,14 @@ Counters = dict[str, int]
 
 
 class Acknowledged:
-    """Counters of the bundles that were acknowledged; known at any moment, also while the stream's pipeline hangs."""
+    """Counters of acknowledged bundles, available at any moment, also while the stream's pipeline hangs."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._ended: Counters = {}
 
     def end(self, counted: Iterable[tuple[str, int]] | None = None) -> Counters:
-        """A segment has ended; returns the counters of all so far.
+        """Adds a segment that has ended; returns the counters of all so far.
 
         Args:
             counted: its counters; None if it failed, and only what it acknowledged before counts.
@@ -53,13 +57,13 @@ class Acknowledged:
             return dict(self._ended)
 
     def so_far(self) -> Counters:
-        """The counters of all segments that have ended, and of what the running one has acknowledged."""
+        """Counters of all segments that have ended, and of what the running one has acknowledged."""
         with self._lock:
             return _sum(self._ended, BUNDLE_COUNTERS.kept().items())
 
 
 class StreamAccount:
-    """See the module.
+    """The ledger of a stream: written while it runs, and closed when it is drained, stopped or failed.
 
     Args:
         config: of the stream.
@@ -83,11 +87,11 @@ class StreamAccount:
         self._known: Callable[[], Iterable[tuple[str, int]]] | None = None
 
     def begin(self, known: Callable[[], Iterable[tuple[str, int]]]) -> None:
-        """The stream begins to read; `known` gives its counters at any moment, one name perhaps several times."""
+        """Called when the stream starts to read; `known` gives its counters at any moment, perhaps in several parts."""
         self._known = known
 
     def with_queues(self, counters: Iterable[tuple[str, int]]) -> list[tuple[str, int]]:
-        """What bundles counted, and what became of the queues that they filled.
+        """The counters of bundles together with those of the queues that they filled.
 
         Raises:
             DeliveryError: a queue cannot be read.
@@ -95,7 +99,7 @@ class StreamAccount:
         return [*counters, *self._queues.counters().items()]
 
     def update(self, counters: Counters) -> None:
-        """Writes the ledger of a stream that goes on, which is not complete.
+        """Writes the ledger of a running stream, marked as not complete.
 
         Raises:
             DeliveryError: it cannot be written, or a queue cannot be read.
@@ -109,11 +113,12 @@ class StreamAccount:
         return close_job(self._ledger(counters), self._path, are_rejects_kept=True)
 
     def close_failed(self, error: Exception) -> int:
-        """Says why a stream ended, and brings its ledger up to date; returns its exit code.
+        """Prints why a stream was stopped or failed, and updates its ledger; returns its exit code.
 
         Raises:
-            Exception: `error`, if the stream has not begun; another one may own the ledger.
+            Exception: `error`, if the stream has not started to read.
         """
+        # Then the ledger may belong to another stream that is running.
         if self._known is None:
             raise error
         left = f"{_LEFT}{_QUEUED if self._queues.root else ''}."
@@ -137,19 +142,19 @@ def _sum(counters: Counters, more: Iterable[tuple[str, int]]) -> Counters:
     return sums
 
 
-# A stream on Beam's in-process runner: one pipeline after the other, each for some time.
-#
-# That runner keeps memory for every bundle of a pipeline, and tells counters only at its end. So a stream runs as
-# segments of at most some hundred bundles or a minute. A segment that fails, because a target is down, say, is tried
-# again from the last state that was acknowledged, after growing pauses; what its acknowledged bundles counted is kept.
+# A stream on Beam's in-process runner is a sequence of pipelines, called segments. That runner keeps memory for every
+# bundle of a pipeline, and reports counters only at its end. So a segment has at most some hundred bundles or lasts a
+# minute. A segment that fails, for example because a target is down, is retried from the last acknowledged state with
+# backoff; the counters of its acknowledged bundles are kept.
 
 MAX_PIECES: Final = 600
-"""With a thousand bundles, adding up their counters exceeds Python's recursion limit (Beam 2.77)."""
+"""Most bundles of a segment: with a thousand, adding up counters exceeds Python's recursion limit (Beam 2.77)."""
 
 MAX_SECS: Final = 60.0
 MAX_FAILURES: Final = 10
-"""In a row; with the pauses between them they last about five minutes."""
+"""Most failures in a row; with the pauses between them they last about five minutes."""
 
+# Numbers of pieces that a segment may use; a later segment never repeats a number.
 _PLACES_PER_SEGMENT: Final = 2**32
 _BACKOFF: Final = Backoff(1.0, 60.0, jitter=False)
 _LOOK_SECS: Final = 0.1
@@ -166,9 +171,9 @@ def run_segments(
 
     Args:
         run: runs a pipeline with this segment of the source to its end.
-        account: is given the counters of all that was acknowledged so far whenever a segment has ended or failed.
-        report: is given what made a segment fail, and after how many seconds it is tried again.
-        delivered: how many payloads were delivered so far, also by a segment that is not at its end.
+        account: gets all acknowledged counters so far whenever a segment has ended or failed.
+        report: gets the failure of a segment, and the seconds until it is retried.
+        delivered: number of payloads delivered so far, also by a running segment.
         acknowledged: keeps the counters.
 
     Raises:
@@ -176,6 +181,7 @@ def run_segments(
             between, or it was stopped.
     """
     failures, succeeded, number = 0, False, 0
+    # At least one segment runs, also when it is drained from the start: it delivers what was left.
     while not (number and progress.is_draining()):
         number += 1
         before = delivered()
@@ -186,6 +192,7 @@ def run_segments(
             if delivered() > before:  # it worked for some time
                 failures, succeeded = 0, True
             failures += 1
+            # What never worked is probably a mistake that a person should see; what worked before is an outage.
             if not succeeded or failures >= MAX_FAILURES or is_stop(error) or progress.is_draining():
                 raise
             pause = _BACKOFF.secs(failures)
@@ -198,7 +205,8 @@ def run_segments(
 
 
 def _update(account: Callable[[Counters], None], counters: Counters) -> None:
-    """Brings the account up to date if it can be; the disk of the ledger may be full, and no event waits for that."""
+    """Updates the account; an error is only a warning."""
+    # The disk of the ledger may be full, and events must not wait for that.
     try:
         account(counters)
     except DovebeamError as error:
@@ -206,7 +214,7 @@ def _update(account: Callable[[Counters], None], counters: Counters) -> None:
 
 
 def _pause(secs: float) -> None:
-    """Waits; not if the stream is to end, since then it fails at once or is done."""
+    """Waits that long, or until the stream is asked to end."""
     end = time.monotonic() + secs
     while time.monotonic() < end and not progress.is_draining():
         threading.Event().wait(_LOOK_SECS)

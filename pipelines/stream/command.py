@@ -13,7 +13,7 @@ from dovebeam.pipelines.terminal.exit_codes import ExitCode, guarded
 __all__ = ["DESCRIPTION", "main"]
 
 DESCRIPTION: Final = (
-    "Export Dovecot events as they come, as the metric and event_exporter blocks of a dovecot.conf say."
+    "Export Dovecot events as they arrive, as the metric and event_exporter blocks of a dovecot.conf say."
 )
 _EPILOG: Final = (
     "Ctrl-C, SIGTERM, SIGHUP or SIGQUIT ends it: what was read is delivered first; again to end at once. "

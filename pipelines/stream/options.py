@@ -1,4 +1,4 @@
-"""The options of `dovebeam stream`, read and checked; light, since `--help` must answer at once."""
+"""Command-line options of `dovebeam stream`; a light module, since `--help` must answer at once."""
 
 from __future__ import annotations
 
@@ -38,24 +38,24 @@ STREAM_FORMATS: Final[tuple[StreamFormat, ...]] = get_args(StreamFormat)
 
 @dataclass(frozen=True, slots=True)
 class StreamOptions:
-    """What `dovebeam stream` is asked to do.
+    """Options of one `dovebeam stream`.
 
     Attributes:
-        config: configuration files, in their order.
+        config: configuration files; later ones override.
         strict: whether something of a later Dovecot is an error; otherwise its block is left out.
         follow: files, directories and patterns that are followed.
-        input_subscription: instead: full name of the Pub/Sub subscription that is read, None for none.
-        input_topic: instead: full name of the Pub/Sub topic that is read, None for none.
-        state: directory that remembers how far a stream of files has come, and holds the queues of exporters; may be
-            empty without files.
-        rejects: file that rejects are appended to; of a stream elsewhere, the topic that they are published to.
+        input_subscription: instead of files: full name of a Pub/Sub subscription.
+        input_topic: instead of files: full name of a Pub/Sub topic.
+        state: directory for the position of a stream of files, and for the queues of exporters; may be empty without
+            files.
+        rejects: file that rejects are appended to; for a remote stream, the topic that they are published to.
         ledger: file for the ledger as JSON, None for none.
         input_format: of the lines.
         max_line_bytes: longer lines are rejected.
-        run_id: what the stream is called in names of shards, the same after every start; empty for a hash.
+        run_id: name of the stream in names of shards, the same after every start; empty for a hash.
         max_queue_bytes: size of an exporter's queue at which reading pauses.
         debug: whether errors show tracebacks, and the log everything.
-        beam: the options that are Beam's.
+        beam: options of Beam.
     """
 
     config: tuple[str, ...]
@@ -93,33 +93,32 @@ def add_stream_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--input_topic",
         metavar="NAME",
-        help="instead of files: what a Pub/Sub topic gets while the job runs, as projects/PROJECT/topics/NAME",
+        help="instead of files: messages of a Pub/Sub topic while the job runs, as projects/PROJECT/topics/NAME",
     )
     add(
         "--state",
         metavar="DIR",
-        help="directory that remembers how far files were read, and keeps what exporters lag behind; made if it is "
-        "missing",
+        help="directory for the position in followed files and for the queues of exporters; created if it is missing",
     )
     add(
         "--rejects",
         metavar="TARGET",
-        help="append what was rejected to this file, as JSON lines; of a job that runs elsewhere, a Pub/Sub topic",
+        help="append rejects to this file, as JSON lines; for a remote job, a Pub/Sub topic",
     )
     add("--ledger", metavar="FILE", help="keep the account of all events as JSON there, up to date")
     add(
         "--input_format",
         choices=STREAM_FORMATS,
         default="auto",
-        help="format of the lines (default: told by their content)",
+        help="format of the lines (default: detected)",
     )
     add_max_line_bytes_argument(parser)
     add(
         "--run_id",
         metavar="NAME",
         default="",
-        help="name of the stream in those of its shards; the same after every start, no other stream's "
-        "(default: told by input and --rejects)",
+        help="name of the stream in the names of its shards: unique, and the same after every start "
+        "(default: made of its input and --rejects)",
     )
     add(
         "--max_queue_bytes",
@@ -144,6 +143,7 @@ def parse_stream(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> S
     problem = check_pipes([("--config", path) for path in known.config], written, refused=["--ledger", "--rejects"])
     if problem:
         raise UsageError(problem)
+    # After a failure or a restart, files are read again from the last acknowledged position.
     for path in known.follow:
         if descriptor_of(path) is not None:
             raise UsageError(
@@ -169,7 +169,7 @@ def parse_stream(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> S
 
 
 def _check_messages(known: argparse.Namespace) -> None:
-    """What means nothing for messages."""
+    """Refuses options that have no effect for messages of Pub/Sub."""
     if known.input_format != "auto":
         raise UsageError("--input_format is for --follow; each message tells by its first character what it is")
     known.state = known.state or ""

@@ -1,6 +1,6 @@
-"""The threads of a stream's queues: one for each exporter, which delivers what is in its queue, and one that watches.
+"""Threads of a stream's queues: one for each exporter, which delivers from its queue, and one that watches all queues.
 
-No exporter waits for another one. The watch marks queues that are full, and says who lags behind.
+No exporter waits for another one. The watch marks queues that are full, and reports exporters that lag behind.
 """
 
 from __future__ import annotations
@@ -27,27 +27,27 @@ __all__ = ["QueueWatch", "QueueWorker", "WorkerState"]
 
 _LOOK_SECS: Final = 0.05
 _UNIT_BYTES: Final = 1024 * 1024
-"""What is delivered between two flushes, and so what comes again after a failure: at least one segment."""
+"""Bytes that are delivered between two flushes, at least one segment; so many come again after a failure."""
 
 _BACKOFF: Final = Backoff(1.0, 60.0, jitter=False)
 _WATCH_SECS: Final = 0.5
 _REST: Final = 20
-"""Looking takes at most one part in so many of the time, however many segments there are."""
+"""The watch pauses at least so many times as long as its last look took, however many segments there are."""
 
 _ROOM: Final = 0.9
-"""A queue that was full has room when it is at this part of its size."""
+"""Part of its size at which a full queue has room again; lower than 1, so that reading does not flutter."""
 
 _FIRST_TELL_SECS: Final = 10.0
 _LAST_TELL_SECS: Final = 600.0
 
 
 class WorkerState(NamedTuple):
-    """How far an exporter has come.
+    """State of an exporter's queue.
 
     Attributes:
-        counters: what became of payloads since the start, by the names of the ledger's counters.
-        waiting: number of payloads that are in the queue.
-        waiting_bytes: about what they take on the disk.
+        counters: of payloads since the start, by the names of the ledger's counters.
+        waiting: number of payloads in the queue.
+        waiting_bytes: their approximate size on the disk.
     """
 
     counters: dict[str, int]
@@ -56,22 +56,22 @@ class WorkerState(NamedTuple):
 
 
 class QueueWorker(threading.Thread):
-    """See the module.
+    """The thread that delivers from the queue of one exporter.
 
     A segment is removed when each of its payloads was delivered, or is in the rejects on the disk. After a failure the
-    segments in hand are delivered again, after a pause of 1, 2, 4 ... 60 seconds, for as long as the stream runs.
+    segments in hand are delivered again, with a backoff of 1, 2, 4 ... 60 seconds, for as long as the stream runs.
 
     Args:
         exporter: its name.
-        driver: delivers.
+        driver: of the exporter.
         queue: of the exporter.
         rejects: path of the file of rejects.
         check: raises a `DeliveryError` while nothing can be delivered.
-        report: is given what failed, and after how many seconds it is tried again.
+        report: gets the exporter's name, the failure, and the seconds until the next attempt.
 
     Attributes:
-        moved_at: when something was delivered last, by the monotonic clock, or when there was nothing to deliver.
-        failures: how often in a row it failed.
+        moved_at: time of the last delivery, by the monotonic clock, or when there was nothing to deliver.
+        failures: number of failures in a row.
     """
 
     def __init__(
@@ -99,9 +99,10 @@ class QueueWorker(threading.Thread):
         self.failures = 0
 
     def run(self) -> None:
-        """The thread."""
+        """Delivers until `end` is called; runs in the thread."""
         try:
             while not self._ended.is_set():
+                # Cleared before the work, so that a call of `hurry` meanwhile is not lost.
                 self._awake.clear()
                 pause = self._work()
                 if pause:
@@ -112,11 +113,11 @@ class QueueWorker(threading.Thread):
             self._disconnect()
 
     def hurry(self) -> None:
-        """Ends the pause that it makes, if it makes one."""
+        """Ends a pause before the next attempt."""
         self._awake.set()
 
     def end(self) -> None:
-        """Asks it to end after the segments in hand."""
+        """Asks the thread to end after the segments in hand."""
         self._ended.set()
         self._awake.set()
 
@@ -132,14 +133,15 @@ class QueueWorker(threading.Thread):
         return WorkerState(counters, sum(name.events for name in names), sum(name.disk_bytes for name in names))
 
     def _work(self) -> float:
-        """Delivers what is next; how long to pause then."""
+        """Delivers the next segments; returns the seconds to pause afterwards."""
         try:
             names = self._take()
             if names:
                 self._deliver(names)
         except StoppedError:
             raise
-        except Exception as error:  # whatever it is: other exporters go on, and this one must not stop unheard
+        # Any exception: other exporters go on, and this one must not stop silently.
+        except Exception as error:
             self._next.clear()
             self._disconnect()
             self.failures += 1
@@ -165,6 +167,7 @@ class QueueWorker(threading.Thread):
         batches = (batch for name in names for batch in self._queue.read(name))
         results = [self._send(delivery) for batch in batches if delivery.add(batch)]
         results.append(self._send(delivery))
+        # Delivered counts only after the flush, which a log target answers when all has arrived.
         delivery.flush()
         refused = [each for sent in results for each in sent.refused]
         rejects = [refused_reject(self._exporter, each.batch, each.index, each.failure) for each in refused]
@@ -172,6 +175,7 @@ class QueueWorker(threading.Thread):
             self._rejects_file = self._rejects_file or RejectsFile(self._rejects)
             self._rejects_file.append(rejects)
         delivered = sum(sent.delivered for sent in results)
+        # Removing and counting in one, so that a ledger of this moment adds up.
         with self._lock:
             self._queue.remove(names)
             self._count("delivered", delivered)
@@ -182,7 +186,7 @@ class QueueWorker(threading.Thread):
     def _send(self, delivery: Delivery) -> Sent:
         sent = delivery.send()
         self.moved_at = time.monotonic()
-        progress.obey()  # ends here if the stream is to stop at once
+        progress.obey()  # raises if the stream is to stop at once
         return sent
 
     def _connected(self) -> Delivery:
@@ -192,7 +196,7 @@ class QueueWorker(threading.Thread):
         return self._delivery
 
     def _disconnect(self) -> None:
-        """What a failed connection still holds is of no use: it comes again."""
+        """Closes the connection; what it still holds is delivered again from the queue."""
         delivery, self._delivery = self._delivery, None
         if delivery is not None:
             with contextlib.suppress(Exception):
@@ -213,11 +217,11 @@ class QueueWorker(threading.Thread):
 
 
 class QueueWatch(threading.Thread):
-    """See the module.
+    """The thread that marks full queues, and reports exporters that lag behind.
 
     Args:
         queues: by exporter.
-        workers: by exporter; what one says itself of a failure is not said again.
+        workers: by exporter; a failure that one has reported itself is not reported again.
         max_bytes: of one queue.
     """
 
@@ -230,19 +234,19 @@ class QueueWatch(threading.Thread):
         self._ended = threading.Event()
 
     def run(self) -> None:
-        """The thread."""
+        """Looks at all queues until `end` is called; runs in the thread."""
         took = 0.0
         while not self._ended.wait(max(_WATCH_SECS, took * _REST)):
             begun = time.monotonic()
             for name in self._queues:
                 try:
                     self._look(name)
-                except DovebeamError as error:  # the exporter's own thread says the same, and tries again
+                except DovebeamError as error:  # the exporter's own thread reports it, too, and tries again
                     say(f"warning: event_exporter {name}: {error}")
             took = time.monotonic() - begun
 
     def end(self) -> None:
-        """Asks it to end."""
+        """Asks the thread to end."""
         self._ended.set()
 
     def _look(self, name: str) -> None:
@@ -250,6 +254,7 @@ class QueueWatch(threading.Thread):
         self._tell_lag(name, state.waiting)
         if name not in self._full and state.waiting_bytes >= self._max_bytes:
             self._full.add(name)
+            # By a file beside the segments, because workers may be other processes.
             self._queues[name].mark_full(is_full=True)
             say(
                 f"warning: event_exporter {name}: {state.waiting:,} payloads wait, and its queue of "
@@ -261,9 +266,9 @@ class QueueWatch(threading.Thread):
             say(f"event_exporter {name}: its queue has room again, reading goes on")
 
     def _tell_lag(self, name: str, waiting: int) -> None:
-        """Says of an exporter that hangs how much waits for it, at growing distances."""
+        """Reports how much waits for an exporter that hangs, at growing intervals."""
         worker = self._workers[name]
-        if worker.failures:  # it says so itself
+        if worker.failures:  # its own thread reports them
             self._in_trouble.add(name)
             return
         still_secs = time.monotonic() - worker.moved_at

@@ -1,8 +1,8 @@
-"""The queues of a stream of several exporters, as its launcher sees them: who delivers, who lags, what is left.
+"""Queues on disk of a stream with several exporters: started, drained and accounted for by its launcher.
 
-Bundles put payloads into the queues and are done; a thread for each exporter delivers. So an exporter whose target
-hangs or fails keeps nothing from the others, and nothing that was read is forgotten before every exporter has it. A
-stream of one exporter delivers in its bundles, where nobody waits for anybody.
+Bundles end when their payloads are in the queues; a thread for each exporter delivers. So an exporter whose target
+hangs or fails does not hold up the others, and nothing is lost before every exporter has it. A stream of one exporter
+delivers in its bundles and needs no queue.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _QUEUES: Final = "queues"
 _LOCK: Final = ".lock"  # no exporter's directory begins with a dot
 _LOOK_SECS: Final = 0.1
 _HANG_SECS: Final = 10.0
-"""At the end of a stream, how long an exporter may deliver nothing before it is left behind."""
+"""At the end of a stream, how long an exporter may deliver nothing before it is not waited for."""
 
 _DRAIN_SECS: Final = 30.0
 """At the end of a stream, how long an exporter that delivers may take for what is in its queue."""
@@ -41,7 +41,7 @@ _END_SECS: Final = 2.0
 
 
 def queues_of(state: str, drivers: Mapping[str, Driver]) -> str:
-    """The directory of a stream's queues; empty if it needs none.
+    """Directory of a stream's queues; empty if it needs none.
 
     Args:
         state: directory of its state; empty if it has none.
@@ -50,6 +50,7 @@ def queues_of(state: str, drivers: Mapping[str, Driver]) -> str:
     Raises:
         DeliveryError: a queue cannot be read.
     """
+    # A queue that an earlier start with more exporters has left is delivered as well.
     root = os.path.join(os.path.abspath(state), _QUEUES) if state else ""
     if root and (len(drivers) > 1 or any(Queue(root, name).names() for name in drivers)):
         return root
@@ -57,13 +58,13 @@ def queues_of(state: str, drivers: Mapping[str, Driver]) -> str:
 
 
 class StreamQueues:
-    """See the module.
+    """All queues of a stream, with the threads that deliver from them.
 
     Args:
         root: their directory, from `queues_of`; empty for none.
         config: of the stream, for messages.
         drivers: of its exporters, by name.
-        checks: by exporter, what raises a `DeliveryError` while nothing can be delivered.
+        checks: by exporter, functions that raise a `DeliveryError` while nothing can be delivered.
         rejects: path of the file of rejects.
         max_bytes: of one queue, at which reading pauses.
     """
@@ -97,7 +98,7 @@ class StreamQueues:
 
     @contextlib.contextmanager
     def worked(self) -> Iterator[None]:
-        """Keeps the queues for this stream as long as the context lasts; at its end nothing is delivered any more.
+        """A context in which this stream owns the queues; at its end delivering stops.
 
         Raises:
             DeliveryError: the queues cannot be used, or another stream uses them.
@@ -113,10 +114,8 @@ class StreamQueues:
                 self._end()
 
     def deliver(self) -> None:
-        """Begins to deliver, what an earlier start has left first.
-
-        Called where a signal drains the stream already: it would not be true any more that nothing was done.
-        """
+        """Starts to deliver, first what an earlier start has left."""
+        # Not in `worked`: a signal before the job runs says that nothing was done, which would not be true any more.
         if self.root:
             for thread in self._threads():
                 thread.start()
@@ -125,12 +124,12 @@ class StreamQueues:
         return [*self._workers.values(), self._watch]
 
     def clean(self) -> None:
-        """Removes what a failed pipeline began to write; none must be running."""
+        """Removes unfinished segments of a failed pipeline; none must be running."""
         for queue in self._queues.values():
             queue.remove_unfinished()
 
     def finish(self) -> None:
-        """Delivers what is in the queues, of each exporter as far as its target takes it.
+        """Waits until the queues are delivered, for each exporter as long as its target accepts payloads.
 
         Raises:
             StoppedError: the stream is to end at once.
@@ -139,7 +138,7 @@ class StreamQueues:
         failures = {name: worker.failures for name, worker in self._workers.items()}
         for worker in self._workers.values():
             worker.moved_at = begun
-            worker.hurry()  # what has failed is tried once more, at once
+            worker.hurry()  # what has failed is retried at once
         while any(self._is_worth_waiting(name, begun, failures[name]) for name in self._workers):
             progress.obey()
             time.sleep(_LOOK_SECS)
@@ -152,7 +151,7 @@ class StreamQueues:
                 )
 
     def counters(self) -> dict[str, int]:
-        """What became of payloads since the start, by the names of the ledger's counters."""
+        """Counters of payloads since the start, by the names of the ledger's counters."""
         sums: dict[str, int] = {}
         for name, worker in self._workers.items():
             state = worker.state()
@@ -162,7 +161,7 @@ class StreamQueues:
         return sums
 
     def _is_worth_waiting(self, name: str, begun: float, failures: int) -> bool:
-        """Whether an exporter still delivers what is in its queue: it neither hangs, nor has failed again."""
+        """Whether an exporter still delivers from its queue: it neither hangs nor has failed again."""
         worker, now = self._workers[name], time.monotonic()
         if now - begun >= _DRAIN_SECS or now - worker.moved_at >= _HANG_SECS or worker.failures > failures:
             return False
@@ -183,7 +182,7 @@ class StreamQueues:
                 self._tell_forgotten(entry.path)
 
     def _tell_forgotten(self, directory: str) -> None:
-        """Says of the queue of an exporter that is not in the configuration any more that it is kept."""
+        """Warns about a kept queue of an exporter that is not in the configuration any more."""
         waiting = _events(name for name in map(SegmentName.of, os.listdir(directory)) if name is not None)
         if waiting:
             say(
@@ -192,7 +191,8 @@ class StreamQueues:
             )
 
     def _end(self) -> None:
-        """Ends the threads; one that hangs ends with the process."""
+        """Ends the threads."""
+        # One that hangs in a call to its target is a daemon thread and ends with the process.
         for worker in self._workers.values():
             worker.end()
         self._watch.end()
@@ -204,14 +204,14 @@ class StreamQueues:
     def _failed(self, name: str, error: Exception, pause_secs: float) -> None:
         try:
             waiting = f"{_events(self._queues[name].names()):,} payloads wait on disk"
-        except DeliveryError:  # which is what is told
+        except DeliveryError:  # the very failure that is reported
             waiting = "what waits stays on disk"
         said = explain_failure(error, self._config, name)
         say(f"{said}; other exporters go on, {waiting}, trying again in {pause_secs:.0f} s")
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
-        """The lock of the queues; it ends with the process that has it."""
+        """A context that holds the lock of the queues; the lock also ends with the process."""
         make_directory(os.path.dirname(self.root))
         make_directory(self.root)
         path = os.path.join(self.root, _LOCK)
@@ -233,4 +233,4 @@ def _events(names: Iterator[SegmentName] | list[SegmentName]) -> int:
 
 
 def _no_check() -> None:
-    """Most exporters can always be tried."""
+    """Raises nothing, since most exporters can always be tried."""

@@ -1,8 +1,8 @@
-"""The files of exporters that write shards in a stream, made by its launcher of what the workers spool.
+"""Files of exporters that write shards in a stream, made by its launcher from what the workers spool.
 
-The bundles of a stream are acknowledged one by one, and only what is on a disk by then survives this process. So
-workers deliver into a spool, and a thread here makes files of it when their windows are over. A runner elsewhere keeps
-its state itself, so there `WriteToShards` does it with Beam's own windows.
+The bundles of a stream are acknowledged one by one, and only what is on the disk by then survives this process. So
+workers deliver into a spool, and a thread here makes files of it when their windows are over. A remote runner keeps its
+state itself, so there `WriteToShards` does it with Beam's own windows.
 """
 
 from __future__ import annotations
@@ -28,29 +28,29 @@ __all__ = ["StreamShards", "stream_name"]
 
 _LOOK_SECS: Final = 5.0
 _MAX_FAILURES: Final = 10
-"""In a row; with the pauses between them they last about five minutes."""
+"""Most failures in a row; with the pauses between them they last about five minutes."""
 
 _BACKOFF: Final = Backoff(1.0, 60.0, jitter=False)
 _BEGIN_SECS: Final = 2.0
 _DRAIN_SECS: Final = 30.0
-"""How long the end of a stream waits for files, if exporters have queues; files that are not made by then are later."""
+"""How long the end of a stream waits for files if exporters have queues; the next start makes the others."""
 
 _KEPT: Final = "what is not in files stays in .dovebeam/ for the next start"
 _DIGITS: Final = 12
 
 
 class StreamShards:
-    """The files of one stream.
+    """Makers of the files of one stream.
 
     Args:
         drivers: of all its exporters, by name.
-        stream: what it is called, the same after every start; see `stream_name`.
-        has_queues: whether exporters have queues. Then none ends the stream, or keeps it from beginning: whose files
-            cannot be made tries again for as long as the stream runs, and others go on. Else ten failures end it.
+        stream: its name, the same after every start; see `stream_name`.
+        has_queues: whether exporters have queues. Then an exporter whose files cannot be made tries again for as long
+            as the stream runs, and others go on; otherwise ten failures end the stream.
 
     Attributes:
-        drivers: those that the stream is to deliver with; for exporters that write shards, ones that spool.
-        checks: by exporter that writes shards, what raises a `DeliveryError` while its files cannot be made.
+        drivers: that the stream delivers with; those of exporters that write shards spool.
+        checks: by exporter that writes shards, functions that raise a `DeliveryError` while its files cannot be made.
     """
 
     def __init__(self, drivers: Mapping[str, Driver], stream: str, *, has_queues: bool = False) -> None:
@@ -68,9 +68,9 @@ class StreamShards:
 
     @contextlib.contextmanager
     def made(self, give_up: Callable[[], None]) -> Iterator[None]:
-        """Makes files as long as the context lasts, those that an earlier start has left first, and all at its end.
+        """A context in which files are made: first those that an earlier start has left, and all at its end.
 
-        Nothing is made at the end of a stream that failed: what is spooled waits for its next start.
+        At the end of a stream that failed nothing is made: what is spooled waits for its next start.
 
         Args:
             give_up: ends the stream; called when files could not be made for some minutes.
@@ -81,6 +81,7 @@ class StreamShards:
         with contextlib.ExitStack() as held:
             for maker in self._makers:
                 held.callback(maker.release)
+                # Once in this thread, so that a mistake ends the stream before it reads anything.
                 if not self._has_queues:
                     maker.make()
             for maker in self._makers:
@@ -110,17 +111,17 @@ class StreamShards:
 
 
 class _Maker(threading.Thread):
-    """Makes the files of one exporter every few seconds, and keeps their place for this stream meanwhile.
+    """Thread that makes the files of one exporter every few seconds, and holds the lock of their directory meanwhile.
 
     Args:
         exporter: its name.
-        spool: of what the files are made.
+        spool: that the files are made from.
         has_queues: see `StreamShards`.
 
     Attributes:
         exporter: see above.
         begun: set after the first attempt.
-        error: what keeps it from making files; None if nothing does.
+        error: of the last attempt; None if it succeeded.
         give_up: ends the stream.
     """
 
@@ -136,12 +137,13 @@ class _Maker(threading.Thread):
         self._makes_everything = False
 
     def run(self) -> None:
-        """The thread."""
+        """Makes files until `end` is called; runs in the thread."""
         failures, pause = 0, 0.0
         while not self._ended.wait(pause):
             try:
                 self.make()
-            except Exception as error:  # whatever it is: the thread must not end unheard
+            # Any exception, since the thread must not end silently.
+            except Exception as error:
                 failures, self.error = failures + 1, error
                 if failures >= _MAX_FAILURES and not self._has_queues:
                     self.give_up()
@@ -167,22 +169,24 @@ class _Maker(threading.Thread):
         self._publisher.publish(_now_msec(), everything=everything)
 
     def check(self) -> None:
-        """Raises why nothing should be spooled: so what waits stays in the queue, whose size is limited.
+        """Raises an error while nothing should be spooled.
 
         Raises:
-            DeliveryError: another stream has the place of the files, or they cannot be made.
+            DeliveryError: another stream owns the directory of the files, or they cannot be made.
         """
+        # Then payloads stay in the queue, whose size is limited; that of the spool is not.
         if self.error is not None or self._publisher is None:
-            why = str(self.error or "its place does not answer")
+            why = str(self.error or "their directory or store does not answer")
             raise DeliveryError(f"no files can be made: {why}", self._spool.endpoint)
 
     def end(self, *, everything: bool) -> None:
-        """Asks it to end after the file in hand, or after all files, windows that are not over included."""
+        """Asks the thread to end after the file in hand, or after all files, also of windows that are not over."""
         self._makes_everything = everything
         self._ended.set()
 
     def release(self) -> None:
-        """Gives the place of the files free."""
+        """Releases the lock of the files' directory."""
+        # A thread that hangs may still write there; then the lock ends with the process.
         if not self.is_alive():
             self._held.close()
 
@@ -201,17 +205,17 @@ class _Maker(threading.Thread):
 
 
 def _go_on() -> None:
-    """Ends nothing."""
+    """Does nothing; the default of `give_up`."""
 
 
 def stream_name(follow: Iterable[str], subscription: str | None, topic: str | None, *, rejects: str) -> str:
-    """A name that is the same after every start: a hash of what a stream reads and of where its rejects go.
+    """Name of a stream that is the same after every start: a hash of its source and of its file of rejects.
 
     Args:
         follow: the files that it follows.
         subscription: or the Pub/Sub subscription that it reads.
         topic: or the topic.
-        rejects: the file of its rejects; two streams that share a source have two.
+        rejects: the file of its rejects, which tells streams with the same source apart.
     """
     decisive = [sorted(os.path.abspath(path) for path in follow), subscription, topic, os.path.abspath(rejects)]
     text = json.dumps(decisive).encode("utf-8", "surrogateescape")

@@ -1,4 +1,4 @@
-"""What a stream reads, as its job sees it: checked at launch, made into a step, closed in the end."""
+"""Sources of a stream: followed files, a Pub/Sub subscription or a topic; checked at launch, and closed at the end."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ __all__ = ["FollowSource", "StreamSource", "SubscriptionSource", "TopicSource", 
 
 
 class StreamSource(Protocol):
-    """A context manager for as long as the job runs."""
+    """Source of a stream; a context manager around the job."""
 
     def check_apart(self, what: str, path: str) -> None:
-        """Refuses an output that would be read again.
+        """Refuses an output that the stream would read again.
 
         Args:
             what: the output, for the message.
-            path: where it writes; absolute.
+            path: that it writes; absolute.
 
         Raises:
-            SourceError: it would be.
+            SourceError: the path is among what is read.
         """
         ...  # pragma: no cover
 
@@ -56,12 +56,12 @@ class StreamSource(Protocol):
 
 
 class FollowSource:
-    """Files of this machine.
+    """Source of followed files on this machine (`tail -F`).
 
     Args:
         paths: files, directories and patterns.
-        state: directory that remembers how far they were read.
-        settings: how their lines are read.
+        state: directory for the positions in the files.
+        settings: of their lines.
 
     Raises:
         SourceError: a file that can never be followed.
@@ -73,14 +73,15 @@ class FollowSource:
     def check_apart(self, what: str, path: str) -> None:
         """See `StreamSource`."""
         if target := self._request.target_of(path):
-            raise SourceError(f"{what} writes {path}, which would be read again; put it elsewhere", target.path)
+            raise SourceError(f"{what} writes {path}, which would be read again; choose another path", target.path)
 
     def blocks(self, segment: Segment) -> beam.PTransform:
         """See `StreamSource`."""
         return ReadFromFollowedFiles(self._request, segment)
 
     def __enter__(self) -> Self:
-        with StateStore(self._request.directory):  # an error at once, if another stream uses it
+        # Fails at once if another stream uses the state; the reading worker takes the lock again.
+        with StateStore(self._request.directory):
             pass
         say(f"following {', '.join(target.path for target in self._request.targets)}")
         for path in self._absent():
@@ -88,7 +89,7 @@ class FollowSource:
         return self
 
     def _absent(self) -> list[str]:
-        """What may be misspelt, since nothing has such a name."""
+        """Paths that do not exist yet, or are misspelt."""
         paths = [target.path for target in self._request.targets]
         return [path for path in paths if not os.path.exists(path) and not glob.glob(path)]
 
@@ -100,13 +101,13 @@ class FollowSource:
 
 
 class SubscriptionSource:
-    """A Pub/Sub subscription.
+    """Source of messages of a Pub/Sub subscription.
 
     Args:
         subscription: its full name.
 
     Raises:
-        SourceError: that is none.
+        SourceError: the name is not valid.
     """
 
     def __init__(self, subscription: str) -> None:
@@ -131,15 +132,16 @@ class SubscriptionSource:
 
 
 class TopicSource(SubscriptionSource):
-    """A Pub/Sub topic, by a subscription that lasts as long as the job.
+    """Source of messages of a Pub/Sub topic, by a temporary subscription.
 
-    It is removed when the job was drained. After a failure it stays for a day, since it holds what was published.
+    The subscription is removed when the job was drained. After a failure it stays for a day, since it holds what was
+    published meanwhile.
 
     Args:
         topic: its full name.
 
     Raises:
-        SourceError: that is none.
+        SourceError: the name is not valid.
     """
 
     def __init__(self, topic: str) -> None:
@@ -169,10 +171,10 @@ class TopicSource(SubscriptionSource):
 
 
 def make_source(options: StreamOptions) -> StreamSource:
-    """What the options name.
+    """The source that the options name.
 
     Raises:
-        SourceError: it can never be read.
+        SourceError: a source that can never be read.
     """
     if options.input_subscription:
         return SubscriptionSource(options.input_subscription)

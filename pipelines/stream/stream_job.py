@@ -1,4 +1,4 @@
-"""The job `stream`: checked, run on this machine until it is drained or fails, or handed to an engine elsewhere.
+"""The job `stream`: checked, run on this machine until it is drained or fails, or submitted to a remote runner.
 
 Ctrl-C or SIGTERM drains it: what was read is delivered, and the job ends with code 0. A second signal ends it at once.
 """
@@ -56,27 +56,25 @@ _MAX_ATTRIBUTE_BYTES = 1024
 
 
 def check_far_stream(options: StreamOptions) -> None:
-    """Refuses what means nothing where the stream would run.
+    """Refuses options that a remote stream cannot have.
 
     Raises:
         UsageError: files of this machine.
-        SourceError: a topic for rejects that is none.
+        SourceError: the name of the topic for rejects is not valid.
     """
     if options.follow:
-        raise UsageError("--follow reads files of this machine, but the job would run elsewhere; leave --runner out")
+        raise UsageError("--follow reads files of this machine, but the job would be remote; leave --runner out")
     if options.state or options.max_queue_bytes != DEFAULT_MAX_QUEUE_BYTES:
-        raise UsageError(
-            "--state and --max_queue_bytes are about this machine, but the job runs elsewhere; leave them out"
-        )
+        raise UsageError("--state and --max_queue_bytes are for this machine, but the job is remote; leave them out")
     if options.ledger is not None:
         raise UsageError(
-            "--ledger is a file of this machine, but the job runs elsewhere and without an end; its counters are with "
-            "the runner, in the namespace dovebeam"
+            "--ledger is a file of this machine, but the job is remote and has no end; its counters are with the "
+            "runner, in the namespace dovebeam"
         )
     if not options.rejects.startswith("projects/"):
         raise UsageError(
-            "--rejects of a stream that runs elsewhere is a Pub/Sub topic, as projects/PROJECT/topics/NAME; an object "
-            "would only be written at its end"
+            "--rejects of a remote stream is a Pub/Sub topic, as projects/PROJECT/topics/NAME; an object would only be "
+            "written at its end"
         )
     check_topic(options.rejects)
     if options.rejects == options.input_topic:
@@ -86,13 +84,13 @@ def check_far_stream(options: StreamOptions) -> None:
 def run_far(
     options: StreamOptions, config: Config, drivers: Mapping[str, Driver], beam_options: PipelineOptions
 ) -> int:
-    """Hands the stream over, and returns the exit code without waiting for an end that it does not have.
+    """Submits a remote stream, and returns the exit code without waiting, since a stream has no end.
 
     Args:
         options: of the stream; checked by `check_far_stream`.
         config: its metrics and exporters.
-        drivers: those of its exporters.
-        beam_options: where it runs.
+        drivers: of its exporters.
+        beam_options: of Beam, with the runner.
     """
     beam_options.view_as(StandardOptions).streaming = True
     build = partial(build_far_stream, options=options, config=config, drivers=drivers)
@@ -103,13 +101,13 @@ def run_far(
 def build_far_stream(
     pipeline: beam.Pipeline, options: StreamOptions, config: Config, drivers: Mapping[str, Driver]
 ) -> None:
-    """Adds the steps of a stream to a pipeline.
+    """Adds the steps of a remote stream to a pipeline.
 
     Args:
         pipeline: an empty pipeline.
         options: of the stream.
         config: its metrics and exporters.
-        drivers: those of its exporters.
+        drivers: of its exporters.
     """
     source = ReadFromPubSub(subscription=options.input_subscription, topic=options.input_topic)
     export = ExportEvents(config, drivers=drivers, max_line_bytes=options.max_line_bytes, run_id=options.run_id)
@@ -138,6 +136,7 @@ class PublishRejects(beam.PTransform):
 
 
 def _message(reject: Reject) -> PubsubMessage:
+    # The limit is in bytes, and Pub/Sub refuses the whole message beyond it.
     message = reject.error_message.encode("utf-8", "replace")[:_MAX_ATTRIBUTE_BYTES]
     attributes = {
         "errorMessage": message.decode("utf-8", "ignore"),
@@ -147,11 +146,6 @@ def _message(reject: Reject) -> PubsubMessage:
     }
     return PubsubMessage(reject_to_json(reject), {name: value for name, value in attributes.items() if value})
 
-
-# The job `stream`: checked, run on this machine until it is drained or fails, or handed to an engine elsewhere.
-#
-# Ctrl-C or SIGTERM drains it: what was read is delivered, and the job ends with code 0. A second signal ends it at
-# once.
 
 _Counts = list[tuple[str, int]]
 
@@ -183,7 +177,7 @@ def run_stream(options: StreamOptions, config: Config) -> int:
 
 
 def _shards_without_windows(config: Config, drivers: Mapping[str, Driver]) -> bool:
-    """Says of every exporter that writes shards and not window by window that its files would never be complete."""
+    """Prints an error for every exporter with shards without a window, since its files would never be complete."""
     found = False
     for name, driver in drivers.items():
         if isinstance(driver, FileDriver) and driver.file_writing == "shards" and not driver.rotate_interval_secs:
@@ -192,7 +186,7 @@ def _shards_without_windows(config: Config, drivers: Mapping[str, Driver]) -> bo
             say(
                 f"error: {exporter.settings.place('event_exporter_file_writing')}: event_exporter {name}: shards are "
                 "complete when a job ends, and a stream has no end; add file_rotate_interval, such as 1 h, for files "
-                "that are complete when that part of time is over"
+                "that are complete when each such interval is over"
             )
     return found
 
@@ -200,17 +194,17 @@ def _shards_without_windows(config: Config, drivers: Mapping[str, Driver]) -> bo
 def _run_here(
     options: StreamOptions, config: Config, drivers: Mapping[str, Driver], beam_options: PipelineOptions
 ) -> int:
-    """Runs a stream until it was drained or has failed, and returns its exit code.
+    """Runs a stream on this machine until it is drained or fails, and returns its exit code.
 
     Args:
         options: of the stream.
         config: its metrics and exporters.
-        drivers: those of its exporters.
-        beam_options: where it runs; on this machine.
+        drivers: of its exporters.
+        beam_options: of Beam, with the runner.
 
     Raises:
         UsageError: options that contradict each other.
-        Exception: why it could not begin.
+        Exception: the failure of a stream that could not start.
     """
     _check_workers(beam_options)
     source = make_source(options)
@@ -252,10 +246,10 @@ def build_stream(
         pipeline: an empty pipeline.
         options: of the stream.
         config: its metrics and exporters.
-        drivers: those of its exporters.
+        drivers: of its exporters.
         source: gives blocks, and acknowledges them when their bundle has succeeded. All steps up to the deliveries and
             the rejects are in that bundle.
-        queues: directory of the exporters' queues, which then stand in place of the deliveries; empty for none.
+        queues: directory of the exporters' queues, which then replace the deliveries; empty for none.
     """
     export = ExportEvents(config, drivers=drivers, max_line_bytes=options.max_line_bytes, queues=queues)
     with reject_handler(options.rejects) as handler:
@@ -264,7 +258,7 @@ def build_stream(
 
 @dataclass(frozen=True, slots=True)
 class _Stream:
-    """A stream, wherever it runs."""
+    """The parts of a stream on this machine."""
 
     options: StreamOptions
     config: Config
@@ -274,7 +268,7 @@ class _Stream:
     account: StreamAccount
 
     def pipeline(self, pipeline: beam.Pipeline, segment: Segment) -> beam.Pipeline:
-        """The pipeline with the steps of a segment."""
+        """Adds the steps of a segment to a pipeline and returns it."""
         blocks, drivers = self.source.blocks(segment), self.shards.drivers
         build_stream(pipeline, self.options, self.config, drivers, blocks, queues=self.queues.root)
         return pipeline
@@ -297,6 +291,7 @@ def _run_in_process(stream: _Stream, beam_options: PipelineOptions) -> _Counts:
         queues.finish()
         return stream.account.with_queues(counters.items())
 
+    # In this order: at the end the queues stop delivering before the shards that they deliver into are finished.
     with (
         JobMonitor() as monitor,
         stream.shards.made(monitor.drain),
@@ -308,7 +303,7 @@ def _run_in_process(stream: _Stream, beam_options: PipelineOptions) -> _Counts:
 
 
 def _run_on_engine(stream: _Stream, beam_options: PipelineOptions) -> _Counts | None:
-    """One endless pipeline; the engine tries failed bundles again. Its counters, if it ends a stream and has them."""
+    """Runs one endless pipeline, whose failed bundles the engine retries; returns its counters if it has them."""
     beam_options.view_as(StandardOptions).streaming = True
     options, queues = stream.options, stream.queues
     with (
@@ -345,6 +340,7 @@ def _account(totals: Totals) -> str:
 
 
 def _check_workers(beam_options: PipelineOptions) -> None:
+    # With several workers Beam's runner forgets what a splittable DoFn left for later, and the job would end as done.
     direct = beam_options.view_as(DirectOptions)
     if is_in_process(beam_options) and (direct.direct_num_workers != 1 or direct.direct_running_mode != "in_memory"):
         raise UsageError(
@@ -372,6 +368,6 @@ def _check_outputs(options: StreamOptions, source: StreamSource, drivers: Mappin
 
 
 def _written_path(driver: FileDriver) -> str:
-    """A path as the driver may write it."""
+    """A path as the driver may write it, for the comparison with followed patterns."""
     mark = f"-{time_mark(0)}" if driver.rotate_interval_secs else ""
     return os.path.join(driver.base, insert_mark(driver.file_path_template or driver.default_path, mark))

@@ -53,9 +53,9 @@ def test_failed_are_those_that_delivered_less_than_they_should(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ("{", "is no ledger"),
-        ("[]", "is no ledger"),
-        ('{"exporters":[{"name":"a"}]}', "is no ledger"),
+        ("{", "is not a ledger"),
+        ("[]", "is not a ledger"),
+        ('{"exporters":[{"name":"a"}]}', "is not a ledger"),
         ('{"exporters":[]}', "nothing is left to do"),
         (None, "open.*failed: No such file"),
     ],

@@ -1,4 +1,4 @@
-"""`dovebeam replay`: an export of exactly the events of a span of time, out of an archive."""
+"""`dovebeam replay`: an export of exactly the events of a time range of an archive."""
 
 from __future__ import annotations
 
@@ -381,7 +381,7 @@ def test_files_in_no_manifest_are_told(tmp_path: Path) -> None:
         (("--dry_run", "--preview", "x"), "--dry_run writes nothing"),
         (("--only_exporter", "a", "--only_failed", "b"), "give one of them"),
         (("--only_failed", ""), "is empty"),
-        (("--rate", "fast"), "is no rate"),
+        (("--rate", "fast"), "is not a valid rate"),
         (("--input_format", "rejects"), "is for `dovebeam export`"),
         (("--only_failed", "/nonexistent"), "name the ledger of a run"),
     ],
