@@ -172,7 +172,7 @@ def _check_waited_for(options: ExportOptions, beam_options: PipelineOptions) -> 
     if beam_options.view_as(GoogleCloudOptions).template_location:
         raise UsageError("--dry_run shows a result, and --template_location starts no job; leave one of them out")
     if not options.wait:
-        raise UsageError("--dry_run has to wait for the result of a remote job; add --wait (nothing was started)")
+        raise UsageError("--dry_run shows the result of a remote job; add --wait (nothing was started)")
 
 
 @contextlib.contextmanager
