@@ -113,7 +113,10 @@ def fitted(table: Table, width: int) -> Iterator[tuple[str, str]]:
     widths = _widths(table)
     texts = [column for column in range(len(table.heads)) if column not in table.numbers]
     room = width - sum(widths) - len(_GAP) * (len(widths) - 1)
-    if room < 0 and texts:
+    # Columns that are empty at the right need no room, since lines end where their text does.
+    if max(map(len, _lines(table))) <= width:
+        room = 0
+    elif room < 0 and texts:
         widths[texts[-1]] = max(widths[texts[-1]] + room, _longest_word(table, texts[-1]))
         room = width - sum(widths) - len(_GAP) * (len(widths) - 1)
     if table.rows:

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dovebeam.pipelines.ledger.closing import show_ledger
@@ -38,6 +38,7 @@ CELLS = st.text(st.sampled_from("ab0 ,/"), max_size=30).map(lambda text: " ".joi
     st.frozensets(st.integers(0, n - 1)),
     st.lists(st.lists(CELLS, min_size=n, max_size=n), min_size=1, max_size=4),
 )), st.integers(20, 130))  # fmt: skip
+@example((["name", ""], frozenset(), [["a" * 20, ""]]), 20)
 def test_nothing_is_lost(parts: tuple[list[str], frozenset[int], list[list[str]]], width: int) -> None:
     """Each cell is there whole; what is wider than the terminal is a block, which the terminal may break."""
     heads, numbers, rows = parts
