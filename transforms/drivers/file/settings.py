@@ -132,7 +132,7 @@ class FileSettings:
 
     @property
     def directory_mode(self) -> int:
-        """Mode bits of new directories: those of files, and the right to enter for each who may read or write."""
+        """Mode bits of new directories, those of files with the right to enter for each who may read or write."""
         # r (4) and w (2) are moved to the place of x (1).
         return self.mode | (self.mode & 0o444) >> 2 | (self.mode & 0o222) >> 1
 

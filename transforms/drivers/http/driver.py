@@ -50,7 +50,7 @@ class HttpPostDriver(HttpPostSettings, Driver):
 
     @property
     def max_batch_events(self) -> int:
-        """Most payloads that a worker collects: enough for full requests on all connections, up to the limit held."""
+        """Most payloads that a worker collects, enough for full requests on all connections, up to the limit held."""
         wanted = self.http_post_batch_max_events * self.http_client_max_parallel_connections * _ROUNDS
         return min(self.http_post_max_in_flight_events, max(_PLAIN_BATCH_EVENTS, wanted))
 

@@ -229,7 +229,7 @@ class HttpPostSettings(AuthSettings):
 
     @property
     def may_use_tls(self) -> bool:
-        """Whether requests may go by TLS: to the target, or because a redirect leads there."""
+        """Whether requests may go by TLS, to the target or because a redirect leads there."""
         visible = self.target.visible
         return visible is None or visible.scheme == "https" or self.max_redirects > 0
 

@@ -103,7 +103,7 @@ class Secret:
 
     @property
     def shown(self) -> str:
-        """Text for people: the reference, or asterisks."""
+        """Text for people, the reference or asterisks."""
         return "***" if self.is_literal else f"{self.scheme.value}:{self.name}"
 
     @property
