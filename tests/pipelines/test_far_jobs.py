@@ -49,7 +49,7 @@ def test_a_far_job_that_nobody_looks_after(command: str, tmp_path: Path, events:
     own = ["--config", everything_to(tmp_path, "drop")] if command == "export" else ["--output", tmp_path]
     ran = dovebeam(command, *own, "--input", events, "--runner=support.jobs.far_runner.FarRunner")
     assert ran.code == 2
-    assert "needs a place for what it rejects; add --rejects gs://BUCKET/OBJECT, or --wait" in ran.err
+    assert "needs a place for its rejects; add --rejects gs://BUCKET/OBJECT, or --wait" in ran.err
 
 
 def test_a_far_job_that_failed(tmp_path: Path, events: Path) -> None:
