@@ -1,8 +1,8 @@
 # The commands of this project. Each sets up what it needs; all a machine must have is Python 3.11+, venv and make.
 PYTHON ?= python3
 PYTEST_ARGS ?=
-# How many tests run at once; 0 for one after another.
-TESTS_AT_ONCE ?= 2
+# How many tests run at once, one more than two cores, since many wait for servers; 0 for one after another.
+TESTS_AT_ONCE ?= 3
 ARGS ?=
 
 .PHONY: demo docs test test-lowest bench soak fuzz clean lock templates

@@ -65,7 +65,7 @@ def test_a_file_of_this_machine_includes_one_of_the_store(gcs: GcsEmulator, tmp_
         (
             exporter("x", "http-post", "json", "http_post_url = https://h/", "ssl_client_ca_file = ca.pem")
             + metric("m", "event=*", "x"),
-            "names a file of the workers; write its absolute path",
+            "must name a file on the workers: write an absolute path",
         ),
     ],
 )

@@ -36,7 +36,7 @@ def test_all_unreadable_files_are_told_at_once(tmp_path: Path) -> None:
     for name in ("b", "c"):
         os.mkfifo(tmp_path / name)
     (tmp_path / "dangling").symlink_to("nowhere")
-    with pytest.raises(SourceError, match=r"2 files cannot be read:\n.*/b: is no .*\n.*/c: is no ") as caught:
+    with pytest.raises(SourceError, match=r"2 files cannot be read:\n.*/b: is not a .*\n.*/c: is not a ") as caught:
         _ = beam.Pipeline(argv=["--runner=DirectRunner"]) | ReadFromFiles(f"{tmp_path}/*")
     assert "dangling" not in str(caught.value)
 

@@ -6,6 +6,7 @@ import os
 import pickle
 import zlib
 from collections.abc import Callable, Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -244,7 +245,7 @@ def test_a_spool_that_was_taken_over(tmp_path: Path, spool: SpoolDriver, publish
     deliver(spool, (NOON, b"a"))
     (owner,) = tmp_path.glob(".dovebeam/*/owner")
     owner.write_text("somebody")
-    with pytest.raises(DeliveryError, match=r"another stream of the same name .* --run_id"):
+    with pytest.raises(DeliveryError, match=r"another stream of the same name; .* --run_id"):
         publisher.publish(LATER)
     assert files(tmp_path) == {}
 
@@ -312,7 +313,7 @@ def test_compression_sizes_and_templates(tmp_path: Path) -> None:
 
 
 def _settings(files: FileDriver) -> dict[str, Any]:
-    return {name: getattr(files, name) for name in files.__slots__ if name != "file_path"}
+    return {each.name: getattr(files, each.name) for each in fields(files) if each.name != "file_path"}
 
 
 def test_payloads_without_paths(spool: SpoolDriver) -> None:

@@ -85,7 +85,7 @@ def test_launched(launched: dict[str, Launch], template: str) -> None:
     """The entry point describes the job where it was told to, says so, and ends without waiting for anything."""
     ran = launched[template]
     assert ran.code == 0, ran.err
-    assert "dovebeam: the job is described in gs://mail/staging/template_launches/" in ran.err
+    assert "dovebeam: the description of the job is in gs://mail/staging/template_launches/" in ran.err
     assert ran.job["name"] == "dovebeam-17"
     assert ran.job["type"] == ("JOB_TYPE_STREAMING" if template == "stream" else "JOB_TYPE_BATCH")
     environment = ran.job["environment"]
@@ -152,7 +152,7 @@ def test_rejects_have_a_place(launch: Launcher) -> None:
     given = {name: value for name, value in LAUNCHES["replay"].items() if name != "invalidOutputPath"}
     ran = launch.launch("replay", given)
     assert (ran.code, ran.job) == (2, {})
-    assert "needs a place for what it rejects" in ran.err
+    assert "needs a place for its rejects" in ran.err
 
 
 def test_image_that_does_not_know_its_name(launch: Launcher) -> None:

@@ -84,7 +84,7 @@ def _install_locked(folder: Path, python: Path) -> None:
         pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile"]
         subprocess.run([*pip, "--require-hashes", "--requirement", LOCK], check=True, timeout=540)
         (packages,) = (folder / "lib").glob("python3*/site-packages")
-        (packages / "dovebeam").symlink_to(Path(dovebeam.pipelines.cli.__file__).parents[2])
+        (packages / "dovebeam").symlink_to(Path(dovebeam.pipelines.cli.__file__).parents[1])
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
