@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from dovebeam.pipelines.terminal.exit_codes import MEANINGS, ExitCode, guarded
 
@@ -44,7 +45,7 @@ def _run(arguments: list[str]) -> int:
 
 def _without_command(arguments: Sequence[str]) -> int:
     """Shows the help, the version, or the error of an unknown command."""
-    parser = argparse.ArgumentParser(
+    parser = _CommandParser(
         prog="dovebeam",
         description="Dovecot's Event Export for Apache Beam.",
         epilog="\n".join(["exit codes:", *(f"  {int(code):<4} {text}" for code, text in MEANINGS.items())]),
@@ -56,6 +57,17 @@ def _without_command(arguments: Sequence[str]) -> int:
         commands.add_parser(name, help=text)
     parser.parse_args(arguments)
     return ExitCode.USAGE
+
+
+class _CommandParser(argparse.ArgumentParser):
+    """A parser whose errors have their exit code even if standard error cannot be written to."""
+
+    def error(self, message: str) -> NoReturn:
+        """Shows the usage and the message, and exits with 2."""
+        # The first releases of Python 3.11 raise here if the disk behind standard error is full.
+        with contextlib.suppress(OSError):
+            super().error(message)
+        raise SystemExit(ExitCode.USAGE)
 
 
 class _ShowVersion(argparse.Action):

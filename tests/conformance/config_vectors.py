@@ -14,6 +14,7 @@ from dovebeam.transforms.config.loading import Reading, read_config
 from dovebeam.transforms.config.model import Exporter, Metric
 from dovebeam.transforms.config.places import Stage
 from support.oracle.vectors import vectors_folder
+from support.programs import unpack
 
 __all__ = ["answer", "config_folder", "dovecot_verdict", "expected_answer", "inside", "samples"]
 
@@ -30,7 +31,7 @@ def config_folder(scratch: Path) -> Path | None:
     if not packed.is_file():
         return None
     with tarfile.open(packed) as archive:
-        archive.extractall(scratch, filter="data")
+        unpack(archive, scratch)
     return scratch / "config"
 
 

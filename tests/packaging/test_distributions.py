@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from support.pages.documents import ROOT
+from support.programs import unpack
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 FOLDERS = ("transforms", "pipelines")
@@ -67,7 +68,7 @@ def test_archive_of_sources(tree: Path, sdist: Path) -> None:
 def test_wheel_of_the_archive(tree: Path, sdist: Path, wheel: Path, tmp_path: Path) -> None:
     """The wheel that is built from the archive is that of the repository, byte for byte, and has every file."""
     with tarfile.open(sdist) as archive:
-        archive.extractall(tmp_path / "unpacked", filter="data")
+        unpack(archive, tmp_path / "unpacked")
     (unpacked,) = (tmp_path / "unpacked").iterdir()
     again = build(unpacked, "wheel", tmp_path / "again")
     assert again.name == wheel.name
