@@ -160,7 +160,7 @@ def test_a_default_of_another_type_is_refused_at_once(kind: Kind, default: str) 
 
 @given(st.from_regex(r"[a-z]{1,8}(_[a-z]{1,8}){0,3}", fullmatch=True), st.sampled_from(["", "http_client_", "ssl_"]))
 def test_one_mapping_of_names(name: str, prefix: str) -> None:
-    """Dovecot's shared settings keep their names, others get the prefix of exporters; the unit is no part of a name."""
+    """Dovecot's shared settings keep their names, others get the prefix of exporters; the unit is not part of a name."""
     full = setting_name(f"{prefix}{name}_msec")
     assert full == (f"{prefix}{name}" if prefix else f"event_exporter_{name}")
     assert Setting(full, Kind.TIME, "0", "a time").short_name == f"{prefix}{name}"

@@ -145,4 +145,4 @@ def test_latency(tmp_path: Path) -> None:
             wait_for(tmp_path, number, process)
             delays.append(time.monotonic() - begin)
     print(f"latency: median {sorted(delays)[len(delays) // 2]:.2f} s, worst {max(delays):.2f} s")
-    assert sorted(delays)[-2] < 30  # no line waits for the next one; docs/streaming.md has real figures
+    assert sorted(delays)[-2] < 30  # for a busy machine; the figures are printed
