@@ -27,19 +27,33 @@ def rows(text: str) -> list[list[str]]:
     ]
 
 
+def table(heading: str) -> list[list[str]]:
+    """The cells of the first table of a section of the page on delivery, without its head."""
+    section = DELIVERY.split(f"\n## {heading}\n")[1]
+    return rows(section[: section.index("\n\n", section.index("\n|") + 1)])[1:]
+
+
 @pytest.mark.parametrize("name", DRIVERS)
 def test_every_driver(name: str) -> None:
-    """Each has a row of the table, and a docstring that ends with its parallelism and its guarantee."""
-    assert any(row[0].startswith(f"`{name}`") and len(row) == 6 and all(row) for row in rows(DELIVERY))
+    """Each has its rows in both tables, and a docstring that ends with its parallelism and its guarantee."""
+    for heading, cells in (("Guarantees of each driver", 4), ("When a target fails", 3)):
+        found = [row for row in table(heading) if row[0].startswith(f"`{name}`")]
+        assert found
+        assert all(len(row) == cells and all(row) for row in found)
     paragraphs = (inspect.getdoc(DRIVERS[name]) or "").split("\n\n")
     assert [paragraph.split(":")[0] for paragraph in paragraphs[-2:]] == ["Parallelism", "Delivery"]
     assert all(len(paragraph.split(":", 1)[1]) > 20 for paragraph in paragraphs[-2:])
 
 
+def test_same_modes_in_both_tables() -> None:
+    """What is guaranteed, and what happens when a target fails, is written of the same drivers in their modes."""
+    assert [row[0] for row in table("Guarantees of each driver")] == [row[0] for row in table("When a target fails")]
+
+
 def test_settings() -> None:
     """Names and defaults in the tables are those of the table of settings, and none of unix and log is left out."""
-    told = {row[0].strip("`"): row[1].strip("`") for row in rows(DELIVERY) if len(row) == 3}
-    told.pop("setting")
+    settings = [row for row in rows(DELIVERY) if len(row) == 3 and re.fullmatch(r"`[a-z]+_\w+`", row[0])]
+    told = {name.strip("`"): default.strip("`") for name, default, _ in settings}
     for name, default in told.items():
         assert SETTINGS[f"event_exporter_{name}"].default == default, name
     own = {name.removeprefix("event_exporter_") for name in SETTINGS if re.match(r"event_exporter_(unix|log)_", name)}
