@@ -1,14 +1,13 @@
-"""Each tutorial from its first word to its last, in an empty directory, with nothing installed but Python.
+"""Each tutorial from its first word to its last, in an empty home, with a copy of the repository and only Python installed.
 
 All have one home, as of one user who reads them one after the other, so that what they install is there for the next.
 """
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,20 +22,7 @@ TUTORIALS = [page for page in pages() if page.startswith("docs/tutorials/")]
 FOLDERS = {"operator": "operator", "data-engineer": "engineer", "pipeline-author": "author"}
 PORTS = ("8321", "8322", "8323")
 INSTALL_SECS = 600
-
-
-@pytest.fixture(scope="module")
-def wheel() -> Iterator[Path]:
-    """A directory with the wheel under test: the one that `make test` has installed, or one built from this tree."""
-    built = ROOT / ".build" / "dist"
-    if Path(sys.prefix) == ROOT / ".build" / "venv" and list(built.glob("dovebeam-*.whl")):
-        yield built
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", folder, str(ROOT)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=INSTALL_SECS, check=False)
-        assert done.returncode == 0, done.stderr
-        yield Path(folder)
+NOT_COPIED = shutil.ignore_patterns(".git", ".build", ".venv", ".*_cache", ".hypothesis", "__pycache__", "demo")
 
 
 @pytest.fixture(scope="module")
@@ -47,14 +33,20 @@ def user(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
-def bare_environment(user: Path, wheel: Path) -> dict[str, str]:
-    """Commands find Python itself, not the environment of the tests; pip finds dovebeam as the wheel under test."""
+@pytest.fixture(scope="module")
+def checkout(user: Path) -> Path:
+    """A copy of the repository as it is now, outside the user's home; it is the only place that has dovebeam."""
+    return Path(shutil.copytree(ROOT, user.parent / "checkout", ignore=NOT_COPIED))
+
+
+def bare_environment(user: Path) -> dict[str, str]:
+    """Commands find Python itself, not the environment of the tests; pip is told nothing but where its index is."""
     programs = user.parent / "bin"
     programs.mkdir(exist_ok=True)
     python = programs / "python3"
     if not python.exists():
         python.symlink_to(Path(sys.executable).resolve())
-    return {**environment(str(programs)), "PIP_FIND_LINKS": str(wheel), "PIP_CACHE_DIR": pip_cache()}
+    return {**environment(str(programs)), "PIP_CACHE_DIR": pip_cache()}
 
 
 def pip_cache() -> str:
@@ -64,10 +56,11 @@ def pip_cache() -> str:
 
 
 @pytest.mark.parametrize("page", TUTORIALS)
-def test_tutorial(page: str, user: Path, wheel: Path) -> None:
-    """Every command does and shows what the page says."""
+def test_tutorial(page: str, user: Path, checkout: Path) -> None:
+    """Every command does and shows what the page says, typed in the folder of the repository as the page asks."""
     ports = {port: str(free_port()) for port in PORTS}
-    with shell_session(user, bare_environment(user, wheel)) as shell:
+    with shell_session(user, bare_environment(user)) as shell:
+        assert shell.run(f"cd {checkout}", COMMAND_SECS) == (0, "")
         reader = PageReader(user, shell, instead=ports, folder=FOLDERS[Path(page).stem], seconds=INSTALL_SECS)
         for block in blocks_of(page):
             reader.read(block)
@@ -77,7 +70,7 @@ def test_tutorial(page: str, user: Path, wheel: Path) -> None:
 
 def installed_at(user: Path) -> Path:
     """Where the tutorials' dovebeam is."""
-    command = [user / "dovebeam" / "bin" / "python", "-c", "import dovebeam.transforms as t; print(t.__file__)"]
+    command = [user / "dovebeam-env" / "bin" / "python", "-c", "import dovebeam.transforms as t; print(t.__file__)"]
     return Path(subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout)
 
 
