@@ -15,15 +15,15 @@ __all__ = ["run_command_line"]
 
 
 _COMMANDS: Final = {
-    "export": ("export.command", "Export events as the metric and event_exporter blocks of a dovecot.conf say."),
-    "stream": ("stream.command", "Export events as they arrive: follow growing files, or take messages from Pub/Sub."),
+    "export": ("export.command", "Deliver the events of files, filtered and routed by your dovecot.conf."),
+    "stream": ("stream.command", "Deliver events continuously: follow growing files (tail -F), or pull from Pub/Sub."),
     "archive": ("archive.command", "Write events into an archive: Avro files by the hour."),
-    "replay": ("replay.command", "Export the events of a time range of an archive again."),
+    "replay": ("replay.command", "Re-export a time range of an archive, with a dry run and a rate limit."),
     "collect": (
         "collect.command",
-        "Receive events from Dovecot's own drivers and keep them in files for a streaming job.",
+        "Receive events from Dovecot's own drivers and spool them in files for a stream.",
     ),
-    "check": ("check.command", "Check configurations without touching a target, and try them on events."),
+    "check": ("check.command", "Validate configurations without touching a target, and try them on events."),
     "demo": ("demo", "Run an export on sample events and show what it did."),
 }
 """Commands, each with its module in this package, whose `main` runs it, and its line in `--help`."""
@@ -47,7 +47,7 @@ def _without_command(arguments: Sequence[str]) -> int:
     """Shows the help, the version, or the error of an unknown command."""
     parser = _CommandParser(
         prog="dovebeam",
-        description="Dovecot's Event Export for Apache Beam.",
+        description="Reliable delivery of Dovecot events, by your own dovecot.conf, on one machine or any Beam runner.",
         epilog="\n".join(["exit codes:", *(f"  {int(code):<4} {text}" for code, text in MEANINGS.items())]),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -106,14 +106,14 @@ def load_config(paths: Paths, *, environ: Mapping[str, str] | None = None, stric
 
 
 def read_config(
-    paths: Paths, *, environ: Mapping[str, str] | None = None, strict: bool = False, elsewhere: bool = False
+    paths: Paths, *, environ: Mapping[str, str] | None = None, strict: bool = False, remote: bool = False
 ) -> Reading:
     """Read a configuration together with the problems in it, instead of raising them.
 
-    The arguments are those of `load_config`; with `elsewhere` the configuration is for other machines, so that a file
+    The arguments are those of `load_config`; with `remote` the configuration is for other machines, so that a file
     that it names and that is not here is a warning.
     """
-    return read_with(paths, environ=environ, files=_FILES, strict=strict, elsewhere=elsewhere)
+    return read_with(paths, environ=environ, files=_FILES, strict=strict, remote=remote)
 
 
 def _asked(path: str, question: Any) -> Any:

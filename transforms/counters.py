@@ -44,7 +44,7 @@ COUNTERS: Final[Mapping[str, str]] = MappingProxyType(
         "reject_reason/TEXT": "rejects of this reason; rare ones are together under `other reasons`",
     }
 )
-"""What each counter counts. A word in capitals stands for a name, or for the text of a reason."""
+"""Meaning of each counter. A word in capitals stands for a name, or for the text of a reason."""
 
 
 def add(name: str, count: int, of: str = "") -> None:

@@ -67,7 +67,7 @@ class StoppedError(DovebeamError):
 
 
 class Totals(NamedTuple):
-    """What all workers have done so far.
+    """Totals of all workers so far.
 
     Attributes:
         read_bytes: bytes of blocks that were read, uncompressed.

@@ -210,7 +210,7 @@ class BlockSource(beam.PTransform):
         self._segment = segment
 
     def display_data(self) -> dict[str, Any]:
-        """What is read, for a runner's user interface."""
+        """Description of the input for a runner's user interface."""
         return self._source.display_data()
 
     def expand(self, pbegin: beam.pvalue.PBegin) -> beam.PCollection[Block]:
@@ -356,7 +356,7 @@ class ReadFromPubSub(beam.PTransform):
         self._topic = None if topic is None else check_topic(topic)
 
     def display_data(self) -> dict[str, Any]:
-        """What is read, for a runner's user interface."""
+        """Description of the input for a runner's user interface."""
         return {"subscription": self._subscription} if self._subscription else {"topic": self._topic}
 
     def expand(self, pbegin: beam.pvalue.PBegin) -> beam.PCollection[Block]:

@@ -1,4 +1,4 @@
-"""What the site has beyond the pages: a Sphinx extension, see `docs/conf.py`.
+"""The Sphinx extension of the site: navigation and generated reference; see `docs/conf.py`.
 
 It changes the text of pages when they are read, and writes no file.
 """

@@ -31,7 +31,7 @@ def command(name: str) -> str:
 
 
 def exit_codes() -> str:
-    """What the commands end with."""
+    """Exit codes of the commands, with their meanings."""
     return table(("code", "meaning"), ((str(int(each)), f"{text}.") for each, text in MEANINGS.items()))
 
 

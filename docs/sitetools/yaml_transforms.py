@@ -15,7 +15,7 @@ _ARGUMENT = re.compile(r"    ([a-z_]+): (.*)")
 
 
 def yaml_transform(name: str) -> str:
-    """What a transform does, and what its `config` can hold.
+    """Reference of one transform: its purpose and a table of its `config`.
 
     Raises:
         KeyError: there is no such transform.

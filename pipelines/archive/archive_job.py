@@ -19,7 +19,7 @@ from dovebeam.pipelines.jobs.reject_sink import reject_handler
 from dovebeam.pipelines.ledger.closing import UNNAMED_FILES, close_started, report_failure
 from dovebeam.pipelines.ledger.ledger import Ledger, make_archive_ledger
 from dovebeam.pipelines.options.arguments import STDOUT
-from dovebeam.pipelines.options.beam import make_beam_options, runs_here
+from dovebeam.pipelines.options.beam import is_local_job, make_beam_options
 from dovebeam.pipelines.running.launch import launch_far, launch_here
 from dovebeam.pipelines.terminal.exit_codes import UsageError
 from dovebeam.pipelines.terminal.standard_streams import stdout_kept_free
@@ -45,7 +45,7 @@ def run_archive(options: ArchiveOptions) -> int:
     # These read `options` when they are called, by when copies have taken the place of pipes.
     def launch(monitor: JobMonitor) -> PipelineResult | None:
         build = partial(build_archive, options=options)
-        if not here:
+        if not local:
             return launch_far(build, beam_options, wait=options.wait)
         return launch_here(build, beam_options, monitor, patterns=options.input, debug=options.debug)
 
@@ -56,8 +56,8 @@ def run_archive(options: ArchiveOptions) -> int:
         return report_failure(error, Config({}, ()), debug=options.debug, left=UNNAMED_FILES)
 
     beam_options = make_beam_options(options.beam)
-    here = runs_here(beam_options)
-    if not here:
+    local = is_local_job(beam_options)
+    if not local:
         check_no_pipes(options.input)
         check_far_outputs(options.rejects, options.ledger, wait=options.wait)
     try:

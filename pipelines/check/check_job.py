@@ -40,7 +40,7 @@ def run_check(options: CheckOptions) -> int:
         UsageError: an option names something that does not exist, or a value that the option does not take.
     """
     tell_terminal(options.config)
-    findings = examine(options.config, here=options.here, strict=options.strict)
+    findings = examine(options.config, local=options.local, strict=options.strict)
     sample = None
     if (options.input or options.event) and not findings.errors:
         try:

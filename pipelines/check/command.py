@@ -15,7 +15,7 @@ from dovebeam.pipelines.terminal.exit_codes import guarded
 
 __all__ = ["DESCRIPTION", "main"]
 
-DESCRIPTION: Final = "Check configurations completely without touching any target, and show what an export would do."
+DESCRIPTION: Final = "Validate configurations completely without touching any target, and show what an export would do."
 _EPILOG: Final = "Exit codes: 0 the configuration can be used, 1 the input cannot be read, 2 usage, 78 configuration."
 
 

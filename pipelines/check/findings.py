@@ -73,7 +73,7 @@ class Findings:
     dovecot_error: str = ""
 
 
-def examine(paths: Sequence[str], *, here: bool, strict: bool = False) -> Findings:
+def examine(paths: Sequence[str], *, local: bool, strict: bool = False) -> Findings:
     """Checks configuration files as an export does at its launch, and adds warnings.
 
     A reference to a secret that does not exist on this machine is an error at launch, but a warning here: the machine
@@ -81,16 +81,16 @@ def examine(paths: Sequence[str], *, here: bool, strict: bool = False) -> Findin
 
     Args:
         paths: the files; later ones override.
-        here: whether the job that they are for runs on this machine.
+        local: whether the job that they are for runs on this machine.
         strict: whether something of a later Dovecot is an error.
     """
-    reading = read_config(paths, strict=strict, elsewhere=not here)
+    reading = read_config(paths, strict=strict, remote=not local)
     errors = reading.report.problems(fatal=True)
     config = _usable(reading) if errors else reading.config
-    found = examine_drivers(config, here=here)
+    found = examine_drivers(config, local=local)
     # Advice about a configuration with errors would mostly repeat them in other words.
     warnings = [*config.warnings, *found.missing, *found.warnings, *([] if errors else advice(config, paths[0]))]
-    problems = (*errors, *_elsewhere(found.errors, errors))
+    problems = (*errors, *_remote(found.errors, errors))
     return Findings(config, found.drivers, problems, tuple(warnings), reading.report.dovecot_error())
 
 
@@ -109,7 +109,7 @@ def _usable(reading: Reading) -> Config:
     return dataclasses.replace(config, metrics=metrics)
 
 
-def _elsewhere(problems: Iterable[ConfigProblem], known: Iterable[ConfigProblem]) -> list[ConfigProblem]:
+def _remote(problems: Iterable[ConfigProblem], known: Iterable[ConfigProblem]) -> list[ConfigProblem]:
     """Problems at places without a known problem."""
     # A wrong setting often makes the driver fail as well; one message for a line is enough.
     told = {(problem.path, problem.line) for problem in known}

@@ -25,7 +25,7 @@ class CheckOptions:
 
     Attributes:
         config: configuration files; later ones override.
-        here: whether the job that they are for runs on this machine.
+        local: whether the job that they are for runs on this machine.
         format: of the report.
         input: patterns of local files of events to try the metrics on.
         input_format: format of these files, "auto" to detect it.
@@ -38,7 +38,7 @@ class CheckOptions:
     """
 
     config: tuple[str, ...]
-    here: bool = True
+    local: bool = True
     format: Literal["text", "json"] = "text"
     input: tuple[str, ...] = ()
     input_format: InputFormat = "auto"
@@ -59,9 +59,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--for",
         dest="place",
-        choices=("here", "elsewhere"),
-        default="here",
-        help="where the job runs: on this machine (default), or on others, such as Dataflow's",
+        choices=("local", "remote"),
+        default="local",
+        help="where the job runs: local is this machine (default), remote is a cluster such as Dataflow",
     )
     add("--format", choices=("text", "json"), default="text", help="text for people (default), or one JSON object")
     add(
@@ -150,7 +150,7 @@ def parse_check(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> Ch
         raise UsageError("--metric needs events; add --input FILE or --event LINE")
     return CheckOptions(
         tuple(known.config),
-        known.place == "here",
+        known.place == "local",
         known.format,
         tuple(known.input),
         known.input_format,

@@ -14,7 +14,7 @@ from dovebeam.pipelines.terminal.exit_codes import guarded
 
 __all__ = ["DESCRIPTION", "main"]
 
-DESCRIPTION = "Receive events from Dovecot's unix and http-post drivers and keep them in files for a streaming job."
+DESCRIPTION = "Receive events from Dovecot's unix and http-post drivers and spool them in files for `dovebeam stream`."
 _EPILOG = (
     "Ctrl-C, SIGTERM, SIGHUP or SIGQUIT takes what was sent by then and ends with code 0. "
     "Exit codes: 0 done, 1 failed or something was lost, 2 usage."

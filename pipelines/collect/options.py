@@ -131,7 +131,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             default=default,
             help=text,
         )
-    add("--debug", action="store_true", help="also show messages of libraries")
+    add("--debug", action="store_true", help="also print messages of libraries")
 
 
 def parse_collect(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> CollectOptions:

@@ -12,7 +12,9 @@ from dovebeam.pipelines.terminal.exit_codes import ExitCode, guarded
 
 __all__ = ["DESCRIPTION", "EPILOG", "main"]
 
-DESCRIPTION: Final = "Export Dovecot events as the metric and event_exporter blocks of a dovecot.conf say."
+DESCRIPTION: Final = (
+    "Deliver the events of files: metric blocks of a dovecot.conf filter them, event_exporter blocks name the targets."
+)
 EPILOG: Final = (
     "Options of Apache Beam follow, such as --runner, --temp_location or --direct_num_workers=4 "
     "--direct_running_mode=multi_processing. "

@@ -20,7 +20,7 @@ from dovebeam.pipelines.jobs.reject_sink import reject_handler
 from dovebeam.pipelines.ledger.closing import close_started, report_failure, unmatching_metrics_text
 from dovebeam.pipelines.ledger.ledger import Ledger, make_ledger
 from dovebeam.pipelines.options.arguments import STDOUT
-from dovebeam.pipelines.options.beam import make_beam_options, runs_here, workers_of
+from dovebeam.pipelines.options.beam import is_local_job, make_beam_options, workers_of
 from dovebeam.pipelines.running.in_process import secrets_shared_with_workers
 from dovebeam.pipelines.running.launch import launch_far, launch_here
 from dovebeam.pipelines.terminal.exit_codes import ExitCode, UsageError
@@ -53,15 +53,15 @@ def export_events(options: ExportOptions, config: Config) -> int:
         UsageError: options that Beam refuses, or that contradict each other.
     """
     beam_options = make_beam_options(options.beam)
-    here = runs_here(beam_options)
-    if not here:
+    local = is_local_job(beam_options)
+    if not local:
         _check_far(options)
     preview = None
     with contextlib.ExitStack() as stack:
         stack.enter_context(stdout_kept_free(is_wanted=STDOUT in {options.ledger, options.preview}))
         try:
             # A preview makes no configured driver: their secrets and certificates need not exist on this machine.
-            drivers = make_drivers(config, here=here) if options.preview is None else {}
+            drivers = make_drivers(config, local=local) if options.preview is None else {}
             if drivers is None:
                 return ExitCode.CONFIG
             readable = stack.enter_context(readable_input(options.input, options.names))
@@ -74,7 +74,7 @@ def export_events(options: ExportOptions, config: Config) -> int:
             # Only now, when all that can be checked was checked, an earlier preview is removed.
             if preview is not None:
                 preview.claim()
-            code = _launch(options, config, drivers, beam_options, here=here)
+            code = _launch(options, config, drivers, beam_options, local=local)
             if preview is not None and options.preview == STDOUT:
                 preview.print()
         except UsageError:
@@ -104,14 +104,14 @@ def _launch(
     drivers: Mapping[str, Driver],
     beam_options: PipelineOptions,
     *,
-    here: bool,
+    local: bool,
 ) -> int:
     """Launches the job, and closes it with its ledger."""
     build = partial(build_export, options=options, config=config, drivers=drivers)
     targets = {name: driver.endpoint for name, driver in drivers.items()}
 
     def launch(monitor: JobMonitor) -> PipelineResult | None:
-        if not here:
+        if not local:
             return launch_far(build, beam_options, wait=options.wait)
         with secrets_shared_with_workers(drivers, beam_options):
             return launch_here(build, beam_options, monitor, patterns=options.input, debug=options.debug)

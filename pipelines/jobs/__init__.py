@@ -1,1 +1,1 @@
-"""What is known of a job before it starts: its name, input and outputs, its exporters, their drivers and secrets."""
+"""Parts that jobs share before they start: name, input, outputs, exporters, drivers and secrets."""

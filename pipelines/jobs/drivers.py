@@ -57,29 +57,29 @@ class JobDrivers:
     warnings: list[ConfigProblem]
 
 
-def examine_drivers(config: Config, *, here: bool) -> JobDrivers:
+def examine_drivers(config: Config, *, local: bool) -> JobDrivers:
     """Makes the drivers of a job and checks them; no target is touched.
 
     Args:
         config: with the exporters.
-        here: whether the job runs on this machine.
+        local: whether the job runs on this machine.
     """
     drivers, errors = _make(config)
-    credentials = credential_problems(config, drivers, here=here)
-    if not here:
+    credentials = credential_problems(config, drivers, local=local)
+    if not local:
         errors += credentials
-    errors += _file_problems(config, drivers, here=here)
-    return JobDrivers(drivers, errors, credentials if here else [], _file_warnings(config, drivers, here=here))
+    errors += _file_problems(config, drivers, local=local)
+    return JobDrivers(drivers, errors, credentials if local else [], _file_warnings(config, drivers, local=local))
 
 
-def make_drivers(config: Config, *, here: bool) -> dict[str, Driver] | None:
+def make_drivers(config: Config, *, local: bool) -> dict[str, Driver] | None:
     """Drivers of all exporters in use; None after printing all problems if there are any.
 
     Args:
         config: with the exporters.
-        here: whether the job runs on this machine.
+        local: whether the job runs on this machine.
     """
-    found = examine_drivers(config, here=here)
+    found = examine_drivers(config, local=local)
     problems = found.errors + found.missing
     for warning in found.warnings:
         say(f"warning: {warning}")
@@ -103,18 +103,18 @@ def _make(config: Config) -> tuple[dict[str, Driver], list[ConfigProblem]]:
     return drivers, errors
 
 
-def _file_problems(config: Config, drivers: Mapping[str, Driver], *, here: bool) -> list[ConfigProblem]:
+def _file_problems(config: Config, drivers: Mapping[str, Driver], *, local: bool) -> list[ConfigProblem]:
     """Problems of files as targets.
 
     Args:
         config: with the places of settings.
         drivers: of the job, by exporter.
-        here: whether it runs on this machine. Remote workers come and go, each with its own disk, so appending to a
+        local: whether it runs on this machine. Remote workers come and go, each with its own disk, so appending to a
             file would leave parts of it on several machines.
     """
     found = [_place(config.exporters[name]).problem(str(error)) for name, error in shard_clashes(drivers).items()]
     for name, driver in drivers.items():
-        if not here and isinstance(driver, FileDriver) and driver.file_writing == "append":
+        if not local and isinstance(driver, FileDriver) and driver.file_writing == "append":
             message = (
                 f"event_exporter {name}: {_PATH}: the job is remote, and each worker would append to a file on its own "
                 "machine; add file_writing = shards, best with a gs:// path"
@@ -123,9 +123,9 @@ def _file_problems(config: Config, drivers: Mapping[str, Driver], *, here: bool)
     return found
 
 
-def _file_warnings(config: Config, drivers: Mapping[str, Driver], *, here: bool) -> list[ConfigProblem]:
+def _file_warnings(config: Config, drivers: Mapping[str, Driver], *, local: bool) -> list[ConfigProblem]:
     """Settings that are right only if the operator has prepared the workers; arguments as for `_file_problems`."""
-    if here:
+    if local:
         return []
     return [
         _place(config.exporters[name]).problem(
@@ -141,19 +141,19 @@ def _place(exporter: Exporter) -> SourcePlace:
     return exporter.settings.place(_PATH) if _PATH in exporter.settings else exporter.place
 
 
-def credential_problems(config: Config, drivers: Mapping[str, Driver], *, here: bool) -> list[ConfigProblem]:
+def credential_problems(config: Config, drivers: Mapping[str, Driver], *, local: bool) -> list[ConfigProblem]:
     """Problems of the secrets of a job.
 
     Args:
         config: with the places of settings.
         drivers: of the job, by exporter.
-        here: whether it runs on this machine. Then references are looked up now, so that a missing variable is found
+        local: whether it runs on this machine. Then references are looked up now, so that a missing variable is found
             before anything is read. For a remote job literal secrets are refused.
     """
     found = []
     for name, driver in drivers.items():
         exporter = config.exporters[name]
-        for problem in _missing(driver) if here else _written_out(driver):
+        for problem in _missing(driver) if local else _written_out(driver):
             known = problem.setting in exporter.settings
             place = exporter.settings.place(problem.setting) if known else exporter.place
             found.append(place.problem(str(problem.of(name))))

@@ -77,30 +77,35 @@ def add_job_arguments(parser: argparse.ArgumentParser, input_formats: Sequence[s
     add(
         "--rejects",
         metavar="PATH",
-        help="write rejects there, as JSON lines; without it, a reject fails the job",
+        help="dead letters: write rejects there, as JSON lines; without it, a reject fails the job",
     )
     add(
         "--ledger",
         metavar="FILE",
         type=as_output,
-        help="write the account of all events there, as JSON; - is standard output",
+        help="write the ledger there, the account of all events, as JSON; - is standard output",
     )
     add(
         "--start_time",
         metavar="T",
         type=checked(_time),
-        help="only events from this time on: RFC 3339, or seconds since 1970",
+        help="start of the time range: RFC 3339, as 2026-11-22T08:00:00Z, or seconds since 1970",
     )
-    add("--end_time", metavar="T", type=checked(_time), help="only events before this time, written as --start_time")
+    add(
+        "--end_time",
+        metavar="T",
+        type=checked(_time),
+        help="end of the time range; an event at this very time is outside",
+    )
     add_max_line_bytes_argument(parser)
     add(
         "--run_id",
         metavar="NAME",
         default="",
-        help="name of the run in the names of shards (default: made of the command and its input)",
+        help="name of the run in the names of shards (default: derived from the command and its input)",
     )
-    add("--wait", action="store_true", help="of a remote job: wait for its end, and show its ledger")
-    add("--debug", action="store_true", help="show the whole log, and tracebacks of errors")
+    add("--wait", action="store_true", help="wait until a remote job ends, and show its ledger")
+    add("--debug", action="store_true", help="print the full log, and tracebacks of errors")
 
 
 def add_config_argument(parser: argparse.ArgumentParser) -> None:
@@ -116,7 +121,7 @@ def add_config_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--strict",
         action="store_true",
-        help="refuse a configuration that uses something of a later Dovecot (default: leave that block out)",
+        help="refuse a configuration that uses features of a later Dovecot (default: leave those blocks out)",
     )
 
 

@@ -25,9 +25,9 @@ __all__ = [
     "IN_PROCESS_RUNNERS",
     "environment_type",
     "is_in_process",
+    "is_local_job",
     "known_option_names",
     "make_beam_options",
-    "runs_here",
     "stream_arguments",
     "workers_of",
 ]
@@ -89,7 +89,7 @@ def is_in_process(options: PipelineOptions) -> bool:
     return _runner(options) in IN_PROCESS_RUNNERS
 
 
-def runs_here(options: PipelineOptions) -> bool:
+def is_local_job(options: PipelineOptions) -> bool:
     """Whether the job's workers run on this machine, so that local paths mean the same to them.
 
     The workers of an engine do if they are in this very process (`LOOPBACK`), or if they are its child processes
@@ -178,17 +178,17 @@ def _has_own_options(options: PipelineOptions) -> bool:
 
 
 def _check_unknown(unknown: Sequence[str], options: PipelineOptions) -> None:
-    here, own = runs_here(options), _has_own_options(options)
+    local, own = is_local_job(options), _has_own_options(options)
     known = known_option_names() | (FLINK_OPTIONS if own else frozenset())
     for before, argument in zip(["", *unknown], unknown, strict=False):
         # A job server tells Beam its options only when the job is handed over, so any value may belong to one.
         if own and (_name(argument) in FLINK_OPTIONS or _is_value(argument, before)):
             continue
         near = closest_name(_name(argument), known)
-        if argument.startswith("--") and (near or (here and not own)):
+        if argument.startswith("--") and (near or (local and not own)):
             hint = f"did you mean {near}?" if near else "neither dovebeam nor Beam has it, see --help"
             raise UsageError(f"unknown option {_name(argument)}; {hint}")
-        if here and not argument.startswith("--"):
+        if local and not argument.startswith("--"):
             raise UsageError(f"{argument!r} belongs to no option; inputs are given with --input")
 
 

@@ -1,1 +1,1 @@
-"""The command `dovebeam replay`: exports the events of a time range of an archive again."""
+"""The command `dovebeam replay`: re-exports a time range of an archive."""

@@ -12,7 +12,10 @@ from dovebeam.pipelines.terminal.exit_codes import ExitCode, guarded
 
 __all__ = ["DESCRIPTION", "main"]
 
-DESCRIPTION: Final = "Export the events of a time range of an archive again."
+DESCRIPTION: Final = (
+    "Re-export a time range of an archive. Idempotency keys and file names are those of a first replay of the same "
+    "range, so that targets can deduplicate."
+)
 _EPILOG: Final = (
     "--input is an archive that `dovebeam archive` wrote (a directory, or gs://BUCKET/FOLDER/), or a pattern of files. "
     "Options of Apache Beam follow, as in `dovebeam export`."

@@ -34,7 +34,7 @@ from dovebeam.pipelines.ledger.closing import (
 )
 from dovebeam.pipelines.ledger.ledger import Ledger, make_ledger
 from dovebeam.pipelines.options.arguments import STDOUT
-from dovebeam.pipelines.options.beam import make_beam_options, runs_here
+from dovebeam.pipelines.options.beam import is_local_job, make_beam_options
 from dovebeam.pipelines.replay.options import ReplayOptions
 from dovebeam.pipelines.replay.selection import select_input
 from dovebeam.pipelines.running.launch import launch_far, launch_here
@@ -126,7 +126,7 @@ def run_dry(options: ExportOptions, config: Config, beam_options: PipelineOption
     Raises:
         UsageError: the job is remote and has no place for its result.
     """
-    if not runs_here(beam_options):
+    if not is_local_job(beam_options):
         _check_waited_for(options, beam_options)
     with _place(beam_options) as path:
 
@@ -159,7 +159,7 @@ def show_dry(ledger: Ledger, sums: Sequence[ExportSum], path: str | None) -> int
 
 
 def _launch(options: ExportOptions, build: Any, beam_options: PipelineOptions) -> PipelineResult:
-    if runs_here(beam_options):
+    if is_local_job(beam_options):
         return launch_here(build, beam_options, patterns=options.input, debug=options.debug)
     result = launch_far(build, beam_options, wait=options.wait)
     if result is None:
@@ -179,7 +179,7 @@ def _check_waited_for(options: ExportOptions, beam_options: PipelineOptions) -> 
 def _place(beam_options: PipelineOptions) -> Iterator[str]:
     """Path or URL of the result, which a worker writes and the launcher reads; removed at the end."""
     # A file, because a pipeline returns nothing but counters, of which one for each hour would be too many.
-    if runs_here(beam_options):
+    if is_local_job(beam_options):
         with TemporaryFolder() as folder:
             yield os.path.join(folder, _RESULT)
         return

@@ -13,10 +13,10 @@ from dovebeam.pipelines.terminal.exit_codes import ExitCode, guarded
 __all__ = ["DESCRIPTION", "main"]
 
 DESCRIPTION: Final = (
-    "Export Dovecot events as they arrive, as the metric and event_exporter blocks of a dovecot.conf say."
+    "Deliver events continuously: metric blocks of a dovecot.conf filter them, event_exporter blocks name the targets."
 )
 _EPILOG: Final = (
-    "Ctrl-C, SIGTERM, SIGHUP or SIGQUIT ends it: what was read is delivered first; again to end at once. "
+    "Ctrl-C, SIGTERM, SIGHUP or SIGQUIT stops it after what was read is delivered; a second one stops it at once. "
     "Options of Apache Beam follow. Exit codes: 0 done, 1 failed, 2 usage, 78 configuration."
 )
 

@@ -83,7 +83,7 @@ def add_stream_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PATH",
         action="append",
         default=[],
-        help="a file that grows, a directory of such files, or a pattern in quotes; may be given again",
+        help="growing file, directory of them, or pattern in quotes, followed like `tail -F`; may be given again",
     )
     add(
         "--input_subscription",
@@ -98,14 +98,14 @@ def add_stream_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--state",
         metavar="DIR",
-        help="directory for the position in followed files and for the queues of exporters; created if it is missing",
+        help="directory for checkpoints (positions in followed files) and for queues of exporters; created if missing",
     )
     add(
         "--rejects",
         metavar="TARGET",
-        help="append rejects to this file, as JSON lines; for a remote job, a Pub/Sub topic",
+        help="dead letters: append rejects to this file, as JSON lines; for a remote job, a Pub/Sub topic",
     )
-    add("--ledger", metavar="FILE", help="keep the account of all events as JSON there, up to date")
+    add("--ledger", metavar="FILE", help="keep the ledger there, the account of all events, as JSON")
     add(
         "--input_format",
         choices=STREAM_FORMATS,
@@ -118,16 +118,16 @@ def add_stream_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         default="",
         help="name of the stream in the names of its shards: unique, and the same after every start "
-        "(default: made of its input and --rejects)",
+        "(default: derived from its input and --rejects)",
     )
     add(
         "--max_queue_bytes",
         metavar="SIZE",
         type=checked(read_size),
         default=DEFAULT_MAX_QUEUE_BYTES,
-        help="pause reading while that much waits on disk for one of several exporters (default: 1G)",
+        help="backpressure: pause reading while this much waits on disk for one of several exporters (default: 1G)",
     )
-    add("--debug", action="store_true", help="show the whole log, and tracebacks of errors")
+    add("--debug", action="store_true", help="print the full log, and tracebacks of errors")
 
 
 def parse_stream(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> StreamOptions:

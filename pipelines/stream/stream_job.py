@@ -20,7 +20,7 @@ from dovebeam.pipelines.jobs.drivers import make_drivers
 from dovebeam.pipelines.jobs.outputs import check_rejects_path, check_replaceable
 from dovebeam.pipelines.jobs.reject_sink import CountRejects, FusedErrorHandler, reject_handler
 from dovebeam.pipelines.ledger.closing import counters_of, counters_so_far, report_failure
-from dovebeam.pipelines.options.beam import is_in_process, make_beam_options, runs_here, stream_arguments
+from dovebeam.pipelines.options.beam import is_in_process, is_local_job, make_beam_options, stream_arguments
 from dovebeam.pipelines.running.in_process import (
     WatchedDisplay,
     loopback_workers,
@@ -161,14 +161,14 @@ def run_stream(options: StreamOptions, config: Config) -> int:
         UsageError: options that fit neither Beam nor each other.
     """
     beam_options = make_beam_options(stream_arguments(options.beam))
-    here = runs_here(beam_options)
+    local = is_local_job(beam_options)
     try:
-        if not here:
+        if not local:
             check_far_stream(options)
-        drivers = make_drivers(config, here=here)
+        drivers = make_drivers(config, local=local)
         if drivers is None or _shards_without_windows(config, drivers):
             return ExitCode.CONFIG
-        run = _run_here if here else run_far
+        run = _run_local if local else run_far
         return run(options, config, drivers, beam_options)
     except UsageError:
         raise
@@ -191,7 +191,7 @@ def _shards_without_windows(config: Config, drivers: Mapping[str, Driver]) -> bo
     return found
 
 
-def _run_here(
+def _run_local(
     options: StreamOptions, config: Config, drivers: Mapping[str, Driver], beam_options: PipelineOptions
 ) -> int:
     """Runs a stream on this machine until it is drained or fails, and returns its exit code.

@@ -52,14 +52,14 @@ class ExitCode(enum.IntEnum):
 
 MEANINGS: Final[Mapping[ExitCode, str]] = MappingProxyType(
     {
-        ExitCode.DONE: "done, and the account of all events adds up; a stream was told to end",
-        ExitCode.FAILED: "failed: a target, a disk or an engine, or rejects that had nowhere to go",
+        ExitCode.DONE: "success, and every event is accounted for; or a stream was stopped by a signal",
+        ExitCode.FAILED: "failed: a target, a disk or an engine, or rejects without --rejects",
         ExitCode.USAGE: "invalid command line; nothing was started",
         ExitCode.CONFIG: "the configuration has errors, and nothing was started",
-        ExitCode.HUNG_UP: "ended by SIGHUP, as a terminal sends when it is closed; a stream or a collector drains",
-        ExitCode.INTERRUPTED: "ended by Ctrl-C; of a stream or a collector, by the second one",
-        ExitCode.QUIT: "ended by SIGQUIT; of a stream, by the second one",
-        ExitCode.TERMINATED: "ended by SIGTERM; of a stream, by the second one",
+        ExitCode.HUNG_UP: "stopped by SIGHUP, which a closed terminal sends; a stream or a collector drains first",
+        ExitCode.INTERRUPTED: "stopped by Ctrl-C; a stream or a collector by the second one",
+        ExitCode.QUIT: "stopped by SIGQUIT; a stream by the second one",
+        ExitCode.TERMINATED: "stopped by SIGTERM; a stream by the second one",
     }
 )
 """Meanings of the exit codes, for help and documentation."""

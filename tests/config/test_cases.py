@@ -50,7 +50,7 @@ HELD: dict[str, tuple[int | None, tuple[str, ...]]] = {
 
 def examined(name: str) -> Findings:
     """What `dovebeam check` finds in a case."""
-    return examine([str(case_file(name, ".conf"))], here=True)
+    return examine([str(case_file(name, ".conf"))], local=True)
 
 
 def texts(found: Findings) -> str:

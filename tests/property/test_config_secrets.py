@@ -29,14 +29,14 @@ def outputs(paths: list[str], patch: pytest.MonkeyPatch, *, launched: bool) -> l
     """What is said of a configuration apart from the terminal, where `check` and a launch say what they find."""
     reading = read_config(paths)
     patch.setattr(findings, "read_config", lambda _, **__: reading)  # once is enough
-    found = findings.examine(paths, here=True)
-    far = findings.examine(paths, here=False) if launched else found
+    found = findings.examine(paths, local=True)
+    far = findings.examine(paths, local=False) if launched else found
     show_text(found, None)
     error = ConfigError(reading.report.problems(fatal=True))
     if launched:
         config = load_for_job(paths)
         if config is not None:
-            make_drivers(config, here=True)
+            make_drivers(config, local=True)
     return [as_json(found, None), as_json(far, None), *map(repr, (reading.config, reading.report, error)), str(error)]
 
 

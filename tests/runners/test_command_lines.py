@@ -14,7 +14,7 @@ from apache_beam.transforms.environments import DockerEnvironment
 
 from dovebeam.pipelines.export.export_job import build_export
 from dovebeam.pipelines.export.options import ExportOptions, add_arguments, parse_export
-from dovebeam.pipelines.options.beam import make_beam_options, runs_here
+from dovebeam.pipelines.options.beam import is_local_job, make_beam_options
 from dovebeam.transforms import load_config
 from support.jobs.commands import exporter, metric, write_config, write_events
 
@@ -50,7 +50,7 @@ def test_documented(number: int) -> None:
     add_arguments(parser)
     options = make_beam_options(parse_export(parser, words[2:]).beam)
     assert str(options.view_as(StandardOptions).runner) == RUNNERS[number]
-    assert runs_here(options) == HERE[number]
+    assert is_local_job(options) == HERE[number]
 
 
 def dataflow_graph(folder: Path) -> beam_runner_api_pb2.Pipeline:
@@ -68,7 +68,7 @@ def dataflow_graph(folder: Path) -> beam_runner_api_pb2.Pipeline:
     )
     words = ["--runner=DataflowRunner", "--project=p", "--region=r", "--temp_location=gs://b/t"]
     beam_options = make_beam_options(words)
-    assert not runs_here(beam_options)
+    assert not is_local_job(beam_options)
     events = write_events(folder, [b'{"event":"x"}'])
     pipeline = beam.Pipeline(
         runner="DirectRunner", options=PipelineOptions()

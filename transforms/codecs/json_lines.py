@@ -31,7 +31,7 @@ from dovebeam.transforms.formats import Formatter, make_formatter
 __all__ = ["COMPLETE", "EXPORTED", "UNFIT", "UNIX", "decode_json", "encode_json"]
 
 UNFIT: Final = (msgspec.DecodeError, ValueError, ArithmeticError, RecursionError)
-"""What msgspec and Python's numbers raise for input that does not fit; then the exact scanner decides."""
+"""Errors of msgspec and of Python's numbers for input that does not fit; then the exact scanner decides."""
 
 _FORMATTERS: Final[dict[str, Formatter]] = {
     time_format: make_formatter("json", time_format=time_format) for time_format in ("rfc3339", "unix")

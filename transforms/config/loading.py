@@ -79,18 +79,18 @@ def read_config(
     environ: Mapping[str, str] | None = None,
     files: ConfigFiles = LOCAL_FILES,
     strict: bool = False,
-    elsewhere: bool = False,
+    remote: bool = False,
 ) -> Reading:
     """Read a configuration, and return it together with its errors and warnings.
 
-    The arguments are those of `load_config`; with `elsewhere` the configuration is for other machines, so that a
+    The arguments are those of `load_config`; with `remote` the configuration is for other machines, so that a
     missing file is a warning.
     """
     several = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
     if not several:
         raise ValueError("no configuration file is given")
     known = os.environ if environ is None else environ
-    report = Report(strict=strict, elsewhere=elsewhere)
+    report = Report(strict=strict, remote=remote)
     state = parse_files([os.fspath(path) for path in several], known, report, files)
     expander = Expander(report, state.main_path, files)
     Checker(state, expander).run()

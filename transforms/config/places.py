@@ -246,7 +246,7 @@ def at_line(path: str, line: int, text: str) -> str:
 class Report:
     """Collection of all findings; never raises. Texts are masked here, in one place.
 
-    With `strict`, a name of a later Dovecot is an error; with `elsewhere`, a file that is not on this machine is a
+    With `strict`, a name of a later Dovecot is an error; with `remote`, a file that is not on this machine is a
     warning. `files` numbers the files in the order of their first reading.
     """
 
@@ -254,7 +254,7 @@ class Report:
     warnings: list[Finding] = field(default_factory=list)
     files: dict[str, int] = field(default_factory=dict)
     strict: bool = False
-    elsewhere: bool = False
+    remote: bool = False
     found: int = 0
     dropped_errors: int = 0
     dropped_warnings: int = 0
@@ -295,9 +295,9 @@ class Report:
         note(place, message, dovecot=dovecot, stage=stage)
 
     def missing(self, place: Place, message: str, *, dovecot: str = "", stage: Stage = Stage.PARSE) -> None:
-        """Add a file that is not on this machine: an error, a warning if `elsewhere`."""
+        """Add a file that is not on this machine: an error, a warning if `remote`."""
         # Dovecot would refuse it only where it runs, so no text of Dovecot goes with the warning.
-        if self.elsewhere:
+        if self.remote:
             self.warning(place, f"{message} (on this machine)")
         else:
             self.error(place, message, dovecot=dovecot, stage=stage)

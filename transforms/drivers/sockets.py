@@ -117,7 +117,7 @@ def wait_until_read(peer: socket.socket, timeout_msec: int | None) -> bool:
 
 
 def unread_bytes(peer: socket.socket) -> int:
-    """What the other end has not read (local sockets, in units of the kernel's memory) or not acknowledged (TCP).
+    """Bytes that the other end has not read (local sockets, in units of the kernel's memory) or not acknowledged (TCP).
 
     Also 0 where the system does not tell, which only Linux does.
     """

@@ -202,7 +202,7 @@ class HttpTarget:
 
     @property
     def requests(self) -> list[HttpRequest]:
-        """What came so far, in order; still there after the block."""
+        """Requests so far, in order; still there after the block."""
         with self._lock:
             return list(self._requests)
 

@@ -98,11 +98,11 @@ def test_one_mistake_is_told_once(tmp_path: Path) -> None:
     assert ran.err.count("dovebeam: error: ") == 1
 
 
-def test_elsewhere(tmp_path: Path) -> None:
+def test_remote(tmp_path: Path) -> None:
     """What is right here may be wrong for a remote job."""
     config = one(tmp_path, "file", f"file_path = {tmp_path}/out.json")
     assert check(config).code == 0
-    ran = check(config, "--for", "elsewhere")
+    ran = check(config, "--for", "remote")
     assert ran.code == 78
     assert f"{config}:6: event_exporter x: event_exporter_file_path: the job is remote" in ran.err
 
@@ -123,12 +123,12 @@ def test_files_of_other_machines(tmp_path: Path, setting: str, message: str) -> 
     """A file that is not on this machine is an error, and only a warning in a check for other machines."""
     setting, message = setting.replace("@", str(tmp_path)), message.replace("@", str(tmp_path))
     config = one(tmp_path, "http-post", "http_post_url = https://h/", setting)
-    here, far = check(config), check(config, "--for", "elsewhere")
-    assert (here.code, far.code) == (78, 0)
-    assert [line for line in here.err.splitlines() if "dovebeam: error: " in line and message in line]
+    local, far = check(config), check(config, "--for", "remote")
+    assert (local.code, far.code) == (78, 0)
+    assert [line for line in local.err.splitlines() if "dovebeam: error: " in line and message in line]
     assert [line for line in far.err.splitlines() if "dovebeam: warning: " in line and message in line]
     assert "(on this machine)" in far.err
-    assert as_json(config, "--for", "elsewhere")["errors"] == []
+    assert as_json(config, "--for", "remote")["errors"] == []
 
 
 def test_references(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,7 +139,7 @@ def test_references(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ran = check(config)
     assert ran.code == 0
     assert "the environment variable DOVEBEAM_NOT_SET is not set" in ran.err
-    assert check(config, "--for", "elsewhere").err == ""
+    assert check(config, "--for", "remote").err == ""
 
 
 def test_secrets_are_hidden(tmp_path: Path) -> None:
@@ -154,7 +154,7 @@ def test_secrets_are_hidden(tmp_path: Path) -> None:
         f"http_post_headers {{\n    X-Key = {SECRET}\n  }}",
     ]
     config = one(tmp_path, "http-post", *settings)
-    for more in ((), ("--format", "json"), ("--for", "elsewhere")):
+    for more in ((), ("--format", "json"), ("--for", "remote")):
         ran = check(config, *more)
         assert ran.code in {0, 78}
         assert SECRET not in ran.out + ran.err
@@ -183,11 +183,11 @@ def test_a_file_that_dovecot_may_have_elsewhere_is_none_of_its_errors(tmp_path: 
     """For a job on other machines nothing is said of what Dovecot finds there."""
     settings = ["http_post_url = https://127.0.0.1:9/", f"ssl_client_ca_file = {tmp_path}/none.pem"]
     config = one(tmp_path, "http-post", *settings)
-    here, elsewhere = as_json(config), as_json(config, "--for", "elsewhere")
-    assert "none.pem) failed" in here["dovecot_error"]
-    assert here["dovecot_error"] == here["errors"][0]["dovecot"]
-    assert elsewhere["dovecot_error"] == ""
-    assert [each["dovecot"] for each in elsewhere["warnings"] if "none.pem" in each["message"]] == [""]
+    local, remote = as_json(config), as_json(config, "--for", "remote")
+    assert "none.pem) failed" in local["dovecot_error"]
+    assert local["dovecot_error"] == local["errors"][0]["dovecot"]
+    assert remote["dovecot_error"] == ""
+    assert [each["dovecot"] for each in remote["warnings"] if "none.pem" in each["message"]] == [""]
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import pytest
 from apache_beam.options.pipeline_options import DirectOptions
 
-from dovebeam.pipelines.options.beam import is_in_process, known_option_names, make_beam_options, runs_here
+from dovebeam.pipelines.options.beam import is_in_process, is_local_job, known_option_names, make_beam_options
 from dovebeam.pipelines.terminal.exit_codes import UsageError
 
 
@@ -14,7 +14,7 @@ def test_values_arrive() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "in_process", "here"),
+    ("arguments", "in_process", "local"),
     [
         ([], True, True),
         (["--runner=DirectRunner"], True, True),
@@ -37,10 +37,10 @@ def test_values_arrive() -> None:
         (["--runner=some.module.OtherRunner"], False, False),
     ],
 )
-def test_where_a_job_runs(arguments: list[str], in_process: bool, here: bool) -> None:
+def test_where_a_job_runs(arguments: list[str], in_process: bool, local: bool) -> None:
     """The runner decides; without one it is this process."""
     options = make_beam_options(arguments)
-    assert (is_in_process(options), runs_here(options)) == (in_process, here)
+    assert (is_in_process(options), is_local_job(options)) == (in_process, local)
 
 
 @pytest.mark.parametrize(

@@ -230,6 +230,6 @@ def shard_clashes(drivers: Mapping[str, Driver]) -> dict[str, DriverSettingError
 
 
 def _names(settings: FileSettings) -> tuple[str, str]:
-    """What makes the names of an exporter's files: the directory, and the template or file name."""
+    """Source of the names of an exporter's files: the directory, and the template or file name."""
     base = settings.base if is_url(settings.base) else os.path.abspath(settings.base)
     return base, settings.file_path_template or settings.default_path

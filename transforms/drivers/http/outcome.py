@@ -88,7 +88,7 @@ _MEASURED: Final = re.compile(
 
 
 class Trouble(enum.Enum):
-    """What the end of an attempt tells about the endpoint as a whole."""
+    """Trouble of the endpoint as a whole, as the end of an attempt shows it."""
 
     NONE = "it answers"
     BUSY = "it asks for less"
@@ -240,7 +240,7 @@ _PERHAPS_ONE: Final = frozenset({400, 422})
 
 
 class Verdict(enum.Enum):
-    """What to do with a request after its answer."""
+    """Next step for a request after its answer."""
 
     SUCCESS = "all of the body is delivered"
     RETRY = "send it again later"
@@ -286,7 +286,7 @@ class StatusRules:
         return cls(lists[_SUCCESS], lists[_RETRY], lists[_REJECT])
 
     def verdict(self, status: int, events: int) -> Verdict:
-        """What to do after a status, for a request with so many events."""
+        """Next step after a status, for a request with so many events."""
         # The order matters only for written lists: they win over the rules for single statuses.
         if status in self.success:
             return Verdict.SUCCESS

@@ -32,7 +32,7 @@ __all__ = ["HOW_TO_REFER", "NOTHING", "Scheme", "Secret", "file_identities", "is
 
 
 HOW_TO_REFER: Final = "env:NAME, file:/PATH or gsm:projects/P/secrets/S/versions/V"
-"""What to write instead of a secret, for advice in errors."""
+"""References that stand in for a secret in advice of errors."""
 
 # The limit of Secret Manager, so that a secret can be moved from one place to the other.
 _MAX_FILE_BYTES: Final = 64 * 1024
