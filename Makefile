@@ -5,7 +5,7 @@ PYTEST_ARGS ?=
 TESTS_AT_ONCE ?= 3
 ARGS ?=
 
-.PHONY: demo docs test test-lowest bench soak fuzz clean lock templates
+.PHONY: demo docs picture test test-lowest bench soak fuzz clean lock templates
 
 # An export of sample events in ./demo; run it again after changing demo/dovecot.conf.
 demo: .venv/bin/dovebeam
@@ -25,6 +25,10 @@ docs: .venv/bin/dovebeam
 	.venv/bin/python -m pip install --quiet '.[docs]'
 	.venv/bin/sphinx-build --fail-on-warning --keep-going --nitpicky --fresh-env --quiet docs .build/docs
 	@echo "The site is in .build/docs/index.html"
+
+# The picture in README.md, drawn from a real run; a test notices when it is stale.
+picture: .venv/bin/dovebeam
+	.venv/bin/python -P docs/sitetools/picture.py
 
 # The metadata of the Flex Templates, and the lock file of their image (`make lock ARGS=--upgrade` for newer versions).
 templates: .venv/bin/dovebeam

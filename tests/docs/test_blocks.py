@@ -18,7 +18,13 @@ from pathlib import Path
 
 import pytest
 
-from support.pages.document_homes import common_home, environment_under_test, with_all_events, with_rejects
+from support.pages.document_homes import (
+    after_make_demo,
+    common_home,
+    environment_under_test,
+    with_all_events,
+    with_rejects,
+)
 from support.pages.documented import parse_crontab, understand_command
 from support.pages.documented_cloud import understand_docker, understand_gcloud, understand_terraform, understand_wheel
 from support.pages.documents import ROOT, blocks_of, pages
@@ -69,7 +75,6 @@ SPARED = [
     Spared(
         "*", "pip install", nothing, "extras; the tutorials install dovebeam itself, the others are dependencies here"
     ),
-    Spared("README.md", "events.json(.gz, .zst)", nothing, "a drawing", "text"),
     Spared("docs/architecture.md", "files, gs://, spool", nothing, "a drawing", "text"),
     Spared("docs/architecture.md", "pipelines/", nothing, "a drawing; tests/structure/test_layers.py holds it", "text"),
     Spared(
@@ -81,6 +86,7 @@ SPARED = [
 """All that is not run or compared, and what is done instead."""
 
 HOMES: dict[str, Callable[[Path], None]] = {
+    "README.md": after_make_demo,
     "docs/rejects.md": with_rejects,
     "docs/replay.md": with_all_events,
 }

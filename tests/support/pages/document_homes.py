@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 import sys
+from importlib.resources import files
 from pathlib import Path
 
 from support.oracle.corpus import corpus_lines
@@ -63,3 +64,11 @@ def with_rejects(home: Path) -> None:
     record = reject_to_json(make_reject("decode", corpus_lines("events.json.gz")[0], "damaged on its way"))
     for name in ("rejects.jsonl", "rejects/monday.jsonl"):
         (home / name).write_bytes(record if record.endswith(b"\n") else record + b"\n")
+
+
+def after_make_demo(home: Path) -> None:
+    """A checkout in which `make demo` was run: the environment under test as .venv, and the demo's events."""
+    (home / ".venv").symlink_to(sys.prefix, target_is_directory=True)
+    (home / "demo").mkdir()
+    events = files("dovebeam.pipelines") / "samples" / "events.json.gz"
+    (home / "demo" / "events.json.gz").write_bytes(events.read_bytes())
