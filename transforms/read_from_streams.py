@@ -2,7 +2,8 @@
 
 A source is an unbounded splittable DoFn. Its restriction is a range of numbers of pieces, and one bundle reads one
 piece: the files' state is saved, or the messages are acknowledged, when the bundle has succeeded. Where a piece begins
-is known to the session of the worker's process, not to the restriction (docs/decisions.md, "Pieces have numbers").
+is known to the session of the worker's process, not to the restriction (docs/decisions/streams.md, "Restrictions hold
+numbers, workers hold positions").
 """
 
 import time

@@ -28,6 +28,6 @@ def _read(app: Sphinx, page: str, source: list[str]) -> None:
     text = links.page_instead(source[0], Path(app.srcdir))
     text = links.within_site(text, page)
     text = reference.filled(text, page)
-    if page.rpartition("/")[2] == "index":
+    if contents.is_index(page, Path(app.srcdir)):
         text += contents.toctrees(text)
     source[0] = text

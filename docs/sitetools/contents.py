@@ -1,14 +1,20 @@
-"""The navigation of the site, from the lists of links in pages called index.md: one table of contents, not two."""
+"""The navigation of the site, from the lists of links in index pages: one table of contents, not two."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
-__all__ = ["sections", "toctrees"]
+__all__ = ["is_index", "sections", "toctrees"]
 
 _HEADING = re.compile(r"## (.+)")
 _ENTRY = re.compile(r"- \[[^\]\n]*\]\(([^)#\s:]+)\.md\)")
+
+
+def is_index(page: str, docs: Path) -> bool:
+    """Whether a page lists other pages: it is called `index`, or a folder beside it has its name."""
+    return page.rpartition("/")[2] == "index" or (docs / page).is_dir()
 
 
 def sections(index: str) -> Iterator[tuple[str, list[str]]]:

@@ -37,7 +37,7 @@ _MAX_NAME_WARNINGS: Final = 100
 # Names of one or two letters are placeholders in examples and tests, and resemble everything.
 _MIN_CHARS: Final = 3
 # Each passdb and userdb can add fields of any name, so only a long and very similar name counts as misspelt
-# (docs/decisions.md, "Unknown fields that resemble no other are left alone").
+# (docs/decisions/configuration.md, "Unknown events get a warning, unknown fields mostly do not").
 _MIN_FIELD_CHARS: Final = 5
 _FIELD_LIKENESS: Final = 0.88
 # Names that other parts of an event have in exports and in logs, with the key of the filter language for them.

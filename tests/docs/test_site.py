@@ -191,6 +191,25 @@ def test_navigation_from_lists() -> None:
     assert ":caption: One\n\nb\nx/d\n" in contents.toctrees(index)
 
 
+def test_pages_with_lists(tmp_path: Path) -> None:
+    """A page is an index by its name, or by a folder of its name."""
+    (tmp_path / "decisions").mkdir()
+    found = [
+        contents.is_index(page, tmp_path) for page in ("index", "howto/index", "decisions", "decisions/files", "files")
+    ]
+    assert found == [True, True, True, False, False]
+
+
+def test_every_decision_is_in_the_index() -> None:
+    """docs/decisions.md has a line for each heading of the topic pages, in their order, under the title of the topic."""
+    index = (ROOT / "docs/decisions.md").read_text("utf-8")
+    topics = re.findall(r"^- \[(.+)\]\((decisions/[a-z-]+\.md)\): ", index, re.MULTILINE)
+    assert {path for _, path in topics} == {f"decisions/{path.name}" for path in (ROOT / "docs/decisions").iterdir()}
+    for title, path in topics:
+        listed = re.findall(rf"^- \[(.+)\]\({re.escape(path)}#", index.partition(f"\n## {title}\n")[2], re.MULTILINE)
+        assert listed == re.findall(r"^## (.+)$", (ROOT / "docs" / path).read_text("utf-8"), re.MULTILINE), path
+
+
 def test_links_out_of_the_pages(tmp_path: Path) -> None:
     """On the site a link to a file at the project's top leads to its page, and a page that stands for one has its text."""
     assert links.within_site("[a](../README.md#x) [b](other.md)", "page") == "[a](index.md#x) [b](other.md)"
