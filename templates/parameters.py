@@ -31,13 +31,13 @@ class Parameter:
         name: as it is given to the template.
         label: a few words, above its field.
         help: what it means, in whole sentences.
-        example: a value, shown behind the help.
-        group: heading under which it stands.
+        example: a value, shown after the help.
+        group: heading of its section in the form.
         kind: one of Dataflow's parameter types.
         regex: what a value must match; empty for no rule of its own.
         labels: of an enumeration, the labels of its values; values without one are not offered.
-        parent: the parameter on which it depends, and the value of that; empty for none.
-        required: the command needs it only for a job that runs elsewhere, as those of templates do.
+        parent: the parameter that it depends on, and the value of that; empty for none.
+        required: mandatory in a template, although optional in the command, which needs it for remote jobs only.
     """
 
     name: str
@@ -72,8 +72,9 @@ class Template:
 _CONFIG: Final = Parameter(
     "config",
     "Dovecot's configuration",
-    "The dovecot.conf whose metric and event_exporter blocks say what is exported where. Files that it includes are "
-    "read from beside it. Secrets in it are references to Secret Manager; one that is written out is refused.",
+    "The dovecot.conf with the metric and event_exporter blocks that select events and their targets. Put the files "
+    "that it includes into the same folder. Write secrets as references to Secret Manager; a secret in plain text is "
+    "refused.",
     "gs://my-bucket/config/dovecot.conf",
     "Configuration",
     "GCS_READ_FILE",
@@ -82,7 +83,7 @@ _CONFIG: Final = Parameter(
 _INPUT: Final = Parameter(
     "inputFilePattern",
     "Input files",
-    "Files of events: JSON lines, tab-text or Avro, compressed or not. '*' stops at a slash, '**' does not.",
+    "Files with events: JSON lines, tab-text or Avro, compressed or not. '*' does not match a slash, '**' does.",
     "gs://my-bucket/events/2026-11-25/*.json.gz",
     "Input",
     "GCS_READ_FILE",
@@ -91,8 +92,8 @@ _INPUT: Final = Parameter(
 _ARCHIVE: Final = Parameter(
     "inputFilePattern",
     "Archive",
-    "A folder that `dovebeam archive` wrote, or a pattern of files. Of an archive, only files of the time range are "
-    "read.",
+    "A folder that `dovebeam archive` wrote, or a pattern of files. From an archive, only the files of the time range "
+    "are read.",
     "gs://my-bucket/archive/",
     "Input",
     "GCS_READ_FOLDER",
@@ -101,7 +102,7 @@ _ARCHIVE: Final = Parameter(
 _FORMAT: Final = Parameter(
     "inputFormat",
     "Format of the input",
-    "By default detected for each file. Rejects are what earlier jobs wrote to Rejects; they are re-sent.",
+    "Detected for each file by default. Choose rejects to re-send what earlier jobs wrote to Rejects.",
     "json",
     "Input",
     "ENUM",
@@ -115,12 +116,12 @@ _FORMAT: Final = Parameter(
 )
 # A replay reads events only: rejects are re-sent by the template for exports.
 _EVENTS_FORMAT: Final = replace(
-    _FORMAT, help="By default detected for each file.", labels=_FORMAT.labels[:-1], example="avro"
+    _FORMAT, help="Detected for each file by default.", labels=_FORMAT.labels[:-1], example="avro"
 )
 _ATTEMPTS: Final = Parameter(
     "maxAttempts",
-    "Most attempts",
-    "Rejects that were tried this often, over all jobs, are not sent again.",
+    "Maximum attempts",
+    "Rejects that have reached this number of attempts, over all jobs, are not sent again.",
     "10",
     "Input",
     "NUMBER",
@@ -130,7 +131,8 @@ _ATTEMPTS: Final = Parameter(
 _REJECTS: Final = Parameter(
     "invalidOutputPath",
     "Rejects",
-    "The object that gets what could not be decoded or delivered, as JSON lines. It must not exist yet.",
+    "The object for rejects (dead letters): events that could not be decoded or delivered, as JSON lines. It must not "
+    "exist yet.",
     "gs://my-bucket/rejects/2026-11-25.jsonl",
     "Rejects",
     "GCS_WRITE_FILE",
@@ -140,8 +142,8 @@ _REJECTS: Final = Parameter(
 _TOPIC: Final = Parameter(
     "outputDeadletterTopic",
     "Topic for rejects",
-    "The Pub/Sub topic that gets what could not be decoded or delivered: the record as JSON, with the attributes "
-    "errorMessage, timestamp, stage and exporter. It is another topic than the one that is read.",
+    "The Pub/Sub topic for rejects (dead letters): events that could not be decoded or delivered, as JSON, with the "
+    "attributes errorMessage, timestamp, stage and exporter. It must not be the topic that is read.",
     "projects/my-project/topics/dovecot-rejects",
     "Rejects",
     "PUBSUB_TOPIC",
@@ -150,7 +152,7 @@ _TOPIC: Final = Parameter(
 _START: Final = Parameter(
     "startTime",
     "Events from",
-    "Only events from this time on: RFC 3339 with its zone, or seconds since 1970.",
+    "Start of the time range, inclusive: RFC 3339 with a time zone, or seconds since 1970.",
     "2026-11-25T08:00:00Z",
     "Time range",
     regex=_TIME,
@@ -158,15 +160,15 @@ _START: Final = Parameter(
 _END: Final = Parameter(
     "endTime",
     "Events before",
-    "Only events before this time, in the same form as the start.",
+    "End of the time range, exclusive, in the same form as the start.",
     "2026-11-25T09:00:00Z",
     "Time range",
     regex=_TIME,
 )
 _LINE: Final = Parameter(
     "maxLineBytes",
-    "Longest line",
-    "Longer lines are rejected, with their head. K, M and G are powers of 1024.",
+    "Maximum length of a line",
+    "Longer lines are rejected; the reject keeps their first bytes. K, M and G are powers of 1024.",
     "16M",
     "Limits",
     regex="^[1-9][0-9]{0,11}[kKmMgG]?$",
@@ -174,8 +176,8 @@ _LINE: Final = Parameter(
 _RUN_ID: Final = Parameter(
     "runId",
     "Name of the run",
-    "Part of the names of files that are written as shards. By default the same for the same input and configuration, "
-    "so that a second run replaces what a first one wrote.",
+    "Part of the names of files that are written as shards. By default the same input and configuration get the same "
+    "name, so a second run replaces the files of the first.",
     "monday",
     "Limits",
     regex="^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$",
@@ -183,23 +185,23 @@ _RUN_ID: Final = Parameter(
 _STREAM_ID: Final = replace(
     _RUN_ID,
     label="Name of the stream",
-    help="Part of the names of files that are written as shards: the same after every start, no other stream's. By "
-    "default derived from what is read and where rejects go.",
+    help="Part of the names of files that are written as shards. Use the same name at every start, and a different "
+    "one for each stream. By default derived from what is read and where rejects go.",
     example="datalake",
 )
 _RATE: Final = Parameter(
     "rate",
-    "Events a second",
-    "At most this many events are read in a second, by all workers together; set the maximum of workers, too. "
-    "Without it there is no limit.",
+    "Events per second",
+    "Rate limit: the maximum number of events read per second, by all workers together. Set the maximum number of "
+    "workers, too. Unlimited by default.",
     "500",
     "Limits",
     regex=r"^[0-9]{1,9}(\.[0-9]{1,6})?$",
 )
 _EXPORTER: Final = Parameter(
     "onlyExporter",
-    "Only to exporter",
-    "The one event_exporter that gets anything. Without it, all of them do.",
+    "Only this exporter",
+    "Export to this event_exporter only. By default, all of them are used.",
     "datalake",
     "Configuration",
     regex=r"^[^\x00-\x20][^\x00-\x1f]*$",
@@ -207,7 +209,8 @@ _EXPORTER: Final = Parameter(
 _SUBSCRIPTION: Final = Parameter(
     "inputSubscription",
     "Subscription to read",
-    "The Pub/Sub subscription of the events; each message is one event or several, as lines. Either this or a topic.",
+    "The Pub/Sub subscription with the events; a message contains one event, or several as lines. Give either this or "
+    "a topic.",
     "projects/my-project/subscriptions/dovecot",
     "Input",
     "PUBSUB_SUBSCRIPTION",
@@ -216,7 +219,8 @@ _SUBSCRIPTION: Final = Parameter(
 _INPUT_TOPIC: Final = Parameter(
     "inputTopic",
     "Topic to read",
-    "Instead of a subscription: messages that are published while the job runs; earlier and later ones are not read.",
+    "Instead of a subscription. Only messages that are published while the job runs are read; earlier and later ones "
+    "are not.",
     "projects/my-project/topics/dovecot",
     "Input",
     "PUBSUB_TOPIC",
@@ -226,20 +230,20 @@ _INPUT_TOPIC: Final = Parameter(
 TEMPLATES: Final = {
     "export": Template(
         "Dovecot events from Cloud Storage to exporters",
-        "Exports files of Dovecot events as the metric and event_exporter blocks of a dovecot.conf say: over HTTP, "
-        "into files, to syslog. Every event is exported, not matched, or in the rejects.",
+        "Exports files with Dovecot events over HTTP, into files or to syslog, as configured by the metric and "
+        "event_exporter blocks of a dovecot.conf. Every event is accounted for: exported, unmatched or rejected.",
         (_CONFIG, _INPUT, _FORMAT, _ATTEMPTS, _REJECTS, _START, _END, _LINE, _RUN_ID),
     ),
     "replay": Template(
         "Replay of Dovecot events from an archive",
-        "Exports a time range of an archive again, as a dovecot.conf says, with the idempotency keys and file names "
-        "that a first replay of the same range had.",
+        "Re-exports a time range of an archive, as configured by a dovecot.conf. Replays of the same range have the "
+        "same idempotency keys and file names, so a target can deduplicate them.",
         (_CONFIG, _EXPORTER, _ARCHIVE, _EVENTS_FORMAT, _REJECTS, _START, _END, _RATE, _LINE, _RUN_ID),
     ),
     "stream": Template(
         "Dovecot events from Pub/Sub to exporters",
-        "Exports Dovecot events as they come from Pub/Sub, as the metric and event_exporter blocks of a dovecot.conf "
-        "say. A message is acknowledged after its events were delivered or published as rejects.",
+        "Exports Dovecot events from Pub/Sub continuously, as configured by the metric and event_exporter blocks of a "
+        "dovecot.conf. A message is acknowledged after its events were delivered or published as rejects.",
         (_CONFIG, _SUBSCRIPTION, _INPUT_TOPIC, _TOPIC, _LINE, _STREAM_ID),
         streaming=True,
     ),

@@ -1,8 +1,8 @@
-"""An Airflow DAG that replays every hour on a machine of your own, by Airflow's operator for Beam pipelines in Python.
+"""Airflow DAG that replays the last hour, every hour, on your own machines, with the operator for Beam pipelines.
 
-For Airflow 3 with apache-airflow-providers-apache-beam. dovebeam has an environment of its own on the machines of
-Airflow's workers; change the paths in capitals. Another runner and its options can be given, as `dovebeam replay` takes
-them; then the paths must be those of an object store, and `wait` a member of the options.
+For Airflow 3 with apache-airflow-providers-apache-beam. Install dovebeam into a separate environment on the machines of
+Airflow's workers, and change the constants below. For another runner, add the options that `dovebeam replay` takes for
+it, and `wait`; all paths must then be in an object store.
 """
 
 from airflow.providers.apache.beam.operators.beam import BeamRunPythonPipelineOperator
@@ -14,8 +14,8 @@ CONFIG = "/etc/dovecot/dovecot.conf"
 ARCHIVE = "/srv/archive"
 LOGS = "/var/log/dovebeam"
 
-# The last full hour, in seconds since 1970. By the run's logical date, so that a run of a past date replays the hour of
-# that date.
+# The last full hour, in seconds since 1970. Computed from the run's logical date, so that a run for a past date replays
+# the hour before that date.
 START = "{{ (logical_date.timestamp() // 3600 - 1) | int * 3600 }}"
 END = "{{ (logical_date.timestamp() // 3600) | int * 3600 }}"
 
@@ -28,7 +28,7 @@ with DAG(
     BeamRunPythonPipelineOperator(
         task_id="replay",
         py_interpreter=PYTHON,
-        # As `python -m dovebeam.pipelines.replay`, which is `dovebeam replay`.
+        # Runs `python -m dovebeam.pipelines.replay`, which is `dovebeam replay`.
         py_options=["-m"],
         py_file="dovebeam.pipelines.replay",
         runner="DirectRunner",

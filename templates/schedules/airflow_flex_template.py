@@ -1,6 +1,6 @@
-"""An Airflow DAG that replays every hour on Dataflow, by the Flex Template for replays.
+"""Airflow DAG that replays the last hour, every hour, on Dataflow, with the Flex Template for replays.
 
-For Airflow 3 with apache-airflow-providers-google. Put it among your DAGs and change the names in capitals.
+For Airflow 3 with apache-airflow-providers-google. Copy it into your DAGs folder and change the constants below.
 """
 
 from airflow.providers.google.cloud.operators.dataflow import DataflowStartFlexTemplateOperator
@@ -11,12 +11,12 @@ PROJECT = "my-project"
 REGION = "europe-west1"
 BUCKET = "gs://my-project-dovebeam"
 
-# The last full hour, in seconds since 1970. By the run's logical date, so that a run of a past date replays the hour of
-# that date.
+# The last full hour, in seconds since 1970. Computed from the run's logical date, so that a run for a past date replays
+# the hour before that date.
 START = "{{ (logical_date.timestamp() // 3600 - 1) | int * 3600 }}"
 END = "{{ (logical_date.timestamp() // 3600) | int * 3600 }}"
 
-# At a quarter past, when Pub/Sub has written the hour into the archive; one after the other, to spare the targets.
+# At a quarter past, when Pub/Sub has written the hour into the archive. One run at a time, to limit the targets' load.
 with DAG(
     "dovebeam_replay_on_dataflow",
     schedule=CronTriggerTimetable("15 * * * *", timezone="UTC"),
@@ -36,7 +36,7 @@ with DAG(
                     "inputFilePattern": f"{BUCKET}/archive/",
                     "startTime": START,
                     "endTime": END,
-                    # With the attempt, since rejects are never written over. The attempts have the same events, file
+                    # With the attempt, since rejects are never overwritten. All attempts have the same events, file
                     # names and idempotency keys.
                     "invalidOutputPath": f"{BUCKET}/rejects/replay-{START}-{{{{ ti.try_number }}}}.jsonl",
                 },
@@ -48,7 +48,7 @@ with DAG(
                 },
             }
         },
-        # Waits for the job's end without a worker of Airflow; the launcher itself never waits.
+        # Waits for the job's end without occupying an Airflow worker; the launcher itself never waits.
         deferrable=True,
         retries=2,
     )

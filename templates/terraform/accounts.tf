@@ -1,4 +1,4 @@
-# The workers, and the launchers of templates, which run as the same account.
+# Account of the workers and of the launchers of templates.
 resource "google_service_account" "worker" {
   account_id   = "dovebeam-worker"
   display_name = "dovebeam's Dataflow workers"
@@ -46,7 +46,7 @@ resource "google_artifact_registry_repository_iam_member" "worker" {
   member     = google_service_account.worker.member
 }
 
-# What launches scheduled replays: it may start jobs, as the workers' account and no other.
+# Account of the workflow that launches scheduled replays: it can start jobs as the workers' account only.
 resource "google_service_account" "launcher" {
   account_id   = "dovebeam-launcher"
   display_name = "launches dovebeam's replays"
@@ -71,7 +71,7 @@ resource "google_storage_bucket_iam_member" "launcher" {
   member = google_service_account.launcher.member
 }
 
-# What wakes the workflow up, and may do nothing else.
+# Account of the schedule: it can start the workflow and nothing else.
 resource "google_service_account" "scheduler" {
   account_id   = "dovebeam-scheduler"
   display_name = "starts dovebeam's replay workflow"

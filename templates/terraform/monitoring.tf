@@ -1,4 +1,4 @@
-# The dashboard, and alerts on the counters of the ledger, as ../monitoring has them for gcloud, too.
+# The dashboard and the alerts in ../monitoring, which can also be created with gcloud.
 resource "google_monitoring_dashboard" "dovebeam" {
   dashboard_json = file("${path.module}/../monitoring/dashboard.json")
 }

@@ -2,8 +2,8 @@ resource "google_pubsub_topic" "events" {
   name = "dovecot-events"
 }
 
-# No dead_letter_policy and no retry_policy: Dataflow does not honour them as they are meant. Messages that cannot be
-# exported become rejects, which the job publishes itself.
+# No dead_letter_policy and no retry_policy: they don't work with Dataflow, which acknowledges messages on receipt. The
+# job itself publishes what it cannot export, as rejects.
 resource "google_pubsub_subscription" "events" {
   name                       = "dovecot-events"
   topic                      = google_pubsub_topic.events.id
@@ -19,7 +19,7 @@ resource "google_pubsub_topic" "rejects" {
   name = "dovecot-rejects"
 }
 
-# Keeps rejects until somebody has looked at them.
+# Keeps rejects until someone has looked at them.
 resource "google_pubsub_subscription" "rejects" {
   name                       = "dovecot-rejects"
   topic                      = google_pubsub_topic.rejects.id
@@ -31,7 +31,7 @@ resource "google_pubsub_subscription" "rejects" {
   }
 }
 
-# The archive that replays read: Pub/Sub itself writes every message into Avro files, whatever becomes of the stream.
+# The archive that replays read: Pub/Sub itself writes every message into Avro files, independently of the stream.
 resource "google_pubsub_subscription" "archive" {
   name                 = "dovecot-archive"
   topic                = google_pubsub_topic.events.id
@@ -56,7 +56,7 @@ resource "google_pubsub_subscription" "archive" {
 
 data "google_project" "this" {}
 
-# Pub/Sub's own account writes the archive.
+# Pub/Sub's service account writes the archive.
 resource "google_storage_bucket_iam_member" "pubsub" {
   for_each = toset(["roles/storage.objectCreator", "roles/storage.legacyBucketReader"])
   bucket   = google_storage_bucket.dovebeam.name

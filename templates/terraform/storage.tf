@@ -14,7 +14,7 @@ resource "google_storage_bucket" "dovebeam" {
     }
   }
 
-  # What Dataflow and dovebeam leave behind while they work; rejects stay.
+  # Deletes temporary files of Dataflow and dovebeam; rejects are kept.
   lifecycle_rule {
     condition {
       age            = 14
@@ -37,7 +37,7 @@ locals {
   images    = { for name in local.templates : name => "${var.repository}/${name}:${var.tag}" }
 }
 
-# The container specification of each template: what `gcloud dataflow flex-template build` would write.
+# The specification of each template, as `gcloud dataflow flex-template build` writes it.
 resource "google_storage_bucket_object" "template" {
   for_each     = local.templates
   name         = "templates/${each.key}-${var.tag}.json"

@@ -26,7 +26,7 @@ resource "google_dataflow_flex_template_job" "stream" {
     google_artifact_registry_repository_iam_member.worker,
   ]
 
-  # Another configuration or image: the running job is drained, and then another one started.
+  # When the configuration or the image changes, drains the running job and starts a new one.
   lifecycle {
     replace_triggered_by = [
       google_storage_bucket_object.config,

@@ -1,10 +1,10 @@
 variable "project" {
-  description = "The project that everything is made in."
+  description = "The project that everything is created in."
   type        = string
 }
 
 variable "region" {
-  description = "Where jobs run and the bucket is."
+  description = "The region of the jobs and the bucket."
   type        = string
   default     = "europe-west1"
 }
@@ -21,7 +21,7 @@ variable "tag" {
 }
 
 variable "config" {
-  description = "Path on this machine of the dovecot.conf for the jobs; it must be whole, since nothing beside it is uploaded."
+  description = "Path on this machine of the dovecot.conf for the jobs. It must be complete: files that it includes are not uploaded."
   type        = string
 }
 
@@ -38,31 +38,31 @@ variable "subnetwork" {
 }
 
 variable "max_workers" {
-  description = "Most workers of a job."
+  description = "Maximum number of workers of a job."
   type        = number
   default     = 3
 }
 
 variable "archive_days" {
-  description = "For how many days events can be replayed. Every replay reads all of them, since the files do not say of when their events are."
+  description = "Number of days that events are kept for replays. Every replay reads all of them, since the names of the files do not contain the times of their events."
   type        = number
   default     = 7
 }
 
 variable "replay_schedule" {
-  description = "When events are replayed, as a crontab line in UTC; empty for never."
+  description = "Schedule of replays in crontab syntax, in UTC; empty for none."
   type        = string
   default     = ""
 }
 
 variable "replay_hours" {
-  description = "How many hours a scheduled replay takes. The last one ended an hour before the replay, so that Pub/Sub has written all of it."
+  description = "Number of hours in a scheduled replay. The last of them ended an hour before the replay, so Pub/Sub has written all of its events."
   type        = number
   default     = 24
 }
 
 variable "replay_exporter" {
-  description = "The event_exporter that scheduled replays are for; empty for all."
+  description = "The event_exporter that scheduled replays send to; empty for all."
   type        = string
   default     = ""
 }

@@ -155,7 +155,7 @@ CHARTS = [
     ("Formatted and not yet accounted for, by job", {"formatted/x": FLAT}, '{job_name="dovebeam-stream"}', 100),
     ("Formatted and not yet accounted for, by job", {"formatted/x": FLAT, "delivered/x": "60x60", "rejected/x": "40x60"}, '{job_name="dovebeam-stream"}', 0),
     ("Delivered, by exporter", {"delivered/x": GROWS}, '{job_name="dovebeam-stream",metric_name="delivered/x"}', 1),
-    ("Rejects of a job by reason, all told", {"reject_reason/gone": "3x60"}, '{job_name="dovebeam-stream",metric_name="reject_reason/gone"}', 3),
+    ("Rejects by reason, total of each job", {"reject_reason/gone": "3x60"}, '{job_name="dovebeam-stream",metric_name="reject_reason/gone"}', 3),
 ]  # fmt: skip
 
 
