@@ -154,7 +154,7 @@ def _settings(config: Config) -> Table:
 
 def _sample_tables(sample: Sample, *, explain: bool) -> Iterator[Table]:
     accounts = [("read", number(sample.read))]
-    accounts += [(text, number(n)) for text, n in (("no events", sample.rejected), ("unnamed", sample.unnamed)) if n]
+    accounts += [(text, number(n)) for text, n in (("rejected", sample.rejected), ("unnamed", sample.unnamed)) if n]
     yield Table(("events", ""), frozenset({1}), accounts)
     rows = [(count.metric.name, count.metric.exporter or "-", number(count.matched)) for count in sample.metrics]
     yield Table(("metric", "exporter", "matched"), frozenset({2}), rows)

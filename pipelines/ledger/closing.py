@@ -142,7 +142,8 @@ def damage_text(damaged: Sequence[str]) -> str:
 def rejects_text(ledger: Ledger) -> str:
     """Message about rejects that are in no output, with what to do."""
     reasons = "".join(
-        f"\n  {count:,} times: {reason}" for reason, count in list(ledger.reasons.items())[:_SHOWN_REASONS]
+        f"\n  {'once' if count == 1 else f'{count:,} times'}: {reason}"
+        for reason, count in list(ledger.reasons.items())[:_SHOWN_REASONS]
     )
     return (
         f"{ledger.rejected:,} of what was read or formatted could not be decoded or delivered and is in no output; "

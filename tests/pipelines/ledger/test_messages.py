@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dovebeam.pipelines.ledger.closing import unmatching_metrics_text
+from dovebeam.pipelines.ledger.closing import rejects_text, unmatching_metrics_text
 from dovebeam.pipelines.ledger.ledger import make_ledger
 from dovebeam.transforms import load_config
 from support.jobs.commands import exporter, metric, write_config
@@ -43,3 +43,12 @@ def test_metrics_that_matched_nothing(
     text = unmatching_metrics_text(ledger, ["d.conf"], inputs)
     assert text.startswith("warning: ") == bool(text)
     assert text.endswith(expected)
+
+
+def test_rejects_are_counted_in_words(tmp_path: Path) -> None:
+    """A reason that occurred once is not said to have occurred "1 times"."""
+    counters = {"read": 1004, "matched": 1004, "matched/m": 1004, "formatted/out": 1004, "rejected/out": 1004}
+    counters |= {"reject_reason/gone": 1, "reject_reason/closed": 1003, "rejects_accounted": 1004}
+    config = load_config(write_config(tmp_path, exporter("out", "drop"), metric("m", "event=x", "out")))
+    text = rejects_text(make_ledger(counters.items(), config, {}))
+    assert text.splitlines()[1:3] == ["  1,003 times: closed", "  once: gone"]
