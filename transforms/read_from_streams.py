@@ -253,7 +253,7 @@ class ReadFromFollowedFiles(BlockSource):
     The state is saved when a bundle has succeeded. So after any stop, every line that may not have been delivered or
     rejected is read again: delivery is at least once, and only what was in hand is delivered twice.
 
-    Parallelism: one worker reads; steps that should run elsewhere can be behind a `Reshuffle`, but then lines count as
+    Parallelism: one worker reads; steps for other workers go behind a `Reshuffle`, but then lines count as
     delivered when they reach it. Runs on workers that see the files and the state, and on one of them at a time.
 
     Args:

@@ -149,7 +149,7 @@ class ShardSettings(NamedTuple):
         max_bytes: where files end, 0 for a default.
         mode: of final files.
         directory_mode: of directories that they need.
-        window_secs: length of the windows of input without an end, 0 for none.
+        window_secs: length of the windows of unbounded input, 0 for bounded.
         delay_secs: how long after the end of a window its files are written.
         buckets: how many panes a window has that can be written at the same time.
     """

@@ -8,7 +8,7 @@ from importlib import import_module
 __all__ = ["api"]
 
 _FOR_BEAM = "expand, default_label, display_data"
-"""Methods that Beam calls, and nobody else."""
+"""Methods that only Beam calls."""
 
 
 def api(module: str, *names: str) -> str:

@@ -125,7 +125,7 @@ def loopback_workers(options: PipelineOptions, *, debug: bool = False) -> Iterat
 @contextlib.contextmanager
 def _no_printing() -> Iterator[None]:
     """A context in which Beam's worker prints nothing."""
-    # It prints the traceback of a failed bundle, besides logging it and sending it to the engine. A global of its
+    # It prints the traceback of a failed bundle, which is also logged and sent to the engine. A global of its
     # module shadows the builtin for that module alone.
     name = "print"
     setattr(sdk_worker, name, lambda *_args, **_kwargs: None)

@@ -301,7 +301,7 @@ def _explain(text: str, message: str) -> str:
     return "this is neither 'NAME = VALUE' nor 'KEYWORD NAME {'; a '{' must stand at the end of the same line"
 
 
-# Parts of values that were hardly meant to be: lines after a backslash, and a `}` at the end of a value. Dovecot
+# Parts of values that are probably mistakes: lines after a backslash, and a `}` at the end of a value. Dovecot
 # accepts both silently. A setting that is lost like this is an error here: it would be missing, and its value, perhaps
 # a secret, would be a part of a path or of a field's name.
 

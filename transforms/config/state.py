@@ -157,7 +157,7 @@ class ParserState:
             message: our message, if Dovecot's doesn't say enough.
             suggestion: what to write instead.
         """
-        # Dovecot names the line that it has read last: for a heredoc without an end the last one of the file.
+        # Dovecot names the line that it has read last: for an unterminated heredoc the last one of the file.
         number = self.reader.number if self.reader.path == line.path else line.number
         self.report.error(
             place,

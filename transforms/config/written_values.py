@@ -42,7 +42,7 @@ class Value:
 
     Attributes:
         text: the value; with `names`, `$SET:` references are in it.
-        marks: places of its characters, as far as they come from a configuration file.
+        marks: places of those of its characters that come from a configuration file.
         names: settings that the references name, in the order of their numbers.
         kind: how it was written.
         file: for `ValueKind.FILE` the path, whose content is read only if the value is used.

@@ -86,7 +86,7 @@ class OpenFile:
     def ends_inside_a_line(self, folder: int, name: str) -> bool:
         """Whether the file ends without a newline, as a killed process leaves it; False if it may not be read."""
         size = self.size
-        # Nobody else has written since: what this object wrote last ends in a newline.
+        # No one else has written since: what this object wrote last ends in a newline.
         if size in {0, self._known_end}:
             return False
         try:

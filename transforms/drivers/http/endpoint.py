@@ -84,7 +84,7 @@ class Endpoint:
         """Removes a delivery, also after an error."""
         with self._lock:
             self._members.remove(member)
-            # Or nobody would ever probe a dead endpoint again.
+            # Or no one would ever probe a dead endpoint again.
             if self.prober is member:
                 self.prober = None
 

@@ -81,7 +81,7 @@ def _payload(setting: str, version: str, body: Any) -> str:
     except (AttributeError, KeyError, TypeError, ValueError, binascii.Error):
         raise _error(setting, version, "the answer of Secret Manager does not contain a secret") from None
     if value(data) != expected:
-        raise _error(setting, version, "the secret was damaged on its way; its checksum differs")
+        raise _error(setting, version, "the secret was damaged in transit; its checksum differs")
     return data.decode("utf-8", "surrogateescape")
 
 
