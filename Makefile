@@ -5,7 +5,7 @@ PYTEST_ARGS ?=
 TESTS_AT_ONCE ?= 3
 ARGS ?=
 
-.PHONY: demo docs picture test test-lowest bench soak fuzz clean lock templates
+.PHONY: demo docs picture test test-lowest bench soak fuzz clean lock templates schemas
 
 # An export of sample events in ./demo; run it again after changing demo/dovecot.conf.
 demo: .venv/bin/dovebeam
@@ -33,6 +33,10 @@ picture: .venv/bin/dovebeam
 # The metadata of the Flex Templates, and the lock file of their image (`make lock ARGS=--upgrade` for newer versions).
 templates: .venv/bin/dovebeam
 	.venv/bin/python templates/metadata.py
+
+# The JSON Schemas in docs/reference/schemas.
+schemas: .venv/bin/dovebeam
+	.venv/bin/python docs/sitetools/json_schemas.py
 
 lock:
 	PYTHON="$(PYTHON)" ./templates/lock $(ARGS)

@@ -38,15 +38,15 @@ class ExporterAccount:
     """Account of one exporter's payloads.
 
     Attributes:
-        name: of the exporter.
+        name: name of the exporter.
         driver: the configured driver, also in a preview.
-        target: that the payloads went to, without secrets.
+        target: target of the payloads, without secrets.
         formatted: payloads that were formatted for it.
         delivered: payloads that arrived.
         delivered_bytes: bytes of those, without framing.
         rejected: payloads that did not arrive.
         resent: rejects of an earlier job that were re-sent to it without being matched again.
-        waiting: in a stream: payloads in its queue; None if it has no queue.
+        waiting: in a stream: payloads in its queue; not known without a queue.
         queued_before: in a stream: payloads that were in its queue already, from an earlier start, or from a bundle
             that failed after it had filled the queue and was read again.
     """

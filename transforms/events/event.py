@@ -144,6 +144,14 @@ class ExportedEvent(Event, frozen=True, eq=False, gc=False, omit_defaults=True, 
 
     Values are strings, integers and lists of strings; times are aware datetimes, or integers (microseconds) where a
     datetime cannot hold them. The types below are the whole shape of an exported line: anything else does not decode.
+
+    Attributes:
+        raw_name: name of the event; an unnamed event has none.
+        raw_hostname: host of the process that exported the event.
+        raw_start_time: time of the event's creation.
+        raw_end_time: time when the exporting process got the event.
+        raw_categories: all categories, ancestors included.
+        raw_fields: values by the names of their fields, in Dovecot's order.
     """
 
     raw_name: str | UnsetType = msgspec.field(default=UNSET, name="event")

@@ -59,9 +59,9 @@ class Reject(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=
         timestamp: when it was rejected, RFC 3339 in UTC.
         payload_string: the payload as text, with U+FFFD for what is not UTF-8; for people.
         payload_bytes: the payload exactly as it was (base64 in JSON); for sending again.
-        attributes: those of a message from a topic.
+        attributes: attributes of the message that the payload came with; empty if it did not come from a topic.
         error_message: what was wrong; never holds a secret.
-        stacktrace: of the exception behind it, or empty.
+        stacktrace: stack trace of the exception behind it, or empty.
         stage: "decode" (the payload is the line that was read), "route" (the payload is the whole event as a line, for
             which the exporter knew no place) or "deliver" (the payload is the formatted event).
         metric: the metric whose event this was, empty before matching.
@@ -76,7 +76,7 @@ class Reject(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=
             that no other line has.
         content_hash: SHA-256 of the payload, in hex.
         truncated: whether the payload is only a part of the line that was read, so that it must not be taken for an
-            event; None in a file of version 0.1.0 (see `is_truncated`).
+            event; None in a file of version 0.1.0, which had no such member.
         held_back: why the last re-send left it out; empty if that sent it, or if there was none.
     """
 
