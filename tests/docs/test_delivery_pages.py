@@ -27,9 +27,9 @@ def rows(text: str) -> list[list[str]]:
     ]
 
 
-def table(heading: str) -> list[list[str]]:
-    """The cells of the first table of a section of the page on delivery, without its head."""
-    section = DELIVERY.split(f"\n## {heading}\n")[1]
+def table(page: str, heading: str) -> list[list[str]]:
+    """The cells of the first table of a section, without its head."""
+    section = page.split(f"\n## {heading}\n")[1]
     return rows(section[: section.index("\n\n", section.index("\n|") + 1)])[1:]
 
 
@@ -37,7 +37,7 @@ def table(heading: str) -> list[list[str]]:
 def test_every_driver(name: str) -> None:
     """Each has its rows in both tables, and a docstring that ends with its parallelism and its guarantee."""
     for heading, cells in (("Guarantees of each driver", 4), ("When a target fails", 3)):
-        found = [row for row in table(heading) if row[0].startswith(f"`{name}`")]
+        found = [row for row in table(DELIVERY, heading) if row[0].startswith(f"`{name}`")]
         assert found
         assert all(len(row) == cells and all(row) for row in found)
     paragraphs = (inspect.getdoc(DRIVERS[name]) or "").split("\n\n")
@@ -47,7 +47,9 @@ def test_every_driver(name: str) -> None:
 
 def test_same_modes_in_both_tables() -> None:
     """What is guaranteed, and what happens when a target fails, is written of the same drivers in their modes."""
-    assert [row[0] for row in table("Guarantees of each driver")] == [row[0] for row in table("When a target fails")]
+    assert [row[0] for row in table(DELIVERY, "Guarantees of each driver")] == [
+        row[0] for row in table(DELIVERY, "When a target fails")
+    ]
 
 
 def test_settings() -> None:
@@ -62,7 +64,8 @@ def test_settings() -> None:
 
 def test_members_of_a_record() -> None:
     """The table names the members of a record in their order."""
-    named = [name for row in rows(REJECTS)[1:] for name in re.findall(r"`(\w+)`", row[0])]
+    members = table(REJECTS, "Members of a record")
+    named = [name for row in members for name in re.findall(r"`(\w+)`", row[0])]
     assert named == list(json.loads(reject_to_json(make_reject("decode", b"", ""))))
 
 
