@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 import dovebeam.transforms.yaml as package
-from support.pages.documents import blocks_of
+from support.pages.documents import blocks_of, commands_of
 
 FILES = {"ExportEvents"}
 """What reads files when it is made; the pipelines that have it are run with the page."""
@@ -28,3 +28,12 @@ def test_settings(name: str, config: dict[str, Any]) -> None:
 def test_every_transform_is_shown() -> None:
     """The page has an example of each."""
     assert {name for name, _ in steps()} == set(package.__all__)
+
+
+def test_pipelines_run_without_a_network() -> None:
+    """Each pipeline of the page is run by the runner that downloads nothing, as tests/yaml/test_pipelines.py holds."""
+    blocks = [block for block in blocks_of("docs/yaml.md") if block.language == "sh"]
+    commands = [command.text for block in blocks for command in commands_of(block)]
+    runs = [command for command in commands if "apache_beam.yaml.main" in command]
+    assert len(runs) > 1
+    assert [command for command in runs if " --runner FnApiRunner " not in command] == []
