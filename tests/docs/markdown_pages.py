@@ -16,6 +16,16 @@ from markdown_it.token import Token
 
 from support.pages.documents import ROOT
 
+HOSTS = {
+    "beam.apache.org": "the documentation of Apache Beam",
+    "doc.dovecot.org": "what Dovecot itself says of its event export",
+    "keepachangelog.com": "the form of CHANGELOG.md",
+    "fluentbit.io": "what users may come from",
+    "semver.org": "the meaning of version numbers",
+    "vector.dev": "what users may come from",
+}
+"""Hosts of other people that pages link to. Tests cannot go there: whoever adds one has looked."""
+
 
 class Link(NamedTuple):
     """A link of a page.

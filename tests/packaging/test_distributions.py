@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import email
 import importlib.metadata
 import os
 import re
@@ -12,8 +13,10 @@ import tarfile
 import tomllib
 import zipfile
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
+from docs.markdown_pages import HOSTS
 
 from support.pages.documents import ROOT
 from support.programs import unpack
@@ -89,6 +92,21 @@ def test_version_is_in_one_place(wheel: Path) -> None:
     literal = re.compile(rf"[\"']v?{re.escape(version)}[\"']")  # what an earlier version did may be told in words
     sources = [path for top in FOLDERS for path in (ROOT / top).rglob("*.py")]
     assert [path for path in sources if literal.search(path.read_text())] == []
+
+
+def test_licence_and_addresses_are_in_the_wheel(wheel: Path) -> None:
+    """The wheel has the licence's name and text, and addresses of documentation that help whoever looks at it."""
+    with zipfile.ZipFile(wheel) as opened:
+        (name,) = (each for each in opened.namelist() if each.endswith(".dist-info/METADATA"))
+        told = email.message_from_bytes(opened.read(name))
+        text = opened.read(f"{name.removesuffix('METADATA')}licenses/LICENSE").decode()
+    assert told["License-Expression"] == "Apache-2.0"
+    assert told.get_all("License-File") == ["LICENSE"]
+    assert text == (ROOT / "LICENSE").read_text()
+    assert "Apache License" in text
+    addresses = [line.partition(", ")[2] for line in told.get_all("Project-URL") or []]
+    assert addresses
+    assert all(urlsplit(address).scheme == "https" and urlsplit(address).hostname in HOSTS for address in addresses)
 
 
 def test_versions_of_python() -> None:
