@@ -24,6 +24,7 @@ from support.pages.document_homes import (
     environment_under_test,
     with_all_events,
     with_rejects,
+    with_schemas,
 )
 from support.pages.documented import parse_crontab, understand_command
 from support.pages.documented_cloud import understand_docker, understand_gcloud, understand_terraform, understand_wheel
@@ -87,6 +88,7 @@ SPARED = [
 
 HOMES: dict[str, Callable[[Path], None]] = {
     "README.md": after_make_demo,
+    "docs/reference/schemas.md": with_schemas,
     "docs/rejects.md": with_rejects,
     "docs/replay.md": with_all_events,
 }

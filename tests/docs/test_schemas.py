@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,9 +23,13 @@ from dovebeam.transforms.events.values import INT64_MAX, INT64_MIN, IPAddress, T
 from sitetools.json_schemas import FOLDER, SCHEMAS, text_of
 from support.jobs.commands import dovebeam, exporter, metric, write_config, write_events
 from support.oracle.corpus import corpus_lines
+from support.pages.document_homes import common_home, with_schemas
+from support.pages.documents import blocks_of
+from support.programs import built_programs, require_program
 from support.servers.server_http import run_http_server, status
 from support.strategies import events, recoverable_events
 
+AJV = "ajv-8.20.0"
 VECTORS = Path(__file__).parents[1] / "vectors"
 
 
@@ -286,3 +292,36 @@ def test_rejects_and_ledgers_of_runs(tmp_path: Path) -> None:
         LEDGER.validate(ledger)
         assert ledger.keys() == LEDGER.schema["properties"].keys()
         assert ledger["exporters"][0].keys() <= LEDGER.schema["properties"]["exporters"]["items"]["properties"].keys()
+
+
+def require_ajv() -> Path:
+    """Ajv's folder; a machine without Node.js goes without the test."""
+    folder = built_programs() / AJV
+    if not folder.is_dir():
+        if shutil.which("node") is None or shutil.which("npm") is None:
+            pytest.skip("no Node.js on this machine to try the JSON Schemas in")
+        require_program(AJV)
+    return folder
+
+
+def test_the_page_in_node(tmp_path: Path) -> None:
+    """The program of the page finds all events of a page's reader valid, and says what is wrong with another."""
+    home = common_home(tmp_path)
+    with_schemas(home)
+    (home / "node_modules").symlink_to(require_ajv() / "node_modules")
+    (program,) = (block for block in blocks_of("docs/reference/schemas.md") if block.language == "js")
+    (home / program.file).write_text(program.text)
+
+    def validated(schema: str, lines: bytes) -> str:
+        command = ["node", program.file, schema]
+        return subprocess.run(
+            command, cwd=home, input=lines, capture_output=True, timeout=60, check=True
+        ).stdout.decode()
+
+    (said,) = (block.text for block in blocks_of("docs/reference/schemas.md") if block.language == "text")
+    assert validated("event.schema.json", (home / "events.json").read_bytes()) == said
+    wrong = validated("event.schema.json", b'{"event":"a","fields":{"duration":"x"},"extra":1}\n{}\n')
+    assert "1 /fields/duration must be integer" in wrong
+    assert "must NOT have additional properties" in wrong
+    assert wrong.endswith("2 lines\n")
+    assert validated("reject.schema.json", json.dumps(REJECT_LINE).encode()) == "1 lines\n"

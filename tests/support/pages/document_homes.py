@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import gzip
 import os
+import shutil
 import sys
 from importlib.resources import files
 from pathlib import Path
 
 from support.oracle.corpus import corpus_lines
+from support.pages.documents import ROOT
 
 COMMON_EVENTS = 3000
 
@@ -64,6 +66,11 @@ def with_rejects(home: Path) -> None:
     record = reject_to_json(make_reject("decode", corpus_lines("events.json.gz")[0], "damaged on its way"))
     for name in ("rejects.jsonl", "rejects/monday.jsonl"):
         (home / name).write_bytes(record if record.endswith(b"\n") else record + b"\n")
+
+
+def with_schemas(home: Path) -> None:
+    """The JSON Schemas of the project."""
+    shutil.copytree(ROOT / "docs" / "reference" / "schemas", home, dirs_exist_ok=True)
 
 
 def after_make_demo(home: Path) -> None:
