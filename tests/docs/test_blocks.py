@@ -81,6 +81,9 @@ SPARED = [
     Spared(
         "docs/files.md", "gs://mail-archive/imap/events-2026", nothing, "names; test_files_page derives them", "text"
     ),
+    Spared("docs/reference/schemas.md", "npm install", nothing, "a registry; .ci/build-ajv installs the same"),
+    Spared("docs/reference/schemas.md", "node ", nothing, "Node.js; test_schemas runs it where that is"),
+    Spared("docs/reference/schemas.md", "3000 lines", nothing, "test_schemas compares it", "text"),
     Spared("docs/rejects.md", "read = matched +", nothing, "arithmetic; tests of the ledger hold it", "text"),
     Spared("docs/replay.md", "0 3 * * *", parse_crontab, "a line of a crontab", "text"),
 ]
