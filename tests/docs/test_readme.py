@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from support.pages.documents import ROOT, blocks_of
 
 MOST_WORDS = 700
@@ -46,3 +48,12 @@ def test_first_export_is_short() -> None:
     assert len(command.text.splitlines()) == 1
     assert sum(" = " in line for line in config.text.splitlines()) <= 8
     assert output.text.startswith("events\nread")
+
+
+def test_numbers_are_those_that_were_measured() -> None:
+    """Each figure of speed is on the page that says how it was measured; none is invented."""
+    (told,) = (part for part in README.split("\n\n") if part.startswith("**Speed**"))
+    measured = (ROOT / "docs/performance.md").read_text("utf-8")
+    figures = re.findall(r"[0-9]+[.,][0-9]+", told)
+    assert len(figures) == 6
+    assert [figure for figure in figures if figure not in measured] == []
