@@ -5,6 +5,7 @@ All have one home, as of one user who reads them one after the other, so that wh
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -22,6 +23,7 @@ TUTORIALS = [page for page in pages() if page.startswith("docs/tutorials/")]
 FOLDERS = {"operator": "operator", "data-engineer": "engineer", "pipeline-author": "author"}
 PORTS = ("8321", "8322", "8323")
 INSTALL_SECS = 600
+RUN_ID = re.compile(r"\b[0-9a-f]{12}\b")
 NOT_COPIED = shutil.ignore_patterns(".git", ".build", ".venv", ".*_cache", ".hypothesis", "__pycache__", "demo")
 
 
@@ -57,14 +59,18 @@ def pip_cache() -> str:
 
 @pytest.mark.parametrize("page", TUTORIALS)
 def test_tutorial(page: str, user: Path, checkout: Path) -> None:
-    """Every command does and shows what the page says, typed in the folder of the repository as the page asks."""
+    """Every command does and shows what the page says, typed in the repository's folder; an id of a run stays the same."""
     ports = {port: str(free_port()) for port in PORTS}
     with shell_session(user, bare_environment(user)) as shell:
         assert shell.run(f"cd {checkout}", COMMAND_SECS) == (0, "")
         reader = PageReader(user, shell, instead=ports, folder=FOLDERS[Path(page).stem], seconds=INSTALL_SECS)
+        ids: set[tuple[str, str]] = set()
         for block in blocks_of(page):
             reader.read(block)
+            if block.language == "text":
+                ids.update(zip(RUN_ID.findall(block.text), RUN_ID.findall(reader.output), strict=True))
         assert set(shell.stop(COMMAND_SECS)) <= {0}
+    assert len(ids) == len(dict(ids)) == len({run for _, run in ids}), f"one id on the page, several in fact: {ids}"
     assert installed_at(user).is_relative_to(user)
 
 
