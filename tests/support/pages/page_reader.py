@@ -16,7 +16,7 @@ from support.pages.documents import Block, Command, commands_of
 from support.pages.shell_session import ShellSession
 from support.programs import wait_until
 
-COMMAND_SECS = 120
+COMMAND_SECS = 600
 
 _IS_RUNNING = re.compile(r"^dovebeam: (following|collecting from) ", re.MULTILINE)
 
