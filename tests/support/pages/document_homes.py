@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import os
 import shutil
 import sys
+import tempfile
+from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
 
@@ -50,6 +53,23 @@ def common_home(folder: Path) -> Path:
     (home / "events" / "1.json.gz").write_bytes(gzip.compress(lines, 1))
     (home / "dovecot.conf").write_text(_CONFIG.replace("@HOME@", str(home)))
     return home
+
+
+@contextlib.contextmanager
+def mail_server(home: Path) -> Iterator[str]:
+    """A folder with the directories of a mail server, as /etc, /run, /srv and /var, and the reader's configuration.
+
+    Its path is short, since that of a unix socket may have only 107 bytes.
+    """
+    with tempfile.TemporaryDirectory(prefix="m") as folder:
+        root = Path(folder)
+        for name in ("etc/dovebeam", "etc/dovecot", "run/dovebeam", "srv", "var/lib/dovebeam", "var/log/dovecot"):
+            (root / name).mkdir(parents=True)
+        for name in ("var/spool", "var/spool/dovebeam"):
+            (root / name).mkdir(mode=0o700)
+        for name in ("etc/dovebeam", "etc/dovecot"):
+            shutil.copy(home / "dovecot.conf", root / name)
+        yield f"{root}/"
 
 
 def with_all_events(home: Path) -> None:

@@ -18,6 +18,7 @@ from support.programs import wait_until
 
 COMMAND_SECS = 600
 
+_SYSTEM = re.compile(r"(?<![\w./-])/(?=(etc|run|srv|var)/)")
 _IS_RUNNING = re.compile(r"^dovebeam: (following|collecting from) ", re.MULTILINE)
 
 _READERS: dict[str, Callable[[str], None]] = {"json": parse_json, "yaml": parse_yaml, "ini": parse_ini}
@@ -56,6 +57,7 @@ class PageReader:
         spared: what is not run or compared.
         together: whether configurations of the page are one, in parts.
         instead: texts of the page, and what to read instead of them: ports that are free, say.
+        system: folder to use as the root of /etc, /run, /srv and /var, which a test cannot write to.
         folder: where files are saved that a page tells to save, below home.
         seconds: how long a command may take.
         output: what the last block that ran has put out.
@@ -67,6 +69,7 @@ class PageReader:
     spared: Sequence[Spared] = ()
     together: bool = False
     instead: dict[str, str] = field(default_factory=dict)
+    system: str = "/"
     folder: str = "."
     seconds: float = COMMAND_SECS
     output: str = ""
@@ -76,6 +79,7 @@ class PageReader:
         """Runs or checks one block."""
         for text, other in self.instead.items():
             block = replace(block, text=block.text.replace(text, other))
+        block = replace(block, text=_SYSTEM.sub(lambda _: self.system, block.text))
         spared = None if block.language == "sh" else self._spared(block.page, block.text, block.language)
         if spared:
             spared.check(block.text)
@@ -109,7 +113,7 @@ class PageReader:
         if spared := self._spared(block.page, command.text, "sh"):
             spared.check(command.text)
             return ""
-        if re.match(r"dovebeam (stream|collect) [^&]*\Z", command.text):
+        if re.match(r"(\S*/)?dovebeam (stream|collect) [^&]*\Z", command.text):
             said = self.shell.start(command.text)
             wait_until(
                 lambda: _IS_RUNNING.search(said.read_text()) is not None, f"{command.text} to begin", self.seconds
