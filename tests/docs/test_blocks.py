@@ -129,6 +129,7 @@ SPARED = [
         "names; tests/docs/test_files_page.py derives them",
         "text",
     ),
+    Spared("docs/from-dovecot.md", "driver = file ---------> a log", nothing, "a drawing", "text"),
     Spared("docs/reference/schemas.md", "npm install", nothing, "a registry; .ci/build-ajv installs the same"),
     Spared("docs/reference/schemas.md", "node ", nothing, "Node.js; tests/docs/test_schemas.py runs it where that is"),
     Spared("docs/reference/schemas.md", "3000 lines", nothing, "tests/docs/test_schemas.py compares it", "text"),
