@@ -53,10 +53,10 @@ def test_the_line_for_cron(home: Path) -> None:
     *times, command = line.split(" ", 5)
     assert times == ["15", "3", "*", "*", "*"]
     assert "%" not in command
-    before = {path.name: path.read_bytes() for path in (copy / "preview").iterdir()}
+    before = {path.name: path.read_bytes() for path in (copy / "preview").glob("[!.]*")}
     assert len(before) == 3
     shutil.rmtree(copy / "preview")
     with shell_session(home, environment_under_test()) as shell:
         assert shell.run(command, COMMAND_SECS)[0] == 0
-    assert {path.name: path.read_bytes() for path in (copy / "preview").iterdir()} == before
+    assert {path.name: path.read_bytes() for path in (copy / "preview").glob("[!.]*")} == before
     assert os.access(copy / "run.log", os.R_OK)
