@@ -64,7 +64,8 @@ class FileSettings:
     file_rotate_size: int | None = setting(
         Kind.SIZE,
         "0",
-        "size before compression at which a file is full and the next one is started; 0 is no limit, for shards 1 GiB",
+        "size at which the next file is started, as stored, or for shards before compression; 0 for no limit, "
+        "in shards for 1 GiB",
     )
     file_rotate_interval_msec: int | None = setting(
         Kind.TIME, "0", "length of the windows of event time that get a file each, such as `1 h`; 0 for no windows"

@@ -135,7 +135,10 @@ class HttpPostSettings(AuthSettings):
         Kind.BOOL, "yes", "whether requests are sent again, as far as the number of attempts allows", dovecot=True
     )
     http_client_max_auto_retry_delay_msec: int | None = setting(
-        Kind.TIME_SECS, "0", "the longest Retry-After that is waited for; 0 for the limit of an attempt", dovecot=True
+        Kind.TIME_SECS,
+        "0",
+        "the longest Retry-After that is waited for; 0 for `http_client_request_timeout`",
+        dovecot=True,
     )
     http_client_dns_ttl_msec: int | None = setting(
         Kind.TIME, "30 min", "how long the addresses of the host are kept", dovecot=True
