@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 
 from dovebeam.pipelines.terminal.exit_codes import ExitCode
+from support.jobs import warm_commands
 from support.jobs.commands import dovebeam, exporter, metric, write_config
 from support.programs import wait_until
 
 EVENTS = b"".join(b'{"event":"e","fields":{"n":%d}}\n' % number for number in range(50))
-DOVEBEAM = shlex.join([sys.executable, "-m", "dovebeam.pipelines.cli"])
 
 
 class Shell:
@@ -30,6 +30,8 @@ class Shell:
         self.temporary = folder / "tmp"
         self.temporary.mkdir()
         self.environment = {**os.environ, "TMPDIR": str(self.temporary)}
+        warm = warm_commands.shell_folder(self.environment)
+        self.dovebeam = shlex.join([f"{warm}/dovebeam"] if warm else [sys.executable, "-m", "dovebeam.pipelines.cli"])
         write_config(
             folder, exporter("out", "file", "json", f"file_path = {folder}/out"), metric("m", "event=e", "out")
         )
@@ -37,7 +39,7 @@ class Shell:
 
     def run(self, command: str) -> subprocess.CompletedProcess[bytes]:
         """The command by bash; `D` is dovebeam. Nothing temporary may be left."""
-        command = f'D() {{ {DOVEBEAM} "$@"; }}; set -o pipefail; {command}'
+        command = f'D() {{ {self.dovebeam} "$@"; }}; set -o pipefail; {command}'
         done = subprocess.run(
             ["bash", "-c", command],
             cwd=self.folder,
@@ -163,7 +165,7 @@ def test_a_terminal_is_told_what_is_waited_for(shell: Shell) -> None:
     command = [sys.executable, "-m", "dovebeam.pipelines.cli"]
     command += ["export", "--config", str(shell.folder / "dovecot.conf"), "--input", "-"]
     try:
-        with subprocess.Popen(command, stdin=theirs, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:
+        with warm_commands.Popen(command, stdin=theirs, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:
             os.write(ours, EVENTS[: EVENTS.index(b"\n") + 1] + b"\x04")
             _, said = process.communicate(timeout=300)
     finally:
@@ -178,7 +180,7 @@ def test_a_copy_of_a_killed_process_goes_at_the_next_start(shell: Shell) -> None
     """After SIGKILL while it reads standard input."""
     command = [sys.executable, "-m", "dovebeam.pipelines.cli"]
     command += ["export", "--config", str(shell.folder / "dovecot.conf"), "--input", "-"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, env=shell.environment) as process:
+    with warm_commands.Popen(command, stdin=subprocess.PIPE, env=shell.environment) as process:
         wait_until(lambda: any(shell.temporary.iterdir()), "standard input to be copied", seconds=120)
         process.send_signal(signal.SIGKILL)
     assert len(list(shell.temporary.iterdir())) == 1

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from dovebeam.transforms import load_config
+from support.jobs import warm_commands
 from support.jobs.commands import Ran, dovebeam_process, exporter, metric, write_config, write_events
 from support.jobs.engines import (
     WAYS,
@@ -127,7 +128,9 @@ def test_a_failing_target(way: str, tmp_path: Path) -> None:
 def start(arguments: Sequence[object]) -> subprocess.Popen[str]:
     """The real command, running."""
     command = [sys.executable, "-m", "dovebeam.pipelines.cli", *map(str, arguments)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    return warm_commands.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
 
 
 def end(process: subprocess.Popen[str]) -> str:

@@ -15,12 +15,11 @@ from pathlib import Path
 import pytest
 from runners.flink_cluster import FlinkCluster, flink_cluster
 
+from support.jobs import warm_commands
 from support.jobs.commands import exporter, metric, write_config
 from support.jobs.engines import flink_runner
 from support.oracle.corpus import check_arrived, corpus_lines
 from support.programs import wait_until
-
-pytestmark = pytest.mark.alone
 
 TASK_MANAGERS = 3
 FILES, REPEATS = 4, 5
@@ -38,7 +37,9 @@ def command(folder: Path, cluster: FlinkCluster, *arguments: object) -> Iterator
     """The real command, on two task managers, with its workers in its own process."""
     where = [*flink_runner(), f"--flink_master={cluster.address}", "--parallelism=2", "--environment_type=LOOPBACK"]
     words = [sys.executable, "-m", "dovebeam.pipelines.cli", *map(str, arguments), *where]
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    process = warm_commands.Popen(
+        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
     try:
         yield process
     finally:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from support.jobs import warm_commands
 from support.jobs.collector import run_collector
 from support.jobs.commands import exporter, metric, write_config
 from support.jobs.engines import children, command_line, prism_options, process_options
@@ -34,7 +35,7 @@ def stream_command(folder: Path, follow: Path, *options: str) -> list[str]:
 def running_stream(command: Sequence[str], folder: Path) -> Iterator[subprocess.Popen[bytes]]:
     """The stream; whatever is left of it at the end is killed."""
     with (folder / "stream.log").open("ab") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+        process = warm_commands.Popen(command, stdout=log, stderr=log, start_new_session=True)
     try:
         yield process
     finally:

@@ -17,6 +17,7 @@ from dovebeam.pipelines.ledger.ledger import ExporterAccount, Ledger, MetricAcco
 from dovebeam.pipelines.replay.replay_job import show_dry
 from dovebeam.pipelines.terminal.tables import Table, fitted, number, text_of
 from dovebeam.transforms.count_exports import ExportSum
+from support.jobs import warm_commands
 from support.jobs.commands import dovebeam
 from support.oracle.corpus import CORPUS
 from support.terminals import terminal
@@ -107,7 +108,7 @@ def test_check(columns: int) -> None:
     for more in ([], explain):
         arguments = [*map(str, ["check", "--config", config, *more])]
         with terminal(columns) as screen:
-            subprocess.run(
+            warm_commands.run(
                 [*_COMMAND, *arguments], stdout=screen.out, stderr=subprocess.DEVNULL, check=True, timeout=120
             )
         wanted = dovebeam(*arguments).out
@@ -119,7 +120,7 @@ def test_demo(tmp_path: Path) -> None:
     """The first thing that a newcomer sees: all numbers of the ledger, on a terminal of 80 columns."""
     with terminal(80) as screen:
         command = [*_COMMAND, "demo", str(tmp_path / "demo")]
-        subprocess.run(command, stdout=screen.out, stderr=subprocess.DEVNULL, check=True, timeout=300)
+        warm_commands.run(command, stdout=screen.out, stderr=subprocess.DEVNULL, check=True, timeout=300)
     account = json.loads((tmp_path / "demo" / "ledger.json").read_text())
     numbers = [each[key] for each in account["exporters"] for key in ("formatted", "delivered", "bytes") if key in each]
     assert numbers

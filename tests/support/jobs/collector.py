@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from support.jobs import warm_commands
 from support.programs import free_port, wait_until
 
 
@@ -97,7 +98,7 @@ def run_collector(
     listen = [f"--listen=unix:{folder / 'socket'}", f"--listen={http}://127.0.0.1:{port}/"]
     command = [sys.executable, "-m", "dovebeam.pipelines.cli", "collect", *listen, f"--spool={folder / 'spool'}"]
     with (folder / "collector.log").open("wb") as log:
-        process = subprocess.Popen([*before, *command, *options], stderr=log, env={**os.environ, **(env or {})})
+        process = warm_commands.Popen([*before, *command, *options], stderr=log, env={**os.environ, **(env or {})})
     collector = Collector(folder, process, port)
     try:
         wait_until(lambda: process.poll() is not None or ready(collector), "the collector")

@@ -1,4 +1,4 @@
-"""The command line under test: in this process for speed, or as the real command where signals and processes matter."""
+"""The command line under test: in this process for speed, or as a process where signals and processes matter."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
+from support.jobs import warm_commands
 from support.programs import wait_until
 
 HEAD = "dovecot_config_version = 2.4.0\ndovecot_storage_version = 2.4.0\n"
@@ -40,14 +41,14 @@ def dovebeam(*arguments: object) -> Ran:
 
 
 def dovebeam_process(*arguments: object, timeout: float = 120) -> Ran:
-    """Runs the real command."""
+    """Runs the command as a process."""
     command = [*_MODULE, *map(str, arguments)]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=timeout)
+    done = warm_commands.run(command, check=False, capture_output=True, text=True, timeout=timeout)
     return Ran(done.returncode, done.stdout, done.stderr)
 
 
 def interrupted(arguments: Sequence[object], begun: Callable[[], bool], signal_number: int, group: bool = False) -> Ran:
-    """Runs the real command and sends it a signal once it has begun its work; none of its processes may outlive it.
+    """Runs the command as a process and sends it a signal once it has begun its work; none of its processes may outlive it.
 
     Args:
         arguments: the command line.
@@ -55,7 +56,7 @@ def interrupted(arguments: Sequence[object], begun: Callable[[], bool], signal_n
         signal_number: the signal.
         group: whether its whole process group gets it, as with Ctrl-C on a terminal.
     """
-    process = subprocess.Popen(
+    process = warm_commands.Popen(
         [*_MODULE, *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from support.jobs import warm_commands
 from support.jobs.commands import exporter, metric, write_config
 from support.jobs.fault_server_job import event_line
 from support.programs import wait_until
@@ -36,7 +37,7 @@ class DeliveryJob:
     def start(self) -> subprocess.Popen[str]:
         """Starts it."""
         arguments = ["--config", "dovecot.conf", "--input", "events.json", "--rejects", "rejects.jsonl"]
-        return subprocess.Popen(
+        return warm_commands.Popen(
             [sys.executable, "-m", "dovebeam.pipelines.cli", "export", *arguments, "--ledger", "ledger.json"],
             cwd=self.folder,
             stdout=subprocess.DEVNULL,

@@ -20,6 +20,7 @@ from pathlib import Path
 import pytest
 import zstandard
 
+from support.jobs import warm_commands
 from support.jobs.commands import Ran, exporter, metric, write_config, write_events
 from support.programs import require_program
 
@@ -81,7 +82,7 @@ class FileJob:
     def started(self, *options: str) -> Iterator[subprocess.Popen[str]]:
         """The running command, in a process group of its own, none of which is left behind."""
         command = ["export", "--config", str(self.config), "--input", str(self.events), *options]
-        process = subprocess.Popen(
+        process = warm_commands.Popen(
             [sys.executable, "-m", "dovebeam.pipelines.cli", *command],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

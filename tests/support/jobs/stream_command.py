@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from support.jobs import warm_commands
 from support.jobs.commands import exporter, metric, write_config
 from support.programs import wait_until
 
@@ -40,7 +41,7 @@ class Job:
     @contextlib.contextmanager
     def running(self, *options: str) -> Iterator[subprocess.Popen[str]]:
         """The real command, while it runs."""
-        process = subprocess.Popen(
+        process = warm_commands.Popen(
             [sys.executable, "-m", "dovebeam.pipelines.cli", "stream", *self.options, *options],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

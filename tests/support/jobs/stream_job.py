@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
 
+from support.jobs import warm_commands
 from support.jobs.commands import exporter, metric, write_config
 from support.jobs.fault_server_job import event_line
 from support.programs import wait_until
@@ -67,7 +68,7 @@ class StreamJob:
     def running(self) -> Iterator[subprocess.Popen[str]]:
         """The command, none of whose processes outlives the block."""
         arguments = ["--config", "dovecot.conf", *self._source]
-        process = subprocess.Popen(
+        process = warm_commands.Popen(
             [sys.executable, "-m", "dovebeam.pipelines.cli", "stream", *arguments, "--rejects", "rejects.jsonl"],
             cwd=self.folder,
             env={**os.environ, **self._environment},

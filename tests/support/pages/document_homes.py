@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
 
+from support.jobs.warm_commands import shell_folder
 from support.oracle.corpus import corpus_lines
 from support.pages.documents import ROOT
 
@@ -39,8 +40,9 @@ def environment(*first: str) -> dict[str, str]:
 
 
 def environment_under_test() -> dict[str, str]:
-    """The same with the `dovebeam` under test on the PATH."""
-    return environment(str(Path(sys.executable).parent))
+    """The same with the `dovebeam` under test on the PATH, whose start is not what pages are about."""
+    warm = shell_folder(environment())
+    return environment(*filter(None, [warm and str(warm), str(Path(sys.executable).parent)]))
 
 
 def common_home(folder: Path) -> Path:
