@@ -5,7 +5,7 @@ PYTEST_ARGS ?=
 TESTS_AT_ONCE ?= 3
 ARGS ?=
 
-.PHONY: demo docs picture test test-lowest bench soak fuzz clean lock templates schemas
+.PHONY: demo docs picture test test-lowest test-python bench soak fuzz clean lock templates schemas
 
 # An export of sample events in ./demo; run it again after changing demo/dovecot.conf.
 demo: .venv/bin/dovebeam
@@ -57,15 +57,25 @@ test: clean
 	alone=$$?; \
 	[ $$together -eq 0 ] && [ $$alone -eq 0 ]
 
-# The core on the lowest versions of its dependencies that pyproject.toml allows; `make test` runs a part of it.
-test-lowest:
+# What of the tests is the core, for the two targets below.
+CORE := tests/codecs tests/config tests/drivers tests/events tests/filters tests/formats tests/sources
+
+.build/uv/bin/uv:
 	$(PYTHON) -m venv .build/uv
 	.build/uv/bin/python -m pip install --quiet uv
-	.build/uv/bin/uv pip compile --quiet --resolution lowest-direct --extra collect --extra gcp --output-file .build/lowest.txt pyproject.toml
-	rm -rf .build/lowest
-	$(PYTHON) -m venv .build/lowest
-	.build/lowest/bin/python -m pip install --quiet -r .build/lowest.txt pytest hypothesis gcp-storage-emulator .
-	.build/lowest/bin/python -m pytest -q -W default tests/codecs tests/config tests/drivers tests/filters tests/formats tests/sources tests/test_transforms.py tests/test_corpus_export.py
+
+# The core on the lowest versions of its dependencies that pyproject.toml allows; `make test` runs a part of it.
+test-lowest: .build/uv/bin/uv
+	.build/uv/bin/uv pip compile --quiet --python "$(PYTHON)" --resolution lowest-direct --extra collect --extra gcp --output-file .build/lowest.txt pyproject.toml
+	.build/uv/bin/uv venv --quiet --clear --python "$(PYTHON)" .build/lowest
+	.build/uv/bin/uv pip install --quiet --python .build/lowest/bin/python -r .build/lowest.txt pytest hypothesis gcp-storage-emulator .
+	.build/lowest/bin/python -m pytest -q -W default $(CORE) tests/test_transforms.py tests/test_corpus_export.py
+
+# The core with another Python, on the newest versions of its dependencies: make test-python PYTHON=python3.13
+test-python: .build/uv/bin/uv
+	.build/uv/bin/uv venv --quiet --clear --python "$(PYTHON)" .build/python
+	.build/uv/bin/uv pip install --quiet --python .build/python/bin/python '.[collect,gcp]' pytest hypothesis gcp-storage-emulator
+	.build/python/bin/python -m pytest -q -W default $(CORE) tests/test_transforms.py
 
 # Everything beside its rivals, after `make test`; an hour, on a machine that does nothing else.
 bench:

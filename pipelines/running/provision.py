@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import sys
 from collections.abc import Mapping
@@ -60,7 +61,7 @@ def worker_environment(info: Any, worker_id: str) -> Mapping[str, str]:
     # The names and forms are those of Beam's own boot program (sdks/python/container/boot.go).
     variables = {
         "WORKER_ID": worker_id,
-        "PIPELINE_OPTIONS": json_format.MessageToJson(info.pipeline_options, indent=None),
+        "PIPELINE_OPTIONS": _options_as_json(info.pipeline_options),
         "CONTROL_API_SERVICE_DESCRIPTOR": str(info.control_endpoint),
         "RUNNER_CAPABILITIES": " ".join(info.runner_capabilities),
     }
@@ -69,6 +70,15 @@ def worker_environment(info: Any, worker_id: str) -> Mapping[str, str]:
     if info.status_endpoint.url:
         variables["STATUS_API_SERVICE_DESCRIPTOR"] = str(info.status_endpoint)
     return variables
+
+
+def _options_as_json(options: Any) -> str:
+    # Protobuf has all numbers as doubles, and Beam's options take no 4.0 for 4; Beam's own program writes 4, too.
+    def number(text: str) -> float | int:
+        value = float(text)
+        return int(value) if value.is_integer() else value
+
+    return json.dumps(json.loads(json_format.MessageToJson(options), parse_float=number))
 
 
 def _check_packages(info: Any) -> None:

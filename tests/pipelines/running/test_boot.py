@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from concurrent import futures
 
 import grpc
@@ -48,6 +49,16 @@ def test_what_the_worker_reads() -> None:
         "LOGGING_API_SERVICE_DESCRIPTOR": 'url: "localhost:2"\n',
         "RUNNER_CAPABILITIES": "x y",
     }
+
+
+def test_options_that_are_numbers() -> None:
+    """Whole numbers, as a program in Go sends them, are integers for Beam's worker, and others stay as they are."""
+    info = provision()
+    info.pipeline_options.update({"beam:option:parallelism:v1": -1, "share": 0.5, "nested": {"list": [2, "2.0"]}})
+    options = worker_environment(info, "w-1")["PIPELINE_OPTIONS"]
+    assert '"beam:option:parallelism:v1": -1,' in options.replace("}", ",")
+    found = json.loads(options)
+    assert (found["share"], found["nested"]) == (0.5, {"list": [2, "2.0"]})
 
 
 @pytest.mark.parametrize(
