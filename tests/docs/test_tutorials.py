@@ -27,7 +27,7 @@ FOLDERS = {"operator": "operator", "data-engineer": "engineer", "pipeline-author
 PORTS = ("8321", "8322", "8323", "8390")
 SERVER = "https://git.example.com/mail/dovebeam.git"
 LARGE = "'dovebeam[gcp]'"
-INSTALL_SECS = 600
+INSTALL_SECS = 3000
 RUN_ID = re.compile(r"\b[0-9a-f]{12}\b")
 NOT_COPIED = shutil.ignore_patterns(".git", ".build", ".venv", ".*_cache", ".hypothesis", "__pycache__", "demo")
 
