@@ -104,7 +104,7 @@ def test_rejects_without_a_file(tmp_path: Path) -> None:
     assert ran.code == 1
     assert target.read_bytes().splitlines() == [LINES[0], LINES[1]]
     assert "2 of what was read or formatted could not be decoded or delivered" in ran.err
-    assert ran.err.count("1 times:") == 2
+    assert ran.err.count("once:") == 2
     assert "--rejects FILE" in ran.err
     assert "rejected      2\n" in ran.out
 
