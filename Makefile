@@ -5,7 +5,7 @@ PYTEST_ARGS ?=
 TESTS_AT_ONCE ?= 3
 ARGS ?=
 
-.PHONY: demo docs picture test test-lowest test-python bench soak fuzz clean lock templates schemas
+.PHONY: demo docs picture test test-all lint install test-lowest test-python coverage bench soak fuzz clean lock templates schemas
 
 # An export of sample events in ./demo; run it again after changing demo/dovecot.conf.
 demo: .venv/bin/dovebeam
@@ -41,21 +41,52 @@ schemas: .venv/bin/dovebeam
 lock:
 	PYTHON="$(PYTHON)" ./templates/lock $(ARGS)
 
-# What CI runs: a fresh environment, the wheel built and installed, then lint, types and tests against the wheel. Tests that
-# need the machine to themselves run after the others, and also if one of those has failed.
-test: clean
-	$(PYTHON) -m venv .build/venv
-	.build/venv/bin/python -m pip install --quiet --upgrade pip
-	.build/venv/bin/python -m pip wheel --quiet --no-deps --wheel-dir .build/dist .
-	.build/venv/bin/python -m pip install --quiet "$$(echo .build/dist/dovebeam-*.whl)[test]"
-	.build/venv/bin/ruff check .
-	.build/venv/bin/ruff format --check .
-	.build/venv/bin/mypy --strict -p dovebeam.transforms -p dovebeam.pipelines
-	.build/venv/bin/python -m pytest -n $(TESTS_AT_ONCE) --dist loadfile --no-loadscope-reorder -m "not alone" $(PYTEST_ARGS); \
+# Tests, in an environment of their own, against the wheel: what most changes need to know, within six minutes. Files and
+# folders in the table of tests/support/spread.py are left to `make test-all`.
+test: lint
+	@echo "== 4 tests of the core, of drivers, and runs of each command; the others run with make test-all"
+	.build/venv/bin/python -m pytest -n $(TESTS_AT_ONCE) -m "not slow and not alone" $(PYTEST_ARGS)
+
+# All tests. Those that need the machine to themselves run after the others, and also if one of those has failed.
+# COVERAGE=yes measures lines and branches, of all processes, but for tests that measure times or memory.
+test-all: lint
+	@echo "== 4 all tests"
+	@rm -rf .build/coverage; mkdir .build/coverage
+	.build/venv/bin/python -m $(if $(COVERAGE),coverage run -m )pytest -n $(TESTS_AT_ONCE) -m "not alone" $(PYTEST_ARGS); \
 	together=$$?; \
+	echo "== 5 tests that need the machine to themselves"; \
 	.build/venv/bin/python -m pytest -m alone $(PYTEST_ARGS); \
 	alone=$$?; \
 	[ $$together -eq 0 ] && [ $$alone -eq 0 ]
+
+# What the last tests with COVERAGE=yes have measured. A process that was killed while it saved has left a broken file,
+# which is named and passed over.
+coverage:
+	.build/venv/bin/coverage combine --quiet
+	.build/venv/bin/coverage report
+
+# Lint and types.
+lint: install
+	@echo "== 2 ruff"
+	.build/venv/bin/ruff check .
+	.build/venv/bin/ruff format --check .
+	@echo "== 3 mypy"
+	.build/venv/bin/mypy --strict -p dovebeam.transforms -p dovebeam.pipelines
+
+# The wheel of this tree in the environment of the tests, which is made anew when pyproject.toml or Python has changed.
+install:
+	@echo "== 1 environment in .build/venv; a minute or two when it is made anew"
+	@[ -e $(ENVIRONMENT) ] || { set -ex; rm -rf .build/venv; $(PYTHON) -m venv .build/venv; \
+	    .build/venv/bin/python -m pip install --quiet --upgrade pip; \
+	    .build/venv/bin/python -m pip install --quiet --no-compile '.[test]'; \
+	    .build/venv/bin/python -m compileall -q -j 0 .build/venv/lib >/dev/null || :; touch $(ENVIRONMENT); }
+	rm -rf build .build/dist
+	.build/venv/bin/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir .build/dist .
+	.build/venv/bin/python -m pip install --quiet --no-deps --force-reinstall .build/dist/dovebeam-*.whl
+
+# The name of this file holds what the environment was made from.
+MADE_FROM := $(shell { cat pyproject.toml; $(PYTHON) -VV; } | cksum | cut -d' ' -f1)
+ENVIRONMENT = .build/venv/made-from-$(MADE_FROM)
 
 # What of the tests is the core, for the two targets below.
 CORE := tests/codecs tests/config tests/drivers tests/events tests/filters tests/formats tests/sources
@@ -64,7 +95,7 @@ CORE := tests/codecs tests/config tests/drivers tests/events tests/filters tests
 	$(PYTHON) -m venv .build/uv
 	.build/uv/bin/python -m pip install --quiet uv
 
-# The core on the lowest versions of its dependencies that pyproject.toml allows; `make test` runs a part of it.
+# The core on the lowest versions of its dependencies that pyproject.toml allows; `make test-all` runs a part of it.
 test-lowest: .build/uv/bin/uv
 	.build/uv/bin/uv pip compile --quiet --python "$(PYTHON)" --resolution lowest-direct --extra collect --extra gcp --output-file .build/lowest.txt pyproject.toml
 	.build/uv/bin/uv venv --quiet --clear --python "$(PYTHON)" .build/lowest

@@ -1,8 +1,15 @@
 """Settings of all tests."""
 
-import signal
+from __future__ import annotations
 
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
 from hypothesis import settings
+
+from support import spread
 
 # How long an example takes is a matter of the machine; what is fast enough is the benchmarks' business.
 settings.register_profile("dovebeam", deadline=None)
@@ -17,3 +24,29 @@ for _number, _usual in (
 ):
     if signal.getsignal(_number) is signal.SIG_IGN:
         signal.signal(_number, _usual)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Does not read files of which no test is wanted."""
+    return spread.is_left_out(collection_path, config.option.markexpr) or None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks the slow tests, and lets them begin."""
+    for item in items:
+        if spread.is_slow(item.nodeid):
+            item.add_marker("slow")
+    spread.slow_first(items)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
+    """Spreads files over the workers, and slow ones test by test."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Spread(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return spread.work_unit(nodeid)
+
+    config.option.loadscopereorder = False
+    return Spread(config, log)

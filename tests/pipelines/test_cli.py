@@ -30,6 +30,7 @@ def seconds_of(*arguments: str) -> float:
     return best
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["export", "--help"]])
 def test_help_answers_at_once(arguments: list[str]) -> None:
     """Help and version take no more CPU than three imports of asyncio, measured beside them."""

@@ -14,8 +14,6 @@ from support.jobs.stream_command import Job, line
 from support.jobs.stream_job import UnixListener
 from support.programs import wait_until
 
-pytestmark = pytest.mark.alone
-
 
 @pytest.mark.parametrize("way", WAYS)
 def test_stream(tmp_path: Path, way: str) -> None:

@@ -1,0 +1,72 @@
+"""How tests are spread over the workers of pytest-xdist, and which of them `make test` leaves to `make test-all`."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+SLOW = {
+    "tests/codecs/test_corpus_round_trip.py": "all recorded events through every codec",
+    "tests/docs": "every command and every block of the documentation",
+    "tests/faults": "targets, disks and processes that fail in the middle",
+    "tests/fuzz": "random inputs to all parsers",
+    "tests/packaging": "environments made anew",
+    "tests/pipelines/collect/test_dovecot.py": "a Dovecot",
+    "tests/pipelines/export/test_corpus_preview.py": "all recorded events in every format",
+    "tests/pipelines/stream/test_queues.py": "targets that hang while others go on",
+    "tests/pipelines/stream/test_shards.py": "streams into windows, one after the other",
+    "tests/pipelines/terminal/test_standard_streams.py": "starts of every command with closed and full streams",
+    "tests/pipelines/test_interrupt.py": "jobs that are told to end, at every moment",
+    "tests/pipelines/test_startup_signals.py": "starts of every command, told to end while it imports",
+    "tests/pipelines/test_warm_commands.py": "each command by two ways, one of them slow",
+    "tests/runners": "engines that others wrote",
+    "tests/templates": "Dataflow templates in their locked environment",
+    "tests/test_corpus_export.py": "all recorded events through every driver",
+    "tests/yaml/test_pipelines.py": "pipelines of Beam YAML, each a process",
+}
+"""What takes long, and what it is; a path of a folder or file, or a test in it."""
+
+QUICK: set[str] = set()
+"""Tests below a slow path that `make test` runs all the same."""
+
+
+def is_slow(nodeid: str) -> bool:
+    """Whether a test is left to `make test-all`."""
+    return _below(nodeid, SLOW) and not _below(nodeid, QUICK)
+
+
+def _below(nodeid: str, paths: dict[str, str] | set[str]) -> bool:
+    return any(nodeid == path or nodeid.startswith((f"{path}/", f"{path}::", f"{path}[")) for path in paths)
+
+
+def is_left_out(path: Path, expression: str) -> bool:
+    """Whether no test in a file or folder can be wanted by an expression of `-m`, so that it need not be read."""
+    name = str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else ""
+    return "not slow" in expression and name in SLOW and not any(quick.startswith(name) for quick in QUICK)
+
+
+def slow_first(items: list[pytest.Item]) -> None:
+    """Sorts tests so that no worker begins with a long one when the others are done."""
+    items.sort(key=lambda item: not is_slow(item.nodeid))
+
+
+def work_unit(nodeid: str) -> str:
+    """What a worker gets at once: a file, or one test of a slow file.
+
+    A file stays whole if its tests share a fixture, which would else be made by every worker. One Flink runs at a time,
+    since its processes take both cores while they start.
+    """
+    if "flink" in nodeid:
+        return "flink"
+    name = nodeid.partition("::")[0]
+    return nodeid if _below(name, SLOW) and not _shares_fixtures(name) else name
+
+
+@cache
+def _shares_fixtures(name: str) -> bool:
+    return re.search(r"scope=.(module|session|package)", (ROOT / name).read_text("utf-8")) is not None
