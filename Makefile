@@ -89,7 +89,7 @@ MADE_FROM := $(shell { cat pyproject.toml; $(PYTHON) -VV; } | cksum | cut -d' ' 
 ENVIRONMENT = .build/venv/made-from-$(MADE_FROM)
 
 # What of the tests is the core, for the two targets below.
-CORE := tests/codecs tests/config tests/drivers tests/events tests/filters tests/formats tests/sources
+CORE ?= tests/codecs tests/config tests/drivers tests/events tests/filters tests/formats tests/sources
 
 .build/uv/bin/uv:
 	$(PYTHON) -m venv .build/uv
