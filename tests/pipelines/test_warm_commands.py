@@ -255,9 +255,10 @@ def test_in_a_shell(warm: Home) -> None:
         assert shell.run("dovebeam --version | tr d D", 60) == (0, "Dovebeam 0.1.0\n")
         code, out = shell.run("cat events.json | dovebeam export --config dovecot.conf --input - > /dev/null", 60)
         assert (code, "be decoded" in out) == (1, True)
+        (warm.folder / "out.json").unlink()
         said = shell.start(f"dovebeam {' '.join(STREAM)}")
-        wait_until(lambda: "following" in said.read_text(), "the stream to begin")
-        assert shell.stop(60) == [0]
+        wait_until((warm.folder / "out.json").exists, "a delivery", 120)
+        assert shell.stop(60) == [0], said.read_text()
         said = shell.start(f"dovebeam {' '.join(STREAM)}")
         wait_until(lambda: said.read_text().count("following") == 1, "the stream to begin")
         (pid,) = _commands_in(warm.folder)

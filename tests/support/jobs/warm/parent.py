@@ -94,10 +94,6 @@ class _Start:
 
     def _become(self) -> None:
         request = self.request
-        if request["session"]:
-            os.setsid()
-        elif request["group"] >= 0:
-            os.setpgid(0, request["group"])
         _take_files(self.files, request["numbers"])
         os.chdir(request["cwd"])
         os.environ.clear()
@@ -219,10 +215,14 @@ class _Parent:
         told, tell = os.pipe()
         between = os.fork()
         if not between:
-            pid = os.fork()
-            if pid:
-                os.write(tell, pid.to_bytes(4, "big"))
+            if os.fork():
                 os.kill(os.getpid(), signal.SIGKILL)  # nothing that a module does at the end of a process
+            if request["session"]:
+                os.setsid()
+            elif request["group"] >= 0:
+                os.setpgid(0, request["group"])
+            # Only now, since the caller may send a signal to the whole group at once.
+            os.write(tell, os.getpid().to_bytes(4, "big"))
             os.close(told)
             os.close(tell)
             return self._leave(_Start(request, files))
