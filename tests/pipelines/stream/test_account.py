@@ -56,12 +56,6 @@ def ledger_of(job: Job) -> dict[str, Any]:
     return ledger
 
 
-def acknowledged(job: Job) -> int:
-    """Up to where the state says that lines were handed on."""
-    path = job.folder / "state" / "follow.json"
-    return max([each["offset"] for each in json.loads(path.read_bytes())["files"]], default=0) if path.exists() else 0
-
-
 def test_ended_at_once(tmp_path: Path) -> None:
     """The ledger has what was acknowledged and no more; the next start delivers the rest, and only that."""
     job = Job(tmp_path)
@@ -69,7 +63,7 @@ def test_ended_at_once(tmp_path: Path) -> None:
         configure(job, server.url, with_file=False)
         job.append(events(0, 1))
         with job.running() as process:
-            wait_until(lambda: acknowledged(job) == len(events(0, 1)), "the first one", seconds=60)
+            wait_until(lambda: job.acknowledged() == len(events(0, 1)), "the first one", seconds=60)
             server.behave(HANGS)
             job.append(events(1, COUNT))
             wait_until(lambda: len(server.seen()) > 1, "another request", seconds=60)
@@ -95,7 +89,7 @@ def test_ended_at_once_with_queues(tmp_path: Path) -> None:
         configure(job, server.url, with_file=True)
         job.append(events(0, COUNT))
         with job.running() as process:
-            wait_until(lambda: acknowledged(job) == len(events(0, COUNT)), "the queues to have them", seconds=60)
+            wait_until(lambda: job.acknowledged() == len(events(0, COUNT)), "the queues to have them", seconds=60)
             wait_until(lambda: job.out.exists() and job.out.read_bytes().count(b"\n") == COUNT, "the file", seconds=60)
             err = end_at_once(process)
     ledger = ledger_of(job)

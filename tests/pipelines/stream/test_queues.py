@@ -124,6 +124,8 @@ def test_killed_while_one_hangs(tmp_path: Path) -> None:
         with job.running() as process:
             wait_for_file(job, COUNT)
             wait_until(lambda: len(server.seen()) > 0, "a request", seconds=60)
+            # What is in a queue before the position is saved is read again, and delivered twice.
+            wait_until(lambda: job.acknowledged() == len(events(0, COUNT)), "the position to be saved", seconds=60)
             process.kill()
         keys = {seen.ids[0]: seen.headers["idempotency-key"] for seen in server.seen()}
         server.behave({})

@@ -81,20 +81,15 @@ def test_killed_with_events_in_the_spool(tmp_path: Path) -> None:
     job, base = shards_job(tmp_path)
     job.append(timed_line(1))
     with job.running() as process:
-        wait_until(lambda: _saved_offset(tmp_path) == len(timed_line(1)), "acknowledgement", seconds=60)
+        wait_until(lambda: job.acknowledged() == len(timed_line(1)), "acknowledgement", seconds=60)
         process.kill()
     assert files_of(base) == []
     with job.running() as process:
         job.append(timed_line(2))
-        wait_until(lambda: _saved_offset(tmp_path) == 2 * len(timed_line(1)), "acknowledgement", seconds=60)
+        wait_until(lambda: job.acknowledged() == 2 * len(timed_line(1)), "acknowledgement", seconds=60)
         drain(process)
     assert lines_in(base) == [timed_line(1), timed_line(2)]
     assert spooled(base) == []
-
-
-def _saved_offset(folder: Path) -> int:
-    path = folder / "state" / "follow.json"
-    return sum(each["offset"] for each in json.loads(path.read_bytes())["files"]) if path.exists() else -1
 
 
 def test_two_streams_of_one_name(tmp_path: Path) -> None:

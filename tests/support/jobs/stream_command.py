@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -62,3 +63,8 @@ class Job:
     def wait_for(self, *numbers: int) -> None:
         """Until they are."""
         wait_until(lambda: self.has(*numbers), f"{numbers} to be delivered", seconds=60)
+
+    def acknowledged(self) -> int:
+        """Bytes of the directory that the state says were handed on."""
+        path = self.folder / "state" / "follow.json"
+        return sum(each["offset"] for each in json.loads(path.read_bytes())["files"]) if path.exists() else 0
