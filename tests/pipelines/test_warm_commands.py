@@ -241,7 +241,10 @@ def test_what_is_not(warm: Home) -> None:
 
 
 def _was_executed(pid: int) -> bool:
-    return b"dovebeam.pipelines.cli" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    command = Path(f"/proc/{pid}/cmdline")
+    # For a moment after the exec, which `Popen` waits for, the kernel shows no arguments.
+    wait_until(lambda: command.read_bytes() != b"", "the arguments of the process", seconds=60)
+    return b"dovebeam.pipelines.cli" in command.read_bytes()
 
 
 def test_in_a_shell(warm: Home) -> None:
