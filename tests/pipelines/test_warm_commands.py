@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -178,21 +179,21 @@ def test_environment(homes: list[Home]) -> None:
 
 def test_place_of_a_process(homes: list[Home]) -> None:
     """It is a child of its caller, with the group, session, mask for new files and open files of a new process."""
-    seen = []
+    processes = []
     reading = ["export", "--config", "dovecot.conf", "--input", "-"]
-    for home in homes:
-        (home.folder / "tmp").mkdir()
-        options = {"stdin": subprocess.PIPE, "env": {**os.environ, "TMPDIR": str(home.folder / "tmp")}}
-        with (
-            home.started(*reading, umask=0o027, **options) as process,
-            home.started(*reading, start_new_session=True, **options) as other,
-        ):
+    with contextlib.ExitStack() as running:
+        for home in homes:
+            (home.folder / "tmp").mkdir()
+            options = {"stdin": subprocess.PIPE, "env": {**os.environ, "TMPDIR": str(home.folder / "tmp")}}
+            process = running.enter_context(home.started(*reading, umask=0o027, **options))
+            other = running.enter_context(home.started(*reading, start_new_session=True, **options))
             wait_until(lambda: len(list((home.folder / "tmp").iterdir())) > 1, "both to read", 120)  # noqa: B023
             assert _ids(process.pid) == (os.getpid(), os.getpgrp(), os.getsid(0))
             assert _ids(other.pid) == (os.getpid(), other.pid, other.pid)
             assert "\nUmask:\t0027\n" in Path(f"/proc/{process.pid}/status").read_text()
-            seen.append(sorted(_kinds_of_files(process.pid)))
-    assert seen[0] == seen[1]
+            processes.append(process.pid)
+        # Files that are open for a moment only, while a process gets ready to read, come and go.
+        wait_until(lambda: _kinds_of_files(processes[0]) == _kinds_of_files(processes[1]), "the same open files", 120)
 
 
 def _ids(pid: int) -> tuple[int, int, int]:
@@ -201,10 +202,15 @@ def _ids(pid: int) -> tuple[int, int, int]:
     return int(fields[1]), int(fields[2]), int(fields[3])
 
 
-def _kinds_of_files(pid: int) -> Iterator[str]:
+def _kinds_of_files(pid: int) -> list[str]:
+    """The open files of a process, as pipe, socket or file."""
+    kinds = []
     for entry in Path(f"/proc/{pid}/fd").iterdir():
-        target = os.readlink(entry)
-        yield re.sub(r"\d+", "", target) if target.startswith(("pipe:", "socket:", "anon_inode:")) else "file"
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+            target = os.readlink(entry)
+            special = target.startswith(("pipe:", "socket:", "anon_inode:"))
+            kinds.append(re.sub(r"\d+", "", target) if special else "file")
+    return sorted(kinds)
 
 
 def test_nothing_is_shared(homes: list[Home]) -> None:
