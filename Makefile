@@ -41,8 +41,8 @@ schemas: .venv/bin/dovebeam
 lock:
 	PYTHON="$(PYTHON)" ./templates/lock $(ARGS)
 
-# Tests, in an environment of their own, against the wheel: what most changes need to know, within six minutes. Files and
-# folders in the table of tests/support/spread.py are left to `make test-all`.
+# Tests, in an environment of their own, against the wheel: what most changes need to know. Files and folders in the
+# table of tests/support/spread.py are left to `make test-all`.
 test: lint
 	@echo "== 4 tests of the core, of drivers, and runs of each command; the others run with make test-all"
 	.build/venv/bin/python -m pytest -n $(TESTS_AT_ONCE) -m "not slow and not alone" $(PYTEST_ARGS)
