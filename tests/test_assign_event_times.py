@@ -20,7 +20,7 @@ from dovebeam.transforms.progress import JobMonitor
 from dovebeam.transforms.read_from_streams import ReadFromFollowedFiles, Segment
 from dovebeam.transforms.sources.follow import FollowRequest, FollowSettings, close_session, make_target
 from support.jobs.engines import prism_server
-from support.programs import wait_until
+from support.programs import HANG_SECS, wait_until
 
 USEC = 1_000_000
 BEFORE = 77
@@ -73,12 +73,12 @@ def test_windows_fire_while_the_stream_runs(tmp_path: Path) -> None:
         thread.start()
         try:
             first = _append(tmp_path, 3)
-            wait_until(lambda: COUNTS.get(first) == 3, "the window's count", seconds=60)
+            wait_until(lambda: COUNTS.get(first) == 3, "the window's count")
             second = _append(tmp_path, 2)
-            wait_until(lambda: COUNTS.get(second, 0) + (second == first) * 2 >= 2, "the next count", seconds=60)
+            wait_until(lambda: COUNTS.get(second, 0) + (second == first) * 2 >= 2, "the next count")
         finally:
             monitor.drain()
-            thread.join(60)
+            thread.join(HANG_SECS)
     assert not thread.is_alive()
     assert sum(COUNTS.values()) == 5
     close_session(request.directory)

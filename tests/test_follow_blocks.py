@@ -18,7 +18,7 @@ from dovebeam.transforms.progress import JobMonitor
 from dovebeam.transforms.read_from_streams import ReadFromFollowedFiles, Segment
 from dovebeam.transforms.sources import SourceError
 from dovebeam.transforms.sources.follow import FollowRequest, FollowSettings, StateStore, close_session, make_target
-from support.programs import wait_until
+from support.programs import HANG_SECS, wait_until
 
 DELIVERED: list[bytes] = []
 """What `_DeliverFn` delivered; the in-process runner's workers are threads of this process."""
@@ -132,7 +132,7 @@ def test_many_bundles_and_drain(folder: Path) -> None:
             append(folder, f"{{{number}}}")
             wait_until(lambda: len(DELIVERED) > number, "a line to be delivered")  # noqa: B023
         monitor.drain()
-        thread.join(60)
+        thread.join(HANG_SECS)
         assert not thread.is_alive()
     assert [int(line[1:-1]) for line in DELIVERED] == list(range(20))
     assert saved_offset(folder) == (folder / "spool" / "a.json").stat().st_size

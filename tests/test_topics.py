@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from support.jobs.stream_job import StreamJob, numbered_events, numbers_in
-from support.programs import wait_until
+from support.programs import HANG_SECS, wait_until
 from support.servers.pubsub_server import SUBSCRIPTION, TOPIC, PubSubServer, pubsub_server
 
 
@@ -57,7 +57,7 @@ def test_killed(tmp_path: Path, server: PubSubServer) -> None:
         server.publish(events[:50])
         stream.wait_until(process, lambda: len(numbers_in(stream.folder / "out.json")) >= 50, "the events")
         os.killpg(process.pid, signal.SIGKILL)
-        _, told = process.communicate(timeout=30)
+        _, told = process.communicate(timeout=HANG_SECS)
     server.publish(events[50:])
     (name,) = made_by(server)
     assert f"go on with --input_subscription {name}" in told
@@ -76,7 +76,7 @@ def test_failed(tmp_path: Path, server: PubSubServer) -> None:
     with stream.running() as process:
         wait_until(lambda: made_by(server) != [], "the subscription")
         server.publish(numbered_events(0, 10))
-        _, told = process.communicate(timeout=60)
+        _, told = process.communicate(timeout=HANG_SECS)
     assert process.returncode == 1, told
     (name,) = made_by(server)
     assert re.search(f"{name} holds what was not delivered; go on with --input_subscription {name}", told)

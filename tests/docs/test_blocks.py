@@ -33,9 +33,9 @@ from support.pages.document_homes import (
 from support.pages.documented import parse_crontab, understand_command
 from support.pages.documented_cloud import understand_docker, understand_gcloud, understand_terraform, understand_wheel
 from support.pages.documents import ROOT, blocks_of, commands_of, pages
-from support.pages.page_reader import COMMAND_SECS, PageReader, Spared
+from support.pages.page_reader import PageReader, Spared
 from support.pages.shell_session import shell_session
-from support.programs import free_port
+from support.programs import HANG_SECS, free_port
 
 PORTS = ("8090", "8390")
 """Of pages; a free one is used instead."""
@@ -52,7 +52,7 @@ def nothing(text: str) -> None:
 def make_target(text: str) -> None:
     """The target is in the Makefile, and make finds its rules and all that they depend on."""
     done = subprocess.run(
-        ["make", "--dry-run", text.split()[1]], cwd=ROOT, capture_output=True, timeout=60, check=False
+        ["make", "--dry-run", text.split()[1]], cwd=ROOT, capture_output=True, timeout=HANG_SECS, check=False
     )
     assert done.returncode == 0, (text, done.stderr)
 
@@ -64,7 +64,7 @@ def known_test(text: str) -> None:
 
 def known_script(text: str) -> None:
     """The script is there, and bash understands it."""
-    subprocess.run(["bash", "-n", ROOT / text.split(maxsplit=1)[0]], check=True, timeout=60)
+    subprocess.run(["bash", "-n", ROOT / text.split(maxsplit=1)[0]], check=True, timeout=HANG_SECS)
 
 
 def on_the_page_of_installation(text: str) -> None:
@@ -182,7 +182,7 @@ def test_page(page: str, tmp_path: Path) -> None:
         reader = PageReader(home, shell, SPARED, page in TOGETHER, instead, system=system)
         for block in blocks_of(page):
             reader.read(block)
-        assert set(shell.stop(COMMAND_SECS)) <= STOPPED
+        assert set(shell.stop(HANG_SECS)) <= STOPPED
 
 
 @pytest.mark.parametrize("row", SPARED, ids=lambda row: f"{row.pages}-{row.text}")

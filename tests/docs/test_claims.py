@@ -13,6 +13,7 @@ from dovebeam.transforms import decode_json, parse_filter
 from support.oracle.corpus import corpus_lines
 from support.pages.document_homes import common_home, environment_under_test
 from support.pages.documents import ROOT, blocks_of
+from support.programs import HANG_SECS
 
 CONNECTIONS = """
 import sys
@@ -41,11 +42,11 @@ def test_an_export_to_a_file_connects_to_nothing(tmp_path: Path) -> None:
     environ = {**environment_under_test(), "PYTHONPATH": str(tmp_path), "HOME": str(home)}
     command = [str(Path(sys.executable).parent / "dovebeam"), "export", "--config", "dovecot.conf"]
     command += ["--input", "events.json"]
-    subprocess.run(command, cwd=home, env=environ, capture_output=True, check=True, timeout=120)
+    subprocess.run(command, cwd=home, env=environ, capture_output=True, check=True, timeout=HANG_SECS)
     assert (home / "written.json").stat().st_size > 0
     assert not noted.exists()
     lookup = "import socket; socket.getaddrinfo('127.0.0.1', 1)"
-    subprocess.run([sys.executable, "-c", lookup], env=environ, check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", lookup], env=environ, check=True, timeout=HANG_SECS)
     assert "socket.getaddrinfo" in noted.read_text()
 
 

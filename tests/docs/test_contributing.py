@@ -16,6 +16,7 @@ import pytest
 
 import dovebeam.transforms
 from support.pages.documents import Block, blocks_of
+from support.programs import HANG_SECS
 
 PAGE = "CONTRIBUTING.md"
 EVENT = {"event": "auth_request_finished", "hostname": "mx1", "fields": {"user": "joe"}}
@@ -68,7 +69,13 @@ def run(package: Path, *command: str) -> subprocess.CompletedProcess[str]:
     """Runs Python with the changed package."""
     environ = {**os.environ, "PYTHONPATH": str(package)}
     return subprocess.run(
-        [sys.executable, *command], cwd=package, env=environ, capture_output=True, text=True, timeout=300, check=False
+        [sys.executable, *command],
+        cwd=package,
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=HANG_SECS,
+        check=False,
     )
 
 

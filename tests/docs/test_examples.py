@@ -10,8 +10,9 @@ import pytest
 
 from support.pages.document_homes import environment_under_test
 from support.pages.documents import ROOT, blocks_of
-from support.pages.page_reader import COMMAND_SECS, PageReader
+from support.pages.page_reader import PageReader
 from support.pages.shell_session import shell_session
+from support.programs import HANG_SECS
 
 PAGE = "docs/examples/README.md"
 FOLDER = ROOT / "docs" / "examples"
@@ -29,7 +30,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("home")
     source = shutil.copytree(FOLDER, tmp_path_factory.mktemp("repository") / "examples")
     with shell_session(home, environment_under_test()) as shell:
-        assert shell.run(f"cd {source}", COMMAND_SECS) == (0, "")
+        assert shell.run(f"cd {source}", HANG_SECS) == (0, "")
         reader = PageReader(home, shell)
         for block in blocks_of(PAGE):
             reader.read(block)
@@ -57,6 +58,6 @@ def test_the_line_for_cron(home: Path) -> None:
     assert len(before) == 3
     shutil.rmtree(copy / "preview")
     with shell_session(home, environment_under_test()) as shell:
-        assert shell.run(command, COMMAND_SECS)[0] == 0
+        assert shell.run(command, HANG_SECS)[0] == 0
     assert {path.name: path.read_bytes() for path in (copy / "preview").glob("[!.]*")} == before
     assert os.access(copy / "run.log", os.R_OK)

@@ -25,7 +25,7 @@ from support.jobs.commands import dovebeam, exporter, metric, write_config, writ
 from support.oracle.corpus import corpus_lines
 from support.pages.document_homes import common_home, with_schemas
 from support.pages.documents import blocks_of
-from support.programs import built_programs, require_program
+from support.programs import HANG_SECS, built_programs, require_program
 from support.servers.server_http import run_http_server, status
 from support.strategies import events, recoverable_events
 
@@ -315,7 +315,7 @@ def test_the_page_in_node(tmp_path: Path) -> None:
     def validated(schema: str, lines: bytes) -> str:
         command = ["node", program.file, schema]
         return subprocess.run(
-            command, cwd=home, input=lines, capture_output=True, timeout=60, check=True
+            command, cwd=home, input=lines, capture_output=True, timeout=HANG_SECS, check=True
         ).stdout.decode()
 
     (said,) = (block.text for block in blocks_of("docs/reference/schemas.md") if block.language == "text")

@@ -25,6 +25,7 @@ from dovebeam.transforms.counters import COUNTERS
 from sitetools import commands, contents, links, reference, settings_tables
 from sitetools.tables import anchor_of
 from support.pages.documents import ROOT, pages
+from support.programs import HANG_SECS
 
 MARKDOWN = [*pages(), *(name for name in ("CHANGELOG.md",) if (ROOT / name).is_file())]
 
@@ -35,7 +36,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Page]:
     folder = tmp_path_factory.mktemp("site")
     command = [sys.executable, "-m", "sphinx", "--fail-on-warning", "--keep-going", "--nitpicky", "--fresh-env"]
     command += ["--quiet", "--doctree-dir", str(folder / "trees"), str(ROOT / "docs"), str(folder / "html")]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=180, check=False)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=HANG_SECS, check=False)
     assert done.returncode == 0, done.stderr
     assert "WARNING" not in done.stderr.replace("WARNING:root:", "")  # what Beam logs on its import
     return read_site(folder / "html")

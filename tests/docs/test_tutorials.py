@@ -17,9 +17,9 @@ import pytest
 
 from support.pages.document_homes import environment
 from support.pages.documents import ROOT, blocks_of, pages
-from support.pages.page_reader import COMMAND_SECS, PageReader
+from support.pages.page_reader import PageReader
 from support.pages.shell_session import shell_session
-from support.programs import free_port, require_program
+from support.programs import HANG_SECS, free_port, require_program
 
 TUTORIALS = [page for page in pages() if page.startswith("docs/tutorials/")]
 INSTALLATION = "docs/installation.md"
@@ -46,7 +46,7 @@ def checkout(user: Path) -> Path:
     copy = Path(shutil.copytree(ROOT, user.parent / "checkout", ignore=NOT_COPIED))
     git, author = [require_program("git"), "-C", str(copy)], ["-c", "user.name=A", "-c", "user.email=a@example.com"]
     for words in (["init", "--quiet"], ["add", "--all"], [*author, "commit", "--quiet", "--message=All"]):
-        subprocess.run([*git, *words], check=True, timeout=60)
+        subprocess.run([*git, *words], check=True, timeout=HANG_SECS)
     return copy
 
 
@@ -71,20 +71,20 @@ def bare_environment(user: Path, checkout: Path) -> dict[str, str]:
 def pip_cache() -> str:
     """Where pip keeps what it has downloaded."""
     command = [sys.executable, "-m", "pip", "cache", "dir"]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout.strip()
+    return subprocess.run(command, capture_output=True, text=True, timeout=HANG_SECS, check=True).stdout.strip()
 
 
 def read_page(page: str, user: Path, checkout: Path, folder: str, instead: dict[str, str]) -> None:
     """Types the commands of a page, in the folder of the repository as the page asks; an id of a run stays the same."""
     ids: set[tuple[str, str]] = set()
     with shell_session(user, bare_environment(user, checkout)) as shell:
-        assert shell.run(f"cd {checkout}", COMMAND_SECS) == (0, "")
+        assert shell.run(f"cd {checkout}", HANG_SECS) == (0, "")
         reader = PageReader(user, shell, instead=instead, folder=folder, seconds=INSTALL_SECS)
         for block in blocks_of(page):
             reader.read(block)
             if block.language == "text":
                 ids.update(zip(RUN_ID.findall(block.text), RUN_ID.findall(reader.output), strict=True))
-        assert set(shell.stop(COMMAND_SECS)) <= {0}
+        assert set(shell.stop(HANG_SECS)) <= {0}
     assert len(ids) == len(dict(ids)) == len({run for _, run in ids}), f"one id on the page, several in fact: {ids}"
 
 
@@ -108,7 +108,7 @@ def test_installation(user: Path, checkout: Path) -> None:
 def installed_at(user: Path) -> Path:
     """Where the tutorials' dovebeam is."""
     command = [user / "dovebeam-env" / "bin" / "python", "-c", "import dovebeam.transforms as t; print(t.__file__)"]
-    return Path(subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout)
+    return Path(subprocess.run(command, capture_output=True, text=True, timeout=HANG_SECS, check=True).stdout)
 
 
 def test_all_tutorials() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 import time
 
 import pytest
@@ -42,6 +43,13 @@ def test_full_jitter_is_spread_evenly(failures: int) -> None:
     pauses = [backoff.secs(failures) for _ in range(2000)]
     for part in range(4):
         assert 350 < sum(length * part / 4 <= pause <= length * (part + 1) / 4 for pause in pauses) < 650
+
+
+def test_jitter_leaves_the_random_numbers_of_others_alone() -> None:
+    """The state of `random` belongs to the program that imports dovebeam; it may have seeded it."""
+    before = random.getstate()
+    Backoff(0.1).secs(3)
+    assert random.getstate() == before
 
 
 def test_pauses_that_are_told() -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from dovebeam.transforms.drivers import LogDriver
 from dovebeam.transforms.drivers.rate_limit import TokenBucket, portions, shared_bucket
+from support.programs import HANG_SECS
 from support.servers.syslog_server import run_syslog_server
 
 _RATES = st.floats(0.01, 10_000)
@@ -152,7 +153,7 @@ def test_threads_share_a_log() -> None:
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(60)
+            thread.join(HANG_SECS)
         assert (300 - 40) / 400 - 0.01 <= time.monotonic() - begin < 60
         assert len(server.texts()) == 300
 

@@ -16,6 +16,7 @@ from dovebeam.transforms.drivers import Driver, UnixDriver
 from dovebeam.transforms.errors import DeliveryError, DriverSettingError
 from support.driver_contract import DriverContract
 from support.oracle.corpus import CORPUS
+from support.programs import HANG_SECS
 from support.servers.server_unix import UnixListener, run_unix_listener
 
 
@@ -111,7 +112,7 @@ def test_listener_that_comes_late_is_reached(tmp_path: Path) -> None:
         replacement = tmp_path / "new"
         with run_unix_listener(replacement) as listener:
             replacement.rename(path)
-            sender.join(60)
+            sender.join(HANG_SECS)
             assert listener.wait_for(4) == b"a\nb\n"
 
 
@@ -225,7 +226,7 @@ def test_chatty_listener_does_no_harm(tmp_path: Path) -> None:
         thread.start()
         for text in (b"a", b"b", b"b", b"b"):
             connection.send([text])
-        thread.join(60)
+        thread.join(HANG_SECS)
         assert data == b"a\nb\nb\nb\n"
 
 
@@ -264,7 +265,7 @@ def test_what_a_dead_listener_had_not_read_is_sent_again(tmp_path: Path, accepts
         thread = threading.Thread(target=die_and_come_back)
         thread.start()
         assert connection.send([b"one", b"two"]) == []
-        thread.join(60)
+        thread.join(HANG_SECS)
         assert successor[0].wait_for(8) == b"one\ntwo\n"
 
 

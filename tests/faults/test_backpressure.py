@@ -12,6 +12,7 @@ import pytest
 
 from support.jobs.fault_server_job import PATIENT, FaultJob
 from support.jobs.fault_server_memory import MemoryWatch, watched_job
+from support.programs import HANG_SECS
 from support.servers.fault_server_control import fault_server
 
 pytestmark = pytest.mark.alone
@@ -61,7 +62,7 @@ def test_rejects_do_not_pile_up(job: FaultJob, tmp_path: Path, batch: int) -> No
         settings = (*PATIENT, "http_client_max_parallel_connections = 16", f"http_post_batch_max_events = {batch}")
         job.prepare(server.url, settings, total_bytes=40_000_000, pad=_PAD)
         with watched_job(job.arguments()) as watch:
-            assert watch.process.wait(120) == 0
+            assert watch.process.wait(HANG_SECS) == 0
         assert server.delivered() == {}
     assert set(job.rejected()) == set(job.ids)
     assert watch.peak() < _beam_bytes() + _REJECTS, [size // 1_000_000 for _, size in watch.samples]
@@ -70,7 +71,7 @@ def test_rejects_do_not_pile_up(job: FaultJob, tmp_path: Path, batch: int) -> No
 def _beam_bytes() -> int:
     """What a process needs that imports Beam and does nothing; it depends on what else is installed."""
     code = "import apache_beam, resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=HANG_SECS, check=True)
     return int(done.stdout) * 1024
 
 
@@ -78,7 +79,7 @@ def _stop(watch: MemoryWatch) -> None:
     """SIGTERM ends the job soon, whatever its target does."""
     begin = time.monotonic()
     watch.process.send_signal(signal.SIGTERM)
-    assert watch.process.wait(60) == 143
+    assert watch.process.wait(HANG_SECS) == 143
     assert time.monotonic() - begin < _STOP_SECS
 
 

@@ -149,7 +149,7 @@ def _shared_secrets() -> set[str]:
 def _check_nothing_is_shared(before: set[str]) -> None:
     """What is there and was not before is that of another test's job, which ends soon."""
     more = _shared_secrets() - before
-    wait_until(lambda: not more & _shared_secrets(), f"{more} to be removed", seconds=60)
+    wait_until(lambda: not more & _shared_secrets(), f"{more} to be removed")
 
 
 @pytest.fixture
@@ -300,7 +300,7 @@ def test_killed_launcher_leaves_no_secret(job: Job, authority: Authority, tls_po
         )
         stack.callback(process.wait)
         stack.callback(process.kill)
-        wait_until(lambda: bool(server.requests), "a request", seconds=60)
+        wait_until(lambda: bool(server.requests), "a request")
         assert len(_shared_secrets() - before) == 1
         os.kill(process.pid, signal.SIGKILL)
         wait_until(lambda: _shared_secrets() <= before, "the workers to clean up")

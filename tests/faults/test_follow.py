@@ -12,6 +12,7 @@ import pytest
 
 from support.jobs.log_writer import LogWriter
 from support.jobs.stream_job import StreamJob, UnixListener, numbered_events, numbers_in
+from support.programs import HANG_SECS
 
 pytestmark = pytest.mark.alone
 
@@ -34,14 +35,14 @@ def test_rotated_and_killed(tmp_path: Path) -> None:
         for kill in range(_KILLS):
             with stream.running() as process:
                 goal = len(events) * (kill + 1) // (_KILLS + 1)
-                stream.wait_until(process, lambda goal=goal: len(writer.written_at) >= goal, "the writer", seconds=120)
+                stream.wait_until(process, lambda goal=goal: len(writer.written_at) >= goal, "the writer")
                 os.killpg(process.pid, signal.SIGKILL)
-                process.wait(60)
+                process.wait(HANG_SECS)
             cuts.append(len(numbers_in(target)))
         with stream.running() as process:
-            writer.wait(120)
+            writer.wait(HANG_SECS)
             last = b'"id":"e%07d"' % (len(events) - 1)
-            stream.wait_until(process, lambda: last in _end_of(target), "the last event", seconds=60)
+            stream.wait_until(process, lambda: last in _end_of(target), "the last event")
             stream.wait_until(process, lambda: len(set(numbers_in(target))) == len(events), "all events")
             stream.drain(process)
     delivered = numbers_in(target)
@@ -82,7 +83,7 @@ def test_latency(tmp_path: Path) -> None:
             stream.running() as process,
             LogWriter(stream.log, numbered_events(0, count), per_second, 10_000) as writer,
         ):
-            writer.wait(60)
+            writer.wait(HANG_SECS)
             stream.wait_until(process, lambda: len(listener.arrived) >= count, "all events")
             stream.drain(process)
         assert sorted(listener.arrived) == list(range(count))
@@ -106,10 +107,10 @@ def test_drain_and_go_on(tmp_path: Path, signal_number: int) -> None:
         with stream.running() as process:
             stream.wait_until(process, lambda: len(numbers_in(target)) > 5_000, "the job to begin")
             process.send_signal(signal_number)
-            _, told = process.communicate(timeout=30)
+            _, told = process.communicate(timeout=HANG_SECS)
             assert process.returncode == 0, told
         assert len(numbers_in(target)) < len(events)
-        writer.wait(30)
+        writer.wait(HANG_SECS)
         with stream.running() as process:
             stream.wait_until(process, lambda: len(numbers_in(target)) >= len(events), "all events")
             stream.drain(process)

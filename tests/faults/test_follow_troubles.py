@@ -13,6 +13,7 @@ import pytest
 
 from support.jobs.delivery_job import ids_in, listener_process
 from support.jobs.stream_job import StreamJob, UnixListener, numbered_events, numbers_in
+from support.programs import HANG_SECS
 
 
 def _append(log: Path, lines: list[bytes]) -> None:
@@ -91,7 +92,7 @@ def test_state_that_cannot_be_written(tmp_path: Path) -> None:
     (state / "in the way").touch()
     _append(stream.log, numbered_events(0, 300))
     with stream.running() as process:
-        _, told = process.communicate(timeout=60)
+        _, told = process.communicate(timeout=HANG_SECS)
     assert process.returncode == 1
     assert str(tmp_path / "state") in told
     (state / "in the way").unlink()
@@ -111,7 +112,7 @@ def test_two_streams_with_one_state(tmp_path: Path) -> None:
         _append(stream.log, numbered_events(0, 10))
         stream.wait_until(process, lambda: len(numbers_in(target)) == 10, "the first job")
         with stream.running() as other:
-            _, told = other.communicate(timeout=30)
+            _, told = other.communicate(timeout=HANG_SECS)
         assert (other.returncode, "--state" in told) == (1, True), told
         _append(stream.log, numbered_events(10, 20))
         stream.wait_until(process, lambda: len(numbers_in(target)) == 20, "the first job to go on")
@@ -132,7 +133,7 @@ def test_second_signal_ends_it_at_once(tmp_path: Path, first: int, code: int) ->
             time.sleep(1.0)
             assert process.poll() is None
             process.send_signal(first)
-            _, told = process.communicate(timeout=120)
+            _, told = process.communicate(timeout=HANG_SECS)
         assert process.returncode == code, told
     target = tmp_path / "delivered.json"
     stream.configure("file", f"file_path = {target}")

@@ -15,7 +15,7 @@ import pytest
 
 from support.jobs.fault_server_job import PATIENT, FaultJob
 from support.jobs.fault_server_memory import watched_job
-from support.programs import wait_until
+from support.programs import HANG_SECS, wait_until
 from support.servers.fault_server_control import FaultServer, fault_server
 
 _RETRIES = (
@@ -36,7 +36,7 @@ def test_target_killed_and_restarted(job: FaultJob, tmp_path: Path, batch: int) 
         settings = (*_RETRIES, "http_client_max_parallel_connections = 16", f"http_post_batch_max_events = {batch}")
         job.prepare(server.url, settings, events=events)
         with _killed_in_the_middle(server, events // 4 // batch, down_secs=2.0):
-            ran = job.run(timeout=120)
+            ran = job.run()
         job.check(ran, server, delivered=events, twice=True)
         assert job.rejected() == {}
         repeated = sum(server.delivered().values()) - events
@@ -62,7 +62,7 @@ def _killed_in_the_middle(server: FaultServer, requests: int, down_secs: float) 
         yield
     finally:
         ended.set()
-        killer.join(30)
+        killer.join(HANG_SECS)
     assert _lines(server.log) > requests, "the job ended before its target was killed"
 
 
@@ -78,7 +78,7 @@ def test_target_that_takes_50_ms(job: FaultJob, tmp_path: Path) -> None:
     events, connections = 20_000, 128
     with fault_server(tmp_path, {"delay_secs": _SLOW_SECS}) as server:
         job.prepare(server.url, (*PATIENT, f"http_client_max_parallel_connections = {connections}"), events=events)
-        job.check(job.run(timeout=600), server, delivered=events)
+        job.check(job.run(), server, delivered=events)
         seen = server.seen()
         times = [each.at for each in seen]
         assert max(times) - min(times) <= events * _SLOW_SECS / 2
@@ -126,9 +126,9 @@ def test_worker_killed_in_the_middle(job: FaultJob, tmp_path: Path) -> None:
     with fault_server(tmp_path, {"delay_secs": _SLOW_SECS}) as server:
         job.prepare(server.url, (*PATIENT, "http_client_max_parallel_connections = 32"), events=events)
         with watched_job(job.arguments(*_TWO_WORKERS)) as watch:
-            wait_until(lambda: _lines(server.log) > events // 8, "the job to begin", seconds=60)
+            wait_until(lambda: _lines(server.log) > events // 8, "the job to begin")
             os.kill(_worker_of(watch.process.pid), signal.SIGKILL)
-            _, told = watch.process.communicate(timeout=60)
+            _, told = watch.process.communicate(timeout=HANG_SECS)
             assert watch.process.returncode == 1
             assert "a worker process was ended by signal 9" in told
         assert len(server.delivered()) < events

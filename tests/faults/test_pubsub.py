@@ -12,6 +12,7 @@ import pytest
 
 from support.jobs.commands import exporter, metric, write_config
 from support.jobs.stream_job import StreamJob, numbered_events, numbers_in
+from support.programs import HANG_SECS
 from support.servers.fault_server_control import fault_server
 from support.servers.pubsub_server import SUBSCRIPTION, Publisher, PubSubServer, pubsub_server
 
@@ -19,8 +20,6 @@ _MESSAGES = 200_000
 _PER_SECOND = 20_000
 _BAD = [b"no event", b"", b"{broken", b'{"event":"fault_test"}\nno event', b"\xff\xfe", b" \n"]
 _PATIENT = ("http_client_request_absolute_timeout = 10 min", "http_client_max_parallel_connections = 1")
-_KILLED_SECS = 100.0
-"""What a killed job held comes again when its deadline has passed."""
 
 
 @pytest.fixture
@@ -48,18 +47,15 @@ def test_stopped_and_killed(tmp_path: Path, server: PubSubServer) -> None:
                     process,
                     lambda goal=goal, seen=seen: publisher.published >= goal and len(numbers_in(target)) > seen,
                     "some events",
-                    seconds=60,
                 )
                 if end == signal.SIGTERM:
                     stream.drain(process)
                 else:
                     os.killpg(process.pid, end)
-                    process.wait(60)
+                    process.wait(HANG_SECS)
         with stream.running() as process:
-            publisher.wait(60)
-            stream.wait_until(
-                process, lambda: len(set(numbers_in(target))) == _MESSAGES, "all events", seconds=_KILLED_SECS
-            )
+            publisher.wait(HANG_SECS)
+            stream.wait_until(process, lambda: len(set(numbers_in(target))) == _MESSAGES, "all events")
             stream.drain(process)
     assert server.left() == []
     assert stream.rejected() == b""
@@ -78,7 +74,7 @@ def test_drained_job_leaves_nothing_and_repeats_nothing(tmp_path: Path, server: 
         stream.wait_until(process, lambda: len(numbers_in(target)) > 0, "some events")
         stream.drain(process)
     with stream.running() as process:
-        stream.wait_until(process, lambda: len(set(numbers_in(target))) == len(events), "all events", seconds=30)
+        stream.wait_until(process, lambda: len(set(numbers_in(target))) == len(events), "all events")
         stream.drain(process)
     assert sorted(numbers_in(target)) == list(range(len(events)))
     assert server.left() == []
@@ -120,13 +116,13 @@ def test_an_exporter_that_hangs(tmp_path: Path, server: PubSubServer) -> None:
             *(metric(f"m{name}", "event=fault_test", name) for name in ("other", "file")),
         )
         with stream.running() as process:
-            stream.wait_until(process, lambda: len(numbers_in(target)) == 100, "all events at the other", seconds=60)
-            stream.wait_until(process, lambda: bool(endpoint.seen()), "a request", seconds=60)
+            stream.wait_until(process, lambda: len(numbers_in(target)) == 100, "all events at the other")
+            stream.wait_until(process, lambda: bool(endpoint.seen()), "a request")
             stream.drain(process)
         assert server.left() == []
         endpoint.behave({"status": 422})
         with stream.running() as process:
-            stream.wait_until(process, lambda: stream.rejected().count(b"\n") == 100, "the rejects", seconds=60)
+            stream.wait_until(process, lambda: stream.rejected().count(b"\n") == 100, "the rejects")
             stream.drain(process)
     rejects = [json.loads(line) for line in stream.rejected().splitlines()]
     attributes = [{each["key"]: each["value"] for each in reject["attributes"]} for reject in rejects]
@@ -143,12 +139,12 @@ def test_target_that_cannot_be_written(tmp_path: Path, server: PubSubServer) -> 
     events = numbered_events(0, 500)
     server.publish(events)
     with stream.running() as process:
-        _, told = process.communicate(timeout=60)
+        _, told = process.communicate(timeout=HANG_SECS)
     assert process.returncode in (1, 78), told
     target.parent.mkdir()
     stream.configure("file", f"file_path = {target}")
     with stream.running() as process:
-        stream.wait_until(process, lambda: len(set(numbers_in(target))) == 500, "all events", seconds=40)
+        stream.wait_until(process, lambda: len(set(numbers_in(target))) == 500, "all events")
         stream.drain(process)
     assert server.left() == []
 
@@ -158,7 +154,7 @@ def test_subscription_that_is_missing(tmp_path: Path, server: PubSubServer) -> N
     source = ["--input_subscription", f"{SUBSCRIPTION}-of-nobody"]
     stream = StreamJob(tmp_path, "drop", source=source, environment=server.environment)
     with stream.running() as process:
-        _, told = process.communicate(timeout=30)
+        _, told = process.communicate(timeout=HANG_SECS)
     assert process.returncode == 1
     assert f"{SUBSCRIPTION}-of-nobody" in told
     assert "create it" in told

@@ -19,7 +19,7 @@ import pytest
 from dovebeam.transforms.shards.committing import Manifest, manifest_from_json
 from support.jobs.commands import Ran, exporter, metric, write_config, write_events
 from support.jobs.file_jobs import TWO_PROCESSES, FileJob, files_below, ids, mount, small_disk
-from support.programs import require_program, wait_until
+from support.programs import HANG_SECS, require_program, wait_until
 
 Undisturbed = Callable[..., dict[str, bytes]]
 
@@ -126,9 +126,9 @@ def test_killed_worker(tmp_path: Path, undisturbed: Undisturbed) -> None:
     settings = "file_rotate_size = 8k"
     shards = Shards(tmp_path, 10_000, settings)
     with shards.job.started(RUN, *TWO_PROCESSES) as process:
-        wait_until(lambda: shards.temporary("part") or process.poll() is not None, "the first part", seconds=60)
+        wait_until(lambda: shards.temporary("part") or process.poll() is not None, "the first part")
         os.kill(workers(process.pid)[0], signal.SIGKILL)
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=HANG_SECS)
     assert process.returncode == 1, err
     assert shards.finals() == []
     assert shards.run(*TWO_PROCESSES).code == 0
@@ -288,7 +288,7 @@ def test_path_template(tmp_path: Path, compression: str, program: str) -> None:
     assert len({path.parent.name for path in shards.finals()}) == 50
     paths = sorted(map(str, (out / "u7").iterdir()))
     assert len(paths) > 1
-    done = subprocess.run([require_program(program), *paths], capture_output=True, check=True, timeout=30)
+    done = subprocess.run([require_program(program), *paths], capture_output=True, check=True, timeout=HANG_SECS)
     lines = done.stdout.splitlines()
     assert [json.loads(line)["fields"]["id"] for line in lines] == list(range(7, 5_000, 50))
 

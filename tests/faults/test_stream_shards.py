@@ -16,7 +16,7 @@ from support.jobs.log_writer import LogWriter
 from support.jobs.stream_command import Job
 from support.jobs.stream_job import StreamJob
 from support.jobs.window_files import SETTINGS, digests, lines_in, spooled, timed_line
-from support.programs import wait_until
+from support.programs import HANG_SECS, wait_until
 
 _EVENTS = 60_000
 _KILLS = 3
@@ -43,14 +43,14 @@ def test_killed_and_started_again(tmp_path: Path) -> None:
                 ready = lambda goal=goal: (  # noqa: E731
                     len(writer.written_at) >= goal and len(spooled(base)) >= 2 and _acknowledged(stream) - known[-1]
                 )
-                stream.wait_until(process, ready, "the writer, the spool and the state", seconds=120)
+                stream.wait_until(process, ready, "the writer, the spool and the state")
                 known.append(_acknowledged(stream))
                 os.killpg(process.pid, signal.SIGKILL)
-                process.wait(60)
+                process.wait(HANG_SECS)
             seen = _check_grown(base, seen)
         with stream.running() as process:
-            writer.wait(120)
-            stream.wait_until(process, lambda: len(set(lines_in(base))) == _EVENTS, "all events", seconds=120)
+            writer.wait(HANG_SECS)
+            stream.wait_until(process, lambda: len(set(lines_in(base))) == _EVENTS, "all events")
             stream.drain(process)
     seen = _check_grown(base, seen)
     lines = lines_in(base)
@@ -95,11 +95,11 @@ def test_on_engines(tmp_path: Path, way: str) -> None:
     job = Job(tmp_path, *settings, ledger="flink" not in way)
     with job.running(*WAYS[way](tmp_path)) as process:
         job.append(timed_line(1))
-        wait_until(lambda: lines_in(base) == [timed_line(1)], "the file", seconds=60)
+        wait_until(lambda: lines_in(base) == [timed_line(1)], "the file")
         job.append(timed_line(2))
-        wait_until(lambda: lines_in(base) == [timed_line(1), timed_line(2)] or bool(spooled(base)), "more", seconds=60)
+        wait_until(lambda: lines_in(base) == [timed_line(1), timed_line(2)] or bool(spooled(base)), "more")
         process.send_signal(signal.SIGTERM)
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=HANG_SECS)
     assert process.returncode == 0, err
     assert lines_in(base) == [timed_line(1), timed_line(2)]
     assert spooled(base) == []

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from support.jobs.delivery_job import DeliveryJob, ids_in, listener_process
-from support.programs import wait_until
+from support.programs import HANG_SECS, wait_until
 
 EVENTS = 20_000
 
@@ -44,7 +44,7 @@ def test_listener_is_killed_and_returns(tmp_path: Path) -> None:
         def restart() -> None:
             wait_until(lambda: size(folder) > 500_000, "half a megabyte at the listener")
             first.kill()
-            first.wait(60)
+            first.wait(HANG_SECS)
             path.unlink()
             time.sleep(0.7)
             second.__enter__()
@@ -68,7 +68,7 @@ def test_listener_that_stays_away_fails_the_job(tmp_path: Path) -> None:
             wait_until(lambda: size(folder) > 500_000, "half a megabyte at the listener")
             listener.kill()
 
-        code, err = job.run(kill, timeout=120)
+        code, err = job.run(kill)
     assert code == 1
     assert f"connect({path}) failed: Connection refused (nothing listens there" in err
     assert "event_exporter target" in err

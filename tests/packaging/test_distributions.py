@@ -19,7 +19,7 @@ import pytest
 from docs.markdown_pages import HOSTS
 
 from support.pages.documents import ROOT
-from support.programs import unpack
+from support.programs import HANG_SECS, unpack
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 FOLDERS = ("transforms", "pipelines")
@@ -32,7 +32,7 @@ NOT_COPIED = shutil.ignore_patterns(
 def build(source: Path, kind: str, out: Path) -> Path:
     """Builds a distribution, and returns it."""
     command = [sys.executable, "-m", "build", "--no-isolation", f"--{kind}", "--outdir", str(out), str(source)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=HANG_SECS, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     (made,) = out.iterdir()
     return made
@@ -85,7 +85,7 @@ def test_version_is_in_one_place(wheel: Path) -> None:
     """The command, the wheel and the newest entry of the changelog say what pyproject.toml says; no module does."""
     version = PROJECT["version"]
     command = [sys.executable, "-m", "dovebeam.pipelines.cli", "--version"]
-    assert version in subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+    assert version in subprocess.run(command, capture_output=True, text=True, timeout=HANG_SECS, check=True).stdout
     assert wheel.name.startswith(f"dovebeam-{version}-")
     entries = re.findall(r"^## \[([^\]]+)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
     assert next(entry for entry in entries if entry != "Unreleased") == version

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from support.pages.documents import ROOT
+from support.programs import HANG_SECS
 
 CORE = ["tests/formats", "tests/events", "tests/filters/test_filter.py", "tests/codecs/test_json_line.py"]
 CORE += ["tests/drivers/http/test_http_post.py", "tests/drivers/http/test_http_auth.py", "tests/test_transforms.py"]
@@ -22,7 +23,7 @@ def run(*command: object, folder: Path = ROOT) -> subprocess.CompletedProcess[st
     """A command, without an input."""
     words = list(map(str, command))
     return subprocess.run(
-        words, cwd=folder, capture_output=True, text=True, timeout=400, check=False, stdin=subprocess.DEVNULL
+        words, cwd=folder, capture_output=True, text=True, timeout=HANG_SECS, check=False, stdin=subprocess.DEVNULL
     )
 
 

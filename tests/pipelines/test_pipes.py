@@ -17,7 +17,7 @@ import pytest
 from dovebeam.pipelines.terminal.exit_codes import ExitCode
 from support.jobs import warm_commands
 from support.jobs.commands import dovebeam, exporter, metric, write_config
-from support.programs import wait_until
+from support.programs import HANG_SECS, wait_until
 
 EVENTS = b"".join(b'{"event":"e","fields":{"n":%d}}\n' % number for number in range(50))
 
@@ -46,7 +46,7 @@ class Shell:
             env=self.environment,
             check=False,
             capture_output=True,
-            timeout=300,
+            timeout=HANG_SECS,
         )
         assert list(self.temporary.iterdir()) == []
         return done
@@ -167,7 +167,7 @@ def test_a_terminal_is_told_what_is_waited_for(shell: Shell) -> None:
     try:
         with warm_commands.Popen(command, stdin=theirs, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:
             os.write(ours, EVENTS[: EVENTS.index(b"\n") + 1] + b"\x04")
-            _, said = process.communicate(timeout=300)
+            _, said = process.communicate(timeout=HANG_SECS)
     finally:
         os.close(ours)
         os.close(theirs)
@@ -181,7 +181,7 @@ def test_a_copy_of_a_killed_process_goes_at_the_next_start(shell: Shell) -> None
     command = [sys.executable, "-m", "dovebeam.pipelines.cli"]
     command += ["export", "--config", str(shell.folder / "dovecot.conf"), "--input", "-"]
     with warm_commands.Popen(command, stdin=subprocess.PIPE, env=shell.environment) as process:
-        wait_until(lambda: any(shell.temporary.iterdir()), "standard input to be copied", seconds=120)
+        wait_until(lambda: any(shell.temporary.iterdir()), "standard input to be copied")
         process.send_signal(signal.SIGKILL)
     assert len(list(shell.temporary.iterdir())) == 1
     done = shell.run("cat events | D export --config dovecot.conf --input -")

@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from support.programs import HANG_SECS
+
 _PROGRAM = """
 import os, sys
 
@@ -41,7 +43,7 @@ _COMMANDS = {
 def test_signal_during_start_up(module: str, command: str, number: signal.Signals) -> None:
     """It ends the command with at most one line, and never with a traceback, whatever is loaded at that moment."""
     run = [sys.executable, "-c", _PROGRAM, module, str(int(number)), command, *_COMMANDS[command]]
-    ran = subprocess.run(run, capture_output=True, text=True, check=False, timeout=120)
+    ran = subprocess.run(run, capture_output=True, text=True, check=False, timeout=HANG_SECS)
     assert ran.returncode in {-number, 128 + number}, ran.stderr
     assert ran.stdout == ""
     assert ran.stderr in {"", "dovebeam: stopped before anything was done\n"}

@@ -20,7 +20,7 @@ from support.jobs import warm_commands
 from support.jobs.commands import exporter, metric, write_config
 from support.jobs.stream_command import line
 from support.pages.shell_session import shell_session
-from support.programs import wait_until
+from support.programs import HANG_SECS, wait_until
 
 DOVEBEAM = [sys.executable, "-m", "dovebeam.pipelines.cli"]
 EXPORT = ["export", "--config", "dovecot.conf", "--input", "events.json"]
@@ -59,7 +59,7 @@ class Home:
     def run(self, *arguments: str, **options: Any) -> tuple[int, str, str]:
         """Exit code, standard output and standard error of the command, without what differs from run to run."""
         with self.started(*arguments, **options) as process:
-            out, err = process.communicate(timeout=120)
+            out, err = process.communicate(timeout=HANG_SECS)
         return process.returncode, self.said(out), self.said(err)
 
     def wait_for_delivery(self, process: subprocess.Popen[str]) -> None:
@@ -122,7 +122,7 @@ def test_same_end_by_a_signal(homes: list[Home], number: int) -> None:
         with home.started(*STREAM) as process:
             home.wait_for_delivery(process)
             process.send_signal(number)
-            ends.append((home.said(process.communicate(timeout=60)[1]), process.returncode))
+            ends.append((home.said(process.communicate(timeout=HANG_SECS)[1]), process.returncode))
     assert ends[0] == ends[1]
 
 
@@ -152,7 +152,7 @@ def test_ignored_signals(homes: list[Home]) -> None:
                 assert ignored >> (signal.SIGHUP - 1) & 1
                 process.send_signal(signal.SIGHUP)
                 process.send_signal(signal.SIGTERM)
-                process.communicate(timeout=60)
+                process.communicate(timeout=HANG_SECS)
                 assert process.returncode == 0
     finally:
         signal.signal(signal.SIGHUP, before)
@@ -162,7 +162,7 @@ def test_input(homes: list[Home]) -> None:
     """What is written to standard input is read."""
     for home in homes:
         with home.started("export", "--config", "dovecot.conf", "--input", "-", stdin=subprocess.PIPE) as process:
-            process.communicate(line(7).decode(), timeout=120)
+            process.communicate(line(7).decode(), timeout=HANG_SECS)
         assert (home.folder / "out.json").read_bytes() == line(7)
 
 
@@ -249,7 +249,7 @@ def test_what_is_not(warm: Home) -> None:
 def _was_executed(pid: int) -> bool:
     command = Path(f"/proc/{pid}/cmdline")
     # For a moment after the exec, which `Popen` waits for, the kernel shows no arguments.
-    wait_until(lambda: command.read_bytes() != b"", "the arguments of the process", seconds=60)
+    wait_until(lambda: command.read_bytes() != b"", "the arguments of the process")
     return b"dovebeam.pipelines.cli" in command.read_bytes()
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from support.jobs.engines import flink_conf, require_flink
-from support.programs import free_port, require_program, wait_until
+from support.programs import HANG_SECS, free_port, require_program, wait_until
 
 _HEAP = "-Xmx384m"
 _QUICK_START = "-XX:TieredStopAtLevel=1"  # its jobs are over before better machine code would pay
@@ -113,9 +113,9 @@ def flink_cluster(folder: Path, task_managers: int) -> Iterator[FlinkCluster]:
         cluster.start_job_manager()
         for _ in range(task_managers):
             cluster.start_task_manager()
-        wait_until(lambda: cluster.free_slots() == task_managers, "Flink's task managers", seconds=240)
+        wait_until(lambda: cluster.free_slots() == task_managers, "Flink's task managers")
         yield cluster
     finally:
         for process in cluster.processes:
             process.kill()
-            process.wait(60)
+            process.wait(HANG_SECS)

@@ -18,7 +18,7 @@ from support.jobs.commands import write_events
 from support.jobs.engines import prism_server, worker_command
 from support.oracle.corpus import corpus_lines
 from support.pages.documents import ROOT
-from support.programs import accepts, built_programs, free_port, require_program, running
+from support.programs import HANG_SECS, accepts, built_programs, free_port, require_program, running
 
 EXAMPLE = ROOT / "docs" / "examples" / "java"
 FILTER = "event=imap_command_finished AND duration > 100"
@@ -78,6 +78,6 @@ def test_the_example_in_java(tmp_path: Path) -> None:
         command += ["--defaultEnvironmentType=LOOPBACK", f"--defaultEnvironmentConfig=localhost:{free_port()}"]
         command += [f"--expansion={expansion}", f"--filter={FILTER}"]
         command += [f"--input={write_events(tmp_path, lines)}", f"--output={output}"]
-        ran = subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
+        ran = subprocess.run(command, capture_output=True, text=True, timeout=HANG_SECS, check=False)
     assert ran.returncode == 0, f"{ran.stderr}\n{(tmp_path / 'prism.log').read_text()}"
     assert Counter(output.read_bytes().splitlines()) == Counter(expected)

@@ -29,7 +29,7 @@ from support.jobs.engines import (
 )
 from support.oracle.corpus import CORPUS, corpus_lines
 from support.oracle.corpus_targets import Targets, check_as_multisets, check_http, check_log, config_files, run_targets
-from support.programs import wait_until
+from support.programs import HANG_SECS, wait_until
 
 REPEATS = 15
 LOOPBACK_IN_PROC = {"0100007F", "00000000000000000000000001000000", "0000000000000000FFFF00000100007F"}
@@ -136,7 +136,7 @@ def start(arguments: Sequence[object]) -> subprocess.Popen[str]:
 def end(process: subprocess.Popen[str]) -> str:
     """What it said on standard error until its end; nothing of it outlives it."""
     try:
-        return process.communicate(timeout=60)[1]
+        return process.communicate(timeout=HANG_SECS)[1]
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)

@@ -19,7 +19,7 @@ from support.jobs import warm_commands
 from support.jobs.commands import exporter, metric, write_config
 from support.jobs.engines import flink_runner
 from support.oracle.corpus import check_arrived, corpus_lines
-from support.programs import wait_until
+from support.programs import HANG_SECS, wait_until
 
 TASK_MANAGERS = 3
 FILES, REPEATS = 4, 5
@@ -48,9 +48,9 @@ def command(folder: Path, cluster: FlinkCluster, *arguments: object) -> Iterator
         process.communicate()
 
 
-def end(process: subprocess.Popen[str], seconds: float = 120) -> str:
+def end(process: subprocess.Popen[str]) -> str:
     """What it said on standard error, once it ended well."""
-    _, said = process.communicate(timeout=seconds)
+    _, said = process.communicate(timeout=HANG_SECS)
     assert process.returncode == 0, said
     return said
 
@@ -72,7 +72,7 @@ def kill(cluster: FlinkCluster) -> None:
     """Kills a task manager that works, and gives the cluster another one for the next test."""
     before = len(cluster.failures())
     cluster.kill_a_busy_one()
-    wait_until(lambda: len(cluster.failures()) > before, "Flink to notice", seconds=60)
+    wait_until(lambda: len(cluster.failures()) > before, "Flink to notice")
     cluster.start_task_manager()
 
 
@@ -85,7 +85,7 @@ def test_batch(writing: str, tmp_path: Path, cluster: FlinkCluster) -> None:
         (tmp_path / f"{number}.json.gz").write_bytes(once * REPEATS)
     config = file_config(tmp_path, writing)
     with command(tmp_path, cluster, "export", "--config", config, "--input", tmp_path / "*.json.gz") as process:
-        wait_until(lambda: process.poll() is not None or _has_begun(tmp_path), "the job to work", seconds=60)
+        wait_until(lambda: process.poll() is not None or _has_begun(tmp_path), "the job to work")
         assert process.poll() is None, process.communicate()
         kill(cluster)
         end(process)
@@ -125,5 +125,5 @@ def append(path: Path, lines: Sequence[bytes]) -> None:
 
 def wait_for(folder: Path, lines: Sequence[bytes], process: subprocess.Popen[str]) -> None:
     """Until all of these lines are in the target."""
-    wait_until(lambda: process.poll() is not None or set(written(folder)) >= set(lines), "all events", seconds=90)
+    wait_until(lambda: process.poll() is not None or set(written(folder)) >= set(lines), "all events")
     assert process.poll() is None, process.communicate()

@@ -20,7 +20,7 @@ from support.jobs.collector import run_collector
 from support.jobs.commands import exporter, metric, write_config
 from support.jobs.engines import children, command_line, prism_options, process_options
 from support.oracle.corpus import check_arrived, corpus_lines
-from support.programs import wait_until
+from support.programs import HANG_SECS, wait_until
 
 
 def stream_command(folder: Path, follow: Path, *options: str) -> list[str]:
@@ -41,7 +41,7 @@ def running_stream(command: Sequence[str], folder: Path) -> Iterator[subprocess.
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
-        process.wait(60)
+        process.wait(HANG_SECS)
 
 
 def arrived(folder: Path) -> list[bytes]:
@@ -81,7 +81,7 @@ def test_files_that_grow(workers: str, tmp_path: Path) -> None:
                     file.write(line + b"\n")
             wait_for(tmp_path, (number + 1) * 1000, process)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(60) == 0, said(tmp_path)
+        assert process.wait(HANG_SECS) == 0, said(tmp_path)
     assert Counter(arrived(tmp_path)) == Counter(lines)
 
 
@@ -99,12 +99,12 @@ def test_the_worker_is_killed(tmp_path: Path) -> None:
             child for child in children(process.pid) if "dovebeam.pipelines.running.boot" in command_line(child)
         ]
         os.kill(worker, signal.SIGKILL)
-        assert process.wait(60) == 1, said(tmp_path)
+        assert process.wait(HANG_SECS) == 1, said(tmp_path)
     assert "Traceback" not in said(tmp_path)
     with running_stream(command, tmp_path) as process:
         wait_for_all(tmp_path, lines, process)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(60) == 0, said(tmp_path)
+        assert process.wait(HANG_SECS) == 0, said(tmp_path)
     check_arrived(arrived(tmp_path), lines, torn=1)
     assert len(arrived(tmp_path)) < 2 * len(lines)
 
@@ -123,7 +123,7 @@ def test_from_a_collector(tmp_path: Path) -> None:
                 peer.sendall(b"torn, and not followed")
             wait_for_all(tmp_path, half, process)
             process.send_signal(signal.SIGTERM)
-            assert process.wait(60) == 0, said(tmp_path)
+            assert process.wait(HANG_SECS) == 0, said(tmp_path)
             assert collector.stop() == 0
     assert Counter(arrived(tmp_path)) == Counter(lines)
     assert (tmp_path / "rejects").read_bytes() == b""

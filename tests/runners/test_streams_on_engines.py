@@ -12,7 +12,7 @@ from support.jobs.commands import exporter, metric, write_config
 from support.jobs.engines import WAYS
 from support.jobs.stream_command import Job, line
 from support.jobs.stream_job import UnixListener
-from support.programs import wait_until
+from support.programs import HANG_SECS, wait_until
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -26,7 +26,7 @@ def test_stream(tmp_path: Path, way: str) -> None:
                 job.wait_for(*range(number + 1))
             wait_until(lambda: _saved_offset(tmp_path) == len(job.out.read_bytes()), "acknowledgement")
             process.send_signal(signal.SIGTERM)
-            _, err = process.communicate(timeout=60)
+            _, err = process.communicate(timeout=HANG_SECS)
         assert process.returncode == 0, err
     if "flink" in way:  # which does not end a stream itself, and so has no counters of it
         assert "the stream is drained: 3 events were read, 3 payloads delivered and 0 rejected" in err
@@ -52,7 +52,7 @@ def test_an_exporter_that_hangs(tmp_path: Path, way: str) -> None:
             job.wait_for(*range(number + 1))
         wait_until(lambda: listener.connections > 0, "the deaf target to be reached", 60)
         process.send_signal(signal.SIGTERM)
-        _, err = process.communicate(timeout=90)
+        _, err = process.communicate(timeout=HANG_SECS)
     assert process.returncode == 0, err
     assert "event_exporter deaf: 3 payloads were not delivered and are kept in" in err
     if "flink" not in way:

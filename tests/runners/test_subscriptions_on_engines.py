@@ -10,7 +10,7 @@ import pytest
 
 from support.jobs.engines import WAYS, WITHOUT_PROCESSES
 from support.jobs.stream_job import StreamJob, numbered_events, numbers_in
-from support.programs import wait_until
+from support.programs import HANG_SECS, wait_until
 from support.servers.pubsub_server import SUBSCRIPTION, pubsub_server
 
 
@@ -25,11 +25,11 @@ def test_subscription(tmp_path: Path, way: str) -> None:
         (bad,) = server.publish([b"bad"])
         server.publish(events[:1_000])
         with stream.running() as process:
-            stream.wait_until(process, lambda: len(numbers_in(target)) == 1_000, "the first events", seconds=60)
+            stream.wait_until(process, lambda: len(numbers_in(target)) == 1_000, "the first events")
             server.publish(events[1_000:])
-            stream.wait_until(process, lambda: len(numbers_in(target)) == 2_000, "all events", seconds=60)
+            stream.wait_until(process, lambda: len(numbers_in(target)) == 2_000, "all events")
             process.send_signal(signal.SIGTERM)
-            _, told = process.communicate(timeout=60)
+            _, told = process.communicate(timeout=HANG_SECS)
         assert process.returncode == 0, told
         wait_until(lambda: server.left() == [], "everything to be acknowledged")
     assert sorted(numbers_in(target)) == list(range(2_000))

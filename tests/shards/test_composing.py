@@ -17,7 +17,7 @@ from dovebeam.transforms.shards.composing import compose
 from dovebeam.transforms.shards.local_store import LocalStore, fingerprint
 from dovebeam.transforms.shards.pieces import Extent, FilePlan, Lines
 from support.jobs.file_jobs import small_disk
-from support.programs import require_program
+from support.programs import HANG_SECS, require_program
 
 
 class Headed(Lines):
@@ -66,7 +66,9 @@ def test_compression(store: LocalStore, tmp_path: Path, compression: str, progra
     read = gzip.decompress(packed) if compression == "gzip" else _unpacked(packed)
     assert read == content
     with (tmp_path / "t/one").open("rb") as file:
-        done = subprocess.run([require_program(program)], stdin=file, capture_output=True, check=True, timeout=30)
+        done = subprocess.run(
+            [require_program(program)], stdin=file, capture_output=True, check=True, timeout=HANG_SECS
+        )
     assert done.stdout == content
 
 

@@ -19,6 +19,7 @@ from dovebeam.transforms.sources import Block
 from dovebeam.transforms.sources.avro_reading import MAX_ITEMS, avro_records, record_end
 from dovebeam.transforms.sources.avro_schema import check_schema, plain_schema
 from support.avro_files import long
+from support.programs import HANG_SECS
 
 MIB = 1024 * 1024
 
@@ -147,7 +148,9 @@ def test_few_bytes_stay_bounded(tmp_path: Path, file: bytes, events: int, reject
     """Each file takes at most 250 MiB and 60 s of CPU, and what it holds is counted."""
     path = tmp_path / "file.avro"
     path.write_bytes(file)
-    ran = subprocess.run([sys.executable, "-c", READ, path], capture_output=True, text=True, check=True, timeout=600)
+    ran = subprocess.run(
+        [sys.executable, "-c", READ, path], capture_output=True, text=True, check=True, timeout=HANG_SECS
+    )
     found_events, found_rejects, found_error, mib, seconds = json.loads(ran.stdout)
     assert error in found_error
     assert bool(error) == bool(found_error), found_error

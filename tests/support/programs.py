@@ -53,7 +53,11 @@ def free_port() -> int:
         return port
 
 
-def wait_until(done: Callable[[], bool], what: str, seconds: float = 60.0) -> None:
+HANG_SECS = 600.0
+"""How long a test waits for what comes soon, before it takes it for a hang; generous, since a machine may be busy."""
+
+
+def wait_until(done: Callable[[], bool], what: str, seconds: float = HANG_SECS) -> None:
     """Waits for a condition; fails the test when it doesn't come true, also on a machine that is busy."""
     give_up = time.monotonic() + seconds
     while not done():
@@ -97,7 +101,7 @@ def running(command: Sequence[str], output: Path, ready: Callable[[], bool]) -> 
         if process.poll() is None:
             process.terminate()
         try:
-            process.wait(60)
+            process.wait(HANG_SECS)
         except subprocess.TimeoutExpired:
             process.kill()
-            process.wait(60)
+            process.wait(HANG_SECS)

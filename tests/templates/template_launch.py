@@ -19,6 +19,7 @@ from apache_beam.portability.api import beam_runner_api_pb2
 
 from dovebeam.pipelines.template import IMAGE_VARIABLE
 from support.jobs.flex_templates import TEMPLATES
+from support.programs import HANG_SECS
 from support.servers.gcs_emulator import GcsEmulator, gcs_emulator
 from support.servers.google_metadata import Cloud, run_cloud
 
@@ -81,7 +82,13 @@ class Launcher:
         if image is not None:
             environment[IMAGE_VARIABLE] = image
         ran = subprocess.run(
-            command, check=False, capture_output=True, text=True, timeout=120, env=environment, stdin=subprocess.DEVNULL
+            command,
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=HANG_SECS,
+            env=environment,
+            stdin=subprocess.DEVNULL,
         )
         return Launch(ran.returncode, ran.stderr, *self._left())
 

@@ -22,6 +22,7 @@ from packaging.utils import canonicalize_name
 
 from dovebeam.pipelines.template import IMAGE_VARIABLE
 from support.jobs.flex_templates import LOCK, NAMES, ROOT, TEMPLATES
+from support.programs import HANG_SECS
 
 DOCKERFILE = TEMPLATES / "Dockerfile"
 _PIN = re.compile(r"^([A-Za-z0-9._-]+)(\[[^]]*\])?==(\S+)(?: ; [^\\]+)? \\$", re.MULTILINE)
@@ -77,10 +78,10 @@ def test_one_version_of_python() -> None:
 
 def test_lock_installs(locked: Path) -> None:
     """In a fresh environment, with --require-hashes; what is in it is what is locked, and nothing is missing."""
-    ran = subprocess.run([locked, "-m", "pip", "check"], check=False, capture_output=True, text=True, timeout=60)
+    ran = subprocess.run([locked, "-m", "pip", "check"], check=False, capture_output=True, text=True, timeout=HANG_SECS)
     assert ran.returncode == 0, ran.stdout
     freeze = [locked, "-m", "pip", "freeze", "--exclude", "dovebeam"]
-    found = subprocess.run(freeze, check=True, capture_output=True, text=True, timeout=60).stdout.split()
+    found = subprocess.run(freeze, check=True, capture_output=True, text=True, timeout=HANG_SECS).stdout.split()
     versions = {canonicalize_name(name): version for name, version in (each.split("==") for each in found)}
     assert {name: locked_versions()[name] for name in versions} == versions
     assert "apache-beam" in versions
@@ -119,7 +120,7 @@ def test_entry_points(template: str) -> None:
 def test_dockerfile_is_clean() -> None:
     """Hadolint has nothing to say about it."""
     hadolint = Path(sys.executable).with_name("hadolint")
-    ran = subprocess.run([hadolint, DOCKERFILE], check=False, capture_output=True, text=True, timeout=60)
+    ran = subprocess.run([hadolint, DOCKERFILE], check=False, capture_output=True, text=True, timeout=HANG_SECS)
     assert (ran.returncode, ran.stdout) == (0, "")
 
 

@@ -12,6 +12,7 @@ import pytest
 from dovebeam.pipelines.template import COMMANDS
 from dovebeam.pipelines.terminal.exit_codes import UsageError
 from support.jobs.flex_templates import NAMES, committed, example_of, generator, parameters_of
+from support.programs import HANG_SECS
 
 PARAMETERS = [(template, name) for template in NAMES for name in parameters_of(template)]
 _SECRETS = re.compile(r"token|password|secret|credential|auth|key", re.IGNORECASE)
@@ -150,5 +151,5 @@ def test_google_knows_every_member(locked: Path) -> None:
         "    print(len(TemplateMetadata.from_json(open(path).read(), ignore_unknown_fields=False).parameters))\n"
     )
     files = [Path(generator().__file__).with_name(f"{name}.json") for name in NAMES]
-    ran = subprocess.run([locked, "-c", code, *files], check=False, capture_output=True, text=True, timeout=60)
+    ran = subprocess.run([locked, "-c", code, *files], check=False, capture_output=True, text=True, timeout=HANG_SECS)
     assert ran.stdout.split() == [str(len(parameters_of(name))) for name in NAMES], ran.stderr

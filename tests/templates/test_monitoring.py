@@ -18,7 +18,7 @@ from google.cloud.monitoring_v3 import AlertPolicy
 
 from dovebeam.transforms.counters import COUNTERS
 from support.jobs.flex_templates import TEMPLATES
-from support.programs import require_program
+from support.programs import HANG_SECS, require_program
 
 DASHBOARD = TEMPLATES / "monitoring" / "dashboard.json"
 ALERTS = sorted((TEMPLATES / "monitoring" / "alerts").glob("*.json"))
@@ -62,7 +62,11 @@ def promtool(folder: Path, what: str, document: dict[str, Any], rules: list[dict
     (folder / "test.yml").write_text(yaml.safe_dump({"rule_files": ["rules.yml"], **document}))
     file = folder / ("test.yml" if what == "test" else "rules.yml")
     ran = subprocess.run(
-        [require_program("promtool"), what, "rules", file], check=False, capture_output=True, text=True, timeout=60
+        [require_program("promtool"), what, "rules", file],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=HANG_SECS,
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
 

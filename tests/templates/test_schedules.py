@@ -23,6 +23,7 @@ from google.cloud.dataflow_v1beta3.types import LaunchFlexTemplateParameter
 from support.jobs.commands import HEAD, dovebeam, exporter, metric
 from support.jobs.flex_templates import TEMPLATES, generator, parameters_of
 from support.oracle.corpus import corpus_lines
+from support.programs import HANG_SECS
 
 SCHEDULES = TEMPLATES / "schedules"
 WHEN = dt.datetime(2026, 11, 22, 9, 15, tzinfo=dt.UTC)
@@ -150,7 +151,9 @@ def test_beam_operator(made: dict[str, list[Kept]], tmp_path: Path) -> None:
     (tmp_path / "dovecot.conf").write_text(HEAD + file + metric("all", "event=*", "out"))
     command = [sys.executable, *given["py_options"], given["py_file"], f"--runner={given['runner']}"]
     words = [f"--{name}={value}" for name, value in {**options, "labels": "airflow-version=v3-3-2"}.items()]
-    ran = subprocess.run([*command, *words], check=False, capture_output=True, text=True, timeout=120, cwd=tmp_path)
+    ran = subprocess.run(
+        [*command, *words], check=False, capture_output=True, text=True, timeout=HANG_SECS, cwd=tmp_path
+    )
     assert ran.returncode == 0, ran.stderr
     assert json.loads((tmp_path / f"replay-{HOUR[0]}.json").read_text())["read"] == 50
     assert len((tmp_path / "out.json").read_bytes().splitlines()) == 50

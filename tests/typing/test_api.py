@@ -9,6 +9,7 @@ from pathlib import Path
 
 import dovebeam.transforms as public
 from dovebeam.transforms import testing
+from support.programs import HANG_SECS
 
 HERE = Path(__file__).parent
 CHECK = "--strict --config-file= --no-error-summary --namespace-packages --explicit-package-bases".split()
@@ -25,7 +26,13 @@ def test_types(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "mypy", *CHECK, "--follow-imports=silent", f"--cache-dir={tmp_path}"]
     files = [str(HERE / "api.py"), str(HERE / "wrong.py")]
     done = subprocess.run(
-        [*command, *files], capture_output=True, text=True, timeout=300, check=False, env=environment(), cwd=tmp_path
+        [*command, *files],
+        capture_output=True,
+        text=True,
+        timeout=HANG_SECS,
+        check=False,
+        env=environment(),
+        cwd=tmp_path,
     )
     assert "api.py" not in done.stdout, done.stdout
     found = {int(line) for line in re.findall(r"wrong\.py:([0-9]+): error:", done.stdout)}

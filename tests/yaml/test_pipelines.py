@@ -15,6 +15,7 @@ from apache_beam.yaml.yaml_provider import load_providers, merge_providers
 from dovebeam.transforms import decode_json, make_formatter, parse_filter
 from support.jobs.commands import HEAD, Ran, dovebeam, exporter, metric
 from support.oracle.corpus import corpus_lines
+from support.programs import HANG_SECS
 from support.servers.server_http import Request, run_http_server, status
 
 RUNNER = ("--runner", "FnApiRunner")
@@ -42,7 +43,7 @@ def run_yaml(folder: Path, text: str) -> Ran:
         address = f"http://127.0.0.1:{proxy.getsockname()[1]}"
         environ = {**os.environ, "HOME": str(folder), "https_proxy": address, "HTTPS_PROXY": address}
         done = subprocess.run(
-            command, check=False, capture_output=True, text=True, timeout=120, cwd=folder, env=environ
+            command, check=False, capture_output=True, text=True, timeout=HANG_SECS, cwd=folder, env=environ
         )
         proxy.setblocking(False)
         with pytest.raises(BlockingIOError):

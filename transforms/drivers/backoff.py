@@ -17,6 +17,8 @@ __all__ = ["Backoff", "RetryBudget"]
 # More than any limit needs; without it the power would overflow a float after a thousand failures.
 _MAX_DOUBLINGS: Final = 32
 
+_RANDOM: Final = random.SystemRandom()  # leaves the state of the process alone, and differs in forked workers
+
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
@@ -36,7 +38,7 @@ class Backoff:
     def secs(self, failures: int) -> float:
         """The pause after so many failures in a row, in seconds; `failures` is at least 1."""
         length = min(self.longest_secs, self.first_secs * 2.0 ** min(failures - 1, _MAX_DOUBLINGS))
-        return random.uniform(0, length) if self.jitter else length  # noqa: S311  spreads load, no secret
+        return _RANDOM.uniform(0, length) if self.jitter else length
 
 
 # At most 0.05, 0.1, 0.2, 0.4, 0.8, 1, 1, ... seconds: a daemon that restarts is soon found, without a busy loop.

@@ -36,6 +36,7 @@ _WORTH_WAITING: Final = frozenset({errno.ECONNREFUSED, errno.EAGAIN})
 _CHUNK_BYTES: Final = 65536
 # The kernel has no event for "read": polled at first often, as most listeners read at once, then every 20 ms.
 _POLLING: Final = Backoff(0.00005, 0.02, jitter=False)
+_RANDOM: Final = random.SystemRandom()  # leaves the state of the process alone, as in backoff
 
 
 def connect_unix(path: str, kind: socket.SocketKind, timeout_msec: int | None) -> socket.socket:
@@ -61,7 +62,7 @@ def connect_unix(path: str, kind: socket.SocketKind, timeout_msec: int | None) -
             left = give_up - time.monotonic()
             if error.errno not in _WORTH_WAITING or left <= 0:
                 raise delivery_error("connect", path, error) from error
-            time.sleep(min(left, random.uniform(0.010, 0.100)))  # noqa: S311  Dovecot's spread, no secret
+            time.sleep(min(left, _RANDOM.uniform(0.010, 0.100)))  # Dovecot's spread
         except BaseException:
             peer.close()
             raise

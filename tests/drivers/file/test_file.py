@@ -18,6 +18,7 @@ from dovebeam.transforms.drivers import Driver, FileDriver
 from dovebeam.transforms.errors import DeliveryError, DriverSettingError
 from support.driver_contract import DriverContract
 from support.oracle.corpus import corpus_lines
+from support.programs import HANG_SECS
 
 
 class TestContract(DriverContract):
@@ -226,7 +227,7 @@ def test_fifo_with_a_reader_gets_the_lines(tmp_path: Path) -> None:
             except DeliveryError:
                 continue
         connection.send(payloads)
-    reader.join(60)
+    reader.join(HANG_SECS)
     assert received == [b"first\n" + b"".join(p + b"\n" for p in payloads)]
 
 
@@ -245,7 +246,7 @@ def test_processes_share_a_file(tmp_path: Path) -> None:
     for worker in workers:
         worker.start()
     for worker in workers:
-        worker.join(60)
+        worker.join(HANG_SECS)
         assert worker.exitcode == 0
     lines = target.read_bytes().split(b"\n")
     assert lines.pop() == b""

@@ -15,6 +15,7 @@ from dovebeam.transforms.drivers import Batch, FileDriver
 from dovebeam.transforms.drivers.file.open_file import OpenFile
 from dovebeam.transforms.errors import DeliveryError
 from support.open_files import open_files
+from support.programs import HANG_SECS
 
 
 def routed(base: Path, **settings: object) -> FileDriver:
@@ -269,7 +270,7 @@ def test_processes_share_files_that_rotate(tmp_path: Path, compression: str, tem
     for worker in workers:
         worker.start()
     for worker in workers:
-        worker.join(60)
+        worker.join(HANG_SECS)
         assert worker.exitcode == 0
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert len(files) > 10

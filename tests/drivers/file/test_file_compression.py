@@ -17,7 +17,7 @@ from dovebeam.transforms.drivers import FileDriver
 from dovebeam.transforms.drivers.file.compression import DamagedError, pack, whole_end
 from dovebeam.transforms.errors import DeliveryError
 from support.oracle.corpus import corpus_lines
-from support.programs import require_program
+from support.programs import HANG_SECS, require_program
 
 READERS = {"gzip": ("zcat", ".gz"), "zstd": ("zstdcat", ".zst")}
 BATCHES = [b"first\n", b"", b"x" * 300_000 + b"\n", bytes(range(256)) * 500, b"\0" * 200_000]
@@ -31,7 +31,7 @@ def end_of(data: bytes, compression: str, begin: int = 0) -> int:
 def read_by_program(path: Path, compression: str) -> bytes:
     """What zcat or zstdcat makes of a file; it must have nothing to complain about."""
     program, _ = READERS[compression]
-    done = subprocess.run([require_program(program), str(path)], capture_output=True, check=True, timeout=30)
+    done = subprocess.run([require_program(program), str(path)], capture_output=True, check=True, timeout=HANG_SECS)
     assert done.stderr == b""
     return done.stdout
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from support.driver_contract import SECRET
+from support.programs import HANG_SECS
 from support.servers.google_metadata import Cloud, id_token, run_cloud
 from support.servers.server_http import run_http_server, status
 
@@ -29,7 +30,9 @@ _BEARER = {"http_post_auth": "bearer", "http_post_auth_token": f"gsm:{_NAME}"}
 
 def _send(cloud: Cloud, url: str, **settings: Any) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", _SEND, json.dumps([url, settings])]
-    return subprocess.run(command, env=cloud.environment, capture_output=True, text=True, check=False, timeout=60)
+    return subprocess.run(
+        command, env=cloud.environment, capture_output=True, text=True, check=False, timeout=HANG_SECS
+    )
 
 
 @pytest.mark.parametrize("spelling", [f"gsm:{_NAME}", f"type:GcpSecret;version_name:{_NAME}"])
@@ -86,7 +89,9 @@ def test_no_credentials_on_this_machine() -> None:
         secret = [*command, json.dumps([server.url, _BEARER])]
         token = [*command, json.dumps([server.url, {"http_post_auth": "google-id-token"}])]
         for arguments, words in ((secret, "the request to Secret Manager failed"), (token, "cannot get a token")):
-            done = subprocess.run(arguments, env=environment, capture_output=True, text=True, check=False, timeout=60)
+            done = subprocess.run(
+                arguments, env=environment, capture_output=True, text=True, check=False, timeout=HANG_SECS
+            )
             assert words in done.stderr
             assert "DeliveryError" in done.stderr
 

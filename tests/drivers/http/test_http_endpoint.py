@@ -13,7 +13,7 @@ import pytest
 from dovebeam.transforms.drivers import Failure, HttpPostDriver
 from dovebeam.transforms.drivers.http.endpoint import Endpoint, Member, endpoint_of
 from dovebeam.transforms.drivers.http.outcome import Outcome, Trouble
-from support.programs import free_port
+from support.programs import HANG_SECS, free_port
 from support.servers.server_http import Answer, HttpServer, Request, run_http_server, status
 
 _QUICK: dict[str, Any] = {
@@ -81,7 +81,7 @@ class TestClosing:
                     time.sleep(0.001)
                 with driver.open() as other:
                     assert other.send([b"b"]) == []
-                sender.join(5)
+                sender.join(HANG_SECS)
         assert len(closed) == 1
         assert min(r.at for r in server.requests[1:]) - server.requests[0].at >= 0.49
 
@@ -312,7 +312,7 @@ class TestDeadTargets:
                 time.sleep(1.5)
                 before = len(server.requests)
                 silent.clear()
-                sender.join(60)
+                sender.join(HANG_SECS)
                 assert not sender.is_alive()
         assert failures == []
         assert set(server.bodies[before:]) >= set(payloads)
@@ -342,7 +342,7 @@ class TestDeadTargets:
             sender.start()
             time.sleep(0.3)
             with run_http_server(port=port) as server:
-                sender.join(10)
+                sender.join(HANG_SECS)
         assert failures == []
         assert server.bodies == payloads
 
@@ -368,6 +368,6 @@ def _send_from_threads(server: HttpServer, *, threads: int, batch: int, **settin
     for worker in workers:
         worker.start()
     for worker in workers:
-        worker.join(20)
+        worker.join(HANG_SECS)
     assert not any(worker.is_alive() for worker in workers)
     assert failures == []

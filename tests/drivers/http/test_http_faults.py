@@ -14,7 +14,7 @@ import pytest
 
 from dovebeam.transforms.drivers import Failure, HttpPostDriver
 from support.driver_contract import SECRET
-from support.programs import free_port
+from support.programs import HANG_SECS, free_port
 from support.servers.server_http import NO_CONTENT, Answer, Request, run_http_server, status
 
 _AMPLE: dict[str, Any] = {"http_client_request_absolute_timeout_msec": 10_000}
@@ -276,7 +276,7 @@ def test_port_that_opens_later_is_reached() -> None:
                     while not received.endswith(b"\r\n\r\n" + body):
                         received += peer.recv(65536)
                     peer.sendall(NO_CONTENT)
-            sender.join(10)
+            sender.join(HANG_SECS)
     assert failures == []
 
 

@@ -13,7 +13,7 @@ import pytest
 from dovebeam.transforms.drivers import Connection, LogDriver
 from dovebeam.transforms.errors import DeliveryError, DriverSettingError
 from support.oracle.corpus import corpus_lines
-from support.programs import free_port
+from support.programs import HANG_SECS, free_port
 from support.servers.certificates import Authority, make_authority
 from support.servers.syslog_daemon import run_rsyslogd
 from support.servers.syslog_server import parse_message, run_syslog_server, split_frames
@@ -143,7 +143,7 @@ def test_daemon_that_is_away_is_waited_for() -> None:
         thread.start()
         connection.send([b"late"])
         connection.flush()
-        thread.join(60)
+        thread.join(HANG_SECS)
     assert [parse_message(frame).text for frame in split_frames(bytes(received))[0]] == [b"late"]
 
 
@@ -265,7 +265,7 @@ def test_server_without_tls_is_told() -> None:
         driver = LogDriver(f"syslog+tls:127.0.0.1:{listener.getsockname()[1]}", log_retry_budget_msec=0)
         with driver.open() as connection, pytest.raises(DeliveryError, match="no TLS connection: "):
             connection.send([b"x"])
-        thread.join(60)
+        thread.join(HANG_SECS)
 
 
 @pytest.mark.parametrize(

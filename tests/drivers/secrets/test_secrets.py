@@ -15,6 +15,7 @@ from dovebeam.transforms.drivers.secrets import vault
 from dovebeam.transforms.drivers.secrets.secret import NOTHING, Scheme, Secret, secrets_in
 from dovebeam.transforms.errors import DeliveryError, DriverSettingError
 from support.driver_contract import SECRET
+from support.programs import HANG_SECS
 
 _VERSION = "projects/p/secrets/s/versions/latest"
 
@@ -143,7 +144,7 @@ _REVEAL = "import pickle, sys; print(pickle.load(sys.stdin.buffer).reveal('the_s
 def _reveal_elsewhere(secret: Secret) -> subprocess.CompletedProcess[str]:
     """Unpickles and reveals a secret in another process."""
     done = subprocess.run(
-        [sys.executable, "-c", _REVEAL], input=pickle.dumps(secret), capture_output=True, check=False, timeout=30
+        [sys.executable, "-c", _REVEAL], input=pickle.dumps(secret), capture_output=True, check=False, timeout=HANG_SECS
     )
     return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
 

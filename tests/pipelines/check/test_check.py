@@ -14,6 +14,7 @@ import pytest
 from dovebeam.transforms import load_config
 from support.jobs.commands import HEAD, Ran, dovebeam, exporter, metric, write_config, write_events
 from support.oracle.corpus import CORPUS, corpus_lines
+from support.programs import HANG_SECS
 
 LINES = corpus_lines("events.json.gz")[:400]
 SECRET = "hunter2hunter2"
@@ -371,6 +372,6 @@ def test_it_is_quick_and_brings_no_beam(tmp_path: Path) -> None:
         "heavy = {'apache_beam', 'pycurl', 'grpc', 'google.cloud'} & set(sys.modules)\n"
         "sys.exit(f'loaded: {heavy}' if heavy else 0)"
     )
-    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=HANG_SECS)
     assert done.returncode == 0, done.stderr
     assert sorted(os.listdir(tmp_path)) == ["dovecot.conf", "events.json"]

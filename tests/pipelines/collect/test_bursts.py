@@ -17,7 +17,7 @@ from dovebeam.pipelines.collect.writer import Counts, SpoolWriter
 from support.jobs.collector import run_collector, spooled
 from support.jobs.file_jobs import small_disk
 from support.oracle.corpus import corpus_lines
-from support.programs import wait_until
+from support.programs import HANG_SECS, wait_until
 
 DOVECOT_BUFFER = 8192
 
@@ -98,7 +98,7 @@ def test_reading_goes_on_while_the_disk_is_full(tmp_path: Path) -> None:
             peer.connect(str(collector.socket))
             lines = b'{"event":"x"}\n' * 400_000
             peer.sendall(lines)
-            wait_until(lambda: "the disk is full" in collector.said, "the full disk", seconds=20)
+            wait_until(lambda: "the disk is full" in collector.said, "the full disk")
             assert "MiB from unix sockets are kept in memory" in collector.said
             assert collector.stop() == 1
             lost = len(lines) - sum(len(line) + 1 for line in collector.lines)
@@ -112,7 +112,7 @@ class SlowSpool(Spool):
 
     def append(self, lines: Sequence[bytes]) -> None:
         """Waits, then writes."""
-        self.may_write.wait(60)
+        self.may_write.wait(HANG_SECS)
         super().append(lines)
 
 

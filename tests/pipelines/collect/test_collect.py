@@ -24,7 +24,7 @@ from support.jobs.collector import Collector, run_collector, spooled
 from support.jobs.file_jobs import small_disk
 from support.oracle.corpus import CORPUS
 from support.oracle.corpus_targets import recorded_frames
-from support.programs import wait_until
+from support.programs import HANG_SECS, wait_until
 from support.servers.certificates import make_authority
 
 
@@ -44,7 +44,7 @@ def connect(collector: Collector) -> socket.socket:
 
 def post(collector: Collector, body: bytes, method: str = "POST", path: str = "/", **headers: str) -> int:
     """The status of one request."""
-    client = http.client.HTTPConnection("127.0.0.1", collector.port, timeout=15)
+    client = http.client.HTTPConnection("127.0.0.1", collector.port, timeout=HANG_SECS)
     try:
         client.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
         return client.getresponse().status
@@ -110,7 +110,7 @@ class RawHttp:
     """One connection; called with raw requests, answers with their status."""
 
     def __init__(self, collector: Collector) -> None:
-        self._peer = socket.create_connection(("127.0.0.1", collector.port), timeout=15)
+        self._peer = socket.create_connection(("127.0.0.1", collector.port), timeout=HANG_SECS)
 
     def __enter__(self) -> RawHttp:
         return self
@@ -174,7 +174,7 @@ def test_tls(tmp_path: Path) -> None:
     certificate, key = make_authority(tmp_path).issue("server", "IP:127.0.0.1")
     with run_collector(tmp_path, f"--tls_cert={certificate}", f"--tls_key={key}", http="https") as collector:
         context = ssl.create_default_context(cafile=str(tmp_path / "ca.pem"))
-        client = http.client.HTTPSConnection("127.0.0.1", collector.port, timeout=15, context=context)
+        client = http.client.HTTPSConnection("127.0.0.1", collector.port, timeout=HANG_SECS, context=context)
         client.request("POST", "/", b"line")
         assert client.getresponse().status == 204
         client.close()
@@ -245,7 +245,7 @@ def collect_from(held: socket.socket, command: list[str], spool: Path, count: in
     with subprocess.Popen(command, stdin=held) as process:
         wait_until(lambda: process.poll() is not None or len(spooled(spool)) >= count, "the line", 20)
         process.terminate()
-        assert process.wait(20) == 0
+        assert process.wait(HANG_SECS) == 0
 
 
 @pytest.mark.parametrize(
@@ -259,7 +259,7 @@ def collect_from(held: socket.socket, command: list[str], spool: Path, count: in
 )
 def test_garbage(garbage: bytes, collector: Collector) -> None:
     """Who speaks no HTTP is told so, and fills neither spool nor log."""
-    with socket.create_connection(("127.0.0.1", collector.port), timeout=15) as peer:
+    with socket.create_connection(("127.0.0.1", collector.port), timeout=HANG_SECS) as peer:
         peer.sendall(garbage)
         assert peer.recv(65536).startswith(b"HTTP/1.0 400 ")
     assert post(collector, b"fine") == 204
@@ -281,7 +281,7 @@ def test_killed_and_started_again(tmp_path: Path) -> None:
         for number in range(100):
             assert post(collector, b"%d" % number) == 204
         collector.process.kill()
-        collector.process.wait(10)
+        collector.process.wait(HANG_SECS)
     with run_collector(tmp_path) as collector:
         assert post(collector, b"again") == 204
         with connect(collector) as peer:
@@ -292,12 +292,12 @@ def test_killed_and_started_again(tmp_path: Path) -> None:
 def test_one_collector_per_spool_and_socket(collector: Collector, tmp_path: Path) -> None:
     """A second one is refused, and does not take the socket from the first."""
     with run_collector(tmp_path, wait=False) as second:
-        assert second.process.wait(20) == 1
+        assert second.process.wait(HANG_SECS) == 1
         assert "another collector writes to" in second.said
     other = tmp_path / "other"
     other.mkdir()
     with run_collector(other, f"--listen=unix:{collector.socket}", wait=False) as second:
-        assert second.process.wait(20) == 1
+        assert second.process.wait(HANG_SECS) == 1
         assert f"another program listens to {collector.socket}" in second.said
     with connect(collector) as peer:
         peer.sendall(b"still here\n")
@@ -348,15 +348,15 @@ def test_a_full_disk(tmp_path: Path) -> None:
 
             sender = threading.Thread(target=send)
             sender.start()
-            wait_until(lambda: "the disk is full" in collector.said, "the full disk", seconds=20)
+            wait_until(lambda: "the disk is full" in collector.said, "the full disk")
             with RawHttp(collector) as ask:
                 assert ask(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 102400\r\n\r\n" + b"y" * 102400) == 503
-            client = http.client.HTTPConnection("127.0.0.1", collector.port, timeout=15)
+            client = http.client.HTTPConnection("127.0.0.1", collector.port, timeout=HANG_SECS)
             client.request("POST", "/", b"y" * 102400)
             assert client.getresponse().getheader("Retry-After") == "10"
             client.close()
             (disk / "room").unlink()
-            sender.join(20)
+            sender.join(HANG_SECS)
             assert collector.wait_for(len(sent)) == sent
             wait_until(lambda: "can be written to again" in collector.said, "the good news")
             assert post(collector, b"end") == 204
@@ -369,7 +369,7 @@ def test_a_full_disk_at_the_end(tmp_path: Path) -> None:
         (disk / "room").write_bytes(b"x" * (40 << 10))
         with run_collector(disk) as collector, connect(collector) as peer:
             peer.sendall(b"x" * 60_000 + b"\n")
-            wait_until(lambda: "the disk is full" in collector.said, "the full disk", seconds=20)
+            wait_until(lambda: "the disk is full" in collector.said, "the full disk")
             assert collector.stop() == 1
             assert "60,001 bytes could not be written and are LOST" in collector.said
 
@@ -380,11 +380,11 @@ def test_a_second_signal(tmp_path: Path) -> None:
         (disk / "room").write_bytes(b"x" * (40 << 10))
         with run_collector(disk) as collector, connect(collector) as peer:
             peer.sendall(b"x" * 60_000 + b"\n")
-            wait_until(lambda: "the disk is full" in collector.said, "the full disk", seconds=20)
+            wait_until(lambda: "the disk is full" in collector.said, "the full disk")
             collector.process.send_signal(signal.SIGINT)
             wait_until(lambda: "stopping" in collector.said, "it to stop")
             collector.process.send_signal(signal.SIGINT)
-            assert collector.process.wait(5) in {130, -signal.SIGINT}
+            assert collector.process.wait(HANG_SECS) in {130, -signal.SIGINT}
 
 
 @pytest.mark.parametrize("fsync", ["none", "batch", "always"])

@@ -16,7 +16,7 @@ import pytest
 
 from dovebeam.pipelines.collect.http_connections import RequestBorders
 from support.jobs.collector import Collector, run_collector
-from support.programs import wait_until
+from support.programs import HANG_SECS, wait_until
 
 LINES = b"".join(b'{"event":"x","fields":{"n":%d}}\n' % number for number in range(300))
 GZIP = gzip.compress(LINES)
@@ -261,7 +261,7 @@ def test_a_slow_handshake_takes_no_place(tmp_path: Path) -> None:
         import ssl
 
         context = ssl.create_default_context(cafile=str(tmp_path / "ca.pem"))
-        client = http.client.HTTPSConnection("127.0.0.1", collector.port, timeout=60, context=context)
+        client = http.client.HTTPSConnection("127.0.0.1", collector.port, timeout=HANG_SECS, context=context)
         client.request("POST", "/", b"line", {"Authorization": base64.b64encode(b"").decode()})
         assert client.getresponse().status == 204
         client.close()

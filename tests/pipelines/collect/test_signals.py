@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from support.jobs.collector import run_collector, spooled
-from support.programs import wait_until
+from support.programs import HANG_SECS, wait_until
 
 LINES = 5000
 SENT = b"".join(b'{"event":"x","fields":{"n":%d}}\n' % number for number in range(LINES))
@@ -35,7 +35,7 @@ def test_signals(numbers: tuple[int, ...], tmp_path: Path) -> None:
         peer.sendall(SENT)
         for number in numbers:
             collector.process.send_signal(number)
-        assert collector.process.wait(30) == 0
+        assert collector.process.wait(HANG_SECS) == 0
         assert len(collector.lines) == LINES
         assert f"{LINES:,} lines" in collector.said
 
@@ -66,8 +66,8 @@ def test_a_terminal_that_is_closed(tmp_path: Path) -> None:
             peer.connect(str(tmp_path / "socket"))
             peer.sendall(SENT)
             os.close(ours)
-            assert process.wait(30) == 0
+            assert process.wait(HANG_SECS) == 0
     finally:
         process.kill()
-        process.wait(10)
+        process.wait(HANG_SECS)
     assert len(spooled(tmp_path / "spool")) == LINES

@@ -17,7 +17,7 @@ from dovebeam.pipelines.collect.options import Address
 from dovebeam.pipelines.collect.sockets import Bound, bind, listen
 from dovebeam.transforms.errors import DeliveryError
 from support.jobs.collector import run_collector
-from support.programs import wait_until
+from support.programs import HANG_SECS, wait_until
 
 PAIRS = 300
 
@@ -36,12 +36,12 @@ def listening(path: Path) -> Iterator[Bound]:
 def try_all(folder: Path, barrier: Barrier, won: multiprocessing.Queue[int]) -> None:
     """One half of each pair; reports which paths it got."""
     for number in range(PAIRS):
-        barrier.wait(60)
+        barrier.wait(HANG_SECS)
         with contextlib.suppress(DeliveryError), listening(folder / str(number % 7)):
             won.put(number)
-            barrier.wait(60)
+            barrier.wait(HANG_SECS)
             continue
-        barrier.wait(60)
+        barrier.wait(HANG_SECS)
 
 
 def test_of_two_that_start_together_one_listens(tmp_path: Path) -> None:
@@ -51,9 +51,9 @@ def test_of_two_that_start_together_one_listens(tmp_path: Path) -> None:
     processes = [context.Process(target=try_all, args=(tmp_path, barrier, won)) for _ in range(2)]
     for process in processes:
         process.start()
-    assert sorted(won.get(timeout=60) for _ in range(PAIRS)) == list(range(PAIRS))
+    assert sorted(won.get(timeout=HANG_SECS) for _ in range(PAIRS)) == list(range(PAIRS))
     for process in processes:
-        process.join(60)
+        process.join(HANG_SECS)
         assert process.exitcode == 0
     assert won.empty()
     assert list(tmp_path.iterdir()) == []
@@ -87,7 +87,7 @@ def test_a_successor_with_another_spool(tmp_path: Path) -> None:
         first.process.terminate()
         wait_until(lambda: not path.exists(), "the first to withdraw", 20)
         with run_collector(other, f"--listen=unix:{path}") as second:
-            assert first.process.wait(20) == 0
+            assert first.process.wait(HANG_SECS) == 0
             with socket.socket(socket.AF_UNIX) as peer:
                 peer.connect(str(path))
                 peer.sendall(b"x\n")
@@ -135,7 +135,7 @@ def test_permissions(tmp_path: Path) -> None:
 def test_who_sees_the_socket_is_heard_everywhere(tmp_path: Path) -> None:
     """Http is listened to before a unix socket can be seen."""
     with run_collector(tmp_path, ready=lambda collector: collector.socket.exists()) as collector:
-        client = http.client.HTTPConnection("127.0.0.1", collector.port, timeout=30)
+        client = http.client.HTTPConnection("127.0.0.1", collector.port, timeout=HANG_SECS)
         client.request("POST", "/", b"first")
         assert client.getresponse().status == 204
         client.close()
@@ -148,6 +148,6 @@ def test_all_addresses_or_none(tmp_path: Path) -> None:
     with listening(tmp_path / "taken"):
         more = (f"--listen=unix:{seen}", f"--listen=unix:{tmp_path / 'taken'}")
         with run_collector(tmp_path, *more, wait=False) as collector:
-            assert collector.process.wait(30) == 1
+            assert collector.process.wait(HANG_SECS) == 1
             assert f"another program listens to {tmp_path / 'taken'}" in collector.said
     assert not [path for path in tmp_path.iterdir() if path.name not in {"spool", "collector.log"}]

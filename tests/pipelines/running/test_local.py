@@ -16,7 +16,7 @@ from dovebeam.pipelines.running.local import InterruptedJobError, WorkerLostErro
 from dovebeam.pipelines.terminal.exit_codes import ExitCode
 from dovebeam.pipelines.terminal.progress_bar import ProgressBar, Silence, make_display
 from dovebeam.transforms.progress import JobMonitor, Totals, advance, is_draining
-from support.programs import wait_until
+from support.programs import HANG_SECS, wait_until
 
 
 class Seen:
@@ -175,7 +175,7 @@ def test_a_lost_worker_fails_the_job(monkeypatch: pytest.MonkeyPatch, code: int,
 
     def job() -> None:
         threading.Thread(target=look_after_a_process).start()
-        release.wait(30)
+        release.wait(HANG_SECS)
 
     with JobMonitor() as monitor, pytest.raises(WorkerLostError, match=words):
         run_to_end(job, monitor, Silence())

@@ -14,7 +14,7 @@ from dovebeam.pipelines.running.in_process import WatchedDisplay, WorkersGoneErr
 from dovebeam.pipelines.running.local import run_to_end
 from dovebeam.transforms import progress
 from dovebeam.transforms.progress import JobMonitor, Totals
-from support.programs import wait_until
+from support.programs import HANG_SECS, wait_until
 
 
 @pytest.fixture(autouse=True)
@@ -49,7 +49,7 @@ def test_a_job_without_workers_ends() -> None:
         assert run_to_end(lambda: time.sleep(0.8), monitor, watched) is None
         assert shown.totals.events == 7
         worker.kill()
-        worker.wait(60)
+        worker.wait(HANG_SECS)
         assert run_to_end(lambda: time.sleep(0.2), monitor, watched) is None
         with pytest.raises(WorkersGoneError, match="run again"):
             run_to_end(lambda: time.sleep(30), monitor, watched)
@@ -61,7 +61,7 @@ def test_one_that_is_left_is_enough() -> None:
         wait_until(lambda: monitor.workers() == [worker.pid], "the worker")
         progress.advance(events=1)
         worker.kill()
-        worker.wait(60)
+        worker.wait(HANG_SECS)
         assert set(monitor.workers()) == {worker.pid, os.getpid()}
         run_to_end(lambda: time.sleep(0.5), monitor, WatchedDisplay(Shown(), monitor, grace_secs=0.1))
 
@@ -72,7 +72,7 @@ def test_a_launcher_that_counts_is_no_worker() -> None:
         wait_until(lambda: monitor.workers() == [worker.pid], "the worker")
         progress.advance(delivered=1)
         worker.kill()
-        worker.wait(60)
+        worker.wait(HANG_SECS)
         watched = WatchedDisplay(Shown(), monitor, grace_secs=0.1, launcher_counts=True)
         with pytest.raises(WorkersGoneError):
             run_to_end(lambda: time.sleep(30), monitor, watched)

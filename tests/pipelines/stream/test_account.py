@@ -17,7 +17,7 @@ from dovebeam.transforms.plan.decoding import BUNDLE_COUNTERS
 from support.jobs.commands import dovebeam, exporter, metric, write_config
 from support.jobs.fault_server_job import event_line
 from support.jobs.stream_command import Job, line
-from support.programs import wait_until
+from support.programs import HANG_SECS, wait_until
 from support.servers.fault_server_control import fault_server
 
 HANGS = {"action": "never"}
@@ -43,7 +43,7 @@ def end_at_once(process: subprocess.Popen[str]) -> str:
     process.send_signal(signal.SIGTERM)
     said = next(told for told in process.stderr if "finishing what was read" in told)
     process.send_signal(signal.SIGTERM)
-    _, err = process.communicate(timeout=90)
+    _, err = process.communicate(timeout=HANG_SECS)
     assert process.returncode == 143, err
     assert "Traceback" not in err
     return said + err
@@ -63,10 +63,10 @@ def test_ended_at_once(tmp_path: Path) -> None:
         configure(job, server.url, with_file=False)
         job.append(events(0, 1))
         with job.running() as process:
-            wait_until(lambda: job.acknowledged() == len(events(0, 1)), "the first one", seconds=60)
+            wait_until(lambda: job.acknowledged() == len(events(0, 1)), "the first one")
             server.behave(HANGS)
             job.append(events(1, COUNT))
-            wait_until(lambda: len(server.seen()) > 1, "another request", seconds=60)
+            wait_until(lambda: len(server.seen()) > 1, "another request")
             err = end_at_once(process)
         ledger = ledger_of(job)
         assert (ledger["read"], ledger["matched"], ledger["delivered"]) == (1, 1, 1)
@@ -74,9 +74,9 @@ def test_ended_at_once(tmp_path: Path) -> None:
         assert "running again" not in err
         server.behave({})
         with job.running() as process:
-            wait_until(lambda: len(server.delivered()) == COUNT, "the rest", seconds=60)
+            wait_until(lambda: len(server.delivered()) == COUNT, "the rest")
             process.send_signal(signal.SIGTERM)
-            process.communicate(timeout=60)
+            process.communicate(timeout=HANG_SECS)
         assert server.delivered()["e0000000"] == 1
     ledger = json.loads((tmp_path / "ledger.json").read_bytes())
     assert (ledger["complete"], ledger["read"], ledger["delivered"]) == (True, COUNT - 1, COUNT - 1)
@@ -89,8 +89,8 @@ def test_ended_at_once_with_queues(tmp_path: Path) -> None:
         configure(job, server.url, with_file=True)
         job.append(events(0, COUNT))
         with job.running() as process:
-            wait_until(lambda: job.acknowledged() == len(events(0, COUNT)), "the queues to have them", seconds=60)
-            wait_until(lambda: job.out.exists() and job.out.read_bytes().count(b"\n") == COUNT, "the file", seconds=60)
+            wait_until(lambda: job.acknowledged() == len(events(0, COUNT)), "the queues to have them")
+            wait_until(lambda: job.out.exists() and job.out.read_bytes().count(b"\n") == COUNT, "the file")
             err = end_at_once(process)
     ledger = ledger_of(job)
     accounts = {each["name"]: each for each in ledger["exporters"]}

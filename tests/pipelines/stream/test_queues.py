@@ -23,7 +23,7 @@ from support.jobs.commands import dovebeam, exporter, metric, write_config
 from support.jobs.fault_server_job import event_line
 from support.jobs.stream_command import Job
 from support.jobs.stream_job import UnixListener, numbers_in
-from support.programs import wait_until
+from support.programs import HANG_SECS, wait_until
 from support.servers.fault_server_control import fault_server
 
 HANGS = {"action": "never"}
@@ -51,7 +51,7 @@ def http(url: str, *settings: str) -> tuple[str, ...]:
 def drain(process: subprocess.Popen[str]) -> str:
     """Ends a stream as an operator does; what it said."""
     process.send_signal(signal.SIGTERM)
-    _, err = process.communicate(timeout=90)
+    _, err = process.communicate(timeout=HANG_SECS)
     assert process.returncode == 0, err
     return err
 
@@ -63,7 +63,7 @@ def said(process: subprocess.Popen[str], text: str) -> str:
 
 def wait_for_file(job: Job, end: int) -> None:
     """Until the file has the events up to this number, in their order."""
-    wait_until(lambda: numbers_in(job.out) == list(range(end)), f"{end} events in the file", seconds=60)
+    wait_until(lambda: numbers_in(job.out) == list(range(end)), f"{end} events in the file")
 
 
 def count_lines(path: Path) -> int:
@@ -102,7 +102,7 @@ def test_a_target_that_hangs_or_is_away_keeps_nothing_from_the_others(tmp_path: 
             for number in range(0, COUNT, COUNT // 4):
                 job.append(events(number, number + COUNT // 4))
                 wait_for_file(job, number + COUNT // 4)
-            wait_until(is_reached, "the other target to be asked", seconds=60)
+            wait_until(is_reached, "the other target to be asked")
             err = drain(process)
     assert f"event_exporter other: {COUNT} payloads were not delivered and are kept in {tmp_path}/state/queues" in err
     accounts = account(job)
@@ -123,14 +123,14 @@ def test_killed_while_one_hangs(tmp_path: Path) -> None:
         job.append(events(0, COUNT))
         with job.running() as process:
             wait_for_file(job, COUNT)
-            wait_until(lambda: len(server.seen()) > 0, "a request", seconds=60)
+            wait_until(lambda: len(server.seen()) > 0, "a request")
             # What is in a queue before the position is saved is read again, and delivered twice.
-            wait_until(lambda: job.acknowledged() == len(events(0, COUNT)), "the position to be saved", seconds=60)
+            wait_until(lambda: job.acknowledged() == len(events(0, COUNT)), "the position to be saved")
             process.kill()
         keys = {seen.ids[0]: seen.headers["idempotency-key"] for seen in server.seen()}
         server.behave({})
         with job.running() as process:
-            wait_until(lambda: len(server.delivered()) >= COUNT, "the rest", seconds=60)
+            wait_until(lambda: len(server.delivered()) >= COUNT, "the rest")
             err = drain(process)
         delivered = [seen for seen in server.seen() if 200 <= seen.status < 300]
     assert [number for seen in delivered for number in seen.ids] == [f"e{number:07}" for number in range(COUNT)]
@@ -149,7 +149,7 @@ def test_a_target_that_comes_back(tmp_path: Path) -> None:
         wait_for_file(job, COUNT)
         failed = said(process, "event_exporter other: connect(")
         with UnixListener(tmp_path / "s") as listener:
-            wait_until(lambda: len(listener.arrived) == COUNT, "the events at the target", seconds=120)
+            wait_until(lambda: len(listener.arrived) == COUNT, "the events at the target")
             drain(process)
     assert f"other exporters go on, {COUNT} payloads wait on disk, trying again in" in failed
     assert account(job)["other"]["delivered"] == COUNT
@@ -168,7 +168,7 @@ def test_rejects_of_several_exporters(tmp_path: Path) -> None:
         job.append(events(0, COUNT) + b"no event\n")
         rejects = tmp_path / "rejects.jsonl"
         with job.running() as process:
-            wait_until(lambda: count_lines(rejects) == 2 * COUNT + 1, "the rejects", seconds=60)
+            wait_until(lambda: count_lines(rejects) == 2 * COUNT + 1, "the rejects")
             drain(process)
     records = [json.loads(text) for text in rejects.read_bytes().splitlines()]
     length = len(events(0, 1))
@@ -193,7 +193,7 @@ def test_full_queue(tmp_path: Path) -> None:
             while not full.exists():
                 job.append(events(number, number + 1))
                 number += 1
-                wait_until(lambda end=number: full.exists() or len(numbers_in(job.out)) == end, "it", seconds=60)
+                wait_until(lambda end=number: full.exists() or len(numbers_in(job.out)) == end, "it")
             total = number + COUNT
             job.append(events(number, total))
             err = drain(process)
@@ -202,7 +202,7 @@ def test_full_queue(tmp_path: Path) -> None:
         configure(job, "unix", f"unix_path = {tmp_path / 's2'}")
         with job.running("--max_queue_bytes", "8K") as process:
             wait_for_file(job, total)
-            wait_until(lambda: len(listener.arrived) == total, "all events", seconds=60)
+            wait_until(lambda: len(listener.arrived) == total, "all events")
             drain(process)
 
 
@@ -221,12 +221,12 @@ def test_an_exporter_that_left_the_configuration(tmp_path: Path) -> None:
     )
     with job.running() as process:
         job.append(events(COUNT, COUNT + 1))
-        wait_until(lambda: all(numbers_in(tmp_path / name) == [COUNT] for name in "ab"), "an event", seconds=60)
+        wait_until(lambda: all(numbers_in(tmp_path / name) == [COUNT] for name in "ab"), "an event")
         err = drain(process)
     assert f"{tmp_path}/state/queues/other holds {COUNT} payloads for an event_exporter that no metric uses" in err
     configure(job, "unix", f"unix_path = {tmp_path / 's'}", to_file=False)  # alone, and yet its queue is delivered
     with UnixListener(tmp_path / "s") as listener, job.running() as process:
-        wait_until(lambda: len(listener.arrived) == COUNT, "the events at the target", seconds=60)
+        wait_until(lambda: len(listener.arrived) == COUNT, "the events at the target")
         drain(process)
 
 
@@ -246,7 +246,7 @@ def test_damaged_segment(tmp_path: Path) -> None:
         wait_for_file(job, 2)
         said(process, f"{segment} is damaged (its checksum is wrong); restore it")
         segment.write_bytes(whole)
-        wait_until(lambda: len(listener.arrived) == 2, "the events at the target", seconds=120)
+        wait_until(lambda: len(listener.arrived) == 2, "the events at the target")
         drain(process)
 
 
@@ -267,13 +267,13 @@ def test_a_queue_that_cannot_be_read(tmp_path: Path, capsys: pytest.CaptureFixtu
         writer = QueueWriter(str(root), "b")
         writer.add("b", PayloadBatch([b"1"]))
         writer.commit()
-        wait_until(targets["b"].exists, "the other one", seconds=60)
-        wait_until(lambda: told.append(capsys.readouterr().err) or "listdir(" in "".join(told), "it", seconds=60)
+        wait_until(targets["b"].exists, "the other one")
+        wait_until(lambda: told.append(capsys.readouterr().err) or "listdir(" in "".join(told), "it")
         (root / "a").unlink()
         writer = QueueWriter(str(root), "a")
         writer.add("a", PayloadBatch([b"2"]))
         writer.commit()
-        wait_until(targets["a"].exists, "the one that failed", seconds=60)
+        wait_until(targets["a"].exists, "the one that failed")
     assert (targets["a"].read_bytes(), targets["b"].read_bytes()) == (b"2\n", b"1\n")
 
 

@@ -18,7 +18,7 @@ from dovebeam.transforms.errors import DeliveryError
 from support.jobs.commands import dovebeam, exporter, metric, write_config
 from support.jobs.stream_command import Job
 from support.jobs.window_files import SETTINGS, digests, files_of, lines_in, spooled, timed_line
-from support.programs import wait_until
+from support.programs import HANG_SECS, wait_until
 
 
 def shards_job(folder: Path, *settings: str) -> tuple[Job, Path]:
@@ -31,7 +31,7 @@ def shards_job(folder: Path, *settings: str) -> tuple[Job, Path]:
 def drain(process: subprocess.Popen[str]) -> str:
     """Ends it as an operator does; what it said."""
     process.send_signal(signal.SIGTERM)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=HANG_SECS)
     assert process.returncode == 0, err
     return err
 
@@ -41,7 +41,7 @@ def test_a_stream_and_its_next_start(tmp_path: Path) -> None:
     job, base = shards_job(tmp_path)
     job.append(timed_line(1) + timed_line(2) + timed_line(3, hour=13))
     with job.running("--run_id", "mail1") as process:
-        wait_until(lambda: len(spooled(base)) >= 2, "the spool", seconds=60)
+        wait_until(lambda: len(spooled(base)) >= 2, "the spool")
         assert files_of(base) == []
         drain(process)
     (noon,), (later,) = files_of(base, 12), files_of(base, 13)
@@ -57,7 +57,7 @@ def test_a_stream_and_its_next_start(tmp_path: Path) -> None:
     before = digests(base)
     job.append(timed_line(4))
     with job.running("--run_id", "mail1") as process:
-        wait_until(lambda: len(spooled(base)) >= 2, "the spool", seconds=60)
+        wait_until(lambda: len(spooled(base)) >= 2, "the spool")
         drain(process)
     assert before.items() < digests(base).items()
     assert lines_in(base, 12) == [timed_line(1), timed_line(2), timed_line(4)]
@@ -69,9 +69,9 @@ def test_files_appear_while_the_stream_runs(tmp_path: Path) -> None:
     job, base = shards_job(tmp_path, "file_window_delay = 1 s")
     with job.running() as process:
         job.append(timed_line(1))
-        wait_until(lambda: lines_in(base) == [timed_line(1)], "the file", seconds=60)
+        wait_until(lambda: lines_in(base) == [timed_line(1)], "the file")
         job.append(timed_line(2))
-        wait_until(lambda: lines_in(base) == [timed_line(1), timed_line(2)], "the second file", seconds=60)
+        wait_until(lambda: lines_in(base) == [timed_line(1), timed_line(2)], "the second file")
         drain(process)
     assert len(files_of(base)) == 2
 
@@ -81,12 +81,12 @@ def test_killed_with_events_in_the_spool(tmp_path: Path) -> None:
     job, base = shards_job(tmp_path)
     job.append(timed_line(1))
     with job.running() as process:
-        wait_until(lambda: job.acknowledged() == len(timed_line(1)), "acknowledgement", seconds=60)
+        wait_until(lambda: job.acknowledged() == len(timed_line(1)), "acknowledgement")
         process.kill()
     assert files_of(base) == []
     with job.running() as process:
         job.append(timed_line(2))
-        wait_until(lambda: job.acknowledged() == 2 * len(timed_line(1)), "acknowledgement", seconds=60)
+        wait_until(lambda: job.acknowledged() == 2 * len(timed_line(1)), "acknowledgement")
         drain(process)
     assert lines_in(base) == [timed_line(1), timed_line(2)]
     assert spooled(base) == []
@@ -99,7 +99,7 @@ def test_two_streams_of_one_name(tmp_path: Path) -> None:
     assert other is not None
     with job.running("--run_id", "same") as process:
         job.append(timed_line(1))
-        wait_until(lambda: len(spooled(base)) >= 2, "the spool", seconds=60)
+        wait_until(lambda: len(spooled(base)) >= 2, "the spool")
         other.append(timed_line(2))
         ran = dovebeam("stream", *other.options, "--run_id", "same")
         assert ran.code == 1
@@ -127,11 +127,11 @@ def test_one_whose_files_cannot_be_made_keeps_no_other_from_it(tmp_path: Path) -
     )
     job.append(timed_line(1))
     with job.running() as process:
-        wait_until(lambda: lines_in(base) == [timed_line(1)], "the file of the one behind", seconds=60)
+        wait_until(lambda: lines_in(base) == [timed_line(1)], "the file of the one behind")
         away.mkdir()
-        wait_until(lambda: lines_in(away) == [timed_line(1)], "the file of the one before", seconds=90)
+        wait_until(lambda: lines_in(away) == [timed_line(1)], "the file of the one before")
         job.append(timed_line(2))
-        wait_until(lambda: lines_in(base) == lines_in(away) == [timed_line(1), timed_line(2)], "both", seconds=60)
+        wait_until(lambda: lines_in(base) == lines_in(away) == [timed_line(1), timed_line(2)], "both")
         told = drain(process)
     assert f"event_exporter a: open({away}" in told
     ledger = json.loads((tmp_path / "ledger.json").read_bytes())

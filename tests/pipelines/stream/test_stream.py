@@ -13,6 +13,7 @@ import pytest
 
 from support.jobs.commands import dovebeam
 from support.jobs.stream_command import Job, line
+from support.programs import HANG_SECS
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
@@ -25,7 +26,7 @@ def test_drain(tmp_path: Path, number: int) -> None:
         job.append(line(2) + b"bad\n")
         job.wait_for(1, 2)
         process.send_signal(number)
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=HANG_SECS)
     assert process.returncode == 0, err
     assert "finishing what was read; again to stop at once" in err
     ledger = json.loads((tmp_path / "ledger.json").read_bytes())
@@ -38,7 +39,7 @@ def test_drain(tmp_path: Path, number: int) -> None:
     with job.running() as process:
         job.wait_for(1, 2, 3)
         process.send_signal(number)
-        process.communicate(timeout=30)
+        process.communicate(timeout=HANG_SECS)
     assert process.returncode == 0
 
 
@@ -63,7 +64,7 @@ def test_target_that_goes_away_for_a_while(tmp_path: Path) -> None:
                 received += connection.recv(1000)
             running = json.loads((tmp_path / "ledger.json").read_bytes())
             process.send_signal(signal.SIGTERM)
-            _, err = process.communicate(timeout=30)
+            _, err = process.communicate(timeout=HANG_SECS)
             connection.close()
     assert process.returncode == 0, err
     assert set(received.splitlines(keepends=True)) <= {line(2), line(3)}
@@ -107,7 +108,7 @@ def test_files_that_are_not_there_yet(tmp_path: Path) -> None:
         later.write_bytes(line(2))
         job.wait_for(1, 2)
         process.send_signal(signal.SIGTERM)
-        _, err = process.communicate(timeout=30)
+        _, err = process.communicate(timeout=HANG_SECS)
     assert [text.split()[2] for text in err.splitlines() if "is not there yet" in text] == [
         str(later),
         f"{tmp_path}/none-*.json",

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from support.jobs.commands import exporter, metric, write_config, write_events
+from support.programs import HANG_SECS
 
 _EVENT = b'{"event":"x"}'
 
@@ -19,7 +20,9 @@ def shell(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
     """A command line as somebody writes it for a shell; `dovebeam` is the one under test."""
     module = f"{shlex.quote(sys.executable)} -m dovebeam.pipelines.cli"
     line = command.replace("dovebeam", module, 1)
-    return subprocess.run(["sh", "-c", line], cwd=folder, check=False, capture_output=True, text=True, timeout=60)
+    return subprocess.run(
+        ["sh", "-c", line], cwd=folder, check=False, capture_output=True, text=True, timeout=HANG_SECS
+    )
 
 
 @pytest.fixture
@@ -122,7 +125,7 @@ def test_every_command_with_any_streams(streams: str, folder: Path) -> None:
         check=False,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=HANG_SECS,
     )
     codes = dict(zip(_LINES, ast.literal_eval((folder / "codes").read_text()), strict=True))
     full = streams == ">/dev/full"

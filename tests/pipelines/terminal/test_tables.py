@@ -20,6 +20,7 @@ from dovebeam.transforms.count_exports import ExportSum
 from support.jobs import warm_commands
 from support.jobs.commands import dovebeam
 from support.oracle.corpus import CORPUS
+from support.programs import HANG_SECS
 from support.terminals import terminal
 
 WIDTHS = (60, 80, 120)
@@ -109,7 +110,7 @@ def test_check(columns: int) -> None:
         arguments = [*map(str, ["check", "--config", config, *more])]
         with terminal(columns) as screen:
             warm_commands.run(
-                [*_COMMAND, *arguments], stdout=screen.out, stderr=subprocess.DEVNULL, check=True, timeout=120
+                [*_COMMAND, *arguments], stdout=screen.out, stderr=subprocess.DEVNULL, check=True, timeout=HANG_SECS
             )
         wanted = dovebeam(*arguments).out
         assert set(words(wanted)) - {"events"} <= set(words(screen.text))
@@ -120,7 +121,7 @@ def test_demo(tmp_path: Path) -> None:
     """The first thing that a newcomer sees: all numbers of the ledger, on a terminal of 80 columns."""
     with terminal(80) as screen:
         command = [*_COMMAND, "demo", str(tmp_path / "demo")]
-        warm_commands.run(command, stdout=screen.out, stderr=subprocess.DEVNULL, check=True, timeout=300)
+        warm_commands.run(command, stdout=screen.out, stderr=subprocess.DEVNULL, check=True, timeout=HANG_SECS)
     account = json.loads((tmp_path / "demo" / "ledger.json").read_text())
     numbers = [each[key] for each in account["exporters"] for key in ("formatted", "delivered", "bytes") if key in each]
     assert numbers

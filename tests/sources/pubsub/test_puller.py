@@ -11,7 +11,7 @@ import pytest
 
 from dovebeam.transforms.sources import SourceError
 from dovebeam.transforms.sources.pubsub import Pulled, Puller, PullLimits, SubscriptionClient
-from support.programs import wait_until
+from support.programs import HANG_SECS, wait_until
 from support.servers.pubsub_server import SUBSCRIPTION, PubSubServer
 
 _ALL = 2**40
@@ -36,7 +36,7 @@ def take(puller: Puller, count: int) -> list[Pulled]:
         taken.extend(puller.take(_ALL))
         return len(taken) >= count
 
-    wait_until(enough, f"{count} messages", seconds=60)
+    wait_until(enough, f"{count} messages")
     return taken
 
 
@@ -141,7 +141,7 @@ def test_server_that_is_gone(server: PubSubServer, caplog: pytest.LogCaptureFixt
     with pulling() as puller:
         take(puller, 1)
         server.process.kill()
-        server.process.wait(60)
+        server.process.wait(HANG_SECS)
         wait_until(lambda: "retrying" in caplog.text, "the warning")
         time.sleep(1.5)
         assert puller.take(_ALL) == []

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from support.jobs import warm_commands
-from support.programs import free_port, wait_until
+from support.programs import HANG_SECS, free_port, wait_until
 
 
 class Collector:
@@ -58,7 +58,7 @@ class Collector:
     def stop(self) -> int:
         """Asks it to stop; its exit code."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(60)
+        return self.process.wait(HANG_SECS)
 
 
 def _count_lines(spool: Path) -> int:
@@ -107,4 +107,4 @@ def run_collector(
     finally:
         if process.poll() is None:
             process.kill()
-        process.wait(60)
+        process.wait(HANG_SECS)

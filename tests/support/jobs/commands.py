@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from support.jobs import warm_commands
-from support.programs import wait_until
+from support.programs import HANG_SECS, wait_until
 
 HEAD = "dovecot_config_version = 2.4.0\ndovecot_storage_version = 2.4.0\n"
 
@@ -40,10 +40,10 @@ def dovebeam(*arguments: object) -> Ran:
     return Ran(code, out.getvalue(), err.getvalue())
 
 
-def dovebeam_process(*arguments: object, timeout: float = 120) -> Ran:
+def dovebeam_process(*arguments: object) -> Ran:
     """Runs the command as a process."""
     command = [*_MODULE, *map(str, arguments)]
-    done = warm_commands.run(command, check=False, capture_output=True, text=True, timeout=timeout)
+    done = warm_commands.run(command, check=False, capture_output=True, text=True, timeout=HANG_SECS)
     return Ran(done.returncode, done.stdout, done.stderr)
 
 
@@ -65,9 +65,9 @@ def interrupted(arguments: Sequence[object], begun: Callable[[], bool], signal_n
         env={**os.environ, _MARK: (mark := uuid.uuid4().hex)},
     )
     try:
-        wait_until(lambda: begun() or process.poll() is not None, "the job to begin", seconds=60)
+        wait_until(lambda: begun() or process.poll() is not None, "the job to begin")
         (os.killpg if group else os.kill)(process.pid, signal_number)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=HANG_SECS)
     finally:
         if process.poll() is None:
             process.kill()

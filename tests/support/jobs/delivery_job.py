@@ -14,7 +14,7 @@ from typing import Any
 from support.jobs import warm_commands
 from support.jobs.commands import exporter, metric, write_config
 from support.jobs.fault_server_job import event_line
-from support.programs import wait_until
+from support.programs import HANG_SECS, wait_until
 
 _ID = re.compile(rb'"id":"([^"]+)"')
 
@@ -45,12 +45,12 @@ class DeliveryJob:
             text=True,
         )
 
-    def run(self, in_the_middle: Callable[[], None] = lambda: None, timeout: float = 90) -> tuple[int, str]:
-        """Runs it to its end, or fails the test after `timeout` seconds; returns its exit code and what it said."""
+    def run(self, in_the_middle: Callable[[], None] = lambda: None) -> tuple[int, str]:
+        """Runs it to its end, or fails the test when it hangs; returns its exit code and what it said."""
         process = self.start()
         try:
             in_the_middle()
-            _, err = process.communicate(timeout=timeout)
+            _, err = process.communicate(timeout=HANG_SECS)
         finally:
             if process.poll() is None:
                 process.kill()
@@ -81,4 +81,4 @@ def listener_process(path: Path, folder: Path, *arguments: str) -> Iterator[subp
         yield process
     finally:
         process.kill()
-        process.wait(60)
+        process.wait(HANG_SECS)

@@ -84,9 +84,9 @@ class FaultJob:
             *("--rejects", self.rejects_path, "--ledger", self.ledger_path, *more),
         ]
 
-    def run(self, *more: object, timeout: float = 180) -> Ran:
+    def run(self, *more: object) -> Ran:
         """Runs it to its end."""
-        return dovebeam_process(*self.arguments(*more), timeout=timeout)
+        return dovebeam_process(*self.arguments(*more))
 
     def interrupt(self, begun: Callable[[], bool], signal_number: int, *more: object) -> Ran:
         """Runs it until it has begun, then sends it a signal."""

@@ -12,6 +12,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from support.programs import HANG_SECS
+
 _SAMPLE_SECS = 0.2
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
@@ -58,7 +60,7 @@ def watched_job(arguments: Sequence[object]) -> Iterator[MemoryWatch]:
         looker.join()
         if process.poll() is None:
             os.killpg(process.pid, 9)
-        process.communicate(timeout=30)
+        process.communicate(timeout=HANG_SECS)
 
 
 def session_bytes(session: int) -> int:

@@ -22,7 +22,7 @@ import zstandard
 
 from support.jobs import warm_commands
 from support.jobs.commands import Ran, exporter, metric, write_config, write_events
-from support.programs import require_program
+from support.programs import HANG_SECS, require_program
 
 TWO_PROCESSES = ("--direct_num_workers=2", "--direct_running_mode=multi_processing")
 
@@ -57,7 +57,7 @@ class FileJob:
     def run(self, *options: str) -> Ran:
         """The whole job, undisturbed."""
         with self.started(*options) as process:
-            out, err = process.communicate(timeout=120)
+            out, err = process.communicate(timeout=HANG_SECS)
         return Ran(process.returncode, out, err)
 
     def disturbed(self, begun: Callable[[], bool], disturb: Callable[[], object], *options: str) -> Ran:
@@ -67,7 +67,7 @@ class FileJob:
             _hold(process.pid)
             disturb()
             os.killpg(process.pid, signal.SIGCONT)
-            out, err = process.communicate(timeout=120)
+            out, err = process.communicate(timeout=HANG_SECS)
         return Ran(process.returncode, out, err)
 
     def killed(self, begun: Callable[[], bool], *options: str) -> None:
@@ -75,7 +75,7 @@ class FileJob:
         with self.started(*options) as process:
             _wait_until(lambda: begun() or process.poll() is not None)
             os.killpg(process.pid, signal.SIGKILL)
-            process.communicate(timeout=60)
+            process.communicate(timeout=HANG_SECS)
             assert process.returncode == -signal.SIGKILL, "the job had ended before it could be killed"
 
     @contextmanager
@@ -184,7 +184,7 @@ def make_read_only(folder: Path) -> None:
 def mount(*arguments: str) -> None:
     """Mounts something; skips the test where that is not allowed, or fails it where nothing may be skipped."""
     command = [require_program("mount"), *arguments]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=30)
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=HANG_SECS)
     if done.returncode:
         reason = f"mount {' '.join(arguments)}: {done.stderr.strip() or 'failed'}; run the tests as root"
         if os.environ.get("DOVEBEAM_NO_SKIP") == "1":
@@ -194,4 +194,6 @@ def mount(*arguments: str) -> None:
 
 def unmount(folder: Path) -> None:
     """Takes back one mount, if there is one."""
-    subprocess.run([require_program("umount"), "--lazy", str(folder)], check=False, capture_output=True, timeout=30)
+    subprocess.run(
+        [require_program("umount"), "--lazy", str(folder)], check=False, capture_output=True, timeout=HANG_SECS
+    )

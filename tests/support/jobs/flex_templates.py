@@ -16,7 +16,7 @@ from types import ModuleType
 from typing import Any
 
 import dovebeam.pipelines.cli
-from support.programs import require_program
+from support.programs import HANG_SECS, require_program
 
 ROOT = Path(__file__).parents[3]
 TEMPLATES = ROOT / "templates"
@@ -80,9 +80,9 @@ def _alone_with(folder: Path) -> Iterator[None]:
 
 def _install_locked(folder: Path, python: Path) -> None:
     try:
-        subprocess.run([_python_of_the_image(), "-m", "venv", folder], check=True, timeout=60)
+        subprocess.run([_python_of_the_image(), "-m", "venv", folder], check=True, timeout=HANG_SECS)
         pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile"]
-        subprocess.run([*pip, "--require-hashes", "--requirement", LOCK], check=True, timeout=540)
+        subprocess.run([*pip, "--require-hashes", "--requirement", LOCK], check=True, timeout=HANG_SECS)
         (packages,) = (folder / "lib").glob("python3*/site-packages")
         (packages / "dovebeam").symlink_to(Path(dovebeam.pipelines.cli.__file__).parents[1])
     except BaseException:

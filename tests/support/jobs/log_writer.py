@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Self
 
+from support.programs import HANG_SECS
+
 _TICK_SECS = 0.02
 
 
@@ -58,7 +60,7 @@ class LogWriter(threading.Thread):
 
     def __exit__(self, *_: object) -> None:
         self._stopping.set()
-        self.join(30)
+        self.join(HANG_SECS)
 
     def wait(self, seconds: float) -> None:
         """Until everything is written."""

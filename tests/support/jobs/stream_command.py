@@ -62,7 +62,7 @@ class Job:
 
     def wait_for(self, *numbers: int) -> None:
         """Until they are."""
-        wait_until(lambda: self.has(*numbers), f"{numbers} to be delivered", seconds=60)
+        wait_until(lambda: self.has(*numbers), f"{numbers} to be delivered")
 
     def acknowledged(self) -> int:
         """Bytes of the directory that the state says were handed on."""

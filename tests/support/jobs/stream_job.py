@@ -18,7 +18,7 @@ from types import MappingProxyType
 from support.jobs import warm_commands
 from support.jobs.commands import exporter, metric, write_config
 from support.jobs.fault_server_job import event_line
-from support.programs import wait_until
+from support.programs import HANG_SECS, wait_until
 
 _ID = re.compile(rb'"id":"e([0-9]{7})"[^\n]*\}\}\n')
 
@@ -92,17 +92,17 @@ class StreamJob:
             self.drain(process)
 
     @staticmethod
-    def wait_until(process: subprocess.Popen[str], done: Callable[[], bool], what: str, seconds: float = 120.0) -> None:
+    def wait_until(process: subprocess.Popen[str], done: Callable[[], bool], what: str) -> None:
         """Waits for a condition while the job runs; fails the test with what it said if it ends."""
-        wait_until(lambda: process.poll() is not None or done(), what, seconds)
+        wait_until(lambda: process.poll() is not None or done(), what)
         assert process.poll() is None, process.communicate()[1]
 
     @staticmethod
     def drain(process: subprocess.Popen[str]) -> None:
         """Stops it as an operator does; what was read is delivered, and it says that all is well."""
-        wait_until(lambda: process.poll() is not None or _obeys(process.pid), "the stream to obey signals", 60)
+        wait_until(lambda: process.poll() is not None or _obeys(process.pid), "the stream to obey signals")
         process.send_signal(signal.SIGTERM)
-        _, told = process.communicate(timeout=120)
+        _, told = process.communicate(timeout=HANG_SECS)
         assert process.returncode == 0, told
 
     def rejected(self) -> bytes:
@@ -147,7 +147,7 @@ class UnixListener:
     def __exit__(self, *_: object) -> None:
         self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
-        self._thread.join(60)
+        self._thread.join(HANG_SECS)
         for connection in self._held:
             connection.close()
 

@@ -23,6 +23,7 @@ from dovebeam.pipelines.replay.options import add_replay_arguments, parse_replay
 from dovebeam.pipelines.stream.options import add_stream_arguments, parse_stream
 from dovebeam.transforms.config import make_driver
 from support.config_text import messages, reading
+from support.programs import HANG_SECS
 
 __all__ = [
     "parse_crontab",
@@ -59,7 +60,7 @@ def _stand_in(found: re.Match[str]) -> str:
     """What the shell, or cron, would put in the place of `$(date ...)`."""
     assert found[0].startswith("$(date "), found[0]
     command = ["sh", "-c", f"echo {found[0]}".replace(r"\%", "%")]
-    return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
+    return subprocess.run(command, capture_output=True, text=True, timeout=HANG_SECS, check=True).stdout.strip()
 
 
 def read_configuration(folder: Path, text: str) -> None:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from markdown_it import MarkdownIt
 
+from support.programs import HANG_SECS
+
 ROOT = Path(__file__).parents[3]
 
 _SAVED = re.compile(r"\b(Save (?:this|it|them) as|Add this to) `([^`]+)`:\Z")
@@ -110,5 +112,5 @@ def _is_whole(text: str) -> bool:
         return False
     if "\n" not in text and not re.search(r"<<|\b(for|while|if|case)\b|[({]", text):
         return True
-    seen = subprocess.run(["bash", "-n"], input=text, capture_output=True, text=True, timeout=30, check=False)
+    seen = subprocess.run(["bash", "-n"], input=text, capture_output=True, text=True, timeout=HANG_SECS, check=False)
     return seen.returncode == 0 and "here-document" not in seen.stderr

@@ -14,9 +14,7 @@ from pathlib import Path
 from support.pages.documented import parse_ini, parse_json, parse_yaml, read_configuration
 from support.pages.documents import Block, Command, commands_of
 from support.pages.shell_session import ShellSession
-from support.programs import wait_until
-
-COMMAND_SECS = 600
+from support.programs import HANG_SECS, wait_until
 
 _SYSTEM = re.compile(r"(?<![\w./-])/(?=(etc|run|srv|var)/)")
 _IS_RUNNING = re.compile(r"^dovebeam: (following|collecting from) ", re.MULTILINE)
@@ -71,7 +69,7 @@ class PageReader:
     instead: dict[str, str] = field(default_factory=dict)
     system: str = "/"
     folder: str = "."
-    seconds: float = COMMAND_SECS
+    seconds: float = HANG_SECS
     output: str = ""
     parts: list[str] = field(default_factory=list)
 
@@ -128,7 +126,7 @@ class PageReader:
         program = self.home / "example.py"
         program.write_text(block.text)
         command = [sys.executable, program]
-        done = subprocess.run(command, cwd=self.home, capture_output=True, text=True, timeout=COMMAND_SECS, check=False)
+        done = subprocess.run(command, cwd=self.home, capture_output=True, text=True, timeout=HANG_SECS, check=False)
         assert done.returncode == 0, f"{block.place}:\n{done.stderr}"
         self.output = done.stdout
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from support.programs import accepts, free_port, require_program, running
+from support.programs import HANG_SECS, accepts, free_port, require_program, running
 
 _CONFIG = """
 base_dir = {folder}/run
@@ -68,7 +68,7 @@ class Dovecot:
 
     def session(self, user: str, messages: int) -> None:
         """A user logs in, stores messages and reads them."""
-        client = imaplib.IMAP4("127.0.0.1", self._port, timeout=10)
+        client = imaplib.IMAP4("127.0.0.1", self._port, timeout=HANG_SECS)
         client.login(user, "secret")
         for number in range(messages):
             mail = f"Subject: {number}\r\nFrom: {user}@example.com\r\n\r\nHello\r\n".encode()
@@ -81,7 +81,7 @@ class Dovecot:
 
     def wrong_password(self, user: str) -> None:
         """A user who has forgotten it."""
-        client = imaplib.IMAP4("127.0.0.1", self._port, timeout=10)
+        client = imaplib.IMAP4("127.0.0.1", self._port, timeout=HANG_SECS)
         with contextlib.suppress(imaplib.IMAP4.error):
             client.login(user, "guess")
         client.logout()

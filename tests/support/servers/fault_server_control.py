@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from support.programs import free_port
+from support.programs import HANG_SECS, free_port
 
 _PROGRAM = Path(__file__).with_name("fault_server.py")
 
@@ -89,7 +89,7 @@ class FaultServer:
         process, self._process = self._process, None
         if process is not None:
             process.kill()
-            process.communicate(timeout=10)
+            process.communicate(timeout=HANG_SECS)
 
     def _say(self, command: str | None) -> None:
         process = self._process
@@ -100,7 +100,7 @@ class FaultServer:
             process.stdin.write(command + "\n")
             process.stdin.flush()
         if not process.stdout.readline():  # ends with the process
-            pytest.fail(f"the fault server ended with {process.wait(60)}")
+            pytest.fail(f"the fault server ended with {process.wait(HANG_SECS)}")
 
     def seen(self) -> list[Seen]:
         """All requests so far; a line that is being written is left out."""

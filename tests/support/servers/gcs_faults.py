@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
+from support.programs import HANG_SECS
 from support.servers.gcs_emulator import GcsEmulator
 
 _SKIPPED = {"host", "connection", "transfer-encoding", "content-length"}
@@ -60,7 +61,7 @@ def gcs_faults(emulator: GcsEmulator, refuses: Callable[[str, str], bool], statu
                 else:
                     self._answer(faults.status, [], _REFUSAL)
                 return
-            connection = http.client.HTTPConnection(behind.hostname or "", behind.port or 0, timeout=30)
+            connection = http.client.HTTPConnection(behind.hostname or "", behind.port or 0, timeout=HANG_SECS)
             headers = {name: value for name, value in self.headers.items() if name.lower() not in _SKIPPED}
             connection.request(self.command, self.path, body, headers)
             answer = connection.getresponse()
@@ -95,4 +96,4 @@ def gcs_faults(emulator: GcsEmulator, refuses: Callable[[str, str], bool], statu
         os.environ["STORAGE_EMULATOR_HOST"] = before
         server.shutdown()
         server.server_close()
-        thread.join(60)
+        thread.join(HANG_SECS)

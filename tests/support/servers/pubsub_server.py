@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import pytest
 
-from support.programs import require_program
+from support.programs import HANG_SECS, require_program
 
 PSTEST = "pstest-2.9.0"
 TOPIC = "projects/test-project/topics/events"
@@ -127,4 +127,4 @@ class Publisher(threading.Thread):
 
     def __exit__(self, *_: object) -> None:
         self._stopping.set()
-        self.join(30)
+        self.join(HANG_SECS)

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from support.programs import HANG_SECS
 from support.servers.certificates import common_name
 
 NO_CONTENT = b"HTTP/1.1 204 No Content\r\n\r\n"
@@ -97,7 +98,7 @@ class HttpServer:
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
-        self._thread.join(60)
+        self._thread.join(HANG_SECS)
 
     def _accept(self) -> None:
         while not self._stop.is_set():

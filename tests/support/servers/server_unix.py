@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-from support.programs import wait_until
+from support.programs import HANG_SECS, wait_until
 
 
 class UnixListener:
@@ -62,7 +62,7 @@ class UnixListener:
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         self.drop_connections()
-        self._thread.join(60)
+        self._thread.join(HANG_SECS)
 
     def _accept(self) -> None:
         while True:

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from support.programs import wait_until
+from support.programs import HANG_SECS, wait_until
 from support.servers.certificates import common_name
 
 
@@ -113,7 +113,7 @@ class SyslogServer:
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
-        self._thread.join(60)
+        self._thread.join(HANG_SECS)
 
     def _accept(self) -> None:
         while True:

@@ -31,6 +31,7 @@ _READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NOCTTY | os.O_N
 _LOCK_WAIT_SECS: Final = 5.0
 # What file systems answer to LOCK_NB; any other error means that this one has no locks.
 _HELD_BY_ANOTHER: Final = frozenset({errno.EAGAIN, errno.EACCES})
+_RANDOM: Final = random.SystemRandom()  # leaves the state of the process alone, as in backoff
 
 
 class OpenFile:
@@ -157,7 +158,7 @@ class OpenFile:
             except OSError as error:
                 if error.errno not in _HELD_BY_ANOTHER or time.monotonic() > give_up:
                     return False
-                time.sleep(random.uniform(0.0002, 0.002))  # noqa: S311  spreads the waiting processes, no secret
+                time.sleep(_RANDOM.uniform(0.0002, 0.002))  # spreads the waiting processes
             else:
                 return True
 
