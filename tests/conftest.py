@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from support import spread
+from support import passed, spread
 
 # How long an example takes is a matter of the machine; what is fast enough is the benchmarks' business.
 settings.register_profile("dovebeam", deadline=None)
@@ -24,6 +24,16 @@ for _number, _usual in (
 ):
     if signal.getsignal(_number) is signal.SIG_IGN:
         signal.signal(_number, _usual)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Adds the options of this project."""
+    passed.add_options(parser)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Registers the plugin of those options."""
+    config.pluginmanager.register(passed.PassedTests(config))
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

@@ -25,7 +25,7 @@ from support.jobs.commands import dovebeam, exporter, metric, write_config, writ
 from support.oracle.corpus import corpus_lines
 from support.pages.document_homes import common_home, with_schemas
 from support.pages.documents import blocks_of
-from support.programs import HANG_SECS, built_programs, require_program
+from support.programs import HANG_SECS, built_programs, leave_out, require_program
 from support.servers.server_http import run_http_server, status
 from support.strategies import events, recoverable_events
 
@@ -299,7 +299,7 @@ def require_ajv() -> Path:
     folder = built_programs() / AJV
     if not folder.is_dir():
         if shutil.which("node") is None or shutil.which("npm") is None:
-            pytest.skip("no Node.js on this machine to try the JSON Schemas in")
+            leave_out("no Node.js on this machine to try the JSON Schemas in")
         require_program(AJV)
     return folder
 

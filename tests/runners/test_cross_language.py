@@ -11,14 +11,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
-
 from dovebeam.transforms import decode_json, make_formatter, parse_filter
 from support.jobs.commands import write_events
 from support.jobs.engines import prism_server, worker_command
 from support.oracle.corpus import corpus_lines
 from support.pages.documents import ROOT
-from support.programs import HANG_SECS, accepts, built_programs, free_port, require_program, running
+from support.programs import HANG_SECS, accepts, built_programs, free_port, leave_out, require_program, running
 
 EXAMPLE = ROOT / "docs" / "examples" / "java"
 FILTER = "event=imap_command_finished AND duration > 100"
@@ -48,7 +46,7 @@ def require_example() -> Path:
     path = built_programs() / name
     if not path.exists():
         if shutil.which("javac") is None or shutil.which("mvn") is None:
-            pytest.skip("no JDK or no Maven on this machine to build the example with")
+            leave_out("no JDK or no Maven on this machine to build the example with")
         require_program(name)
     return path
 

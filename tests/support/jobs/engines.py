@@ -14,9 +14,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
-from support.programs import accepts, built_programs, free_port, require_program, running
+from support.programs import accepts, built_programs, free_port, leave_out, require_program, running
 
 PRISM = "prism-2.77.0"
 FLINK = "flink-1.19-beam-2.62.0"
@@ -78,17 +76,17 @@ def worker_command(folder: Path) -> Path:
 
 
 def require_go() -> None:
-    """Prism needs Go to be built; a machine without it, CI's included, goes without these tests."""
+    """Prism is built with Go; a machine that has neither goes without these tests."""
     if shutil.which("go") is None and shutil.which(PRISM) is None:
-        pytest.skip("no Go on this machine to build Prism with")
+        leave_out("no Go on this machine to build Prism with")
 
 
 def require_flink() -> Path:
-    """The job server's jar; a machine without Java and Maven, CI's included, goes without these tests."""
+    """The job server's jar, built with Maven; a machine without Java goes without these tests."""
     jar = built_programs() / FLINK / "job-server.jar"
     if not jar.exists():
         if shutil.which("javac") is None or shutil.which("mvn") is None:
-            pytest.skip("no JDK or no Maven on this machine to build Beam's Flink job server with")
+            leave_out("no JDK or no Maven on this machine to build Beam's Flink job server with")
         require_program(FLINK)
     return jar
 

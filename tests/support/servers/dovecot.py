@@ -12,9 +12,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
-from support.programs import HANG_SECS, accepts, free_port, require_program, running
+from support.programs import HANG_SECS, accepts, free_port, leave_out, require_program, running
 
 _CONFIG = """
 base_dir = {folder}/run
@@ -97,7 +95,7 @@ def run_dovecot(urls: dict[str, str]) -> Iterator[Dovecot]:
     program = require_program("dovecot")
     version = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout
     if not version.startswith("2.3."):
-        pytest.skip(f"the configuration is that of Dovecot 2.3, this is {version.strip()}")
+        leave_out(f"the configuration is that of Dovecot 2.3, this is {version.strip()}")
     # Its processes have users of their own, who cannot enter a test's private folder.
     folder = Path(tempfile.mkdtemp(prefix="dovecot-"))
     try:

@@ -1,0 +1,74 @@
+"""Tests of CI that run once: what passed in one run is left out of the next."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from support.programs import HANG_SECS
+
+SUPPORT = Path(__file__).parents[1]
+
+CONFTEST = """
+from support import passed
+
+def pytest_addoption(parser):
+    passed.add_options(parser)
+
+def pytest_configure(config):
+    config.pluginmanager.register(passed.PassedTests(config))
+"""
+
+TESTS = """
+import pytest
+
+@pytest.mark.parametrize("text", ["a", "\\n", "\\u00e9"])
+def test_that_passes(text):
+    pass
+
+def test_that_is_skipped():
+    pytest.skip("no program")
+
+def test_that_fails():
+    assert False
+
+@pytest.fixture
+def broken():
+    yield
+    raise OSError
+
+def test_that_cannot_clean_up(broken):
+    pass
+"""
+
+
+def run(folder: Path, *options: str) -> str:
+    """What pytest says of these tests, in a process of its own."""
+    (folder / "conftest.py").write_text(CONFTEST)
+    (folder / "test_it.py").write_text(TESTS)
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", *options]
+    environ = {**os.environ, "PYTHONPATH": str(SUPPORT)}
+    done = subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, env=environ, timeout=HANG_SECS, check=False
+    )
+    return done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["in process", "two workers"])
+def test_what_passed_is_left_out(workers: tuple[str, ...], tmp_path: Path) -> None:
+    """What was skipped, failed, or failed while it cleaned up, runs again."""
+    passed = tmp_path / "build" / "passed"
+    assert "1 failed, 4 passed, 1 skipped, 1 error" in run(tmp_path, f"--write-passed={passed}", *workers)
+    assert len(passed.read_text().splitlines()) == 3
+    again = run(tmp_path, f"--without={passed}", *workers)
+    assert "1 failed, 1 passed, 1 skipped" in again
+    assert "1 error" in again
+
+
+def test_nothing_is_left_out_without_a_file(tmp_path: Path) -> None:
+    """A missing file is an error, so that a typing mistake is noticed."""
+    assert "No such file" in run(tmp_path, f"--without={tmp_path / 'missing'}")

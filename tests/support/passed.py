@@ -1,0 +1,53 @@
+"""Tests that passed in an earlier run, and need not run once more.
+
+CI runs `make test` without the programs that tests drive, then `make test-all` with them. Each test runs once, in the
+first run that it can pass: what was skipped in the first one, or failed, runs in the second.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Adds the two options of pytest."""
+    parser.addoption(
+        "--write-passed", type=Path, metavar="FILE", help="write the names of tests that pass to this file"
+    )
+    parser.addoption("--without", type=Path, metavar="FILE", help="leave out the tests that this file names")
+
+
+class PassedTests:
+    """The plugin of pytest behind both options.
+
+    Args:
+        config: where they were given.
+    """
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._write_to: Path | None = config.getoption("--write-passed")
+        without: Path | None = config.getoption("--without")
+        self._without = set(without.read_text("utf-8").splitlines()) if without else set()
+        self._passed: dict[str, None] = {}
+
+    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+        """Leaves out the tests that have passed."""
+        left_out = [item for item in items if item.nodeid in self._without]
+        if left_out:
+            config.hook.pytest_deselected(items=left_out)
+            items[:] = [item for item in items if item.nodeid not in self._without]
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Notes a test that passed, and whose fixtures ended well."""
+        if report.when == "call" and report.passed:
+            self._passed[report.nodeid] = None
+        elif report.failed:
+            self._passed.pop(report.nodeid, None)
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Writes the names, one a line; with workers, in the process that they report to."""
+        if self._write_to is not None and not hasattr(session.config, "workerinput"):
+            self._write_to.parent.mkdir(parents=True, exist_ok=True)
+            self._write_to.write_text("".join(f"{name}\n" for name in self._passed), "utf-8")
