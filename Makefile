@@ -41,29 +41,31 @@ schemas: .venv/bin/dovebeam
 lock:
 	PYTHON="$(PYTHON)" ./templates/lock $(ARGS)
 
+# COVERAGE=yes measures lines and branches, of all processes, but for tests that measure times or memory.
+PYTEST = .build/venv/bin/python -m $(if $(COVERAGE),coverage run -m )pytest
+
 # Tests, in an environment of their own, against the wheel: what most changes need to know. Files and folders in the
 # table of tests/support/spread.py are left to `make test-all`.
 test: lint
 	@echo "== 4 tests of the core, of drivers, and runs of each command; the others run with make test-all"
-	.build/venv/bin/python -m pytest -n $(TESTS_AT_ONCE) -m "not slow and not alone" $(PYTEST_ARGS)
+	$(PYTEST) -n $(TESTS_AT_ONCE) -m "not slow and not alone" $(PYTEST_ARGS)
 
 # All tests. Those that need the machine to themselves run after the others, and also if one of those has failed.
-# COVERAGE=yes measures lines and branches, of all processes, but for tests that measure times or memory.
 test-all: lint
 	@echo "== 4 all tests"
-	@rm -rf .build/coverage; mkdir .build/coverage
-	.build/venv/bin/python -m $(if $(COVERAGE),coverage run -m )pytest -n $(TESTS_AT_ONCE) -m "not alone" $(PYTEST_ARGS); \
+	$(PYTEST) -n $(TESTS_AT_ONCE) -m "not alone" $(PYTEST_ARGS); \
 	together=$$?; \
 	echo "== 5 tests that need the machine to themselves"; \
 	.build/venv/bin/python -m pytest -m alone $(PYTEST_ARGS); \
 	alone=$$?; \
 	[ $$together -eq 0 ] && [ $$alone -eq 0 ]
 
-# What the last tests with COVERAGE=yes have measured. A process that was killed while it saved has left a broken file,
-# which is named and passed over.
+# What tests with COVERAGE=yes have measured since the last report. A process that was killed while it saved has left a
+# broken file, which is named and passed over.
 coverage:
 	.build/venv/bin/coverage combine --quiet
 	.build/venv/bin/coverage report
+	rm -rf .build/coverage
 
 # Lint and types.
 lint: install

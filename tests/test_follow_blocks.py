@@ -156,5 +156,5 @@ def test_waiting_is_bounded(folder: Path) -> None:
     """A piece without lines ends after a second, so that an engine can make its checkpoints."""
     ran = threading.Thread(target=run, args=(folder, "one", Segment(0, max_pieces=2)), daemon=True)
     ran.start()
-    ran.join(60)
+    ran.join(HANG_SECS)
     assert not ran.is_alive()

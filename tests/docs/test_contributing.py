@@ -136,7 +136,7 @@ def test_an_event_is_delivered_and_a_longer_one_rejected(package: Path) -> None:
     """`dovebeam export` sends by the new driver, and its limit makes rejects."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
         server.bind(("127.0.0.1", 0))
-        server.settimeout(60)
+        server.settimeout(HANG_SECS)
         port = server.getsockname()[1]
         config = configuration(
             package, "send", "datagram_host = 127.0.0.1", f"datagram_port = {port}", "datagram_max_size = 500"

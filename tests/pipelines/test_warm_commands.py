@@ -64,7 +64,7 @@ class Home:
 
     def wait_for_delivery(self, process: subprocess.Popen[str]) -> None:
         """Until something was delivered."""
-        wait_until(lambda: (self.folder / "out.json").exists() or process.poll() is not None, "a delivery", 120)
+        wait_until(lambda: (self.folder / "out.json").exists() or process.poll() is not None, "a delivery")
         assert process.poll() is None, process.communicate()
 
     def said(self, text: str | None) -> str:
@@ -187,13 +187,13 @@ def test_place_of_a_process(homes: list[Home]) -> None:
             options = {"stdin": subprocess.PIPE, "env": {**os.environ, "TMPDIR": str(home.folder / "tmp")}}
             process = running.enter_context(home.started(*reading, umask=0o027, **options))
             other = running.enter_context(home.started(*reading, start_new_session=True, **options))
-            wait_until(lambda: len(list((home.folder / "tmp").iterdir())) > 1, "both to read", 120)  # noqa: B023
+            wait_until(lambda: len(list((home.folder / "tmp").iterdir())) > 1, "both to read")  # noqa: B023
             assert _ids(process.pid) == (os.getpid(), os.getpgrp(), os.getsid(0))
             assert _ids(other.pid) == (os.getpid(), other.pid, other.pid)
             assert "\nUmask:\t0027\n" in Path(f"/proc/{process.pid}/status").read_text()
             processes.append(process.pid)
         # Files that are open for a moment only, while a process gets ready to read, come and go.
-        wait_until(lambda: _kinds_of_files(processes[0]) == _kinds_of_files(processes[1]), "the same open files", 120)
+        wait_until(lambda: _kinds_of_files(processes[0]) == _kinds_of_files(processes[1]), "the same open files")
 
 
 def _ids(pid: int) -> tuple[int, int, int]:
@@ -219,7 +219,7 @@ def test_nothing_is_shared(homes: list[Home]) -> None:
         for name in ("one", "two"):
             (home.folder / name).mkdir()
             with home.started(*STREAM, env={**os.environ, "TMPDIR": str(home.folder / name)}) as process:
-                wait_until(lambda: any((home.folder / name).iterdir()) or process.poll() is not None, "a file", 120)  # noqa: B023
+                wait_until(lambda: any((home.folder / name).iterdir()) or process.poll() is not None, "a file")  # noqa: B023
                 assert process.poll() is None, process.communicate()
 
 
@@ -266,7 +266,7 @@ def test_in_a_shell(warm: Home) -> None:
         assert (code, "be decoded" in out) == (1, True)
         (warm.folder / "out.json").unlink()
         said = shell.start(f"dovebeam {' '.join(STREAM)}")
-        wait_until((warm.folder / "out.json").exists, "a delivery", 120)
+        wait_until((warm.folder / "out.json").exists, "a delivery")
         assert shell.stop(60) == [0], said.read_text()
         said = shell.start(f"dovebeam {' '.join(STREAM)}")
         wait_until(lambda: said.read_text().count("following") == 1, "the stream to begin")

@@ -157,7 +157,7 @@ def wait_for_work(process: subprocess.Popen[str], folder: Path) -> None:
     def has_written() -> bool:
         return any(path.stat().st_size > 1 << 20 for path in folder.rglob("*") if path.suffix not in {".gz", ".log"})
 
-    wait_until(lambda: process.poll() is not None or has_written(), "the job to work", 60)
+    wait_until(lambda: process.poll() is not None or has_written(), "the job to work")
     assert process.poll() is None, end(process)
 
 

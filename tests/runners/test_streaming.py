@@ -57,13 +57,13 @@ def said(folder: Path) -> str:
 
 def wait_for(folder: Path, count: int, process: subprocess.Popen[bytes]) -> None:
     """Returns when so many lines are in the target."""
-    wait_until(lambda: process.poll() is not None or len(arrived(folder)) >= count, f"{count} lines", 60)
+    wait_until(lambda: process.poll() is not None or len(arrived(folder)) >= count, f"{count} lines")
     assert process.poll() is None, said(folder)
 
 
 def wait_for_all(folder: Path, lines: Sequence[bytes], process: subprocess.Popen[bytes]) -> None:
     """Returns when all of these lines are in the target."""
-    wait_until(lambda: process.poll() is not None or set(arrived(folder)) >= set(lines), "all events", 60)
+    wait_until(lambda: process.poll() is not None or set(arrived(folder)) >= set(lines), "all events")
     assert process.poll() is None, said(folder)
 
 

@@ -62,12 +62,12 @@ HANG_SECS = 600.0
 """How long a test waits for what comes soon, before it takes it for a hang; generous, since a machine may be busy."""
 
 
-def wait_until(done: Callable[[], bool], what: str, seconds: float = HANG_SECS) -> None:
+def wait_until(done: Callable[[], bool], what: str) -> None:
     """Waits for a condition; fails the test when it doesn't come true, also on a machine that is busy."""
-    give_up = time.monotonic() + seconds
+    give_up = time.monotonic() + HANG_SECS
     while not done():
         if time.monotonic() > give_up:
-            pytest.fail(f"waited {seconds} s without success: {what}")
+            pytest.fail(f"waited {HANG_SECS} s without success: {what}")
         time.sleep(0.005)
 
 

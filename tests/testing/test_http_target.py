@@ -9,6 +9,7 @@ import pytest
 
 from dovebeam.transforms.drivers import HttpPostDriver
 from dovebeam.transforms.testing import Answer, HttpTarget
+from support.programs import HANG_SECS
 
 
 def posted(target: HttpTarget, payloads: list[bytes], **settings: Any) -> list[Any]:
@@ -29,7 +30,7 @@ def test_http_target() -> None:
     assert (first.method, first.path, first.headers["content-type"]) == ("POST", "/in?x=1", "application/json")
     assert first.json() == {"n": 1}
     with pytest.raises(ConnectionRefusedError):
-        http.client.HTTPConnection(target.url.removeprefix("http://"), timeout=5).request("GET", "/")
+        http.client.HTTPConnection(target.url.removeprefix("http://"), timeout=HANG_SECS).request("GET", "/")
 
 
 def test_http_target_with_batches_and_a_function() -> None:

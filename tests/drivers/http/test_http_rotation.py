@@ -112,7 +112,7 @@ def test_refused_certificate_is_retried(tmp_path: Path, old: Authority, new: Aut
 
         def replace_later() -> None:
             with contextlib.suppress(BaseException):
-                wait_until(lambda: server.connections >= 4, "a few refusals", 60)
+                wait_until(lambda: server.connections >= 4, "a few refusals")
             rename_over(trusted, new.certificate)
 
         driver = HttpPostDriver(server.url, ssl_client_ca_file=str(trusted), **_RETRIES)

@@ -87,7 +87,7 @@ def test_refused_certificate_is_waited_for(tmp_path: Path, old: Authority, new: 
 
         def replace_later() -> None:
             with contextlib.suppress(BaseException):
-                wait_until(lambda: server.connections >= 3, "a few refusals", 60)
+                wait_until(lambda: server.connections >= 3, "a few refusals")
             rename_over(trusted, new.certificate)
 
         driver = LogDriver(

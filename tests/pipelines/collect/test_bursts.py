@@ -78,9 +78,9 @@ def test_a_collector_that_stands_still(name: str, tmp_path: Path) -> None:
             for event in events:
                 dovecot.write(event)
             collector.process.send_signal(signal.SIGCONT)
-            wait_until(dovecot.flush, "room in the socket", 60)
+            wait_until(dovecot.flush, "room in the socket")
             dovecot.write(events[0])  # glued to the one that was cut
-        wait_until(dovecot.flush, "room in the socket", 60)
+        wait_until(dovecot.flush, "room in the socket")
         dovecot.close()
         assert dovecot.cut
         assert collector.stop() == 0
@@ -94,7 +94,7 @@ def test_reading_goes_on_while_the_disk_is_full(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk", "64k") as disk:
         (disk / "room").write_bytes(b"x" * (60 << 10))
         with run_collector(disk) as collector, socket.socket(socket.AF_UNIX) as peer:
-            peer.settimeout(60)
+            peer.settimeout(HANG_SECS)
             peer.connect(str(collector.socket))
             lines = b'{"event":"x"}\n' * 400_000
             peer.sendall(lines)

@@ -243,7 +243,7 @@ def test_a_socket_of_systemd(tmp_path: Path) -> None:
 def collect_from(held: socket.socket, command: list[str], spool: Path, count: int) -> None:
     """Runs a collector until so many lines are there."""
     with subprocess.Popen(command, stdin=held) as process:
-        wait_until(lambda: process.poll() is not None or len(spooled(spool)) >= count, "the line", 20)
+        wait_until(lambda: process.poll() is not None or len(spooled(spool)) >= count, "the line")
         process.terminate()
         assert process.wait(HANG_SECS) == 0
 
@@ -323,8 +323,8 @@ def test_slow_requests(tmp_path: Path) -> None:
     with run_collector(tmp_path, "--request_timeout=1s") as collector:
         address = ("127.0.0.1", collector.port)
         with socket.create_connection(address) as silent, socket.create_connection(address) as slow:
-            silent.settimeout(10)
-            slow.settimeout(10)
+            silent.settimeout(HANG_SECS)
+            slow.settimeout(HANG_SECS)
             slow.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nab")
             with RawHttp(collector) as kept:
                 request = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\n"

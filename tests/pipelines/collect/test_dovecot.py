@@ -21,8 +21,8 @@ def test_what_dovecot_sends_comes_out(tmp_path: Path) -> None:
             for user in ("jane", "joe"):
                 dovecot.session(user, messages=5)
             dovecot.wrong_password("bob")
-            wait_until(lambda: names(collector.lines)["mail_user_session_finished"] >= 2, "the sessions' ends", 20)
-            wait_until(lambda: len(collector.lines) == len(plain.requests), "both to have all", 20)
+            wait_until(lambda: names(collector.lines)["mail_user_session_finished"] >= 2, "the sessions' ends")
+            wait_until(lambda: len(collector.lines) == len(plain.requests), "both to have all")
         assert collector.stop() == 0
     assert Counter(collector.lines) == Counter(request.body for request in plain.requests)
     found = names(collector.lines)

@@ -246,7 +246,7 @@ def test_who_does_not_read(collector: Collector) -> None:
                 return True
             return False
 
-        wait_until(is_closed, "the connection to be closed", 60)
+        wait_until(is_closed, "the connection to be closed")
 
 
 def test_a_slow_handshake_takes_no_place(tmp_path: Path) -> None:

@@ -60,8 +60,8 @@ def test_a_terminal_that_is_closed(tmp_path: Path) -> None:
     process = subprocess.Popen([*command, *options], stdin=theirs, stdout=theirs, stderr=theirs)
     os.close(theirs)
     try:
-        wait_until((tmp_path / "socket").exists, "the collector", 30)
-        wait_until(lambda: b"collecting" in os.read(ours, 1000), "it to listen", 30)
+        wait_until((tmp_path / "socket").exists, "the collector")
+        wait_until(lambda: b"collecting" in os.read(ours, 1000), "it to listen")
         with socket.socket(socket.AF_UNIX) as peer:
             peer.connect(str(tmp_path / "socket"))
             peer.sendall(SENT)

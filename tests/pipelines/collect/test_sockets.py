@@ -85,7 +85,7 @@ def test_a_successor_with_another_spool(tmp_path: Path) -> None:
     with run_collector(tmp_path) as first:
         path = first.socket
         first.process.terminate()
-        wait_until(lambda: not path.exists(), "the first to withdraw", 20)
+        wait_until(lambda: not path.exists(), "the first to withdraw")
         with run_collector(other, f"--listen=unix:{path}") as second:
             assert first.process.wait(HANG_SECS) == 0
             with socket.socket(socket.AF_UNIX) as peer:

@@ -79,13 +79,13 @@ def _listener(path: Path) -> socket.socket:
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(str(path))
     listener.listen()
-    listener.settimeout(30)
+    listener.settimeout(HANG_SECS)
     return listener
 
 
 def _accept(listener: socket.socket) -> socket.socket:
     connection, _ = listener.accept()
-    connection.settimeout(30)
+    connection.settimeout(HANG_SECS)
     return connection
 
 

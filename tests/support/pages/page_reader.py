@@ -113,9 +113,7 @@ class PageReader:
             return ""
         if re.match(r"(\S*/)?dovebeam (stream|collect) [^&]*\Z", command.text):
             said = self.shell.start(command.text)
-            wait_until(
-                lambda: _IS_RUNNING.search(said.read_text()) is not None, f"{command.text} to begin", self.seconds
-            )
+            wait_until(lambda: _IS_RUNNING.search(said.read_text()) is not None, f"{command.text} to begin")
             return ""
         code, output = self.shell.run(command.text, self.seconds)
         assert code == command.code, f"{block.page}:{command.line}: {command.text}\nended with {code}:\n{output}"

@@ -110,7 +110,7 @@ class HttpServer:
             threading.Thread(target=self._serve, args=(peer, self.connections), daemon=True).start()
 
     def _serve(self, peer: socket.socket, number: int) -> None:
-        peer.settimeout(30)
+        peer.settimeout(HANG_SECS)
         if self.tls is not None:
             try:
                 peer = self.tls.wrap_socket(peer, server_side=True)

@@ -77,7 +77,7 @@ class UnixListener:
 
     def _read(self, peer: socket.socket, into: bytearray, limit: int) -> None:
         with peer, contextlib.suppress(OSError):
-            self._go.wait(30)
+            self._go.wait(HANG_SECS)
             while not limit or len(into) < limit:
                 data = peer.recv(min(65536, limit - len(into)) if limit else 65536)
                 if not data:
@@ -99,8 +99,8 @@ def run_unix_listener(
 
 @contextlib.contextmanager
 def bound(family: int, address: object) -> Iterator[socket.socket]:
-    """A datagram socket that is bound to a path or (host, port); reading gives up after ten seconds."""
+    """A datagram socket that is bound to a path or (host, port)."""
     with socket.socket(family, socket.SOCK_DGRAM) as receiver:
         receiver.bind(address)  # type: ignore[arg-type]  # either address form of the families used
-        receiver.settimeout(10)
+        receiver.settimeout(HANG_SECS)
         yield receiver

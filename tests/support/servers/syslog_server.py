@@ -139,12 +139,12 @@ class SyslogServer:
         into = bytearray()
         self.received.append(into)
         limit = self._read_limit if len(self.received) == 1 else 0
-        self._go.wait(30)
+        self._go.wait(HANG_SECS)
         while not limit or len(into) < limit:
             data = peer.recv(min(65536, limit - len(into)) if limit else 65536)
             if not data:
                 if self._deaf:
-                    self._stop.wait(30)
+                    self._stop.wait(HANG_SECS)
                 return
             into += data
         if not self._clean:  # as a process that is killed: the kernel resets the connection
