@@ -118,10 +118,12 @@ bench:
 	.build/venv/bin/python tests/bench/http_post.py
 	.build/venv/bin/python tests/bench/scale.py
 
-# How close an export comes to what a slow target allows, and its memory over a gibibyte at 1 MB/s; half an hour.
+# How close an export comes to what a slow target allows, its memory over a gibibyte at 1 MB/s, and how late a stream
+# is; half an hour.
 soak:
 	.build/venv/bin/python tests/bench/soak.py latency
 	.build/venv/bin/python tests/bench/soak.py memory
+	.build/venv/bin/python tests/bench/soak.py stream
 
 # A million random and mutated inputs to every parser; CI runs a shorter time of the same.
 fuzz:

@@ -1,9 +1,10 @@
-"""Slow targets: how close an export comes to what a target's connections allow, and its memory over a gibibyte.
+"""Slow targets and live logs: what an export makes of a slow target, its memory, and how late a stream is.
 
     python tests/bench/soak.py latency [--events N] [--connections N ...]
     python tests/bench/soak.py memory [--mebibytes N] [--batch N] [--workers N]
+    python tests/bench/soak.py stream [--events N] [--per_second N]
 
-Both run the real command against a fault server on loopback, and check by the ids of the events that each arrived.
+All run the real command against a server on loopback, and check by the ids of the events that each arrived.
 
 `latency`: a target that answers after 50 ms, one event a request. Events times 50 ms by the number of connections is the
 least time that delivery can take; measured is the time from the first request to the last answer, in the server's log.
@@ -11,12 +12,16 @@ least time that delivery can take; measured is the time from the first request t
 `memory`: a target that reads 1 MB/s over all connections together, so that a gibibyte takes 18 minutes. The resident
 memory of all processes of the job is looked at five times a second.
 
+`stream`: a log that is followed while a program writes it and rotates it, delivered to a unix socket. Measured is the
+time from the end of writing an event to its arrival; the first two seconds are left out.
+
 Exits with 1 if a target is missed.
 """
 
 from __future__ import annotations
 
 import argparse
+import statistics
 import sys
 import tempfile
 import time
@@ -25,11 +30,15 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from support.jobs.fault_server_job import FaultJob
 from support.jobs.fault_server_memory import watched_job
+from support.jobs.log_writer import LogWriter
+from support.jobs.stream_job import StreamJob, UnixListener, numbered_events
+from support.programs import HANG_SECS
 from support.servers.fault_server_control import FaultServer, fault_server
 
 DELAY_SECS = 0.05
 TARGET_OF_LIMIT = 1.3
 TARGET_PEAK = 500_000_000
+TARGET_P99_SECS = 1.0
 BYTES_PER_SEC = 1_000_000
 PAD = 400
 PATIENT = "http_client_request_absolute_timeout = 60 s"
@@ -75,6 +84,27 @@ def _check_all_arrived(job: FaultJob, server: FaultServer) -> None:
         raise SystemExit("events are missing")
 
 
+def stream(events: int, per_second: int) -> float:
+    """How late the slowest hundredth of the events of a live log is, in seconds."""
+    with tempfile.TemporaryDirectory() as name, UnixListener(Path(name) / "socket") as listener:
+        job = StreamJob(Path(name), "unix", f"unix_path = {listener.path}")
+        job.first_look()
+        lines = numbered_events(0, events)
+        with job.running() as process, LogWriter(job.log, lines, per_second, 2 * per_second) as writer:
+            writer.wait(HANG_SECS)
+            job.wait_until(process, lambda: len(listener.arrived) >= events, "all events")
+            job.drain(process)
+    if sorted(listener.arrived) != list(range(events)):
+        raise SystemExit("events are missing")
+    late = sorted(listener.arrived[number] - writer.written_at[number] for number in range(2 * per_second, events))
+    p99 = late[len(late) * 99 // 100]
+    print(
+        f"{events:,} events, {per_second:,} a second, {writer.rotations} rotations: "
+        f"median {statistics.median(late):.3f} s, p99 {p99:.3f} s, at most {late[-1]:.3f} s"
+    )
+    return p99
+
+
 def main() -> int:
     """Runs what is asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -86,7 +116,12 @@ def main() -> int:
     part.add_argument("--mebibytes", type=int, default=1024)
     part.add_argument("--batch", type=int, default=500)
     part.add_argument("--workers", type=int, default=1)
+    part = parts.add_parser("stream")
+    part.add_argument("--events", type=int, default=300_000)
+    part.add_argument("--per_second", type=int, default=5_000)
     options = parser.parse_args()
+    if options.part == "stream":
+        return int(stream(options.events, options.per_second) > TARGET_P99_SECS)
     if options.part == "latency":
         return int(max(latency(options.events, count) for count in options.connections) > TARGET_OF_LIMIT)
     return int(memory(options.mebibytes * 1024 * 1024, options.batch, options.workers) > TARGET_PEAK)

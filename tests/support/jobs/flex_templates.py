@@ -54,8 +54,7 @@ def generator() -> ModuleType:
 def locked_environment(folder: Path) -> Iterator[Path]:
     """The Python of a fresh environment with exactly what the lock file names, by its hashes, and the tested dovebeam.
 
-    Takes about a minute, and longer where pip has to download the packages first. Processes that name the same folder
-    at the same time share it: the first one makes it, and the last one removes it.
+    Processes that name the same folder at the same time share it: the first one makes it, and the last one removes it.
     """
     python = folder / "bin" / "python"
     with folder.with_suffix(".users").open("wb") as users:
@@ -81,8 +80,9 @@ def _alone_with(folder: Path) -> Iterator[None]:
 def _install_locked(folder: Path, python: Path) -> None:
     try:
         subprocess.run([_python_of_the_image(), "-m", "venv", folder], check=True, timeout=HANG_SECS)
-        pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile"]
-        subprocess.run([*pip, "--require-hashes", "--requirement", LOCK], check=True, timeout=HANG_SECS)
+        # uv, which takes a tenth of the time of the image's pip, and refuses a wrong hash just as well.
+        install = [sys.executable, "-m", "uv", "pip", "install", "--quiet", f"--python={python}"]
+        subprocess.run([*install, "--require-hashes", "--requirement", LOCK], check=True, timeout=HANG_SECS)
         (packages,) = (folder / "lib").glob("python3*/site-packages")
         (packages / "dovebeam").symlink_to(Path(dovebeam.pipelines.cli.__file__).parents[1])
     except BaseException:

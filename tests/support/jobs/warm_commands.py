@@ -35,7 +35,6 @@ from pathlib import Path
 from typing import Any, AnyStr
 
 from support.jobs.warm.request import Request, limits, send
-from support.programs import HANG_SECS
 
 __all__ = ["Popen", "run", "shell_folder"]
 
@@ -215,7 +214,7 @@ class _Parent:
         """Ends it; commands go on."""
         self._control.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(HANG_SECS)
+            self._process.wait(20)
         self._process.kill()
         self._process.wait()
         self._temporary.cleanup()
