@@ -106,9 +106,10 @@ test-lowest: .build/uv/bin/uv
 
 # The core with another Python, on the newest versions of its dependencies: make test-python PYTHON=python3.13
 test-python: .build/uv/bin/uv
-	.build/uv/bin/uv venv --quiet --clear --python "$(PYTHON)" .build/python
-	.build/uv/bin/uv pip install --quiet --python .build/python/bin/python '.[collect,gcp]' pytest hypothesis gcp-storage-emulator
-	.build/python/bin/python -m pytest -q -W default $(CORE) tests/test_transforms.py
+	folder=.build/python-$$($(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])') && \
+	.build/uv/bin/uv venv --quiet --clear --python "$(PYTHON)" $$folder && \
+	.build/uv/bin/uv pip install --quiet --python $$folder/bin/python '.[collect,gcp]' pytest hypothesis gcp-storage-emulator && \
+	$$folder/bin/python -m pytest -q -W default $(PYTEST_ARGS) $(CORE) tests/test_transforms.py
 
 # Everything beside its rivals, after `make test`; an hour, on a machine that does nothing else.
 bench:

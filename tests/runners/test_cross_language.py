@@ -39,6 +39,10 @@ expansion_service_main.main(sys.argv)
 """
 
 
+PANIC = "error decoding metrics beam:metric:sampled_byte_size"
+"""Prism's own fault, seen on a busy machine: a worker tells of its progress when it has no sizes yet, and Prism dies."""
+
+
 def require_example() -> Path:
     """What .ci/build-examples has made of the example as it is; a machine without Java or Maven goes without the test."""
     content = b"".join((EXAMPLE / name).read_bytes() for name in ("pom.xml", "src/main/java/SlowCommands.java"))
@@ -61,6 +65,14 @@ def expansion_service(folder: Path) -> Iterator[str]:
         yield f"localhost:{port}"
 
 
+def run_on_prism(command: list[object], folder: Path) -> subprocess.CompletedProcess[str]:
+    """The pipeline's launcher, with an engine and a service of its own."""
+    with prism_server(folder) as prism, expansion_service(folder) as expansion:
+        where = [f"--jobEndpoint={prism}", f"--expansion={expansion}", "--runner=PortableRunner"]
+        where += ["--defaultEnvironmentType=LOOPBACK", f"--defaultEnvironmentConfig=localhost:{free_port()}"]
+        return subprocess.run([*command, *where], capture_output=True, text=True, timeout=HANG_SECS, check=False)
+
+
 def test_the_example_in_java(tmp_path: Path) -> None:
     """A pipeline in Java decodes, filters and formats events by dovebeam, with the same bytes."""
     built = require_example()
@@ -70,12 +82,10 @@ def test_the_example_in_java(tmp_path: Path) -> None:
     expected = [write(event) for event in map(decode_json, lines) if matches(event)]
     assert len(expected) > 100
     output = tmp_path / "slow.json"
-    with prism_server(tmp_path) as prism, expansion_service(tmp_path) as expansion:
-        command: list[object] = ["java", "-cp", f"{built}/classes:{built}/lib/*", "SlowCommands"]
-        command += ["--runner=PortableRunner", f"--jobEndpoint={prism}"]
-        command += ["--defaultEnvironmentType=LOOPBACK", f"--defaultEnvironmentConfig=localhost:{free_port()}"]
-        command += [f"--expansion={expansion}", f"--filter={FILTER}"]
-        command += [f"--input={write_events(tmp_path, lines)}", f"--output={output}"]
-        ran = subprocess.run(command, capture_output=True, text=True, timeout=HANG_SECS, check=False)
+    command: list[object] = ["java", "-cp", f"{built}/classes:{built}/lib/*", "SlowCommands"]
+    command += [f"--filter={FILTER}", f"--input={write_events(tmp_path, lines)}", f"--output={output}"]
+    ran = run_on_prism(command, tmp_path)
+    if PANIC in ran.stderr:
+        ran = run_on_prism(command, tmp_path)
     assert ran.returncode == 0, f"{ran.stderr}\n{(tmp_path / 'prism.log').read_text()}"
     assert Counter(output.read_bytes().splitlines()) == Counter(expected)

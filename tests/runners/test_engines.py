@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -125,22 +126,24 @@ def test_a_failing_target(way: str, tmp_path: Path) -> None:
     assert "Traceback" not in ran.err
 
 
-def start(arguments: Sequence[object]) -> subprocess.Popen[str]:
-    """The real command, running."""
+@contextmanager
+def running(arguments: Sequence[object]) -> Iterator[subprocess.Popen[str]]:
+    """The real command; nothing of it outlives the block."""
     command = [sys.executable, "-m", "dovebeam.pipelines.cli", *map(str, arguments)]
-    return warm_commands.Popen(
+    process = warm_commands.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
-
-
-def end(process: subprocess.Popen[str]) -> str:
-    """What it said on standard error until its end; nothing of it outlives it."""
     try:
-        return process.communicate(timeout=HANG_SECS)[1]
+        yield process
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
+        process.communicate()
+
+
+def end(process: subprocess.Popen[str]) -> str:
+    """What it said on standard error until its end."""
+    return process.communicate(timeout=HANG_SECS)[1]
 
 
 def long_job(folder: Path, *settings: str) -> list[object]:
@@ -165,11 +168,12 @@ def wait_for_work(process: subprocess.Popen[str], folder: Path) -> None:
 def test_the_worker_is_killed(writing: str, tmp_path: Path) -> None:
     """The job fails at once instead of waiting; run again, every event is there at least once, in shards exactly once."""
     arguments = [*long_job(tmp_path, f"file_writing = {writing}"), *prism_options()]
-    process = start([*arguments, *process_options(tmp_path)])
-    wait_for_work(process, tmp_path)
-    (worker,) = [child for child in children(process.pid) if "dovebeam.pipelines.running.boot" in command_line(child)]
-    os.kill(worker, signal.SIGKILL)
-    said = end(process)
+    with running([*arguments, *process_options(tmp_path)]) as process:
+        wait_for_work(process, tmp_path)
+        workers = [child for child in children(process.pid) if "dovebeam.pipelines.running.boot" in command_line(child)]
+        assert len(workers) == 1
+        os.kill(workers[0], signal.SIGKILL)
+        said = end(process)
     assert process.returncode == 1, said
     assert "worker" in said
     assert "Traceback" not in said
@@ -189,11 +193,11 @@ def test_the_worker_is_killed(writing: str, tmp_path: Path) -> None:
 
 def test_interrupted(tmp_path: Path) -> None:
     """Ctrl-C ends a job on an engine between two batches, with an account, and leaves no process behind."""
-    process = start([*long_job(tmp_path), *prism_options()])
-    wait_for_work(process, tmp_path)
-    processes = children(process.pid)
-    os.killpg(process.pid, signal.SIGINT)
-    said = end(process)
+    with running([*long_job(tmp_path), *prism_options()]) as process:
+        wait_for_work(process, tmp_path)
+        processes = children(process.pid)
+        os.killpg(process.pid, signal.SIGINT)
+        said = end(process)
     assert process.returncode == 130, said
     assert "events were read" in said
     wait_until(lambda: not any(Path(f"/proc/{child}").exists() for child in processes), "processes to end")
@@ -203,10 +207,8 @@ def test_interrupted(tmp_path: Path) -> None:
 @pytest.mark.parametrize("way", [way for way in WAYS if "flink" not in way or "processes" in way])
 def test_nothing_listens_to_the_network(way: str, tmp_path: Path) -> None:
     """Neither workers nor the engine of the tests can be reached from other machines."""
-    process = start([*long_job(tmp_path), *WAYS[way](tmp_path)])
-    wait_for_work(process, tmp_path)
-    found = listening_addresses(process.pid)
-    os.killpg(process.pid, signal.SIGKILL)
-    end(process)
+    with running([*long_job(tmp_path), *WAYS[way](tmp_path)]) as process:
+        wait_for_work(process, tmp_path)
+        found = listening_addresses(process.pid)
     assert found
     assert found <= LOOPBACK_IN_PROC
