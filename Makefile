@@ -1,8 +1,8 @@
 # The commands of this project. Each sets up what it needs; all a machine must have is Python 3.11+, venv and make.
 PYTHON ?= python3
 PYTEST_ARGS ?=
-# How many tests run at once, one more than two cores, since many wait for servers; 0 for one after another.
-TESTS_AT_ONCE ?= 3
+# How many tests run at once, twice the cores of a small machine, since many wait for servers; 0 for one after another.
+TESTS_AT_ONCE ?= 4
 ARGS ?=
 
 .PHONY: demo docs picture test test-all lint install test-lowest test-python coverage bench soak fuzz clean lock templates schemas

@@ -30,8 +30,8 @@ _STOP_SECS = 15.0
 
 @pytest.mark.parametrize("batch", [1, 200])
 def test_target_killed_and_restarted(job: FaultJob, tmp_path: Path, batch: int) -> None:
-    """SIGKILL in the middle of 100,000 events, two seconds of nothing, a new start: all arrive at least once."""
-    events = 100_000
+    """SIGKILL in the middle of 40,000 events, two seconds of nothing, a new start: all arrive at least once."""
+    events = 40_000
     with fault_server(tmp_path) as server:
         settings = (*_RETRIES, "http_client_max_parallel_connections = 16", f"http_post_batch_max_events = {batch}")
         job.prepare(server.url, settings, events=events)

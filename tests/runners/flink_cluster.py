@@ -31,10 +31,11 @@ _MEMORY = {
     "taskmanager__memory__jvm_overhead__min": "64m",
     "taskmanager__memory__jvm_overhead__max": "64m",
 }
-# A lost task manager is noticed within seconds, and its work is done again.
+# A killed task manager is noticed within seconds, since nothing answers at its address, and its work is done again. The
+# timeout is for a busy machine: one that is only slow would be taken for lost, and all would begin again.
 _RECOVERY = {
     "heartbeat__interval": 500,
-    "heartbeat__timeout": 5000,
+    "heartbeat__timeout": 120_000,
     "restart_strategy__type": "fixed-delay",
     "restart_strategy__fixed_delay__attempts": 20,
     "restart_strategy__fixed_delay__delay": "500 ms",

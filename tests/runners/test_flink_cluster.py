@@ -22,7 +22,7 @@ from support.oracle.corpus import check_arrived, corpus_lines
 from support.programs import HANG_SECS, wait_until
 
 TASK_MANAGERS = 3
-FILES, REPEATS = 4, 5
+FILES, REPEATS = 4, 2
 
 
 @pytest.fixture(scope="module")

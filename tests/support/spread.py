@@ -56,8 +56,8 @@ def is_left_out(path: Path, expression: str) -> bool:
 
 
 def slow_first(items: list[pytest.Item]) -> None:
-    """Sorts tests so that no worker begins with a long one when the others are done."""
-    items.sort(key=lambda item: not is_slow(item.nodeid))
+    """Sorts tests so that no worker begins with a long one when the others are done; those on Flink are the longest."""
+    items.sort(key=lambda item: (not is_slow(item.nodeid), work_unit(item.nodeid) != "flink"))
 
 
 def work_unit(nodeid: str) -> str:
