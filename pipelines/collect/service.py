@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import signal
 import ssl
 from collections.abc import Callable
-from typing import Final
+from types import FrameType
+from typing import Final, NoReturn
 
 from dovebeam.pipelines.collect.listeners import Listener, Peers
 from dovebeam.pipelines.collect.options import Address, CollectOptions
@@ -23,6 +26,7 @@ __all__ = ["collect", "serve"]
 
 # Less than the 90 s after which systemd kills a service that does not stop.
 _STOP_SECS: Final = 10.0
+_ENDED: Final = "ended at once; what was answered is in the spool"
 
 
 def collect(options: CollectOptions) -> int:
@@ -38,7 +42,7 @@ def collect(options: CollectOptions) -> int:
         say(f"http addresses need a package that is not installed ({error}); install dovebeam[collect]")
         return ExitCode.FAILED
     except KeyboardInterrupt as interrupt:
-        say("ended at once; what was answered is in the spool")
+        say(_ENDED)
         return exit_code_of(interrupt)
     say(str(counts))
     return ExitCode.FAILED if counts.lost else ExitCode.DONE
@@ -147,7 +151,17 @@ def _heed_signals() -> asyncio.Event:
         for each in numbers:
             if each != signal.SIGHUP:
                 loop.remove_signal_handler(each)
+        if signal.SIGINT in numbers:
+            signal.signal(signal.SIGINT, _end_at_once)
 
     for number in numbers:
         loop.add_signal_handler(number, handle, number)
     return came
+
+
+def _end_at_once(_number: int, _frame: FrameType | None) -> NoReturn:
+    # A `KeyboardInterrupt` would be raised in whatever runs now. In the task that writes, it would end only that task,
+    # and those that wait for it would wait for ever.
+    with contextlib.suppress(RuntimeError):  # if this very moment something is being said
+        say(_ENDED)
+    os._exit(ExitCode.INTERRUPTED)
