@@ -20,6 +20,7 @@ def pytest_addoption(parser):
     passed.add_options(parser)
 
 def pytest_configure(config):
+    config.addinivalue_line("markers", "alone: as in the project")
     config.pluginmanager.register(passed.PassedTests(config))
 """
 
@@ -50,6 +51,8 @@ def run(folder: Path, *options: str) -> str:
     """What pytest says of these tests, in a process of its own."""
     (folder / "conftest.py").write_text(CONFTEST)
     (folder / "test_it.py").write_text(TESTS)
+    (folder / "test_whole.py").write_text("def test_one():\n    pass\n\ndef test_two():\n    pass\n")
+    (folder / "test_parts.py").write_text("import pytest\n\n@pytest.mark.alone\ndef test_one():\n    pass\n")
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", *options]
     environ = {**os.environ, "PYTHONPATH": str(SUPPORT)}
     done = subprocess.run(
@@ -60,10 +63,12 @@ def run(folder: Path, *options: str) -> str:
 
 @pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["in process", "two workers"])
 def test_what_passed_is_left_out(workers: tuple[str, ...], tmp_path: Path) -> None:
-    """What was skipped, failed, or failed while it cleaned up, runs again."""
+    """What was skipped, failed, or failed while it cleaned up, runs again; a file is named whole if all of it passed."""
     passed = tmp_path / "build" / "passed"
-    assert "1 failed, 4 passed, 1 skipped, 1 error" in run(tmp_path, f"--write-passed={passed}", *workers)
-    assert len(passed.read_text().splitlines()) == 3
+    assert "1 failed, 7 passed, 1 skipped, 1 error" in run(tmp_path, f"--write-passed={passed}", *workers)
+    names = passed.read_text().splitlines()
+    assert [name for name in names if "test_it" not in name] == ["test_whole.py", "test_parts.py::test_one"]
+    assert len(names) == 5
     again = run(tmp_path, f"--without={passed}", *workers)
     assert "1 failed, 1 passed, 1 skipped" in again
     assert "1 error" in again

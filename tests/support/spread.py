@@ -55,6 +55,13 @@ def is_left_out(path: Path, expression: str) -> bool:
     return "not slow" in expression and name in SLOW and not any(quick.startswith(name) for quick in QUICK)
 
 
+def runs_at_once(path: Path) -> bool:
+    """Whether all tests of a file run together, as none of them is slow or needs the machine to itself."""
+    name = str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else ""
+    parts = any(key.startswith(f"{name}::") for key in (*SLOW, *QUICK))
+    return not parts and not is_slow(name) and "mark.alone" not in path.read_text("utf-8")
+
+
 def slow_first(items: list[pytest.Item]) -> None:
     """Sorts tests so that no worker begins with a long one when the others are done; those on Flink are the longest."""
     items.sort(key=lambda item: (not is_slow(item.nodeid), work_unit(item.nodeid) != "flink"))
