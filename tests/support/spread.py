@@ -39,6 +39,8 @@ SLOW = {
 QUICK: set[str] = set()
 """Tests below a slow path that `make test` runs all the same."""
 
+_ALONE = "mark.alone"  # how a file of tests says so
+
 
 def is_slow(nodeid: str) -> bool:
     """Whether a test is left to `make test-all`."""
@@ -52,6 +54,8 @@ def _below(nodeid: str, paths: dict[str, str] | set[str]) -> bool:
 def is_left_out(path: Path, expression: str) -> bool:
     """Whether no test in a file or folder can be wanted by an expression of `-m`, so that it need not be read."""
     name = str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else ""
+    if expression == "alone":
+        return path.name.startswith("test_") and path.is_file() and _ALONE not in path.read_text("utf-8")
     return "not slow" in expression and name in SLOW and not any(quick.startswith(name) for quick in QUICK)
 
 
@@ -59,7 +63,7 @@ def runs_at_once(path: Path) -> bool:
     """Whether all tests of a file run together, as none of them is slow or needs the machine to itself."""
     name = str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else ""
     parts = any(key.startswith(f"{name}::") for key in (*SLOW, *QUICK))
-    return not parts and not is_slow(name) and "mark.alone" not in path.read_text("utf-8")
+    return not parts and not is_slow(name) and _ALONE not in path.read_text("utf-8")
 
 
 def slow_first(items: list[pytest.Item]) -> None:
