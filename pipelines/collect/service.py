@@ -161,7 +161,7 @@ def _heed_signals() -> asyncio.Event:
 
 def _end_at_once(_number: int, _frame: FrameType | None) -> NoReturn:
     # A `KeyboardInterrupt` would be raised in whatever runs now. In the task that writes, it would end only that task,
-    # and those that wait for it would wait for ever.
+    # and those that wait for it would wait forever.
     with contextlib.suppress(RuntimeError):  # if this very moment something is being said
         say(_ENDED)
     os._exit(ExitCode.INTERRUPTED)
