@@ -41,7 +41,7 @@ schemas: .venv/bin/dovebeam
 lock:
 	PYTHON="$(PYTHON)" ./templates/lock $(ARGS)
 
-# COVERAGE=yes measures lines and branches, of all processes, but for tests that measure times or memory.
+# COVERAGE=yes measures lines and branches, of all processes, but for tests with the mark `alone`.
 PYTEST = .build/venv/bin/python -m $(if $(COVERAGE),coverage run -m )pytest
 
 # Tests, in an environment of their own, against the wheel: what most changes need to know. Files and folders in the

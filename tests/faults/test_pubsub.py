@@ -16,8 +16,8 @@ from support.programs import HANG_SECS
 from support.servers.fault_server_control import fault_server
 from support.servers.pubsub_server import SUBSCRIPTION, Publisher, PubSubServer, pubsub_server
 
-_MESSAGES = 80_000
-_PER_SECOND = 8_000
+_MESSAGES = 100_000
+_PER_SECOND = 10_000
 _BAD = [b"no event", b"", b"{broken", b'{"event":"fault_test"}\nno event', b"\xff\xfe", b" \n"]
 _PATIENT = ("http_client_request_absolute_timeout = 10 min", "http_client_max_parallel_connections = 1")
 
@@ -61,7 +61,7 @@ def test_stopped_and_killed(tmp_path: Path, server: PubSubServer) -> None:
     assert stream.rejected() == b""
     repeated = len(numbers_in(target)) - _MESSAGES
     print(f"\n{_MESSAGES} messages, a drain, two kills: none lost, {repeated} twice")
-    assert repeated < _MESSAGES // 2
+    assert repeated < _MESSAGES // 4
 
 
 def test_drained_job_leaves_nothing_and_repeats_nothing(tmp_path: Path, server: PubSubServer) -> None:
