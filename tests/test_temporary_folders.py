@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from dovebeam.transforms.local_files import TemporaryFolder, remove_folder
-from support.programs import python_at_work
+from support.programs import HANG_SECS, python_at_work
 
 _FOLDER = """
 import sys
@@ -17,6 +20,15 @@ folder = TemporaryFolder("run", sys.argv[1])
 open(folder.path + "/secret", "w").close()
 print(folder.path, flush=True)
 sys.stdin.read()
+"""
+
+_MANY_FOLDERS = """
+import os, sys
+from dovebeam.transforms.local_files import TemporaryFolder
+for _ in range(300):
+    with TemporaryFolder("run", sys.argv[1]) as path:
+        open(path + "/secret", "w").close()
+        os.stat(path + "/secret")
 """
 
 
@@ -57,3 +69,29 @@ def test_only_temporary_folders_are_removed_by_name(tmp_path: Path) -> None:
     """A path in an environment variable is not believed blindly."""
     remove_folder(str(tmp_path))
     assert tmp_path.exists()
+
+
+def test_a_folder_that_is_taken_for_a_dead_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another process may remove it between its creation and its lock; then there is a next one."""
+    made = []
+    mkdtemp = tempfile.mkdtemp
+
+    def removed_at_once(*arguments: str) -> str:
+        path = mkdtemp(*arguments)
+        made.append(path)
+        if len(made) < 3:
+            os.rmdir(path)
+        return path
+
+    monkeypatch.setattr(tempfile, "mkdtemp", removed_at_once)
+    with TemporaryFolder(parent=str(tmp_path)) as path:
+        assert path == made[2]
+        assert os.path.isdir(path)
+
+
+def test_many_at_once(tmp_path: Path) -> None:
+    """Processes that each look for folders of the dead, while the others create, use and remove theirs."""
+    command = [sys.executable, "-c", _MANY_FOLDERS, str(tmp_path)]
+    processes = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(4)]
+    assert [process.communicate(timeout=HANG_SECS)[1] for process in processes] == [""] * 4
+    assert list(tmp_path.iterdir()) == []

@@ -338,11 +338,10 @@ class TemporaryFolder:
         _sweep_folders(parent)
         for _ in range(_MAX_TRIES):
             self.path = tempfile.mkdtemp(_SUFFIX, f"{_PREFIX}{kind}-", parent)
-            self._fd = os.open(self.path, _TEMPORARY_FOLDER)
-            if is_ours(self._fd, self.path):
+            fd = _lock_folder(self.path)
+            if fd is not None:
+                self._fd = fd
                 return
-            # Between its creation and its lock, another process took it for one that was left behind.
-            os.close(self._fd)
         raise OSError(errno.EBUSY, os.strerror(errno.EBUSY), parent)
 
     def close(self) -> None:
@@ -360,6 +359,18 @@ class TemporaryFolder:
         self, _type: type[BaseException] | None, _error: BaseException | None, _tb: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _lock_folder(path: str) -> int | None:
+    """Descriptor that locks a new folder; None if another process took it first for one that was left behind."""
+    try:
+        fd = os.open(path, _TEMPORARY_FOLDER)
+    except FileNotFoundError:
+        return None
+    if is_ours(fd, path):
+        return fd
+    os.close(fd)
+    return None
 
 
 def remove_folder(path: str) -> None:
