@@ -4,6 +4,8 @@ PYTEST_ARGS ?=
 # How many tests run at once, twice the cores of a small machine, since many wait for servers; 0 for one after another.
 TESTS_AT_ONCE ?= 4
 ARGS ?=
+# How often property tests try their law, in runs that are meant to be short; tests/conftest.py has the numbers.
+FEW_EXAMPLES = --hypothesis-profile=few
 
 .PHONY: demo docs picture test test-all lint install test-lowest test-python coverage bench soak fuzz clean lock templates schemas
 
@@ -45,10 +47,10 @@ lock:
 PYTEST = .build/venv/bin/python -m $(if $(COVERAGE),coverage run -m )pytest
 
 # Tests, in an environment of their own, against the wheel: what most changes need to know. Files and folders in the
-# table of tests/support/spread.py are left to `make test-all`.
+# table of tests/support/spread.py are left to `make test-all`, which also tries laws with more examples.
 test: lint
 	@echo "== 4 tests of the core, of drivers, and runs of each command; the others run with make test-all"
-	$(PYTEST) -n $(TESTS_AT_ONCE) -m "not slow and not alone" $(PYTEST_ARGS)
+	$(PYTEST) -n $(TESTS_AT_ONCE) -m "not slow and not alone" $(FEW_EXAMPLES) $(PYTEST_ARGS)
 
 # All tests. Those that need the machine to themselves run after the others, and also if one of those has failed.
 test-all: lint
@@ -109,7 +111,7 @@ test-python: .build/uv/bin/uv
 	folder=.build/python-$$($(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])') && \
 	.build/uv/bin/uv venv --quiet --clear --python "$(PYTHON)" $$folder && \
 	.build/uv/bin/uv pip install --quiet --python $$folder/bin/python '.[collect,gcp]' pytest hypothesis gcp-storage-emulator && \
-	$$folder/bin/python -m pytest -q -W default $(PYTEST_ARGS) $(CORE) tests/test_transforms.py
+	$$folder/bin/python -m pytest -q -W default $(FEW_EXAMPLES) $(PYTEST_ARGS) $(CORE) tests/test_transforms.py
 
 # Everything beside its rivals, after `make test`; an hour, on a machine that does nothing else.
 bench:

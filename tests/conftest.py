@@ -13,6 +13,7 @@ from support import passed, spread
 
 # How long an example takes is a matter of the machine; what is fast enough is the benchmarks' business.
 settings.register_profile("dovebeam", deadline=None)
+settings.register_profile("few", deadline=None, max_examples=10)
 settings.load_profile("dovebeam")
 
 # Background jobs of a shell, and what nohup starts, ignore some signals, and so would all that tests start and interrupt.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import collections
+import functools
 import itertools
 import re
 from dataclasses import dataclass
@@ -42,8 +43,9 @@ class Module:
         return len(self.text.splitlines())
 
 
+@functools.cache
 def modules(root: Path = ROOT) -> list[Module]:
-    """Every module of the package and the templates, by path."""
+    """Every module of the package and the templates, by path; read once, and not while tests are collected."""
     found = []
     for path in sorted(each for folder in FOLDERS for each in (root / folder).rglob("*.py")):
         relative = path.relative_to(root).as_posix()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import subprocess
 import sys
@@ -14,8 +15,18 @@ from structure import figures
 
 from dovebeam.transforms.drivers import DRIVERS
 
-MODULES = {each.path: each for each in figures.modules()}
-BY_NAME = {each.name: each for each in MODULES.values()}
+
+@functools.cache
+def by_path() -> dict[str, figures.Module]:
+    """All modules."""
+    return {each.path: each for each in figures.modules()}
+
+
+@functools.cache
+def by_name() -> dict[str, figures.Module]:
+    """All modules, by the name that imports have."""
+    return {each.name: each for each in figures.modules()}
+
 
 # The folders of transforms/ and the ones each may import, apart from itself and `FLAT`.
 FOLDERS = {
@@ -64,7 +75,7 @@ PIPELINES = {
 
 def in_folders(top: str) -> Iterator[tuple[str, figures.Module]]:
     """The modules in folders of transforms/ or pipelines/, with the name of the folder right below."""
-    for path, module in MODULES.items():
+    for path, module in by_path().items():
         parts = path.split("/")
         if parts[0] == top and len(parts) > 2:
             yield parts[1], module
@@ -72,7 +83,7 @@ def in_folders(top: str) -> Iterator[tuple[str, figures.Module]]:
 
 def neighbours(module: figures.Module) -> Iterator[tuple[str, str]]:
     """What a module imports of ours: transforms or pipelines, and the folder or module right below."""
-    for path in figures.imports(module, BY_NAME):
+    for path in figures.imports(module, by_name()):
         top, below = path.split("/")[:2]
         yield top, below.removesuffix(".py")
 
@@ -88,14 +99,14 @@ def test_folders_of_transforms_do_not_import_beam() -> None:
         if folder not in WITH_BEAM:
             assert not uses_beam(module), module.path
     for name in FLAT:
-        assert not uses_beam(MODULES[f"transforms/{name}.py"])
+        assert not uses_beam(by_path()[f"transforms/{name}.py"])
 
 
 def test_flat_modules_are_transforms() -> None:
     """Rule 1: a flat module is a Beam transform and is named for it, or it is one of a few that are listed above."""
-    flat = {path.split("/")[1].removesuffix(".py") for path in MODULES if path.count("/") == 1 and path[0:2] == "tr"}
+    flat = {path.split("/")[1].removesuffix(".py") for path in by_path() if path.count("/") == 1 and path[0:2] == "tr"}
     for name in flat - FLAT - SHARED - {"__init__"}:
-        module = MODULES[f"transforms/{name}.py"]
+        module = by_path()[f"transforms/{name}.py"]
         assert uses_beam(module), module.path
         assert f"class {name.title().replace('_', '')}(" in module.text.replace("PubSub", "Pubsub"), module.path
     assert flat > FLAT | SHARED
@@ -114,7 +125,7 @@ def test_direction_of_transforms(folder: str) -> None:
 
 def test_no_transform_imports_pipelines() -> None:
     """The library knows nothing of the commands."""
-    for path, module in MODULES.items():
+    for path, module in by_path().items():
         if path.startswith("transforms/"):
             assert all(top == "transforms" for top, _ in neighbours(module)), path
 
@@ -147,10 +158,10 @@ def test_direction_of_pipelines(folder: str) -> None:
 
 def test_only_the_registry_imports_drivers() -> None:
     """Rule 3: the parts of a driver know its settings, and all others know drivers by what the package offers."""
-    drivers = {BY_NAME[driver.__module__].path for driver in DRIVERS.values()}
+    drivers = {by_name()[driver.__module__].path for driver in DRIVERS.values()}
     allowed = {"transforms/drivers/__init__.py", "transforms/drivers/registry.py"}
-    for path, module in MODULES.items():
-        assert path in allowed or not drivers & figures.imports(module, BY_NAME), path
+    for path, module in by_path().items():
+        assert path in allowed or not drivers & figures.imports(module, by_name()), path
 
 
 def test_mypy_has_the_same_folders() -> None:
@@ -192,7 +203,7 @@ def test_a_configuration_is_read_without_connections() -> None:
 
 def test_templates_import_only_pipelines() -> None:
     """Entry points and what makes their metadata know the commands, nothing below them."""
-    templates = [module for path, module in MODULES.items() if path.startswith("templates/")]
+    templates = [module for path, module in by_path().items() if path.startswith("templates/")]
     assert templates
     for module in templates:
         ours = {name for name in figures.imported_names(module) if name.split(".")[0] == "dovebeam"}

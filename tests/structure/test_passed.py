@@ -14,7 +14,10 @@ from support.programs import HANG_SECS
 SUPPORT = Path(__file__).parents[1]
 
 CONFTEST = """
+from hypothesis import settings
 from support import passed
+
+settings.register_profile("few", max_examples=10)
 
 def pytest_addoption(parser):
     passed.add_options(parser)
@@ -43,6 +46,17 @@ def broken():
     raise OSError
 
 def test_that_cannot_clean_up(broken):
+    pass
+"""
+
+LAWS = """
+from hypothesis import given, strategies
+
+@given(strategies.integers())
+def test_a_law(number):
+    pass
+
+def test_a_case():
     pass
 """
 
@@ -77,3 +91,15 @@ def test_what_passed_is_left_out(workers: tuple[str, ...], tmp_path: Path) -> No
 def test_nothing_is_left_out_without_a_file(tmp_path: Path) -> None:
     """A missing file is an error, so that a typing mistake is noticed."""
     assert "No such file" in run(tmp_path, f"--without={tmp_path / 'missing'}")
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["in process", "two workers"])
+def test_a_law_with_few_examples_has_not_passed(workers: tuple[str, ...], tmp_path: Path) -> None:
+    """It runs again with all its examples; the other tests of its file do not."""
+    passed = tmp_path / "passed"
+    (tmp_path / "test_laws.py").write_text(LAWS)
+    run(tmp_path, f"--write-passed={passed}", "--hypothesis-profile=few", *workers, "test_laws.py")
+    assert passed.read_text().splitlines() == ["test_laws.py::test_a_case"]
+    assert "1 passed" in run(tmp_path, f"--without={passed}", *workers, "test_laws.py")
+    run(tmp_path, f"--write-passed={passed}", *workers, "test_laws.py")
+    assert passed.read_text().splitlines() == ["test_laws.py"]

@@ -2,7 +2,7 @@
 
 CI runs `make test` without the programs that tests drive, then `make test-all` with them. Each test runs once, in the
 first run that it can pass: what was skipped in the first one, or failed, runs in the second. A file whose tests have all
-passed is not even imported again.
+passed is not even imported again. Property tests run in both, since `make test` tries few examples.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ class PassedTests:
     def __init__(self, config: pytest.Config) -> None:
         self._write_to: Path | None = config.getoption("--write-passed")
         without: Path | None = config.getoption("--without")
+        self._few_examples = config.getoption("--hypothesis-profile", default=None) is not None
         self._without = set(without.read_text("utf-8").splitlines()) if without else set()
         self._passed: dict[str, None] = {}
         self._others: set[str] = set()
@@ -49,8 +50,10 @@ class PassedTests:
             items[:] = [item for item in items if item.nodeid not in self._without]
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Notes a test that passed, and whose fixtures ended well."""
-        if report.when == "call" and report.passed:
+        """Notes a test that passed, and whose fixtures ended well; one with few examples has not passed yet."""
+        if self._few_examples and "hypothesis" in report.keywords:
+            self._others.add(report.nodeid)
+        elif report.when == "call" and report.passed:
             self._passed[report.nodeid] = None
         elif not report.passed:
             self._passed.pop(report.nodeid, None)
