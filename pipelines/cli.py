@@ -7,10 +7,17 @@ imports next to nothing, and the signal ends the process at once until the comma
 from __future__ import annotations
 
 import signal
-import sys
 from collections.abc import Sequence
 
-__all__ = ["main"]
+__all__ = ["main", "run"]
+
+
+def run() -> None:
+    """Runs the command line of this process, and ends the process with its exit code."""
+    code = main()
+    from dovebeam.pipelines.terminal.exit_codes import end_process  # noqa: PLC0415  see the module
+
+    end_process(code)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -37,4 +44,4 @@ def _handle_interrupts(before: object, handler: signal._HANDLER) -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run()

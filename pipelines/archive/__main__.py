@@ -1,7 +1,6 @@
 """`python -m dovebeam.pipelines.archive`, for runners and schedulers; `dovebeam archive` is the same."""
 
-import sys
-
 from dovebeam.pipelines.archive.command import main
+from dovebeam.pipelines.terminal.exit_codes import end_process
 
-sys.exit(main())
+end_process(main())

@@ -1,7 +1,6 @@
 """`python -m dovebeam.pipelines.export`, for runners and schedulers; `dovebeam export` is the same."""
 
-import sys
-
 from dovebeam.pipelines.export.command import main
+from dovebeam.pipelines.terminal.exit_codes import end_process
 
-sys.exit(main())
+end_process(main())

@@ -1,7 +1,6 @@
 """`python -m dovebeam.pipelines.replay`, for runners and schedulers; `dovebeam replay` is the same."""
 
-import sys
-
 from dovebeam.pipelines.replay.command import main
+from dovebeam.pipelines.terminal.exit_codes import end_process
 
-sys.exit(main())
+end_process(main())

@@ -9,6 +9,7 @@ its launcher, which decides what to do.
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import signal
 import sys
@@ -38,6 +39,7 @@ def main() -> None:
     # Beam prints the traceback of every failed bundle, which the launcher gets, too, and says in one sentence.
     with open(os.devnull, "w") as nowhere, contextlib.nullcontext() if debug else contextlib.redirect_stderr(nowhere):
         sdk_worker_main.main(sys.argv[:1])
+    gc.freeze()  # see `end_process`
 
 
 def _watch(launcher: int) -> None:

@@ -1,7 +1,6 @@
 """`python -m dovebeam.pipelines.stream`, for runners and schedulers; `dovebeam stream` is the same."""
 
-import sys
-
 from dovebeam.pipelines.stream.command import main
+from dovebeam.pipelines.terminal.exit_codes import end_process
 
-sys.exit(main())
+end_process(main())

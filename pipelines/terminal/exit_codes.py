@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import enum
+import gc
 import os
 import signal
 import sys
@@ -11,7 +12,7 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import FrameType, MappingProxyType
-from typing import Final
+from typing import Final, NoReturn
 
 from dovebeam.pipelines.terminal.logs import configure, say
 from dovebeam.pipelines.terminal.standard_streams import flush_output, output_that_never_raises, provide_streams
@@ -23,6 +24,7 @@ __all__ = [
     "ExitCode",
     "SignalInterrupt",
     "UsageError",
+    "end_process",
     "exit_code_of",
     "guarded",
     "heeded",
@@ -153,6 +155,15 @@ def guarded(arguments: Sequence[str], run: Callable[[], int]) -> int:
             return _flushed(_run(arguments, run, debug=debug))
     except KeyboardInterrupt as interrupt:  # while a last message was printed
         return exit_code_of(interrupt)
+
+
+def end_process(code: int) -> NoReturn:
+    """Ends this process with an exit code, without Python's last searches for garbage.
+
+    With Beam they take half a second of CPU time, and find nothing that matters: files are closed, threads have ended.
+    """
+    gc.freeze()
+    sys.exit(code)
 
 
 def _run(arguments: Sequence[str], run: Callable[[], int], *, debug: bool) -> int:

@@ -50,6 +50,17 @@ def test_help_loads_nothing_heavy() -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize("module", ["cli", "export.__main__"])
+def test_python_does_not_search_for_garbage_at_the_end(module: str) -> None:
+    """Of what a command has loaded, which takes half a second after an export; the exit code is that of the command."""
+    code = (
+        "import atexit, gc, runpy, sys\natexit.register(lambda: print(gc.get_freeze_count() > len(gc.get_objects())))\n"
+        f"sys.argv[1:] = ['--frob']\nrunpy.run_module('dovebeam.pipelines.{module}', run_name='__main__')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "True\n")
+
+
 def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
     """Both end with 0, help names the commands and what follows."""
     assert dovebeam("--version").out.startswith("dovebeam ")

@@ -93,7 +93,7 @@ _LINES = {
 
 # Each line in a process of its own, which ends as a real one does, without starting Python again.
 _EACH = """
-import os, sys
+import gc, os, sys
 from dovebeam.pipelines import demo
 from dovebeam.pipelines.archive import archive_job
 from dovebeam.pipelines.check import check_job
@@ -106,6 +106,7 @@ def run(line):
     if not pid:
         sys.exit(main(line.split()))
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+gc.freeze()  # as `end_process` does
 with open("lines") as file:
     lines = file.read().split("\\n")
 codes = [run(line) for line in lines]
