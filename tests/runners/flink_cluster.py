@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from support.jobs.engines import flink_conf, require_flink
 from support.programs import HANG_SECS, free_port, require_program, wait_until
 
@@ -41,6 +43,7 @@ _RECOVERY = {
     "restart_strategy__fixed_delay__delay": "500 ms",
     "classloader__resolve_order": "parent-first",
 }
+_STARTS = 3
 # What Flink's own start scripts open on Java 17.
 _OPENED = "lang net io nio lang.reflect text time util util.concurrent util.concurrent.atomic util.concurrent.locks"
 
@@ -80,6 +83,14 @@ class FlinkCluster:
         """How many tasks could run; 0 as long as there is no answer."""
         return int(self.ask("overview").get("slots-available", 0))
 
+    def ended(self) -> bool:
+        """Whether one of its processes is gone, as when another program took its port."""
+        return any(process.poll() is not None for process in self.processes)
+
+    def last_words(self) -> str:
+        """The ends of what its processes have said."""
+        return "\n".join(log.read_text(errors="replace")[-2000:] for log in sorted(self.folder.glob("*.log")))
+
     def failures(self) -> list[str]:
         """Why jobs had to begin again, over all jobs."""
         jobs = [job["id"] for job in self.ask("jobs").get("jobs", [])]
@@ -106,15 +117,27 @@ class FlinkCluster:
 @contextlib.contextmanager
 def flink_cluster(folder: Path, task_managers: int) -> Iterator[FlinkCluster]:
     """A cluster with one slot in each task manager; nothing of it is left behind."""
+    with contextlib.ExitStack() as stack:
+        for attempt in range(_STARTS):
+            cluster = stack.enter_context(_begun(folder / f"cluster-{attempt}", task_managers))
+            wait_until(lambda: cluster.free_slots() == task_managers or cluster.ended(), "Flink's task managers")  # noqa: B023
+            if not cluster.ended():
+                yield cluster
+                return
+            stack.close()
+        pytest.fail(f"Flink ended {_STARTS} times while it started: {cluster.last_words()}")
+
+
+@contextlib.contextmanager
+def _begun(folder: Path, task_managers: int) -> Iterator[FlinkCluster]:
+    """Its processes while they start, on ports that another program may take before they do."""
     rest, rpc = free_port(), free_port()
     ports = {"rest__port": rest, "jobmanager__rpc__port": rpc}
-    conf = flink_conf(folder / "cluster", **ports, **_MEMORY, **_RECOVERY)
-    cluster = FlinkCluster(conf, f"127.0.0.1:{rest}")
+    cluster = FlinkCluster(flink_conf(folder, **ports, **_MEMORY, **_RECOVERY), f"127.0.0.1:{rest}")
     try:
         cluster.start_job_manager()
         for _ in range(task_managers):
             cluster.start_task_manager()
-        wait_until(lambda: cluster.free_slots() == task_managers, "Flink's task managers")
         yield cluster
     finally:
         for process in cluster.processes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import shutil
 import signal
 import socket
@@ -16,6 +17,8 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
+
+_FIRST_PORT = 12_000  # below are those of well-known servers
 
 
 def built_programs() -> Path:
@@ -51,11 +54,17 @@ def unpack(archive: tarfile.TarFile, folder: Path) -> None:
 
 
 def free_port() -> int:
-    """A TCP port of the loopback interface that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A TCP port of the loopback interface that was free a moment ago.
+
+    It is none of those that the kernel gives to connections and to servers which ask for any, since a program that
+    takes a while to start would find it taken.
+    """
+    end = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    while True:
+        port = random.SystemRandom().randrange(min(_FIRST_PORT, end - 1000), end)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 HANG_SECS = 600.0
