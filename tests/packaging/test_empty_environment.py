@@ -108,7 +108,7 @@ def test_extras(command: str, extra: str, environment: Path, tmp_path: Path) -> 
 def test_the_core(environment: Path) -> None:
     """Filters, formats, codecs, drivers and transforms behave as on the newest versions."""
     uv("pip", "install", f"--python={environment}/bin/python", "pytest", "hypothesis")
-    options = ["-q", "-W", "default", "-p", "no:cacheprovider"]
+    options = ["-q", "-W", "default", "-p", "no:cacheprovider", "--hypothesis-profile=few"]
     ran = run(environment / "bin/python", "-m", "pytest", *options, *CORE)
     assert ran.returncode == 0, ran.stdout[-3000:]
     assert " passed" in ran.stdout

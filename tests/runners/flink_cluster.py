@@ -13,11 +13,10 @@ from typing import Any
 
 import pytest
 
-from support.jobs.engines import flink_conf, require_flink
+from support.jobs.engines import flink_conf, quick_java, require_flink
 from support.programs import HANG_SECS, free_port, require_program, wait_until
 
 _HEAP = "-Xmx384m"
-_QUICK_START = "-XX:TieredStopAtLevel=1"  # its jobs are over before better machine code would pay
 _JOB_MANAGER = "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint"
 _TASK_MANAGER = "org.apache.flink.runtime.taskexecutor.TaskManagerRunner"
 _MEMORY = {
@@ -107,7 +106,7 @@ class FlinkCluster:
 
     def _start(self, main: str, name: str, *options: str) -> subprocess.Popen[bytes]:
         opens = [word for part in _OPENED.split() for word in ("--add-opens", f"java.base/java.{part}=ALL-UNNAMED")]
-        java = [require_program("java"), _HEAP, _QUICK_START, *opens, "-cp", str(require_flink()), main]
+        java = [require_program("java"), _HEAP, *quick_java(self.folder), *opens, "-cp", str(require_flink()), main]
         with (self.folder / f"{name}.log").open("wb") as log:
             process = subprocess.Popen([*java, "--configDir", str(self.folder), *options], stdout=log, stderr=log)
         self.processes.append(process)

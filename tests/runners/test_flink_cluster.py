@@ -35,7 +35,12 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FlinkCluster]:
 @contextmanager
 def command(folder: Path, cluster: FlinkCluster, *arguments: object) -> Iterator[subprocess.Popen[str]]:
     """The real command, on two task managers, with its workers in its own process."""
-    where = [*flink_runner(), f"--flink_master={cluster.address}", "--parallelism=2", "--environment_type=LOOPBACK"]
+    where = [
+        *flink_runner(cluster.folder),
+        f"--flink_master={cluster.address}",
+        "--parallelism=2",
+        "--environment_type=LOOPBACK",
+    ]
     words = [sys.executable, "-m", "dovebeam.pipelines.cli", *map(str, arguments), *where]
     process = warm_commands.Popen(
         words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True

@@ -17,6 +17,7 @@ CONFIGURED = ["export", "replay", "stream"]
 # Imports within functions beside the one of each command, with what they keep away until it is needed.
 DOORS = {
     ("cli.py", "main"): "all modules: Ctrl-C while they are loaded ends the process without a traceback",
+    ("cli.py", "run"): "how a process ends, for the same reason",
     ("command_line.py", "__call__"): "importlib.metadata, for --version alone",
     ("options/arguments.py", "check_named_run"): "the layout of shards, for --run_id alone",
     ("options/arguments.py", "_is_beams"): "Beam, for an option that looks misspelt",

@@ -40,26 +40,40 @@ def prism_options() -> list[str]:
 def flink_options(folder: Path) -> list[str]:
     """The same with Flink, in two slots."""
     conf = flink_conf(folder / "flink")
-    return [*flink_runner(), "--flink_master=[local]", "--parallelism=2", f"--flink_conf_dir={conf}"]
+    return [*flink_runner(conf), "--flink_master=[local]", "--parallelism=2", f"--flink_conf_dir={conf}"]
+
+
+def quick_java(folder: Path) -> list[str]:
+    """Options of Java for a process that ends before better machine code, or a garbage collector's own threads, pay.
+
+    What it leaves behind when it is killed is in the folder. In the directory of temporary files each start of Flink
+    would check the checksums of all that earlier ones have left: gigabytes after some runs, for minutes.
+    """
+    return ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", f"-Djava.io.tmpdir={folder}"]
 
 
 def flink_conf(folder: Path, **settings: object) -> Path:
     """A folder with a configuration in which Flink listens on 127.0.0.1 only; of itself it would do so everywhere.
 
-    Settings are named as Flink names them, with `__` for a dot and `_` for a hyphen.
+    Its temporary files are in the folder, too; see `quick_java`. Settings are named as Flink names them, with `__` for a
+    dot and `_` for a hyphen.
     """
     hosts = {"rest__bind_address", "jobmanager__bind_host", "taskmanager__bind_host"}
     hosts |= {"rest__address", "jobmanager__rpc__address", "taskmanager__host"}
     folder.mkdir(exist_ok=True)
-    lines = {**dict.fromkeys(sorted(hosts), "127.0.0.1"), **settings}
+    lines = {**dict.fromkeys(sorted(hosts), "127.0.0.1"), "io__tmp__dirs": folder, **settings}
     text = "".join(f"{name.replace('__', '.').replace('_', '-')}: {value}\n" for name, value in lines.items())
     (folder / "config.yaml").write_text(text)
     return folder
 
 
-def flink_runner() -> list[str]:
-    """Beam's job server, which the job starts; where Flink itself is must be added."""
-    return ["--runner=FlinkRunner", f"--flink_job_server_jar={require_flink()}"]
+def flink_runner(folder: Path) -> list[str]:
+    """Beam's job server, which the job starts, with temporary files in a folder; where Flink itself is must be added.
+
+    Its port is named, since the one that Beam would choose may be taken before Java has started.
+    """
+    java = [f"--job_server_jvm_properties={option}" for option in quick_java(folder)]
+    return ["--runner=FlinkRunner", f"--flink_job_server_jar={require_flink()}", f"--job_port={free_port()}", *java]
 
 
 def process_options(folder: Path) -> list[str]:
