@@ -66,8 +66,7 @@ test-all: lint
 # broken file, which is named and passed over.
 coverage:
 	.build/venv/bin/coverage combine --quiet
-	.build/venv/bin/coverage report
-	rm -rf .build/coverage
+	.build/venv/bin/coverage report; enough=$$?; rm -rf .build/coverage; exit $$enough
 
 # Lint and types.
 lint: install

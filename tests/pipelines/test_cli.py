@@ -52,7 +52,7 @@ def test_help_loads_nothing_heavy() -> None:
 
 @pytest.mark.parametrize("module", ["cli", "export.__main__"])
 def test_python_does_not_search_for_garbage_at_the_end(module: str) -> None:
-    """Of what a command has loaded, which takes half a second after an export; the exit code is that of the command."""
+    """Of what a command has loaded, which takes about 0.4 s after an export; the exit code is that of the command."""
     code = (
         "import atexit, gc, runpy, sys\natexit.register(lambda: print(gc.get_freeze_count() > len(gc.get_objects())))\n"
         f"sys.argv[1:] = ['--frob']\nrunpy.run_module('dovebeam.pipelines.{module}', run_name='__main__')"

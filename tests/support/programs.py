@@ -57,13 +57,14 @@ def free_port() -> int:
     """A TCP port of the loopback interface that was free a moment ago.
 
     It is none of those that the kernel gives to connections and to servers which ask for any, since a program that
-    takes a while to start would find it taken.
+    takes a while to start would find it taken; unless the kernel may give all of them.
     """
     end = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
     while True:
-        port = random.SystemRandom().randrange(min(_FIRST_PORT, end - 1000), end)
+        wanted = random.SystemRandom().randrange(_FIRST_PORT, end) if end > _FIRST_PORT else 0
         with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
+            probe.bind(("127.0.0.1", wanted))
+            port: int = probe.getsockname()[1]
             return port
 
 

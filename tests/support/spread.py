@@ -32,7 +32,7 @@ SLOW = {
     "tests/runners": "engines that others wrote",
     "tests/templates": "Dataflow templates in their locked environment",
     "tests/test_corpus_export.py": "all recorded events through every driver",
-    "tests/typing/test_api.py::test_types": "mypy over all of dovebeam once more",
+    "tests/typing/test_api.py::test_types": "mypy over all of dovebeam, with the strictest settings",
     "tests/yaml/test_pipelines.py": "pipelines of Beam YAML, each a process",
 }
 """What takes long, and what it is; a path of a folder or file, or a test in it."""
