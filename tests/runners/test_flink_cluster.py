@@ -84,7 +84,7 @@ def kill(cluster: FlinkCluster) -> None:
 @pytest.mark.parametrize("writing", ["append", "shards"])
 def test_batch(writing: str, tmp_path: Path, cluster: FlinkCluster) -> None:
     """Flink does the work again: every event is there at least once, in shards exactly once, and the command is done."""
-    lines = corpus_lines("events.json.gz")[:20_000]
+    lines = corpus_lines("events.json.gz")[:10_000]
     once = gzip.compress(b"".join(line + b"\n" for line in lines), 1)
     for number in range(FILES):
         (tmp_path / f"{number}.json.gz").write_bytes(once * REPEATS)
