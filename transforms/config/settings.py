@@ -68,35 +68,35 @@ _WITHOUT_EFFECT: Final = (
         "http_client_read_request_timeout",
         _T,
         "0",
-        "for GET requests; an export sends none",
+        "time limit of a GET request; an export sends none",
         drivers=_HTTP,
     ),
     Setting(
         "http_client_delete_request_timeout",
         _T,
         "0",
-        "for DELETE requests; an export sends none",
+        "time limit of a DELETE request; an export sends none",
         drivers=_HTTP,
     ),
     Setting(
         "http_client_read_request_max_attempts",
         _U,
         "0",
-        "for GET requests; an export sends none",
+        "maximum number of attempts of a GET request; an export sends none",
         drivers=_HTTP,
     ),
     Setting(
         "http_client_delete_request_max_attempts",
         _U,
         "0",
-        "for DELETE requests; an export sends none",
+        "maximum number of attempts of a DELETE request; an export sends none",
         drivers=_HTTP,
     ),
     Setting(
         "http_client_max_connect_attempts",
         _U,
         "0",
-        "how many connections are tried for a request; 0 for every address of the host once",
+        "maximum number of connection attempts for a request; 0 tries each address of the host once",
         no_effect="each address of the host is tried once in an attempt; set http_client_request_max_attempts",
         drivers=_HTTP,
     ),
@@ -104,7 +104,7 @@ _WITHOUT_EFFECT: Final = (
         "http_client_max_pipelined_requests",
         _U,
         "1",
-        "requests in flight in one connection",
+        "maximum number of requests in flight on one connection",
         not_zero="http_client_max_pipelined_requests must not be 0",
         no_effect="requests are not pipelined; set http_client_max_parallel_connections",
         drivers=_HTTP,
@@ -130,7 +130,7 @@ _WITHOUT_EFFECT: Final = (
         "http_client_response_hdr_max_size",
         Kind.SIZE,
         "200 k",
-        "largest header of a response",
+        "maximum size of all header fields of a response",
         no_effect=_HEADER_LIMITS,
         drivers=_HTTP,
     ),
@@ -138,7 +138,7 @@ _WITHOUT_EFFECT: Final = (
         "http_client_response_hdr_max_field_size",
         Kind.SIZE,
         "8 k",
-        "largest field in the header of a response",
+        "maximum size of one header field of a response",
         no_effect=_HEADER_LIMITS,
         drivers=_HTTP,
     ),
@@ -146,7 +146,7 @@ _WITHOUT_EFFECT: Final = (
         "http_client_response_hdr_max_fields",
         _U,
         "50",
-        "most fields in the header of a response",
+        "maximum number of header fields of a response",
         no_effect=f"the number of fields is only limited by their size; {_HEADER_LIMITS}",
         drivers=_HTTP,
     ),
@@ -170,7 +170,7 @@ _WITHOUT_EFFECT: Final = (
         "ssl_peer_certificate_fingerprint_hash",
         _S,
         "",
-        "hash for the fingerprints of certificates in logs",
+        "hash algorithm for the fingerprints of certificates in logs",
         no_effect="no fingerprints are logged",
         drivers=_TLS,
     ),
@@ -186,17 +186,21 @@ _METRIC: Final = (
         block_only=True,
     ),
     Setting(
-        "metric_filter", _S, "", "which events it matches, in Dovecot's filter language; it has no default",
+        "metric_filter", _S, "", "which events the metric matches, in Dovecot's filter language; it has no default",
         block_only=True,
     ),
-    Setting("metric_exporter", _S, "", "name of the `event_exporter` block that matching events go to; empty for none"),
     Setting(
-        "metric_exporter_include", Kind.BOOL_LIST, " ".join(INCLUDE_PARTS), "which parts of an event are exported",
+        "metric_exporter", _S, "",
+        "name of the `event_exporter` block that matching events go to; empty exports nothing",
+    ),
+    Setting(
+        "metric_exporter_include", Kind.BOOL_LIST, " ".join(INCLUDE_PARTS),
+        "parts of an event that the exporter writes",
         INCLUDE_PARTS,
     ),
     Setting(
         "metric_fields", Kind.BOOL_LIST, "",
-        "if not empty, only these fields of an event are exported, and statistics are kept on them",
+        "fields that the exporter writes, in this order; empty writes all. Dovecot also keeps statistics on them",
     ),
     Setting(
         "metric_known_names", Kind.BOOL_LIST, "",
@@ -204,13 +208,13 @@ _METRIC: Final = (
         "`dovebeam check` does not warn about them",
         extension=True,
     ),
-    Setting("metric_description", _S, "", "help text of the statistics; it changes nothing in an export"),
+    Setting("metric_description", _S, "", "description of the metric in statistics; it does not change an export"),
 )  # fmt: skip
 
 _GROUP_BY: Final = (
     Setting("metric_group_by_field", Kind.NAME, "", "the field that statistics are grouped by", block_only=True),
     Setting(
-        "metric_group_by_method_method", Kind.NAME, "", "how values of the field are put into groups", METHOD_NAMES,
+        "metric_group_by_method_method", Kind.NAME, "", "how the values of the field are grouped", METHOD_NAMES,
         block_only=True,
     ),
     Setting(
@@ -219,13 +223,26 @@ _GROUP_BY: Final = (
         expanded=False,
     ),
     Setting(
-        "metric_group_by_method_exponential_min_magnitude", _U, "0", "exponent of the limit of the first group"
+        "metric_group_by_method_exponential_min_magnitude", _U, "0",
+        "exponent of the upper bound of the first group, which has no lower bound",
     ),
-    Setting("metric_group_by_method_exponential_max_magnitude", _U, "0", "exponent of the limit of the last group"),
-    Setting("metric_group_by_method_exponential_base", _U, "10", "base of the limits of groups, 2 or 10"),
-    Setting("metric_group_by_method_linear_min", Kind.UINT64, "0", "limit of the first group"),
-    Setting("metric_group_by_method_linear_max", Kind.UINT64, "0", "limit of the last group"),
-    Setting("metric_group_by_method_linear_step", Kind.UINT64, "0", "width of a group"),
+    Setting(
+        "metric_group_by_method_exponential_max_magnitude", _U, "0",
+        "exponent of the lower bound of the last group, which has no upper bound",
+    ),
+    Setting("metric_group_by_method_exponential_base", _U, "10", "base of the bounds of the groups, 2 or 10"),
+    Setting(
+        "metric_group_by_method_linear_min", Kind.UINT64, "0",
+        "upper bound of the first group, which has no lower bound",
+    ),
+    Setting(
+        "metric_group_by_method_linear_max", Kind.UINT64, "0",
+        "lower bound of the last group, which has no upper bound",
+    ),
+    Setting(
+        "metric_group_by_method_linear_step", Kind.UINT64, "0",
+        "width of the groups between the first and the last group",
+    ),
 )  # fmt: skip
 
 BLOCKS: Final[Mapping[str, str]] = MappingProxyType(

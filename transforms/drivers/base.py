@@ -48,8 +48,9 @@ class Batch:
     """Payloads to be sent together.
 
     Attributes:
-        payloads: formatted events without a line end.
-        keys: an id of each payload, the same whenever the same event is sent again; empty if the driver wants none.
+        payloads: formatted events, without a trailing newline.
+        keys: an id of each payload, which stays the same whenever the same event is sent again; empty if the driver
+            needs none.
         paths: the path of each payload, from the driver's router; empty if it has none.
     """
 
@@ -82,7 +83,7 @@ class Failure:
     """One payload that did not arrive.
 
     Attributes:
-        index: its place in the batch, from 0.
+        index: its position in the batch, from 0.
         reason: why, without credentials and without path or query of a URL.
         attempts: number of attempts.
         status: the HTTP status of the last attempt, None without an answer or for other drivers.
@@ -97,7 +98,7 @@ class Failure:
 
 
 class Driver(ABC):
-    """The description of a driver: its settings and nothing else.
+    """A driver: its settings and nothing else.
 
     Subclasses are frozen dataclasses that can be pickled. A field that declares a setting (`setting`) is filled from
     the configuration. A field that may hold a secret has `repr=False`, which also keeps it out of `display_items`.
@@ -105,7 +106,7 @@ class Driver(ABC):
     Attributes:
         name: its name in rejects and a runner's user interface; of Dovecot's drivers, the value of the setting
             `event_exporter_driver`.
-        max_string_length: longest string in bytes that the formatter may write, None for no limit.
+        max_string_length: maximum length of strings in bytes that the formatter may write, None for no limit.
     """
 
     __slots__ = ()
@@ -129,19 +130,19 @@ class Driver(ABC):
 
     @property
     def max_batch_events(self) -> int:
-        """Most payloads that a worker collects for one `send`."""
+        """Maximum number of payloads that a worker collects for one `send`."""
         return 500
 
     @property
     def max_batch_bytes(self) -> int:
-        """Most bytes of payloads that a worker collects for one `send`; the last one added may exceed it."""
+        """Maximum size of the payloads that a worker collects for one `send`, in bytes; the last one may exceed it."""
         return 1024 * 1024
 
     @property
     def max_batch_msec(self) -> int | None:
-        """Age of a batch from which on the next payload that is added sends it, in milliseconds; None for no limit.
+        """Maximum age of a batch in milliseconds, after which the next payload sends it; None for no limit.
 
-        There is no timer. If nothing is added, the batch waits until the bundle ends, whose end always sends it.
+        There is no timer. If no payload is added, the batch waits until the bundle ends, and is sent then.
         """
         return None
 
@@ -184,7 +185,7 @@ class Connection(ABC):
 
     Attributes:
         on_arrival: called during `send` with the number of payloads that have just arrived, by drivers that know it
-            before the whole batch is done. So it is known what was delivered of a batch that never ends.
+            before the whole batch is done. So delivered payloads are counted even if the batch never ends.
     """
 
     def __init__(self) -> None:

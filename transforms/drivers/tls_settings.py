@@ -23,28 +23,32 @@ class TlsSettings:
     ssl_client_ca_file: str = setting(
         Kind.FILE,
         "",
-        "file of trusted CA certificates; without it and `ssl_client_ca_dir` those of the system are trusted",
+        "file with trusted CA certificates; without it and `ssl_client_ca_dir`, those of the system are trusted",
         dovecot=True,
     )
     ssl_client_ca_dir: str = setting(
-        Kind.STRING, "", "directory of trusted CA certificates, prepared by `openssl rehash`", dovecot=True
+        Kind.STRING, "", "directory with trusted CA certificates, prepared by `openssl rehash`", dovecot=True
     )
-    ssl_client_cert_file: str = setting(Kind.FILE, "", "client certificate in PEM, with its chain", dovecot=True)
-    ssl_client_key_file: str = setting(Kind.FILE, "", "key of the client certificate", dovecot=True, guarded=True)
-    ssl_client_key_password: str | Secret = setting(Kind.STRING, "", "password of that key", secret=True, dovecot=True)
+    ssl_client_cert_file: str = setting(Kind.FILE, "", "client certificate with its chain, in PEM", dovecot=True)
+    ssl_client_key_file: str = setting(
+        Kind.FILE, "", "private key of the client certificate", dovecot=True, guarded=True
+    )
+    ssl_client_key_password: str | Secret = setting(
+        Kind.STRING, "", "password of the private key", secret=True, dovecot=True
+    )
     ssl_client_require_valid_cert: bool = setting(
-        Kind.BOOL, "yes", "whether certificate and host name of the server are verified", dovecot=True
+        Kind.BOOL, "yes", "whether the certificate and the host name of the server are verified", dovecot=True
     )
-    ssl_min_protocol: str = setting(
-        Kind.STRING, "TLSv1.2", "oldest version of TLS that is spoken", TLS_VERSIONS, dovecot=True
-    )
+    ssl_min_protocol: str = setting(Kind.STRING, "TLSv1.2", "minimum version of TLS", TLS_VERSIONS, dovecot=True)
     ssl_cipher_list: str = setting(
-        Kind.STRING, "", "ciphers up to TLS 1.2; empty for those of the library", dovecot=True
+        Kind.STRING, "", "ciphers for TLS 1.2 and older; empty for the defaults of the TLS library", dovecot=True
     )
     ssl_cipher_suites: str = setting(
-        Kind.STRING, "", "ciphers of TLS 1.3; empty for those of the library", dovecot=True
+        Kind.STRING, "", "ciphers for TLS 1.3; empty for the defaults of the TLS library", dovecot=True
     )
-    ssl_curve_list: str = setting(Kind.STRING, "", "elliptic curves; empty for those of the library", dovecot=True)
+    ssl_curve_list: str = setting(
+        Kind.STRING, "", "elliptic curves; empty for the defaults of the TLS library", dovecot=True
+    )
 
     def secret(self, name: str) -> Secret:
         """The secret in a field; `NOTHING` if it is not set."""

@@ -40,12 +40,12 @@ _MAX_READS: Final = 16
 class UnixDriver(Driver):
     """Sends each payload and a newline to the listener of a stream socket.
 
-    Parallelism: any number of connections; each is one stream of its own, ordered in itself.
+    Parallelism: any number of connections. Each is a separate stream, in which events keep their order.
 
-    Delivery: at least once. On Linux a batch counts as delivered when the listener has read its last byte; if the
-    listener closes or dies before that, the whole batch is sent again over a new connection, from its first line, so
-    no connection ever begins inside a line. What the listener itself had read but not processed when it died is lost:
-    the protocol has no acknowledgement. A listener that stays away, or reads nothing for `unix_write_timeout`, raises
+    Delivery: at least once. On Linux, a batch counts as delivered when the listener has read its last byte. If the
+    listener closes the connection or dies before that, the whole batch is sent again over a new connection, so no
+    connection ever starts inside a line. What the listener had read but not processed when it died is lost: the
+    protocol has no acknowledgement. A listener that stays down, or reads nothing for `unix_write_timeout`, raises
     `DeliveryError`.
     """
 
@@ -53,7 +53,7 @@ class UnixDriver(Driver):
         Kind.STRING, "", "path of the stream socket that lines are written to", dovecot=True, required="/PATH"
     )
     unix_connect_timeout_msec: int | None = setting(
-        Kind.TIME, "250 ms", "how long to try to connect while the socket refuses or is busy", dovecot=True
+        Kind.TIME, "250 ms", "how long connecting is retried if the socket is busy or refuses connections", dovecot=True
     )
     unix_write_timeout_msec: int | None = setting(
         Kind.TIME, "60 s", "how long the listener may read nothing before the job fails"
@@ -61,7 +61,7 @@ class UnixDriver(Driver):
     unix_retry_budget_msec: int | None = setting(
         Kind.TIME,
         "0",
-        "how long a batch waits for a listener that is away, from its first failure; 0 fails the job at once",
+        "how long a batch waits for a listener that is down, from the first failure; 0 fails the job at once",
     )
 
     name: ClassVar[str] = "unix"

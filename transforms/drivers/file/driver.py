@@ -25,18 +25,18 @@ _BATCH_EVENTS: Final = 10_000
 class FileDriver(FileSettings, Driver):
     r"""Appends each payload and a newline to a file, or writes complete files of such lines.
 
-    Parallelism: any number of connections and processes may append to one file on one machine; what a batch has for a
-    file is one `write` in append mode, and connections of dovebeam take turns by an advisory lock (`flock`), so lines
-    stay whole and the lines of a batch stay together and in order. Over NFS, where appends can overwrite each other,
+    Parallelism: any number of connections and processes may append to one file on one machine. What a batch has for a
+    file is one `write` in append mode, and dovebeam's connections take turns with an advisory lock (`flock`), so lines
+    stay whole, and the lines of a batch stay together and in order. Over NFS, where appends can overwrite each other,
     use one process. Shards are written by any number of workers on any number of machines that see the directory.
 
-    Delivery: shards exactly once, also over retries and when a job is run again; `WriteToShards` says how. Appending at
-    least once, to the page cache of the kernel and not flushed to the disk, as in Dovecot. A batch that cannot be
-    written whole raises `DeliveryError` and is taken back out of the file, so that sending it again makes no
-    duplicates; if another program appended meanwhile, nothing is taken back, and the next batch starts on a new line.
+    Delivery: shards exactly once, also with retries and when a job is run again; see `WriteToShards`. Appending at
+    least once, to the page cache of the kernel and without flushing to the disk, as in Dovecot. A batch that cannot be
+    written whole raises `DeliveryError` and is removed from the file again, so that sending it again makes no
+    duplicates. If another program has appended meanwhile, nothing is removed, and the next batch starts on a new line.
     The same holds for a torn line that a killed process left at the end of the file; the torn end of a compressed file
-    is removed. Lines of the batch in other files, or in files that were full, stay, and are there twice when the batch
-    is sent again.
+    is removed. Lines of the batch that are already in other files, or in files that were full, stay there, and are
+    there twice when the batch is sent again.
     """
 
     __slots__ = ()  # no fields of its own, so the methods of the settings serve as they are
@@ -45,7 +45,7 @@ class FileDriver(FileSettings, Driver):
 
     @property
     def max_batch_events(self) -> int:
-        """Most payloads that a worker collects; more with compression, or where each file gets only a part of them."""
+        """Maximum number of payloads that a worker collects; more with compression, or with a file for each path."""
         return _BATCH_EVENTS if self.file_compression != "none" or self.router() else 500
 
     def open(self) -> FileConnection:

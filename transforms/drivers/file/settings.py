@@ -37,53 +37,53 @@ class FileSettings:
     file_path: str = setting(
         Kind.STRING,
         "",
-        "the file that events are written to; with `file_path_template`, the directory below which the files are",
+        "the file that events are written to; with `file_path_template`, the directory that contains the files",
         dovecot=True,
         required="/PATH",
     )
     file_writing: str = setting(
         Kind.ENUM,
         "append",
-        "`append` to files as Dovecot does, or write `shards`: complete files that are named when the job ends, on "
-        "this machine or on `gs://`",
+        "`append` appends to files as Dovecot does; `shards` writes complete files, which get their names when the job "
+        "ends, on this machine or on `gs://`",
         ("append", "shards"),
     )
     file_path_template: str = setting(
         Kind.STRING,
         "",
-        "each event's file below the directory `file_path`, such as `%Y/%m/%d/{user}.json`",
+        "the file of each event, relative to the directory `file_path`, such as `%Y/%m/%d/{user}.json`",
         expanded=False,
     )
     file_missing_field: str = setting(
         Kind.ENUM,
         "reject",
-        "what to do with an event without a field that the template names: `reject` it, or use the `fallback`",
+        "what to do with an event that lacks a field of the template: `reject` it, or use the `fallback`",
         ("reject", "fallback"),
     )
     file_field_fallback: str = setting(Kind.STRING, "unknown", "the word that replaces a missing field in a path")
     file_rotate_size: int | None = setting(
         Kind.SIZE,
         "0",
-        "size at which the next file is started, as stored, or for shards before compression; 0 for no limit, "
-        "in shards for 1 GiB",
+        "size at which a new file is started: the stored size, or for shards the size before compression; 0 for no "
+        "limit, for shards 1 GiB",
     )
     file_rotate_interval_msec: int | None = setting(
-        Kind.TIME, "0", "length of the windows of event time that get a file each, such as `1 h`; 0 for no windows"
+        Kind.TIME, "0", "length of the window of event time that each file covers, such as `1 h`; 0 for no windows"
     )
     file_window_delay_msec: int | None = setting(
         Kind.TIME,
         "1 min",
-        "for shards of a stream: how long after the end of its window a file is written, and how long later events are "
-        "collected for another file",
+        "for shards of a stream: how long after the end of a window its files are written; late events are collected "
+        "for the same time, and then written to further files",
     )
     file_compression: str = setting(
-        Kind.ENUM, "none", "how files are compressed; their names end in `.gz` or `.zst`", tuple(COMPRESSION_SUFFIXES)
+        Kind.ENUM, "none", "compression, which adds `.gz` or `.zst` to the names of files", tuple(COMPRESSION_SUFFIXES)
     )
     file_permissions: str = setting(Kind.STRING, "0600", "octal mode of new files, reduced by the umask")
     file_max_open: int = setting(
         Kind.UINT,
         "100",
-        "how many files a worker holds open; the least recently used one is closed for the next",
+        "how many files a worker keeps open; to open another one, it closes the least recently used one",
         not_zero="it must not be 0; one file has to be open to be written",
     )
 

@@ -81,7 +81,7 @@ class AuthSettings(TlsSettings):
         Kind.STRING,
         "",
         "the URL that events are posted to, `http://` or `https://`; `user:password@` in it is sent as Basic "
-        "authentication; as an extension of dovebeam a reference to it, such as `env:NAME`",
+        "authentication. In dovebeam, it can also be a reference to the URL, such as `env:NAME`",
         dovecot=True,
         guarded=True,
         shown=False,
@@ -92,7 +92,7 @@ class AuthSettings(TlsSettings):
         Kind.STRING, "", "the query of the URL, without the question mark", secret=True
     )
     http_post_headers: Mapping[str, str | Secret] | tuple[tuple[str, str | Secret], ...] = setting(
-        Kind.TEXT_LIST, "", "further headers of each request, with their values", secret=True
+        Kind.TEXT_LIST, "", "additional headers of each request, with their values", secret=True
     )
     http_post_auth: str = setting(
         Kind.ENUM, "none", "how requests are authenticated", tuple(AUTH_METHODS), guarded=True
@@ -101,18 +101,16 @@ class AuthSettings(TlsSettings):
     http_post_auth_password: str | Secret = setting(Kind.STRING, "", "the password for `basic`", secret=True)
     http_post_auth_token: str | Secret = setting(Kind.STRING, "", "the token for `bearer`", secret=True)
     http_post_oauth2_token_url: str | SecretUrl = setting(
-        Kind.STRING, "", "where `oauth2` gets its tokens, by the client credentials grant", guarded=True, shown=False
+        Kind.STRING, "", "token endpoint for `oauth2`, with the client credentials grant", guarded=True, shown=False
     )
-    http_post_oauth2_client_id: str | Secret = setting(Kind.STRING, "", "name of the client for `oauth2`", secret=True)
-    http_post_oauth2_client_secret: str | Secret = setting(
-        Kind.STRING, "", "secret of the client for `oauth2`", secret=True
-    )
-    http_post_oauth2_scope: str = setting(Kind.STRING, "", "scope that `oauth2` asks for, if the server wants one")
+    http_post_oauth2_client_id: str | Secret = setting(Kind.STRING, "", "client ID for `oauth2`", secret=True)
+    http_post_oauth2_client_secret: str | Secret = setting(Kind.STRING, "", "client secret for `oauth2`", secret=True)
+    http_post_oauth2_scope: str = setting(Kind.STRING, "", "scope that `oauth2` requests, if the server needs one")
     http_post_oauth2_audience: str = setting(
-        Kind.STRING, "", "audience that `oauth2` asks for, if the server wants one"
+        Kind.STRING, "", "audience that `oauth2` requests, if the server needs one"
     )
     http_post_google_audience: str = setting(
-        Kind.STRING, "", "audience of `google-id-token`; empty for scheme and host of the URL"
+        Kind.STRING, "", "audience of the `google-id-token`; empty for the scheme and host of the URL"
     )
 
     def seal(self) -> None:

@@ -27,21 +27,22 @@ a small part of the time."""
 
 
 class HttpPostDriver(HttpPostSettings, Driver):
-    """Posts payloads; by default each is the body of a request of its own, and a status from 200 to 299 is success.
+    """Posts payloads; by default, each is the body of its own request, and a status from 200 to 299 means success.
 
     Its fields are those of `HttpPostSettings`.
 
-    Parallelism: any number of connections on any number of workers; each has `http_client_max_parallel_connections` of
-    its own to the target. With 1, the default, payloads arrive in order, and retries hold back what follows; with more
-    there is no order. The connections of a worker process share what they know of an endpoint: `Retry-After`, pauses
-    before retries, how many requests it can take. An endpoint that seems dead gets one request at a time, whose failure
-    counts as an attempt of all that waits in the batch: with one attempt, all of it fails then.
+    Parallelism: any number of connections on any number of workers. Each has `http_client_max_parallel_connections` to
+    the target. With 1, the default, payloads arrive in order, and a retry delays the payloads after it; with more, they
+    can arrive in any order. The connections of a worker process share what they know of an endpoint: `Retry-After`,
+    pauses before retries, and how many requests it can take. An endpoint that seems down gets one request at a time. A
+    failure of that request counts as an attempt of everything that waits in the batch: if only one attempt is allowed,
+    all of it fails.
 
-    Delivery: at least once. A payload counts as delivered when the target answered its request with success; any other
-    end of the last attempt is a `Failure` with status and number of attempts. A request that is too large (413) or that
-    the target refuses for something in it (400, 422) is sent again as halves, until only the refused events are left.
-    If an answer is lost on the way, a retry, or sending the rejects again, delivers a payload twice, with the same
-    idempotency key. Files for TLS that cannot be used raise `DeliveryError`.
+    Delivery: at least once. A payload counts as delivered when the target has answered its request with success; any
+    other end of the last attempt is a `Failure` with status and number of attempts. A request that is too large (413),
+    or that the target refuses because of its content (400, 422), is sent again in halves, until only the refused events
+    are left. If an answer is lost, a retry or a re-send delivers a payload twice, with the same idempotency key. TLS
+    files that cannot be used raise `DeliveryError`.
     """
 
     __slots__ = ()  # no fields of its own, so the methods of the settings serve as they are
@@ -50,13 +51,13 @@ class HttpPostDriver(HttpPostSettings, Driver):
 
     @property
     def max_batch_events(self) -> int:
-        """Most payloads that a worker collects, enough for full requests on all connections, up to the limit held."""
+        """Maximum number of payloads that a worker collects, enough for full requests on all connections."""
         wanted = self.http_post_batch_max_events * self.http_client_max_parallel_connections * _ROUNDS
         return min(self.http_post_max_in_flight_events, max(_PLAIN_BATCH_EVENTS, wanted))
 
     @property
     def max_batch_bytes(self) -> int:
-        """The same in bytes. With two full requests for each connection, as eight of the largest would be too much."""
+        """Maximum size of these payloads in bytes, enough for two full requests on each connection."""
         most = self.http_post_max_in_flight_bytes
         wanted = (self.http_post_batch_max_bytes or _PLAIN_BATCH_BYTES) * self.http_client_max_parallel_connections * 2
         wanted = max(_PLAIN_BATCH_BYTES, wanted)

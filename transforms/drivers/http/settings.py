@@ -39,7 +39,7 @@ _PRINTABLE: Final = ("http_client_user_agent", "http_post_content_type")
 class HttpPostSettings(AuthSettings):
     """The settings of an `http-post` exporter.
 
-    Times are in milliseconds; None and, where Dovecot has it so, 0 mean no limit of their own. `format` is that of the
+    Times are in milliseconds. None means no limit, and so does 0 where Dovecot defines it so. `format` is that of the
     exporter; it decides the Content-Type.
     """
 
@@ -48,8 +48,8 @@ class HttpPostSettings(AuthSettings):
     http_client_request_absolute_timeout_msec: int | None = setting(
         Kind.TIME,
         "0",
-        "limit of one attempt from its start. If it is not set, it is the 250 ms that Dovecot documents for event "
-        "export; a written 0 is no limit",
+        "time limit of one attempt, from its start. If it is not set, the limit is 250 ms, as Dovecot documents it for "
+        "event export; an explicit 0 means no limit",
         dovecot=True,
         # Dovecot's code never applies the 250 ms that it documents for this driver (spec "http-post").
         unset=250,
@@ -57,58 +57,58 @@ class HttpPostSettings(AuthSettings):
     http_client_request_timeout_msec: int | None = setting(
         Kind.TIME,
         "1 min",
-        "limit of one attempt, if the absolute one is not shorter",
+        "time limit of one attempt, unless `http_client_request_absolute_timeout` is shorter",
         not_zero="http_client_request_timeout_msecs must not be 0",
         dovecot=True,
     )
     http_client_write_request_timeout_msec: int | None = setting(
         Kind.TIME,
         "0",
-        "limit of one attempt of a request that writes, as POST does; 0 for `http_client_request_timeout`",
+        "time limit of one attempt of a request that writes, such as POST; 0 for `http_client_request_timeout`",
         dovecot=True,
     )
     http_client_connect_timeout_msec: int | None = setting(
         Kind.TIME,
         "0",
-        "limit of setting up a connection, with TLS, within an attempt; 0 for none of its own",
+        "time limit for setting up a connection, including TLS, within an attempt; 0 for no separate limit",
         dovecot=True,
     )
     http_client_request_max_attempts: int = setting(
         Kind.UINT,
         "1",
-        "how many attempts a request has; 1 is no retry",
+        "maximum number of attempts of a request; 1 means no retry",
         not_zero="request_max_attempts must not be 0",
         dovecot=True,
     )
     http_client_write_request_max_attempts: int = setting(
         Kind.UINT,
         "0",
-        "how many attempts a request that writes, as POST does, has; 0 for `http_client_request_max_attempts`",
+        "maximum number of attempts of a request that writes, such as POST; 0 for `http_client_request_max_attempts`",
         dovecot=True,
     )
     http_client_request_max_redirects: int = setting(
         Kind.UINT,
         "0",
-        "how many redirects a request follows; 0 refuses them, and none leads to another host",
+        "maximum number of redirects that a request follows; redirects to another host are always refused",
         dovecot=True,
     )
     http_client_max_parallel_connections: int = setting(
         Kind.UINT,
         "1",
-        "connections to the target that each worker thread has; with more than 1, events arrive in any order",
+        "maximum number of connections of each worker thread; with more than 1, events can arrive in any order",
         not_zero="http_client_max_parallel_connections must not be 0",
         dovecot=True,
     )
     http_client_max_idle_time_msec: int | None = setting(
         Kind.TIME,
         "0",
-        "how long an idle connection is kept; 0 keeps it until the server closes it, 118 s at most",
+        "how long an idle connection is kept open; 0 keeps it until the server closes it, for 118 s at most",
         dovecot=True,
     )
     http_client_proxy_url: str | SecretUrl = setting(
         Kind.STRING,
         "",
-        "URL of an HTTP proxy; proxies of the environment are never used",
+        "URL of an HTTP proxy; proxies in environment variables are never used",
         dovecot=True,
         guarded=True,
         shown=False,
@@ -122,51 +122,51 @@ class HttpPostSettings(AuthSettings):
     http_client_proxy_ssl_tunnel: bool = setting(
         Kind.BOOL,
         "yes",
-        "whether https goes through the proxy by CONNECT; `no` is refused for an https URL with a proxy",
+        "whether https requests use CONNECT to pass the proxy; `no` is refused for an https URL with a proxy",
         dovecot=True,
     )
     http_client_user_agent: str = setting(
-        Kind.STRING, "", "the User-Agent header; empty for no such header", dovecot=True
+        Kind.STRING, "", "value of the User-Agent header; empty sends no such header", dovecot=True
     )
     http_client_auto_redirect: bool = setting(
-        Kind.BOOL, "yes", "whether redirects are followed, as far as their number allows", dovecot=True
+        Kind.BOOL, "yes", "whether redirects are followed, up to `http_client_request_max_redirects`", dovecot=True
     )
     http_client_auto_retry: bool = setting(
-        Kind.BOOL, "yes", "whether requests are sent again, as far as the number of attempts allows", dovecot=True
+        Kind.BOOL, "yes", "whether failed requests are retried, up to the maximum number of attempts", dovecot=True
     )
     http_client_max_auto_retry_delay_msec: int | None = setting(
         Kind.TIME_SECS,
         "0",
-        "the longest Retry-After that is waited for; 0 for `http_client_request_timeout`",
+        "maximum time that a request waits because of `Retry-After`; 0 for `http_client_request_timeout`",
         dovecot=True,
     )
     http_client_dns_ttl_msec: int | None = setting(
-        Kind.TIME, "30 min", "how long the addresses of the host are kept", dovecot=True
+        Kind.TIME, "30 min", "how long the addresses of the host are cached", dovecot=True
     )
     http_client_connect_backoff_time_msec: int | None = setting(
         Kind.TIME,
         "100 ms",
-        "the pause before the second attempt is random up to this, and up to twice as much before each further one",
+        "maximum pause before the second attempt, doubled for each further attempt; the pause itself is random",
         not_zero="http_client_connect_backoff_time_msecs must not be 0",
         dovecot=True,
     )
     http_client_connect_backoff_max_time_msec: int | None = setting(
-        Kind.TIME, "1 min", "the longest pause between two attempts", dovecot=True
+        Kind.TIME, "1 min", "upper limit of the pause between two attempts", dovecot=True
     )
     http_client_soft_connect_timeout_msec: int | None = setting(
-        Kind.TIME, "0", "when the next address of the host is tried beside the first; 0 for 200 ms", dovecot=True
+        Kind.TIME, "0", "time after which the next address of the host is tried in parallel; 0 for 200 ms", dovecot=True
     )
     http_client_socket_send_buffer_size: int | None = setting(
-        Kind.SIZE, "0", "size of a socket's send buffer; 0 for the system's", dovecot=True
+        Kind.SIZE, "0", "size of a socket's send buffer; 0 for the system's default", dovecot=True
     )
     http_client_socket_recv_buffer_size: int | None = setting(
-        Kind.SIZE, "0", "size of a socket's receive buffer; 0 for the system's", dovecot=True
+        Kind.SIZE, "0", "size of a socket's receive buffer; 0 for the system's default", dovecot=True
     )
     http_post_batch_max_events: int = setting(
-        Kind.UINT, "1", "most events of one request; 1 is what Dovecot does", not_zero=True
+        Kind.UINT, "1", "maximum number of events in a request; Dovecot always sends 1", not_zero=True
     )
     http_post_batch_max_bytes: int | None = setting(
-        Kind.SIZE, "1M", "most bytes of a body before compression; a longer event is sent alone", not_zero=True
+        Kind.SIZE, "1M", "maximum size of a body before compression; a larger event is sent alone", not_zero=True
     )
     http_post_batch_max_time_msec: int | None = setting(
         Kind.TIME, "1s", "how long an event waits for others while more are read"
@@ -174,43 +174,46 @@ class HttpPostSettings(AuthSettings):
     http_post_batch_format: str = setting(
         Kind.ENUM,
         "lines",
-        "how a body holds several events: `lines` that each end in a newline, or one JSON `array`",
+        "format of a body with several events: `lines` that each end in a newline, or one JSON `array`",
         _BATCH_FORMATS,
     )
     http_post_content_type: str = setting(
-        Kind.STRING, "", "the Content-Type of requests; empty for the one that goes with format and framing"
+        Kind.STRING,
+        "",
+        "value of the Content-Type header; empty for the default, which depends on `format` and on "
+        "`http_post_batch_format`",
     )
-    http_post_compression: str = setting(Kind.ENUM, "none", "how bodies are compressed", _COMPRESSIONS)
+    http_post_compression: str = setting(Kind.ENUM, "none", "compression of request bodies", _COMPRESSIONS)
     http_post_retry_budget_msec: int | None = setting(
         Kind.TIME,
         "0",
-        "time from the start of a request's first attempt to that of its last; 0 lets the number of attempts decide",
+        "maximum time from the start of a request's first attempt to the start of its last; 0 for no limit",
     )
     http_post_success_statuses: str = setting(
-        Kind.STRING, DEFAULT_SUCCESS, "statuses after which events count as delivered, numbers and ranges"
+        Kind.STRING, DEFAULT_SUCCESS, "statuses that mean delivered, as numbers and ranges"
     )
-    http_post_retry_statuses: str = setting(Kind.STRING, DEFAULT_RETRY, "statuses after which a request is sent again")
+    http_post_retry_statuses: str = setting(Kind.STRING, DEFAULT_RETRY, "statuses after which a request is retried")
     http_post_reject_statuses: str = setting(
         Kind.STRING, "", "statuses that reject all events of a request, without a search for the refused ones"
     )
     http_post_idempotency_header: str = setting(
         Kind.STRING,
         "",
-        "name of a header for a key that stays the same over retries and replays, such as `Idempotency-Key`",
+        "header for a key that stays the same over retries and replays, such as `Idempotency-Key`",
     )
     http_post_rate_limit: int = setting(
-        Kind.UINT, "0", "most requests a second of one worker process to one endpoint; 0 is no limit"
+        Kind.UINT, "0", "maximum number of requests a second from one worker process to one endpoint; 0 for no limit"
     )
     http_post_adaptive_concurrency: bool = setting(
         Kind.BOOL,
         "yes",
-        "send fewer requests at a time after refusals (429, 503) and time-outs, and more again after successes",
+        "send fewer parallel requests after refusals (429, 503) and time-outs, and more again after successes",
     )
     http_post_max_in_flight_events: int = setting(
-        Kind.UINT, "10000", "most events that a worker holds for the target", not_zero=True
+        Kind.UINT, "10000", "maximum number of events that a worker holds for the target", not_zero=True
     )
     http_post_max_in_flight_bytes: int | None = setting(
-        Kind.SIZE, "16M", "most bytes of events that a worker holds for the target", not_zero=True
+        Kind.SIZE, "16M", "maximum size of the events that a worker holds for the target", not_zero=True
     )
 
     def __post_init__(self) -> None:

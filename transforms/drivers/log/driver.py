@@ -22,16 +22,16 @@ _MAX_STRING_BYTES: Final = 1000
 class LogDriver(LogSettings, Driver):
     """Writes each payload as one record of priority info.
 
-    Parallelism: unlimited; records of one connection keep their order, UDP aside.
+    Parallelism: unlimited; records of one connection keep their order, except over UDP.
 
-    Delivery: the runner's log takes a record at most once and does not confirm it. To a syslog daemon by a local
-    stream, TCP or TLS at least once: a bundle is done when the daemon has read it to its last byte. The driver knows
+    Delivery: the runner's log takes a record at most once and does not confirm it. A syslog daemon over a local stream,
+    TCP or TLS gets records at least once: a bundle is done when the daemon has read its last byte. The driver knows
     that from the kernel (local), or because the daemon closes the connection after this side has ended it (TCP, TLS).
-    If the daemon closes or dies before, everything that is not known to be read is sent again, in whole records. The
-    same holds for a local datagram socket, but a daemon that is killed loses the few datagrams that it had not read.
-    UDP is best effort; a server's "port unreachable" raises `DeliveryError` as soon as it is known. What a daemon has
-    read and then loses is lost: syslog has no acknowledgement. A record that does not fit into one datagram is a
-    `Failure`, never cut. A daemon that stays away or reads nothing raises `DeliveryError`.
+    If the daemon closes the connection or dies before that, everything that it may not have read is sent again, in
+    whole records. The same holds for a local datagram socket, but a daemon that is killed loses the few datagrams that
+    it has not read. UDP is best effort; a server's "port unreachable" raises `DeliveryError` as soon as it is known.
+    What a daemon has read and then loses is lost: syslog has no acknowledgement. A record that does not fit into one
+    datagram is a `Failure`, never cut. A daemon that stays down or reads nothing raises `DeliveryError`.
     """
 
     __slots__ = ()  # no fields of its own, so the methods of the settings serve as they are

@@ -115,13 +115,13 @@ class LogSettings(TlsSettings):
     )
     log_facility: str = setting(Kind.ENUM, "mail", "the facility of syslog records", tuple(FACILITIES))
     log_rate_limit: int = setting(
-        Kind.UINT, "0", "most records a second that one worker process writes to one log; 0 is no limit"
+        Kind.UINT, "0", "maximum number of records a second from one worker process to one log; 0 for no limit"
     )
     log_write_timeout_msec: int | None = setting(
         Kind.TIME, "60 s", "how long a syslog daemon may read nothing before the job fails"
     )
     log_retry_budget_msec: int | None = setting(
-        Kind.TIME, "10 s", "how long a batch waits for a syslog daemon that is away; 0 fails the job at once"
+        Kind.TIME, "10 s", "how long a batch waits for a syslog daemon that is down; 0 fails the job at once"
     )
 
     def __post_init__(self) -> None:
