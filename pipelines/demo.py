@@ -35,7 +35,7 @@ def main(argv: Sequence[str], prog: str = "dovebeam demo") -> int:
     parser = argparse.ArgumentParser(
         prog=prog, description="Run an export on sample events and show what it did.", allow_abbrev=False
     )
-    parser.add_argument("directory", nargs="?", default="demo", help="where it takes place (default: demo)")
+    parser.add_argument("directory", nargs="?", default="demo", help="directory for the demo's files (default: demo)")
     return guarded(argv, lambda: _start(Path(parser.parse_args(argv).directory)))
 
 

@@ -63,13 +63,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="local",
         help="where the job runs: local is this machine (default), remote is a cluster such as Dataflow",
     )
-    add("--format", choices=("text", "json"), default="text", help="text for people (default), or one JSON object")
+    add("--format", choices=("text", "json"), default="text", help="format of the report: text (default) or JSON")
     add(
         "--input",
         metavar="PATTERN",
         action="append",
         default=[],
-        help="local files of events to try the metrics on, - for standard input; may be given again",
+        help="local files of events to try the metrics on, or - for standard input; can be repeated",
     )
     add("--input_format", choices=formats, default="auto", help="format of the input (default: detected)")
     add(
@@ -79,7 +79,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="an event as JSON or tab-text: shows which metrics match it, and why",
     )
-    add("--metric", metavar="NAME", action="append", default=[], help="try only this metric; may be given again")
+    add("--metric", metavar="NAME", action="append", default=[], help="try only this metric; can be repeated")
     add("--explain", action="store_true", help="with --input: show how often each comparison of a filter was true")
     add("--max_events", metavar="N", type=checked(read_count), help="read at most N events from the input")
     add("--debug", action="store_true", help=argparse.SUPPRESS)

@@ -110,16 +110,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="ADDRESS",
         action="append",
         default=[],
-        help="unix:/PATH, http://HOST:PORT/PATH or https://...; may be given again",
+        help="address to listen on: unix:/PATH, http://HOST:PORT/PATH or https://...; can be repeated",
     )
-    add("--spool", metavar="DIR", default="", help="directory that keeps the lines, for `dovebeam stream --follow DIR`")
+    add("--spool", metavar="DIR", default="", help="directory for received lines, for `dovebeam stream --follow DIR`")
     add(
         "--fsync",
         choices=get_args(Fsync),
         default="batch",
-        help="force data to disk: never, each second (default), before each answer",
+        help="when to flush data to the disk: never, every second (default), or before each answer",
     )
-    add("--token", metavar="REF", help="env:NAME or file:/PATH of a password that http clients must send")
+    add("--token", metavar="REF", help="reference to the password that HTTP clients must send: env:NAME or file:/PATH")
     add("--tls_cert", metavar="FILE", help="certificate chain (PEM) for https addresses")
     add("--tls_key", metavar="FILE", help="key of --tls_cert, if it is not in the same file")
     for name, read, default, text in _VALUES:
@@ -131,7 +131,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             default=default,
             help=text,
         )
-    add("--debug", action="store_true", help="also print messages of libraries")
+    add("--debug", action="store_true", help="also print the messages of libraries")
 
 
 def parse_collect(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> CollectOptions:
@@ -221,10 +221,10 @@ def read_mode(text: str) -> int:
 _VALUES: Final[tuple[tuple[str, Callable[[str], int], int, str], ...]] = (
     ("rotate_size", read_size, 64 * _MIB, "start a new file after this size (default: 64M)"),
     ("rotate_interval", read_period, 600, "start a new file after this time (default: 10m)"),
-    ("keep", read_duration, 0, "delete finished files that are older, read or not (default: 0s, never)"),
+    ("keep", read_duration, 0, "delete finished files after this time, read or not (default: 0s, never)"),
     ("max_line_bytes", read_size, 4 * _MIB, "put longer lines into a separate file (default: 4M)"),
     ("max_body_bytes", read_size, 4 * _MIB, "refuse larger requests with 413 (default: 4M)"),
-    ("max_connections", read_count, 100, "most connections of one address; others wait (default: 100)"),
+    ("max_connections", read_count, 100, "maximum number of connections of one address; others wait (default: 100)"),
     ("request_timeout", read_period, 30, "time within which a request must be complete (default: 30s)"),
     ("socket_mode", read_mode, 0o600, "permission bits of unix sockets (default: 0600)"),
     ("file_mode", read_mode, 0o600, "permission bits of the spool's files (default: 0600)"),

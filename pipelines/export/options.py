@@ -94,8 +94,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--preview",
         metavar="DIR",
         type=as_output,
-        help="dry run: send nothing, write the output of each exporter to DIR/EXPORTER.json or .tab instead, or with - "
-        "all of it to standard output",
+        help="dry run: send nothing; write the output of each exporter to DIR/EXPORTER.json or .tab, or all output to "
+        "standard output if DIR is -",
     )
     add(
         "--max_attempts",

@@ -71,31 +71,31 @@ def add_job_arguments(parser: argparse.ArgumentParser, input_formats: Sequence[s
         metavar="PATTERN",
         action="append",
         default=[],
-        help="files of events, local or gs://, or - for standard input; may be given again",
+        help="files of events, local or gs://, or - for standard input; can be repeated",
     )
     add("--input_format", choices=input_formats, default="auto", help=about_formats)
     add(
         "--rejects",
         metavar="PATH",
-        help="dead letters: write rejects there, as JSON lines; without it, a reject fails the job",
+        help="file for rejects (dead letters), as JSON lines; without it, a reject fails the job",
     )
     add(
         "--ledger",
         metavar="FILE",
         type=as_output,
-        help="write the ledger there, the account of all events, as JSON; - is standard output",
+        help="file for the ledger, the account of all events, as JSON; - for standard output",
     )
     add(
         "--start_time",
         metavar="T",
         type=checked(_time),
-        help="start of the time range: RFC 3339, as 2026-11-22T08:00:00Z, or seconds since 1970",
+        help="start of the time range, inclusive: RFC 3339, such as 2026-11-22T08:00:00Z, or seconds since 1970",
     )
     add(
         "--end_time",
         metavar="T",
         type=checked(_time),
-        help="end of the time range; an event at this very time is outside",
+        help="end of the time range, exclusive, in the same form as the start",
     )
     add_max_line_bytes_argument(parser)
     add(
@@ -116,7 +116,7 @@ def add_config_argument(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         type=lambda path: STDIN if path == "-" else path,
-        help="Dovecot's configuration, - for standard input; given again, later files override",
+        help="Dovecot's configuration, - for standard input; can be repeated: later files override earlier ones",
     )
     parser.add_argument(
         "--strict",
@@ -132,7 +132,7 @@ def add_max_line_bytes_argument(parser: argparse.ArgumentParser) -> None:
         metavar="SIZE",
         type=checked(read_size),
         default=DEFAULT_MAX_LINE_BYTES,
-        help="reject lines that are longer (default: 16M)",
+        help="reject longer lines (default: 16M)",
     )
 
 

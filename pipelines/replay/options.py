@@ -43,14 +43,14 @@ def add_replay_arguments(parser: argparse.ArgumentParser) -> None:
         "--rate",
         metavar="N",
         type=_rate,
-        help="send at most N events a second, by all workers of this machine together",
+        help="rate limit: read at most N events a second, all workers together",
     )
     add(
         "--only_exporter",
         metavar="NAME",
         action="append",
         default=[],
-        help="send only to this exporter; may be given again",
+        help="send only to this exporter; can be repeated",
     )
     add(
         "--only_failed",

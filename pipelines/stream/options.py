@@ -83,7 +83,7 @@ def add_stream_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PATH",
         action="append",
         default=[],
-        help="growing file, directory of them, or pattern in quotes, followed like `tail -F`; may be given again",
+        help="files to follow, like `tail -F`: a file, a directory, or a pattern in quotes; can be repeated",
     )
     add(
         "--input_subscription",
@@ -93,7 +93,8 @@ def add_stream_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--input_topic",
         metavar="NAME",
-        help="instead of files: messages of a Pub/Sub topic while the job runs, as projects/PROJECT/topics/NAME",
+        help="instead of files: a Pub/Sub topic, as projects/PROJECT/topics/NAME; only messages that are published "
+        "while the job runs are read",
     )
     add(
         "--state",
@@ -103,9 +104,9 @@ def add_stream_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--rejects",
         metavar="TARGET",
-        help="dead letters: append rejects to this file, as JSON lines; for a remote job, a Pub/Sub topic",
+        help="file that rejects (dead letters) are appended to, as JSON lines; for a remote job, a Pub/Sub topic",
     )
-    add("--ledger", metavar="FILE", help="keep the ledger there, the account of all events, as JSON")
+    add("--ledger", metavar="FILE", help="file for the ledger, the account of all events, as JSON")
     add(
         "--input_format",
         choices=STREAM_FORMATS,
