@@ -24,24 +24,26 @@ ARRIVING: Final = "arriving"
 
 COUNTERS: Final[Mapping[str, str]] = MappingProxyType(
     {
-        "read": "lines and records that were read, and rejects of an earlier job that are sent again",
+        "read": "lines and records that were read, and rejects of an earlier job that were read to be re-sent",
         "matched": "events that at least one metric with an exporter matched",
         "matched/METRIC": "events that this metric matched",
         "unmatched": "events that no metric with an exporter matched",
-        "unmatched/METRIC": "of `MatchMetric` with a name: events that its filter did not match",
-        "out_of_range": "events outside of `--start_time` and `--end_time`",
+        "unmatched/METRIC": "only for `MatchMetric`: events that this metric or filter did not match",
+        "out_of_range": "events outside the time range of `--start_time` and `--end_time`",
         "undecodable": "lines and records that are not events; each becomes a reject",
-        "damaged/FILE": "1 for each file of the input that could not be read whole, or is not what its manifest says",
-        "nul_bytes": "NUL bytes that were skipped before lines",
-        "held_back": "rejects of an earlier job that were tried often enough, or have no exporter any more",
-        "resent/EXPORTER": "rejects of an earlier job that went to this exporter without being matched again",
-        "formatted/EXPORTER": "events that were written in the format of this exporter",
-        "delivered/EXPORTER": "of those, how many arrived, as the driver promises it",
-        "delivered_bytes/EXPORTER": "bytes of the events that arrived, without framing or compression",
-        "rejected/EXPORTER": "of those that were formatted, how many became rejects",
-        "files/EXPORTER": "shards that were written",
+        "damaged/FILE": "1 for each input file that could not be read completely, or differs from its manifest",
+        "nul_bytes": "NUL bytes in the input that were skipped",
+        "held_back": "rejects of an earlier job that were not re-sent: they were tried too often, have a truncated "
+        "payload, name an exporter that no metric names any more, or were formatted for an exporter that now has a "
+        "`file_path_template` or `file_rotate_interval`",
+        "resent/EXPORTER": "rejects of an earlier job that were re-sent to this exporter without being matched again",
+        "formatted/EXPORTER": "events that were formatted for this exporter, as its payloads",
+        "delivered/EXPORTER": "payloads that were delivered, as the guarantee of the driver defines it",
+        "delivered_bytes/EXPORTER": "bytes of the payloads that were delivered, without framing and compression",
+        "rejected/EXPORTER": "payloads that became rejects",
+        "files/EXPORTER": "shards that this exporter wrote",
         "rejects_accounted": "rejects that were written to the output for rejects",
-        "reject_reason/TEXT": "rejects of this reason; rare ones are together under `other reasons`",
+        "reject_reason/TEXT": "rejects with this reason; a worker counts 20 reasons, and all others as `other reasons`",
     }
 )
 """Meaning of each counter. A word in capitals stands for a name, or for the text of a reason."""
