@@ -45,20 +45,21 @@ class DovecotEvents(beam.PTransform):
     """Reads events that Dovecot exported, from files or from a column of its input, as rows.
 
     The rows have the columns name, hostname, start_time_usec, end_time_usec, categories, fields, log_type, source_file
-    and source_line; fields is a list of rows with key and one of str, int, time_usec, ip and strlist. Lines that
-    are not events are errors; their element is a row with the line in payloadBytes and its place in sourceUri and
-    sourceOffset, or the row that it came in.
+    and source_line. The column fields is a list of rows, each with key and one of str, int, time_usec, ip and strlist.
+    A line that is not an event is an error. The element of the error is the row that contained the line; for files, it
+    is a row with the line in payloadBytes and its position in sourceUri and sourceOffset.
 
     Args:
-        path: file, glob or list of them, local or gs://, plain or compressed. Without it the transform needs an input.
-        format: json, tab-text, avro (of files), or auto, which detects it.
-        field: the column of the input that holds the line or lines of an event, as bytes or string; may be left out if
-            the input has only one.
-        columns: fields that become further columns, by name, with their type: str, int, time_usec
-            (microseconds since 1970), ip or strlist. A field that an event lacks, or that is of another type, is null;
-            str takes every type but lists, as text.
-        max_line_bytes: longer lines are errors; 16777216 (16 MiB) if it is not given.
-        error_handling: output is the name of the output for lines that are not events; without it the first one
+        path: a file, a glob or a list of them, local or gs://, plain or compressed. Without it, the transform needs an
+            input.
+        format: json, tab-text, avro (only for files), or auto, which detects the format.
+        field: the column of the input that contains one or several lines, as bytes or string; can be omitted if the
+            input has only one column.
+        columns: fields that become additional columns, by name, with their type: str, int, time_usec (microseconds
+            since 1970), ip or strlist. A field that is missing in an event, or has another type, is null; str accepts
+            every type except lists, as text.
+        max_line_bytes: longer lines are errors (default: 16777216, which is 16 MiB).
+        error_handling: output is the name of the output for lines that are not events; without it, the first such line
             fails the job.
     """
 
@@ -178,15 +179,14 @@ class _ColumnFn(_DecodeFn):
 
 
 class MatchMetric(beam.PTransform):
-    """Keeps the rows of events that a filter matches, as they are.
+    """Keeps the rows of events that a filter matches, unchanged.
 
     Args:
-        filter: in the language of a metric's filter in dovecot.conf, such as event=imap_command_finished AND
-            duration >= 1s.
-        unnamed: whether events without a name are looked at; if it is not given, only if the filter names no event, as
-            Dovecot does it.
-        error_handling: output is the name of the output for rows whose columns are not those of an event; without it
-            the first one fails the job.
+        filter: a filter as in a metric of dovecot.conf, such as event=imap_command_finished AND duration >= 1s.
+        unnamed: whether events without a name are evaluated. By default, they are unless the filter asks for an event
+            name, as in Dovecot.
+        error_handling: output is the name of the output for rows that do not contain an event; without it, the first
+            such row fails the job.
     """
 
     def __init__(
@@ -233,17 +233,17 @@ _PAYLOAD = "payload"
 
 
 class FormatEvents(beam.PTransform):
-    """Writes each row of an event in one of Dovecot's formats, into the column payload (bytes, without a line's end).
+    """Writes each event in one of Dovecot's formats into the column payload, as bytes without a trailing newline.
 
     Args:
         format: json, tab-text or none.
         time_format: rfc3339 or unix.
-        include: the parts to write, of name, hostname, timestamps, categories and fields, as a metric's
-            exporter_include; all if it is not given.
-        fields: the fields to write, in this order; all if it is not given.
-        append: whether the rows keep their columns beside payload; otherwise it is the only one.
-        error_handling: output is the name of the output for rows whose columns are not those of an event; without it
-            the first one fails the job.
+        include: the parts to write, as in exporter_include of a metric: name, hostname, timestamps, categories and
+            fields. By default, all.
+        fields: the fields to write, in this order. By default, all.
+        append: whether the rows keep their columns and get payload in addition; otherwise, payload is the only column.
+        error_handling: output is the name of the output for rows that do not contain an event; without it, the first
+            such row fails the job.
     """
 
     def __init__(

@@ -46,20 +46,20 @@ _logger = logging.getLogger(__name__)
 
 
 class ExportEvents(beam.PTransform):
-    """Exports events as a dovecot.conf says: its metrics decide, its event_exporters write and deliver.
+    """Exports events as a dovecot.conf describes: metrics select events, event_exporters format and deliver them.
 
-    Lines that are not events, and payloads that a target refuses, are errors; their element is a row with the bytes in
-    payloadBytes and their origin and reason in the other columns.
+    Lines that are not events, and payloads that a target refuses, are errors. The element of an error is a row with the
+    bytes in payloadBytes, and their origin and the reason in the other columns.
 
     Args:
-        config: the dovecot.conf, or a list of files of which later ones override, local or gs://; read where the
-            pipeline is launched.
-        path: file, glob or list of them, as for DovecotEvents. Without it the transform needs an input with rows of
-            events.
-        format: of the files: json, tab-text, avro, or auto, which detects it.
-        run_id: the name of this run in the names of files that are written as shards; a run of the same name replaces
-            its own files.
-        error_handling: output is the name of the output for errors; without it the first one fails the job.
+        config: the dovecot.conf, or a list of files of which later ones override earlier ones, local or gs://. It is
+            read where the pipeline is launched.
+        path: a file, a glob or a list of them, as for DovecotEvents. Without it, the transform needs an input with rows
+            of events.
+        format: format of the files: json, tab-text, avro, or auto, which detects it.
+        run_id: the name of this run, which becomes part of the names of files that are written as shards; a run with
+            the same name replaces its own files.
+        error_handling: output is the name of the output for errors; without it, the first error fails the job.
     """
 
     # Beam YAML looks for this attribute: the transform may begin a pipeline.
@@ -248,24 +248,25 @@ _MORE = (("attempts", int), ("http_status", Optional[int]), ("endpoint_host", st
 
 
 class WriteToHttp(beam.PTransform):
-    """Posts each row, of whatever schema, to an HTTP endpoint: as a JSON object, or what is in one of its columns.
+    """Posts each row, of any schema, to an HTTP endpoint: the whole row as a JSON object, or one of its columns.
 
-    Requests are repeated after time-outs, lost connections and the statuses 408, 425, 429, 500 and 502 to 599, up to 5
-    times, 10 s each; Retry-After is obeyed. So a row arrives at least once. What the endpoint refuses are errors, with
-    the columns attempts, http_status and endpoint_host beside element, msg and stack.
+    Requests are retried after time-outs, lost connections and the statuses 408, 425, 429, 500 and 502 to 599. By
+    default, a request has up to 5 attempts of 10 s each; Retry-After is respected. Delivery is at least once. A row
+    that the endpoint refuses is an error, with the columns attempts, http_status and endpoint_host in addition to
+    element, msg and stack.
 
     Args:
-        url: the endpoint; https verifies its certificate. User, password and query do not belong in here.
-        field: the column to send, of bytes or string; without it the whole row is sent, as JSON.
-        format: what is in that column: json, tab-text or none; it decides the Content-Type.
-        headers: further headers. Everyone who may see the job can read the text of its pipeline, so a secret is
-            written as a reference, env:NAME, file:/PATH or gsm:projects/P/secrets/S/versions/V; any other value as
+        url: the endpoint; for https, its certificate is verified. The URL must not contain a user, password or query.
+        field: the column to send, as bytes or string; without it, the whole row is sent as JSON.
+        format: format of that column: json, tab-text or none; it determines the Content-Type.
+        headers: additional headers. Everyone who may see the job can read the text of its pipeline, so write a secret
+            as a reference: env:NAME, file:/PATH or gsm:projects/P/secrets/S/versions/V. Write any other value as
             plain:TEXT.
         settings: any setting of the driver http-post as in dovecot.conf, such as http_post_batch_max_events,
             http_post_batch_format, http_post_compression, http_client_request_max_attempts,
             http_client_max_parallel_connections, or http_post_auth with http_post_auth_token as a reference.
-        error_handling: output is the name of the output for rows that were refused; without it the first one fails the
-            job.
+        error_handling: output is the name of the output for rows that were refused; without it, the first such row
+            fails the job.
     """
 
     def __init__(
