@@ -1,7 +1,7 @@
 """Helpers for tests of pipelines that use dovebeam; they need nothing beyond dovebeam itself, and no test framework.
 
 `sample_event` and `event_of_line` make events, `KeepingDriver` and `HttpTarget` take the place of targets,
-`assert_matches` says why a filter did not match, `holds_rejects` and `assert_balanced` look at what a pipeline did.
+`assert_matches` says why a filter did not match, `holds_rejects` and `assert_balanced` check what a pipeline did.
 """
 
 from dovebeam.transforms.testing.events import (

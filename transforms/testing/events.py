@@ -47,12 +47,12 @@ def sample_event(
     """Makes an event as a job reads it from an export: `sample_event("imap_command_finished", user="a", duration=5)`.
 
     Args:
-        name: None for an unnamed event.
-        categories: ancestors included; None, as for the following: not exported.
-        hostname: of the exporting process.
-        start_time: microseconds since 1970.
-        end_time: microseconds since 1970.
-        fields: in this order; a text where Dovecot has an address or a time becomes one, as it does in a line.
+        name: name of the event; None for an unnamed event.
+        categories: all of them, ancestors included; None if they were not exported.
+        hostname: host of the exporting process; None if it was not exported.
+        start_time: microseconds since 1970; None if it was not exported.
+        end_time: microseconds since 1970; None if it was not exported.
+        fields: in this order. As in a line of an export, a text becomes an address or a time if Dovecot's field is one.
     """
     kept = None if categories is None else list(categories)
     # Lines have no types: an export's reader recovers them by Dovecot's names, and so does this.
@@ -61,7 +61,7 @@ def sample_event(
 
 
 def event_of_line(line: str | bytes) -> Event:
-    """Event of a line that Dovecot exported, in JSON or tab-text.
+    """Decodes a line that Dovecot exported, in JSON or tab-text.
 
     Raises:
         DecodeError: the line is not an event.
@@ -104,7 +104,7 @@ def assert_no_match(filter_: str | Filter, event: Event) -> None:
 
 
 def why(filter_: str | Filter, event: Event) -> str:
-    """Explanation why a filter matches an event or not: a line for it, and one for each comparison, in their order.
+    """Explains why a filter matches an event or not: one line with the result, then the comparisons in their order.
 
     Raises:
         FilterSyntaxError: the filter does not parse.
@@ -142,14 +142,14 @@ _SHOWN_BYTES: Final = 60
 
 @dataclass(frozen=True)
 class ExpectedReject:
-    """Expectation about a reject; an attribute that is left out may have any value.
+    """Expected reject; an attribute that is not given may have any value.
 
     Attributes:
-        payload: exactly these bytes.
+        payload: its exact bytes.
         stage: where it was rejected.
-        reason: a part of the error's message.
+        reason: a part of the error message.
         exporter: the exporter that was to deliver it.
-        http_status: the last one.
+        http_status: the status of the last attempt.
     """
 
     payload: bytes | None = None
@@ -173,7 +173,7 @@ def holds_rejects(expected: Iterable[ExpectedReject]) -> Callable[[Iterable[Reje
     """Matcher for Beam's `assert_that`: a collection has exactly these rejects, in any order.
 
     Args:
-        expected: the most precise ones first, where one reject could be two of them.
+        expected: the expected rejects. If a reject fits several of them, put the most specific one first.
     """
     wanted = list(expected)
 
@@ -205,10 +205,11 @@ def _told(reject: Reject) -> str:
 
 
 def counters_of(result: PipelineResult) -> dict[str, int]:
-    """Counters of dovebeam by name, added up over the steps that have them.
+    """Counters of dovebeam by name, summed over all steps.
 
     Args:
-        result: of `pipeline.run()`, waited for; of a `with beam.Pipeline() as p` it is `p.result`.
+        result: the result of `pipeline.run()`, after `wait_until_finish()`. After a `with` block, it is `p.result` of
+            the pipeline `p`.
     """
     counters: dict[str, int] = {}
     for counter in result.metrics().query()["counters"]:
@@ -219,13 +220,16 @@ def counters_of(result: PipelineResult) -> dict[str, int]:
 
 
 def assert_balanced(counters: Mapping[str, int]) -> None:
-    """Passes if every event of an `ExportEvents` is accounted for: read, and what became of it; formatted, and so on.
+    """Passes if the counters account for every event of an `ExportEvents`.
+
+    Every event that was read is matched, unmatched, out of range or undecodable. Every payload that was formatted for
+    an exporter is delivered or rejected.
 
     Args:
         counters: from `counters_of`.
 
     Raises:
-        AssertionError: naming the equations that do not hold.
+        AssertionError: the counters do not add up; the text has each sum that is wrong.
     """
     wrong = [text for text in _equations(counters) if text]
     if wrong:

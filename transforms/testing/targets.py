@@ -29,18 +29,20 @@ _KEPT: Final[dict[str, list[bytes]]] = {}
 
 @dataclass(frozen=True)
 class KeepingDriver(Driver):
-    """Keeps payloads, for `ExportEvents(config, drivers={"NAME": driver})` or `WriteToExporter(driver)`.
+    """Driver that keeps its payloads for the test.
+
+    Use it as `ExportEvents(config, drivers={"NAME": driver})` or `WriteToExporter(driver)`.
 
     Attributes:
-        path: a file to keep them in, for workers in processes of their own; empty: memory, for runners that work in the
-            process of the test.
-        refuses: payloads that hold one of these are refused and become rejects.
-        status: the HTTP status of these rejects, None for none.
-        trouble: if not empty, nothing can be delivered at all: each bundle fails, with this text.
+        path: a file to keep the payloads in, for workers in processes of their own. Empty keeps them in memory, for
+            runners that work in the process of the test.
+        refuses: a payload that contains one of these is refused and becomes a reject.
+        status: the HTTP status of these rejects; None for rejects without a status.
+        trouble: if not empty, the driver delivers nothing: each bundle fails with this text.
 
     Parallelism: any number of connections on any number of workers.
 
-    Delivery: as often as the runner delivers; a bundle that is tried again is kept again.
+    Delivery: as often as the runner delivers; the payloads of a retried bundle are kept again.
     """
 
     path: str = ""
@@ -70,10 +72,10 @@ class KeepingDriver(Driver):
         return self.path or "memory"
 
     def open(self) -> Connection:
-        """A connection that keeps.
+        """A connection that keeps its payloads.
 
         Raises:
-            DeliveryError: the driver keeps in the memory of another process.
+            DeliveryError: the payloads are kept in the memory of another process.
         """
         if not self.path and self.key not in _KEPT:
             raise DeliveryError("this worker is another process than the test; write KeepingDriver(path=...)", "memory")
@@ -119,10 +121,10 @@ class HttpRequest:
     """Request that the server received.
 
     Attributes:
-        method: POST, say.
-        path: with the query.
-        headers: names in lower case.
-        body: compressed if the client did so.
+        method: the HTTP method, such as POST.
+        path: the path of the URL, with the query.
+        headers: values by their names in lower case.
+        body: as it was received; compressed if the client compressed it.
     """
 
     method: str
@@ -149,11 +151,11 @@ class Answer:
     """Answer of the server to a request.
 
     Attributes:
-        status: from 200 on.
-        headers: further ones, such as Retry-After.
-        body: its length is sent, too.
-        delay_msec: how long to wait before.
-        hang_up: close the connection instead of answering.
+        status: an HTTP status from 200 on.
+        headers: additional headers, such as Retry-After.
+        body: the body; the server adds its Content-Length.
+        delay_msec: time to wait before the answer, in milliseconds.
+        hang_up: whether to close the connection instead of answering.
     """
 
     status: int = 200
@@ -167,7 +169,7 @@ Script = Sequence[int | Answer] | Callable[[HttpRequest], int | Answer]
 
 
 class HttpTarget:
-    """HTTP server on 127.0.0.1 for the time of a `with` block.
+    """HTTP server on 127.0.0.1 that runs in a `with` block.
 
     For example::
 
@@ -176,8 +178,8 @@ class HttpTarget:
         assert target.requests[1].json() == {"event": "a"}
 
     Args:
-        answers: statuses or answers, one a request, the last one for all further requests; or a function from
-            request to answer, which several threads call.
+        answers: statuses or answers, one for each request; the last one is also for all further requests. Or a function
+            from request to answer, which several threads call.
     """
 
     def __init__(self, answers: Script = (200,)) -> None:
@@ -191,10 +193,10 @@ class HttpTarget:
 
     @property
     def url(self) -> str:
-        """Where it listens, as http, 127.0.0.1 and a port, without a path.
+        """URL of the server: `http://127.0.0.1:PORT`, without a path.
 
         Raises:
-            RuntimeError: the `with` block has not begun.
+            RuntimeError: the server has not been started by a `with` block.
         """
         if not self._port:
             raise RuntimeError("an HttpTarget listens within its block: with HttpTarget() as target")
@@ -202,7 +204,7 @@ class HttpTarget:
 
     @property
     def requests(self) -> list[HttpRequest]:
-        """Requests so far, in order; still there after the block."""
+        """Requests so far, in order; they remain available after the block."""
         with self._lock:
             return list(self._requests)
 
