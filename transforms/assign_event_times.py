@@ -21,9 +21,9 @@ _LAST_USEC: Final = GlobalWindow().max_timestamp().micros
 class AssignEventTimes(beam.PTransform):
     """Gives each event the timestamp of its `time`: its end time, or else its start time.
 
-    An event without times keeps the timestamp that it has: its message's publish time, if it comes from Pub/Sub. Put a
-    `WindowInto` behind it. Events behind the watermark are late data, as everywhere in Beam; the exporters' own files
-    never drop late events.
+    An event without times keeps the timestamp that it has: the publish time of its message, if it comes from Pub/Sub.
+    Put a `WindowInto` after this transform. Events behind the watermark are late data, as always in Beam; the
+    exporters' own files never drop late events.
     """
 
     def expand(self, events: beam.PCollection[Event]) -> beam.PCollection[Event]:

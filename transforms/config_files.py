@@ -89,18 +89,19 @@ _FILES: Final = AnyFiles()
 
 
 def load_config(paths: Paths, *, environ: Mapping[str, str] | None = None, strict: bool = False) -> Config:
-    """Read a Dovecot configuration.
+    """Reads a Dovecot configuration.
 
     Args:
-        paths: one file, or several that are read in order, where later ones override; paths of this machine, or URLs.
-            The first must be complete; the others need not repeat the versions. Settings that only dovebeam has belong
-            to a later one.
-        environ: for `$ENV:` and `%{env:...}`; by default that of this process.
-        strict: whether something of a later Dovecot is an error. Otherwise its block is left out, with a warning.
+        paths: one file, or several that are read in order, where later ones override earlier ones; paths of this
+            machine, or URLs. The first must be complete; the others need not repeat the versions. Put settings that
+            only dovebeam has into a later one.
+        environ: environment variables for `$ENV:` and `%{env:...}`; by default those of this process.
+        strict: whether a feature of a later Dovecot is an error. Otherwise, the block that uses it is left out, with a
+            warning.
 
     Raises:
-        ConfigError: with every problem, in the order of the files.
-        ValueError: no path at all.
+        ConfigError: the configuration has errors; it lists all of them, in the order of the files.
+        ValueError: no path is given.
     """
     return load_with(paths, environ=environ, files=_FILES, strict=strict)
 

@@ -27,14 +27,14 @@ _ALWAYS = TimeRange()
 
 
 class ExportSum(NamedTuple):
-    """Sum of what one metric would export to one exporter of the events of one hour.
+    """Totals of what one metric would export to one exporter, for the events of one hour.
 
     Attributes:
         exporter: its name.
         metric: the name of the metric's block.
         hour: of the events' end time, or else start time, as in 2026-11-22T08Z; empty for events without times.
-        events: how many payloads.
-        bytes: of the payloads, without framing.
+        events: number of payloads.
+        bytes: size of the payloads, without framing.
     """
 
     exporter: str
@@ -49,7 +49,7 @@ class CountExports(beam.PTransform):
 
     Args:
         config: from `load_config`.
-        time_range: only events of these times.
+        time_range: only events in this range.
         max_line_bytes: longer lines of blocks are rejected.
     """
 

@@ -23,16 +23,16 @@ INPUT_FORMATS = ("auto", "json", "tab-text")
 class DecodeEvents(RejectingTransform):
     """Decodes lines and messages (bytes, or str as UTF-8); each line is an event; blank lines are skipped.
 
-    A message may hold several lines, and may be compressed with gzip or zstd. Blocks are taken as well, which
-    `ReadFromFiles` and the sources of streams give: many lines, or records of an archive.
+    A message may contain several lines, and may be compressed with gzip or zstd. The transform also accepts the blocks
+    of `ReadFromFiles` and of the sources of streams, which contain many lines, or records of an archive.
 
     Args:
-        input_format: of lines: "json", "tab-text", or "auto", which takes what begins with a brace for JSON. A
-            block knows its format.
+        input_format: format of lines: "json", "tab-text", or "auto", which decodes a line that starts with a brace as
+            JSON. Blocks have their own format.
         max_line_bytes: longer lines are rejected.
 
-    Rejects: lines that are not an event, with their original bytes and the offset of the error; those of blocks also
-    with the file, or the message. A message that cannot be decompressed is one reject.
+    Rejects: lines that are not an event, with their original bytes and the offset of the error, and for blocks with the
+    file or the message. A message that cannot be decompressed is one reject.
     """
 
     def __init__(self, input_format: str = "auto", *, max_line_bytes: int = DEFAULT_MAX_LINE_BYTES) -> None:

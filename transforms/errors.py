@@ -149,14 +149,14 @@ class UnknownNameError(DovebeamError):
 
 
 class DeliveryError(DovebeamError):
-    """A target that can take nothing at all, through no fault of the payload: a full disk, a missing socket.
+    """A target that accepts nothing, for a reason that is not the payload: a full disk, a missing socket.
 
     It fails the bundle, so that the runner delivers it again. A payload that the target refuses is not an error but a
-    `Failure`, which becomes a reject. No text in here may hold a credential, or the path or query of a URL.
+    `Failure`, which becomes a reject. The texts must not contain a credential, or the path or query of a URL.
 
     Attributes:
         message: what failed and how to repair it.
-        endpoint: where to: a path, or scheme://host:port; may be empty.
+        endpoint: the target: a path, or scheme://host:port; may be empty.
         exporter: name of the event_exporter block, as far as it is known.
     """
 
@@ -176,7 +176,7 @@ class DriverSettingError(DeliveryError):
 
     Attributes:
         setting: the full name of Dovecot's setting, or of dovebeam's extension.
-        others: further errors of the same driver, so that all can be repaired at once.
+        others: further errors of the same driver, so that all can be reported at once.
     """
 
     def __init__(

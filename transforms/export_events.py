@@ -40,26 +40,27 @@ _LOOK_SECS: Final = 0.1
 
 
 class ExportEvents(RejectingTransform):
-    """Exports events as a configuration says: matched by metrics, written in the exporters' formats, delivered.
+    """Exports events as a configuration describes: metrics match, exporters format and deliver.
 
-    Takes a PCollection of `Block` (from `ReadFromFiles`, the fast way) or of `Event`.
+    Takes a PCollection of `Block` (from `ReadFromFiles`, which is faster) or of `Event`.
 
     Args:
         config: from `load_config`.
-        time_range: only events of these times; others are counted as out of range.
-        drivers: replaces the drivers of exporters by name; what they write stays as configured.
+        time_range: only events in this range; others are counted as out of range.
+        drivers: drivers that replace those of the configuration, by exporter; the formats stay as configured.
         max_line_bytes: longer lines of blocks are rejected.
         run_id: see `WriteToExporter`.
-        queues: directory of the queues that payloads are put into, instead of being delivered; empty to deliver them.
-            Whoever reads the queues delivers the payloads, and makes rejects of what is refused.
+        queues: directory of queues that payloads are put into, instead of being delivered; empty to deliver them. The
+            reader of the queues delivers the payloads, and makes rejects of those that a target refuses.
 
     Raises:
-        DriverSettingError: an exporter that can never deliver, or two whose shards would have the same names.
+        DriverSettingError: an exporter can never deliver, or the shards of two exporters would have the same names.
 
     Rejects: lines that are not events, and payloads that a target refused.
 
-    Guarantee: every event of every bundle that succeeded was not matched, rejected, or delivered by each exporter that
-    a matching metric names, at least once. Counters in the namespace `dovebeam` account for it.
+    Guarantee: every event of a bundle that succeeded was undecodable, out of range or unmatched, or each exporter of a
+    matching metric has delivered it at least once or rejected it. Counters in the namespace `dovebeam` account for
+    every event.
     """
 
     def __init__(

@@ -89,11 +89,11 @@ def match_files(
 ) -> list[FoundFile]:
     """All files that the patterns match, each once, in the order of their names.
 
-    A local file that has several names, by links or other spellings, is the same file.
+    A local file that is found under several names, by links or other spellings, is listed once.
 
     Args:
         patterns: globs or plain names, local or of any file system that Beam knows.
-        limit: how many objects of each pattern are enough; local files are all looked at.
+        limit: maximum number of objects for each pattern in an object store; local files have no limit.
         names: names of files by their paths, where they differ.
         tell: whether to log which files were matched under several names.
 

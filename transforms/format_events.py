@@ -15,17 +15,17 @@ __all__ = ["FormatEvents"]
 
 
 class FormatEvents(beam.PTransform):
-    """Writes each event in one of Dovecot's formats, without a line's end.
+    """Writes each event in one of Dovecot's formats, without a trailing newline.
 
     Args:
         format: "json", "tab-text" or "none".
         time_format: "rfc3339" or "unix".
         include: the parts to write, as `exporter_include`.
         fields: the fields to write and their order; empty for all.
-        max_string_bytes: limit of strings; `LOG_MAX_STRING_BYTES` for the bytes of the log driver.
+        max_string_bytes: maximum length of strings; `LOG_MAX_STRING_BYTES` gives the bytes of the log driver.
 
     Raises:
-        UnknownNameError: for an unknown format, when the pipeline is built.
+        UnknownNameError: the format is unknown; raised when the pipeline is built.
     """
 
     def __init__(

@@ -19,11 +19,11 @@ class MatchMetric(beam.PTransform):
 
     Args:
         metric: a filter in Dovecot's language (text or parsed), or a `Metric` of a configuration.
-        unnamed: whether unnamed events are looked at. None: as Dovecot does if this is its only metric, which skips
-            them if the filter asks for an event name.
+        unnamed: whether unnamed events are evaluated. None decides as Dovecot does for a single metric: not if the
+            filter asks for an event name.
 
     Raises:
-        FilterSyntaxError: for text that does not parse, when the pipeline is built.
+        FilterSyntaxError: the text is not a valid filter; raised when the pipeline is built.
     """
 
     def __init__(self, metric: str | Filter | Metric, *, unnamed: bool | None = None) -> None:

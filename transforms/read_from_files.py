@@ -217,28 +217,28 @@ class ReadFn(beam.DoFn, RestrictionProvider):
 class ReadFromFiles(beam.PTransform):
     """Reads all files that match the patterns; applied to a pipeline.
 
-    Every line or record of every file is in exactly one `Block`. A file that two patterns match is read once. On a
-    runner with one worker, blocks come in the order of the files' names and of their content.
+    Every line or record of every file is in exactly one `Block`. A file that is found by several patterns, spellings or
+    links is read once. On a runner with one worker, blocks come in the order of the files' names and of their content.
 
     The patterns are matched on the workers. At launch they are only tried, so that a pattern that matches nothing is
     an error at once. An empty file is not an error. A file whose format is neither detected nor given by
     `input_format` is read as JSON lines, so that each of its lines becomes a reject with a reason. A line that is
-    longer than `max_line_bytes` comes as a block of its own that holds only its head.
+    longer than `max_line_bytes` is in a block of its own, which contains only the start of the line.
+
+    If a file is cut off or damaged, or shrinks or disappears while it is read, its last block says so (`Block.damage`)
+    and becomes a reject. Everything before the damage is read as usual. NUL bytes before a line are skipped and
+    counted (`Block.nuls`).
 
     Args:
         patterns: one pattern or several.
-        input_format: of all files, or "auto" to detect it for each file. Compression is always detected.
-        max_line_bytes: the longest line, without its end, that is read whole.
+        input_format: format of all files, or "auto" to detect it for each file. Compression is always detected.
+        max_line_bytes: length of the longest line, without its line break, that is read whole.
         block_bytes: about the size of a block; files are split at its multiples only.
         shard_bytes: about the size of the parts into which large plain files are split at launch.
         check_patterns: whether to try the patterns at launch. False if the launching machine cannot see the files.
         names: names of local files in rejects and keys, by their paths, where they differ.
-        expected: what the manifests of archives say of their files, by path or URL. All that such a file lacks, or
-            that cannot be trusted, comes as blocks with `damage`, as many events together as the manifest counts.
-
-    A file that is cut off, damaged, shrank or vanished ends with a block that says so (`Block.damage`), from which a
-    reject is made; what stands before the damage is read as of any other. NUL bytes before a line are skipped and
-    counted (`Block.nuls`). A file that two patterns, two spellings or two links lead to is read once.
+        expected: entries of manifests for files of archives, by path or URL. Events that such a file lacks, or that
+            cannot be trusted, are in blocks with `damage`; so all blocks together have as many events as the manifest.
 
     Raises:
         SourceError: at launch, if a pattern matches nothing or matches what cannot be read as a file. From a worker,
@@ -302,10 +302,10 @@ class ReadAllFromFiles(beam.PTransform):
     `ReadableFile` (from `fileio.ReadMatches`). Each element is read; duplicates are not removed.
 
     Args:
-        input_format: see `ReadFromFiles`, also for the following.
-        max_line_bytes: see there.
-        block_bytes: see there.
-        shard_bytes: see there.
+        input_format: see `ReadFromFiles`.
+        max_line_bytes: see `ReadFromFiles`.
+        block_bytes: see `ReadFromFiles`.
+        shard_bytes: see `ReadFromFiles`.
     """
 
     def __init__(

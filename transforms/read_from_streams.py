@@ -51,9 +51,9 @@ class Segment(NamedTuple):
     """Range of a stream's pieces that one pipeline processes.
 
     Attributes:
-        first: number of the first one; of the next pipeline of the same stream it must be larger.
-        max_pieces: how many at most; None for all.
-        max_secs: after how many seconds no further piece is begun; None for no limit.
+        first: number of the first piece; it must be larger in the next pipeline of the same stream.
+        max_pieces: maximum number of pieces; None for all.
+        max_secs: time in seconds after which no further piece is started; None for no limit.
     """
 
     first: int = 0
@@ -202,7 +202,7 @@ class BlockSource(beam.PTransform):
 
     Args:
         source: the DoFn that reads.
-        segment: of the stream's pieces, those of this pipeline.
+        segment: the pieces of the stream that this pipeline processes.
     """
 
     def __init__(self, source: SourceFn, segment: Segment = ENDLESS) -> None:
@@ -251,14 +251,14 @@ class ReadFromFollowedFiles(BlockSource):
     """Follows local files (`tail -F`) and reads the lines that are added to them, in blocks; applied to a pipeline.
 
     The state is saved when a bundle has succeeded. So after any stop, every line that may not have been delivered or
-    rejected is read again: delivery is at least once, and only what was in hand is delivered twice.
+    rejected is read again: delivery is at least once, and only lines in flight can be delivered twice.
 
-    Parallelism: one worker reads; steps for other workers go behind a `Reshuffle`, but then lines count as
-    delivered when they reach it. Runs on workers that see the files and the state, and on one of them at a time.
+    Parallelism: one worker reads at a time, and needs access to the files and the state. To use other workers for later
+    steps, put a `Reshuffle` in front of those steps; lines then count as delivered when they reach it.
 
     Args:
         request: what to follow, and where the state is.
-        segment: of the stream's pieces, those of this pipeline.
+        segment: the pieces of the stream that this pipeline processes.
     """
 
     def __init__(self, request: FollowRequest, segment: Segment = ENDLESS) -> None:
@@ -293,13 +293,13 @@ class PullFromPubSub(BlockSource):
     """Pulls the messages of a Google Pub/Sub subscription and reads their lines in blocks; applied to a pipeline.
 
     A message is acknowledged when its bundle has succeeded, and its lease is extended until then. So after any stop,
-    every message that may not have been delivered or rejected comes again: delivery is at least once.
+    every message that may not have been delivered or rejected is received again: delivery is at least once.
 
     Parallelism: one worker reads. Several streams may read one subscription; Pub/Sub divides the messages among them.
 
     Args:
         request: what to read.
-        segment: of the stream's pieces, those of this pipeline.
+        segment: the pieces of the stream that this pipeline processes.
     """
 
     def __init__(self, request: SubscribeRequest, segment: Segment = ENDLESS) -> None:
@@ -335,18 +335,18 @@ _USEC = 1_000_000
 
 
 class ReadFromPubSub(beam.PTransform):
-    """Reads messages by the runner's own source, as Dataflow has one, each as a block; applied to a pipeline.
+    """Reads Pub/Sub messages with the runner's own source, such as Dataflow's, each as a block; applied to a pipeline.
 
-    The runner acknowledges a message when it has stored the results, reads with as many workers as it likes, and
-    gives each element its message's publish time. Origins of events are as those of `PullFromPubSub`.
+    The runner acknowledges a message when it has stored the results, reads with as many workers as it likes, and gives
+    each element the publish time of its message. Origins of events are the same as with `PullFromPubSub`.
 
     Args:
         subscription: its full name.
-        topic: instead: the full name of a topic, for which the runner makes a subscription that lasts as long as the
-            job.
+        topic: the full name of a topic, instead of a subscription. The runner creates a subscription that lasts as long
+            as the job.
 
     Raises:
-        SourceError: a name that is not valid.
+        SourceError: the name is not valid.
     """
 
     def __init__(self, *, subscription: str | None = None, topic: str | None = None) -> None:

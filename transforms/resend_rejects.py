@@ -26,16 +26,17 @@ class ResendRejects(RejectingTransform):
 
     Args:
         config: from `load_config`.
-        drivers: replaces the drivers of exporters by name; what they write stays as configured.
-        max_attempts: limit of attempts over all runs; a record that reached it is rejected unsent.
+        drivers: drivers that replace those of the configuration, by exporter; the formats stay as configured.
+        max_attempts: maximum number of attempts over all runs; a record that has reached it is not sent, and stays a
+            reject.
         max_line_bytes: longer lines are not decoded.
         run_id: see `WriteToExporter`.
 
-    Rejects: what failed again, with one more attempt and the same origin; what is not sent, with the reason;
-    lines that are not rejects.
+    Rejects: records that failed again, with one more attempt and the same origin; records that are not sent, with the
+    reason; lines that are not rejects.
 
-    Guarantee: every record of every bundle that succeeded was delivered at least once, rejected, or (if it had to be
-    decoded) matched by nothing. The same payload has the same key as when it was sent first.
+    Guarantee: every record of a bundle that succeeded was delivered at least once, rejected, or (if it had to be
+    decoded) unmatched. A payload keeps its idempotency key.
     """
 
     def __init__(

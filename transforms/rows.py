@@ -64,12 +64,12 @@ class EventRow(NamedTuple):
         name: None for an unnamed event.
         hostname: None if it was not exported.
         start_time_usec: microseconds since 1970, None if it was not exported.
-        end_time_usec: the same.
+        end_time_usec: microseconds since 1970, None if it was not exported.
         categories: ancestors included; None if they were not exported.
         fields: in the event's order; None if they were not exported.
         log_type: None for every exported event.
-        source_file: the same.
-        source_line: the same.
+        source_file: None for every exported event.
+        source_line: None for every exported event.
     """
 
     name: Optional[str] = None
@@ -199,7 +199,7 @@ class RowsToEvents(RejectingTransform):
 
 
 class RejectsToRows(beam.PTransform):
-    """Turns each reject into a `RejectRow`; a consumer for Beam's `ErrorHandler`, too."""
+    """Turns each reject into a `RejectRow`; also a consumer for Beam's `ErrorHandler`."""
 
     def expand(self, rejects: beam.PCollection[Reject]) -> beam.PCollection[RejectRow]:
         """Rejects to rows."""

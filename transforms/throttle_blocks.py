@@ -43,7 +43,7 @@ class ThrottleBlocks(beam.PTransform):
     """Passes blocks on at a limited rate of events.
 
     Args:
-        per_second: events a second for each worker process, more than 0.
+        per_second: maximum number of events a second in each worker process, more than 0.
     """
 
     def __init__(self, per_second: float) -> None:

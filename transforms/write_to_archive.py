@@ -41,13 +41,13 @@ class WriteToArchive(RejectingTransform):
     Args:
         output: an existing directory, or the URL of a folder in an object store.
         run_id: name of the run; running the same job again under the same name replaces its own files.
-        time_range: only events of these times; others are counted as out of range.
+        time_range: only events in this range; others are counted as out of range.
         codec: how blocks are compressed: "deflate", "zstandard" or "null".
         max_line_bytes: longer lines are rejected.
 
     Rejects: lines and records that are not events.
 
-    Guarantee: each event of the input is in exactly one file of a run that ended well, in the partition of its hour.
+    Guarantee: each event of the input is in exactly one file of a successful run, in the partition of its hour.
     """
 
     def __init__(

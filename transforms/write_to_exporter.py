@@ -21,17 +21,17 @@ __all__ = ["DeliverFn", "WriteToExporter"]
 
 
 class WriteToExporter(RejectingTransform):
-    """Delivers payloads (bytes) with one of Dovecot's drivers, in batches of a bundle.
+    """Delivers payloads (bytes) with one of Dovecot's drivers, in batches.
 
-    A bundle succeeds only when all its payloads were delivered or rejected; trouble that is not a payload's own fault
-    (a full disk, say) fails the bundle, and the runner retries it. So every payload arrives at least once; see the
-    driver's own docstring.
+    A bundle succeeds only when all its payloads were delivered or rejected. A problem that the payload did not cause,
+    such as a full disk, fails the bundle, and the runner retries it. So delivery is at least once; see the docstring of
+    the driver.
 
     Args:
         driver: a driver, or the exporter of a configuration.
         name: the exporter's name, for counters and rejects.
-        run_id: name of this run, which is a part of the names of files that are written as shards; the same
-            name for the same job lets it replace its own files. Empty for a random name.
+        run_id: name of this run, which becomes part of the names of files that are written as shards; with the same
+            name, the same job replaces its own files. Empty for a random name.
     """
 
     def __init__(self, driver: Driver | Exporter, *, name: str = "", run_id: str = "") -> None:

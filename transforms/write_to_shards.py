@@ -104,10 +104,10 @@ class WriteToShards(WriteShardFiles):
     """Writes payloads (bytes, or batches of them) into files that get their names when they are complete.
 
     Args:
-        driver: where the files go and how; its `file_writing` is "shards".
-        name: of the exporter, for counters and the manifest.
-        run_id: name of this run, which is a part of the names of the files; the same name for the same job lets
-            it replace its own files. Empty for a random name.
+        driver: where and how files are written; its `file_writing` is "shards".
+        name: name of the exporter, for counters and the manifest.
+        run_id: name of this run, which becomes part of the names of the files; with the same name, the same job
+            replaces its own files. Empty for a random name.
 
     Guarantee: exactly once. Output: a `Manifest` of the run, or one for each pane of unbounded input.
 

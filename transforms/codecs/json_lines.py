@@ -40,15 +40,15 @@ _FORMATTERS: Final[dict[str, Formatter]] = {
 
 @only_decode_errors
 def decode_json(line: bytes, *, max_bytes: int = DEFAULT_MAX_LINE_BYTES, catalogue: Catalogue = CATALOGUE) -> Event:
-    """The event of one line that Dovecot exported as json, in either time format.
+    """Decodes one line that Dovecot exported as json, in either time format.
 
     Args:
-        line: the bytes without the line's end; white space between tokens is allowed.
-        max_bytes: the longest line that is read.
+        line: the bytes without the line break; white space between tokens is allowed.
+        max_bytes: longer lines are errors.
         catalogue: the types of fields that Dovecot's own catalogue does not have.
 
     Raises:
-        DecodeError: if it is anything else than one exported event, with the byte offset.
+        DecodeError: the line is not exactly one exported event; the error has the byte offset.
     """
     check_line_length(line, max_bytes)
     # Events of the fast shapes recover types by the built-in catalogue, so any other one takes the exact way.
@@ -67,7 +67,7 @@ def decode_json(line: bytes, *, max_bytes: int = DEFAULT_MAX_LINE_BYTES, catalog
 
 
 def encode_json(event: Event, *, time_format: str = "rfc3339") -> bytes:
-    """The whole event as Dovecot's format json writes it with everything included, without the line's end."""
+    """The whole event as Dovecot's format json writes it with everything included, without a trailing newline."""
     return _FORMATTERS[time_format].format(event)
 
 

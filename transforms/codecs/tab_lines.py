@@ -43,15 +43,15 @@ _TIME_PARTS: Final = frozenset({"start_time", "end_time"})
 
 @only_decode_errors
 def decode_tab(line: bytes, *, max_bytes: int = DEFAULT_MAX_LINE_BYTES, catalogue: Catalogue = CATALOGUE) -> Event:
-    """The event of one line that Dovecot exported as tab-text, in either time format.
+    """Decodes one line that Dovecot exported as tab-text, in either time format.
 
     Args:
-        line: the bytes without the line's end. The empty line is the event of which nothing was included.
-        max_bytes: the longest line that is read.
+        line: the bytes without the line break. An empty line is an event that was exported without any of its parts.
+        max_bytes: longer lines are errors.
         catalogue: the types of fields that Dovecot's own catalogue does not have.
 
     Raises:
-        DecodeError: if it is anything else than one exported event, with the byte offset.
+        DecodeError: the line is not exactly one exported event; the error has the byte offset.
     """
     check_line_length(line, max_bytes)
     try:
@@ -74,7 +74,7 @@ def decode_tab_block(block: bytes, *, max_bytes: int = DEFAULT_MAX_LINE_BYTES, m
 
 
 def encode_tab(event: Event, *, time_format: str = "rfc3339") -> bytes:
-    """The whole event as Dovecot's format tab-text writes it with everything included, without the line's end."""
+    """The whole event as Dovecot's format tab-text writes it with everything included, without a trailing newline."""
     return _FORMATTERS[time_format].format(event)
 
 

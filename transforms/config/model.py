@@ -173,7 +173,7 @@ class Method:
 
 @dataclass(frozen=True, slots=True)
 class GroupBy:
-    """A `group_by` block: a field, and its method; without any it is discrete."""
+    """A `group_by` block: a field and its method, by default discrete."""
 
     field: str
     methods: tuple[Method, ...]
@@ -189,14 +189,14 @@ class Metric:
         filter: the parsed filter, variables expanded.
         filter_text: the filter as written, with `%{...}` in it.
         exporter: name of an exporter, or empty if nothing is exported.
-        exporter_include: which parts of an event go out, in Dovecot's order.
+        exporter_include: the parts of an event that are exported, in Dovecot's order.
         exporter_include_written: the words of the configuration, with those that Dovecot ignores.
-        fields: field names for statistics; if there are any, only these are exported, in this order.
-        description: help text.
+        fields: if not empty, only these fields are exported, in this order; Dovecot also keeps statistics on them.
+        description: text that describes the metric in statistics.
         group_by: levels of sub-metrics.
         settings: name, exporter and description by their full names, also as they were written.
         place: where the block was first opened.
-        known_names: names that `dovebeam check` does not warn about, wildcards in them.
+        known_names: names that `dovebeam check` does not warn about, with wildcards.
     """
 
     name: str
@@ -220,7 +220,7 @@ class LeftOut(NamedTuple):
     Attributes:
         kind: `event_exporter` or `metric`.
         name: name of the block.
-        reason: the name or value of a later Dovecot that it has.
+        reason: the name or value that only a later Dovecot knows.
     """
 
     kind: str

@@ -66,7 +66,7 @@ class Catalogue:
     """Types of fields by name, with `overrides` for fields that Dovecot itself does not have.
 
     Attributes:
-        overrides: field name to type; wins over everything that is built in.
+        overrides: types by field name; they replace everything that is built in.
     """
 
     overrides: Mapping[str, FieldType] = field(default_factory=dict)

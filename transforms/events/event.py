@@ -42,9 +42,9 @@ AwareTime = Annotated[dt.datetime, Meta(tz=True)]
 class Event(msgspec.Struct, frozen=True, eq=False, gc=False, omit_defaults=True, forbid_unknown_fields=True):
     """One event. Build it with `make_event`; read it through the properties.
 
-    Text is `str`; bytes that are not UTF-8 are kept as surrogate escapes (PEP 383), so nothing is lost. The `raw_*`
-    attributes are how dovebeam stores an event, `UNSET` where the part is absent, and are for its own compiled filters
-    and formatters. Events are values: do not change their lists and dicts.
+    Text is `str`; bytes that are not UTF-8 are kept as surrogate escapes (PEP 383), so nothing is lost. Do not change
+    the lists and dicts of an event. The `raw_*` attributes are how dovebeam stores an event, `UNSET` where a part is
+    absent; they are for its own compiled filters and formatters.
     """
 
     raw_name: Any = msgspec.field(default=UNSET, name="event")
@@ -92,7 +92,7 @@ class Event(msgspec.Struct, frozen=True, eq=False, gc=False, omit_defaults=True,
 
     @property
     def exported_categories(self) -> list[str] | None:
-        """All categories; None if they were not exported, which for the types of addresses is not the same as none."""
+        """All categories; None if they were not exported, which is not the same as none for the types of addresses."""
         return None if self.raw_categories is UNSET else self.raw_categories
 
     @property
@@ -216,7 +216,7 @@ def make_event(
         hostname: host of the exporting process.
         start_time: microseconds since 1970.
         end_time: microseconds since 1970.
-        log_type: the level that `category=error` and the like look at.
+        log_type: the log level, which filters such as `category=error` look at.
         source: file and line of the code that created the event.
     """
     return Event(

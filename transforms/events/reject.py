@@ -53,31 +53,31 @@ class Attribute(msgspec.Struct, frozen=True):
 
 
 class Reject(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
-    """Dead-letter record: the refused payload, where and why; its names in JSON are camelCase.
+    """Dead-letter record: a refused payload, where and why it was refused; its names in JSON are camelCase.
 
     Attributes:
         timestamp: when it was rejected, RFC 3339 in UTC.
         payload_string: the payload as text, with U+FFFD for what is not UTF-8; for people.
-        payload_bytes: the payload exactly as it was (base64 in JSON); for sending again.
+        payload_bytes: the payload exactly as it was (base64 in JSON); for re-sending.
         attributes: attributes of the message that the payload came with; empty if it did not come from a topic.
         error_message: what was wrong; never holds a secret.
         stacktrace: stack trace of the exception behind it, or empty.
-        stage: "decode" (the payload is the line that was read), "route" (the payload is the whole event as a line, for
-            which the exporter knew no place) or "deliver" (the payload is the formatted event).
-        metric: the metric whose event this was, empty before matching.
+        stage: "decode" (the payload is the line that was read), "route" (the payload is the whole event as a line,
+            because the exporter found no path for it) or "deliver" (the payload is the formatted event).
+        metric: the metric that matched the event, empty before matching.
         exporter: the exporter that was to deliver it, empty before matching.
         attempts: number of delivery attempts over all runs, 0 before the first; a re-send that failed before delivery
             counts as one, too.
         http_status: the last status of an HTTP target, None for other targets or if there was no answer.
         endpoint_host: scheme, host and port of the target, without user, path and query.
         source_uri: the file that the event was read from, empty if unknown.
-        source_offset: byte offset of its line in that file (uncompressed), None if unknown; of a record of Avro, that
-            of its block times 2^26, plus that of the record in the uncompressed block; of a line of a message, a number
-            that no other line has.
+        source_offset: byte offset of its line in that file (uncompressed), None if unknown. For a record of Avro, the
+            offset of its block times 2^26, plus the offset of the record in the uncompressed block. For a line of a
+            message, a number that no other line has.
         content_hash: SHA-256 of the payload, in hex.
-        truncated: whether the payload is only a part of the line that was read, so that it must not be taken for an
-            event; None in a file of version 0.1.0, which had no such member.
-        held_back: why the last re-send left it out; empty if that sent it, or if there was none.
+        truncated: whether the payload is only a part of the line that was read, and so must not be decoded as an event;
+            None in a file of version 0.1.0, which had no such member.
+        held_back: why the last re-send did not send it; empty if it was sent, or if there was no re-send.
     """
 
     timestamp: str

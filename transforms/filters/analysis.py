@@ -235,7 +235,7 @@ class NeverTrue(NamedTuple):
 
 
 class Contradiction(NamedTuple):
-    """Two comparisons that are never true together; so an AND of them is never true, or an OR of their NOTs always."""
+    """Two comparisons that are never true together, so an AND of them is never true, or an OR of their NOTs always."""
 
     first: Comparison
     second: Comparison
@@ -243,13 +243,13 @@ class Contradiction(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """Certain statements about a filter, whatever events come.
+    """Result of the static analysis of a filter: what is true for every event.
 
     Attributes:
         can_match: False if no exported event ever matches.
         can_fail: False if every exported event matches.
-        never_true: its comparisons that are never true.
-        contradictions: where two of them exclude each other.
+        never_true: comparisons that are never true.
+        contradictions: pairs of comparisons that exclude each other.
     """
 
     can_match: bool

@@ -30,12 +30,13 @@ class Finding:
 
     Attributes:
         comparison: the comparison, with its offset in the filter.
-        outcome: `not evaluated` where the result was clear before it was reached.
-        wanted: how its value is understood, None for the keys `event`, `category` and `source_location`.
+        outcome: result of the comparison; `not evaluated` if the filter's result was clear before.
+        wanted: the value of the comparison as the filter understands it; None for the keys `event`, `category` and
+            `source_location`.
         found: what the event has: the field's value, its name, source location or list of categories and log level;
             None if it has nothing there.
         warning: Dovecot's warning if the types do not fit, else None.
-        note: about a network: that the address in the event is text, which it never matches, or that the address's
+        note: for a network: says that the event has the address as text, which never matches, or that the address's
             type is a guess; empty otherwise. Dovecot has no message for this.
     """
 
@@ -56,9 +57,11 @@ class Explanation:
 
 
 def explain(filter_: Filter, event: Event) -> Explanation:
-    """Evaluates a filter as matching does and records each comparison; the filter's own `warnings` stay as they are.
+    """Evaluates a filter for an event and records each comparison.
 
-    The shared decision on unnamed events of a whole configuration (`Dispatcher`) is not part of it.
+    The result is the same as that of `matches`; the filter's own `warnings` do not change.
+
+    A whole configuration can skip unnamed events before it evaluates a filter (`Dispatcher`); that is not included.
     """
     if filter_.root is None:
         return Explanation(matched=False, findings=())

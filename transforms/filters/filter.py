@@ -47,15 +47,18 @@ _MAX_NAME_CHARS: Final = 200
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Filter:
-    """A parsed filter. Two are equal if their trees are; it pickles as its text and is compiled again on arrival.
+    """A parsed and compiled filter.
+
+    Two filters are equal if their trees are equal. A filter is pickled as its text, and compiled again when it is
+    unpickled.
 
     Attributes:
         text: the filter as it was given.
         root: the tree; None for the blank filter, which matches nothing.
-        matches: whether an event matches. Never fails, except with TypeError for a field of a type that no Dovecot
-            event has. Takes time linear in the length of the filter times the length of the values compared.
+        matches: whether an event matches. It never fails, except with TypeError for a field of a type that no Dovecot
+            event has. Its time is linear in the length of the filter times the length of the compared values.
         unterminated: offset of a double quote that is never closed and so, in Dovecot, silently ends the filter; None
-            if there is none. A filter where this makes a syntax error does not get this far.
+            if there is none. If this causes a syntax error, `parse_filter` raises it.
     """
 
     text: str
@@ -67,7 +70,7 @@ class Filter:
 
     @property
     def warnings(self) -> tuple[FilterWarning, ...]:
-        """Warnings of Dovecot for the events matched so far; once per comparison and kind."""
+        """Dovecot's warnings for the events compared so far, one for each comparison and kind of warning."""
         return tuple(self._mismatches.records)
 
     @property
@@ -82,7 +85,7 @@ class Filter:
 
     @cached_property
     def event_names(self) -> frozenset[str] | None:
-        """The only names that the filter can match; None if it may match events of any name or of none."""
+        """All event names that the filter can match; None if it may also match other events."""
         if self.root is None:
             return frozenset()
         if outlook(self.root, OTHER).can_match:
@@ -91,14 +94,14 @@ class Filter:
 
     @cached_property
     def verdict(self) -> Verdict:
-        """Result of the static analysis, which is certain before any event is seen, such as that it can never match."""
+        """Result of the static analysis: what is true for every event, such as that the filter never matches."""
         if self.root is None:
             return Verdict(can_match=False, can_fail=True, never_true=(), contradictions=())
         return analyse(self.root)
 
     @property
     def mixed(self) -> bool:
-        """Whether AND and OR stand beside each other without parentheses; Dovecot evaluates them from left to right."""
+        """Whether AND and OR are mixed without parentheses; Dovecot evaluates them from left to right."""
         return self.root is not None and mixes_keywords(self.text)
 
     @property
@@ -129,10 +132,10 @@ class Filter:
 
 
 def parse_filter(text: str) -> Filter:
-    """Parses and compiles a filter, as it is after the configuration file's own quoting.
+    """Parses and compiles a filter.
 
     Args:
-        text: bytes that are not UTF-8 as surrogate escapes.
+        text: the filter, without the quotes of the configuration file; bytes that are not UTF-8 are surrogate escapes.
 
     Raises:
         FilterSyntaxError: Dovecot refuses this filter.
@@ -170,12 +173,12 @@ class Dispatcher:
 
     Args:
         filters: in the order of the configuration; blank ones match nothing.
-        unnamed: whether unnamed events are looked at, as `accepts_unnamed` decides it for all filters of the
+        unnamed: whether unnamed events are evaluated, as `accepts_unnamed` decides for all filters of the
             configuration; None if `filters` are all of them.
 
     Attributes:
-        candidates: by the `raw_name` of an event the filters that may match it, as pairs of index and closure; for
-            loops that cannot afford a call of `matching`.
+        candidates: the filters that may match an event, by the event's `raw_name`, as pairs of index and closure; for
+            loops in which a call of `matching` would be too slow.
     """
 
     def __init__(self, filters: Iterable[Filter], unnamed: bool | None = None) -> None:

@@ -82,10 +82,10 @@ class Comparison(_Frozen, frozen=True, eq=False):
     """`KEY OPERATOR VALUE`.
 
     Attributes:
-        key: backslashes already removed.
-        operator: only `=` for the special keys `event`, `category` and `source_location`.
-        value: as between the quotes, backslashes still in it.
-        offset: of the key in the filter's text; equality does not look at it.
+        key: the key, with backslashes already removed.
+        operator: the operator; only `=` for the special keys `event`, `category` and `source_location`.
+        value: the value without quotes, with its backslashes.
+        offset: offset of the key in the filter's text; `==` ignores it.
     """
 
     key: str

@@ -86,10 +86,11 @@ class FilterWarning:
     """One warning that Dovecot would have logged about a filter.
 
     Attributes:
-        code: its kind: W1 a string and W8 a list of strings with another operator than =, W2 an ambiguous unit, W3 an
-            integer and a value that is not a number, W4 an integer and a pattern with another operator than =, W5 an
-            address with another operator than =, W6 an address and a value that is not one, W7 a timestamp.
-        text: Dovecot's text, with the name and source location of the first event that it happened with.
+        code: the kind of warning: W1 a string and W8 a list of strings with an operator other than =, W2 an ambiguous
+            unit, W3 an integer and a value that is not a number, W4 an integer and a pattern with an operator other
+            than =, W5 an address with an operator other than =, W6 an address and a value that is not one, W7 a
+            timestamp.
+        text: Dovecot's text, with the name and source location of the first event that caused it.
         offset: of the comparison in the filter.
     """
 

@@ -1,4 +1,4 @@
-"""Dovecot's export formats: an event becomes exactly the bytes that Dovecot would write, without the line's end.
+"""Dovecot's export formats: an event becomes exactly the bytes that Dovecot would write, without a trailing newline.
 
 The driver adds the framing (a newline, a request). A formatter is compiled once for a metric and its exporter.
 """

@@ -49,10 +49,10 @@ _COMPILERS: Final[Mapping[str, Callable[[Selection], Callable[[Event], bytes]]]]
 class Formatter:
     """A compiled formatter.
 
-    It pickles as its settings and is compiled anew where it arrives, so a closure never crosses a process.
+    It is pickled as its settings and compiled again when it is unpickled, so closures are not sent to other processes.
 
     Attributes:
-        format: the closure, `Event -> bytes`; the event's bytes in this format, without a line's end.
+        format: a closure, `Event -> bytes`, that returns the event in this format, without a trailing newline.
         settings: what `make_formatter` was called with.
     """
 
@@ -86,8 +86,8 @@ def make_formatter(
     Args:
         format: "json", "tab-text" or "none" (`event_exporter_format`).
         time_format: "rfc3339" or "unix" (`event_exporter_time_format`).
-        include: the parts to write (`metric_exporter_include`); their order means nothing, unknown words are ignored
-            as Dovecot does, empty writes nothing.
+        include: the parts to write (`metric_exporter_include`). Their order has no effect, unknown words are ignored as
+            in Dovecot, and an empty value writes nothing.
         fields: the fields to write and their order (`metric_fields`); empty means all.
         max_string_bytes: `LOG_MAX_STRING_BYTES` for the log driver, None for every other.
 

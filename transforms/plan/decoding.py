@@ -214,12 +214,12 @@ class PayloadBatch:
     """Payloads for one exporter, each with its origin.
 
     Attributes:
-        payloads: formatted events, without a line's end.
+        payloads: formatted events, without a trailing newline.
         metrics: the block name of the metric of each.
         offsets: the byte offset of the line of each in `source_uri`, None where it is unknown.
         source_uri: the file that all were read from, empty if unknown.
-        paths: the path that the exporter's router gave each; empty if it has no router.
-        records: the rejects that are sent again as these payloads; empty outside of re-sending.
+        paths: the path of each payload, from the exporter's router; empty if it has none.
+        records: the rejects that are re-sent as these payloads; empty unless rejects are re-sent.
         messages: the messages that the payloads came in; empty if they did not come from a topic.
     """
 

@@ -61,14 +61,14 @@ class Manifest(msgspec.Struct, frozen=True):
     """The files that a run of an exporter made.
 
     Attributes:
-        version: of this format.
+        version: version of this format.
         exporter: name of the exporter.
         run_id: id of the run.
         state: "committing" while files get their names, "done" when they have them.
         events: number of events in all files.
         files: in the order of their names.
         replaces: while committing, the files of an earlier run of the same name that may still be there.
-        attempt: while committing, a text that no other attempt has.
+        attempt: while committing, an id that no other attempt has.
     """
 
     exporter: str

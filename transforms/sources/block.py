@@ -83,8 +83,8 @@ class Block(msgspec.Struct, frozen=True, array_like=True, gc=False):
         uri: the file as it was matched, or the subscription that the messages came from.
         offset: where `data` begins in the uncompressed content of the file; for Avro, where the Avro block begins in
             the container (its records are told apart by where they stand in it).
-        data: for json and tab-text, whole lines with their ends as they are (LF or CRLF; that of the last line of the
-            file may be missing), never empty. For Avro, the uncompressed records, one after another.
+        data: for json and tab-text, whole lines with their original line breaks (LF or CRLF; the last line of the file
+            may have none), never empty. For Avro, the uncompressed records, one after another.
         format: of the lines; decided for the whole file.
         overlong_bytes: 0, or the length, without its end, of the one line of which `data` is only the first part,
             because it is longer than the limit.
@@ -92,13 +92,13 @@ class Block(msgspec.Struct, frozen=True, array_like=True, gc=False):
         schema: the JSON text of the Avro schema that wrote the records; empty for text.
         first_record: number of the first of these records in the Avro block.
         inner_offset: of the first of these records in the uncompressed Avro block.
-        damage: why the `records` lines or records that stood here cannot be read; `data` is then what is left of them,
-            perhaps nothing. Empty in all other blocks.
+        damage: why the `records` lines or records of this block cannot be read; `data` is what is left of them, perhaps
+            nothing. Empty in all other blocks.
         messages: the messages of `data` if it came from a topic: `data` is their payloads, each followed by a LF.
             Either all of them are blank or none is.
-        nuls: number of zero bytes that were skipped before `data`; where nothing follows them, `data` is a line's end.
-        only_format: whether the user named the format, so that a line of another one is a reject; else the format of
-            each line of text is detected.
+        nuls: number of NUL bytes that were skipped before `data`; if nothing follows them, `data` is only a line break.
+        only_format: whether the user named the format, so that a line in another format is a reject; otherwise, the
+            format of each line of text is detected.
     """
 
     uri: str
@@ -116,7 +116,7 @@ class Block(msgspec.Struct, frozen=True, array_like=True, gc=False):
     inner_offset: int = 0
 
     def places(self, offsets: Iterable[int]) -> list[int]:
-        """Places of the lines at these offsets of `data`: numbers that no other line of `uri` has.
+        """Places of the lines at these offsets of `data`: numbers that are unique among all lines of `uri`.
 
         For lines of a file they are offsets in its uncompressed content.
         """

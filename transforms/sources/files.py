@@ -72,8 +72,8 @@ class FoundFile(msgspec.Struct, frozen=True):
     """A file that a pattern matched.
 
     Attributes:
-        uri: its path or URL as text, as it stands in rejects and keys; bytes that are not UTF-8 are in hexadecimal.
-        size: in bytes, as it is stored, at the time of matching.
+        uri: its path or URL as text, as in rejects and keys; bytes that are not UTF-8 are in hexadecimal.
+        size: stored size in bytes, at the time of matching.
         path: its local path if it differs from `uri`; else empty.
         expected: its entry in a manifest; None if it has none.
     """

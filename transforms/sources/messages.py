@@ -36,12 +36,13 @@ class MessageOrigin(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Origin of one message of a block.
 
     Attributes:
-        start: offset of its payload in the block's data; less than 0 in a block that has only the rest of it.
-        place: see `message_place`.
-        message_id: given by the topic.
+        start: offset of its payload in the block's data; negative in a block that contains only the rest of the
+            payload.
+        place: number that identifies the message; the places of its lines are derived from it.
+        message_id: id that the topic gave it.
         publish_time: microseconds since 1970.
-        ordering_key: empty if it has none.
-        attributes: given by the publisher.
+        ordering_key: ordering key; empty if it has none.
+        attributes: attributes that the publisher gave it.
     """
 
     start: int

@@ -42,8 +42,8 @@ class FollowSettings:
 
     Attributes:
         input_format: of all files, or "auto".
-        max_line_bytes: of a longer line only the head is read.
-        grace_msec: time that an unfinished last line of a rotated file waits for its end, in milliseconds.
+        max_line_bytes: only the start of a longer line is read.
+        grace_msec: how long to wait for the end of an unfinished last line of a rotated file, in milliseconds.
         max_open: limit for the number of open files.
     """
 
@@ -236,7 +236,7 @@ class FollowRequest:
 
     Attributes:
         stream: id of the stream, a new one for each start.
-        directory: of its state, absolute.
+        directory: absolute path of the directory with its state.
         targets: the files.
         settings: see `FollowSettings`.
     """

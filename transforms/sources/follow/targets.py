@@ -30,8 +30,8 @@ class FollowTarget:
     """One value of `--follow`.
 
     Attributes:
-        path: absolute; of a pattern with its wildcards.
-        kind: of the target.
+        path: absolute path; for a pattern, with its wildcards.
+        kind: whether the path is a file, a directory or a pattern.
     """
 
     path: str

@@ -154,7 +154,7 @@ class SubscribeRequest:
 
     Attributes:
         subscription: its full name.
-        limits: of the messages that are held at a time.
+        limits: limits for the messages that are held at the same time.
     """
 
     subscription: str

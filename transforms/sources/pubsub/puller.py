@@ -124,10 +124,11 @@ class PullLimits:
     """Limits of a puller.
 
     Attributes:
-        max_messages: limit for messages that are not yet acknowledged.
-        max_bytes: limit for their payloads; one answer of the service may exceed it.
-        wait_secs: time that a call waits for the first message.
-        max_taken_secs: a message whose delivery takes longer is no longer extended; it may be delivered twice.
+        max_messages: maximum number of messages that are not yet acknowledged.
+        max_bytes: maximum size of their payloads; one answer of the service may exceed it.
+        wait_secs: how long a call waits for the first message.
+        max_taken_secs: if the delivery of a message takes longer, its lease is not extended any more, so it may be
+            delivered twice.
     """
 
     max_messages: int = 10_000
