@@ -170,7 +170,8 @@ class ResendPlan:
         if record.stage == "deliver" and self._routers[record.exporter] is not None:
             return (
                 f"a formatted event does not say which file of {record.exporter!r} it belongs "
-                "into (export the events themselves, or give the exporter a file_path without file_path_template)"
+                "into (export the events themselves, or give the exporter a file_path without file_path_template "
+                "and file_rotate_interval)"
             )
         if record.stage == "route" and (record.metric, record.exporter) not in self._ways:
             return f"no metric {record.metric!r} names {record.exporter!r} (correct the name)"
