@@ -71,5 +71,5 @@ def test_members_of_a_record() -> None:
 
 def test_maximum() -> None:
     """The default is the same everywhere it is written."""
-    assert f"`--max_attempts` times ({DEFAULT_MAX_ATTEMPTS})" in REJECTS
+    assert f"`--max_attempts` attempts (default: {DEFAULT_MAX_ATTEMPTS})" in REJECTS
     assert resend_plan.DEFAULT_MAX_ATTEMPTS == DEFAULT_MAX_ATTEMPTS
