@@ -94,7 +94,7 @@ class Filter:
 
     @cached_property
     def verdict(self) -> Verdict:
-        """Result of the static analysis: what is true for every event, such as that the filter never matches."""
+        """Result of the static analysis, which holds for every event, such as that the filter never matches."""
         if self.root is None:
             return Verdict(can_match=False, can_fail=True, never_true=(), contradictions=())
         return analyse(self.root)

@@ -193,7 +193,7 @@ class HttpTarget:
 
     @property
     def url(self) -> str:
-        """URL of the server: `http://127.0.0.1:PORT`, without a path.
+        """Base URL of the server on loopback, with its port and without a path.
 
         Raises:
             RuntimeError: the server has not been started by a `with` block.
