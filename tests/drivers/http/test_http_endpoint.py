@@ -25,7 +25,7 @@ _BUSY = Outcome("busy", 429, retryable=True)
 
 
 def _joined(size: int = 16, on_way: int = 0) -> tuple[Endpoint, Member, list[int]]:
-    endpoint, requests = Endpoint(), [0] * on_way
+    endpoint, requests = Endpoint("test"), [0] * on_way
     member = Member(requests, size)
     endpoint.join(member)
     return endpoint, member, requests
@@ -65,6 +65,18 @@ class TestClosing:
         on_way = [at for at in later if at < 0.9]
         assert len(on_way) <= 12
         assert all(at < 0.5 for at in on_way)
+
+    def test_retry_after_is_kept_when_all_connections_have_closed(self) -> None:
+        """As after a bundle that failed: the connection of the next one waits until the endpoint may be asked again."""
+        with run_http_server(lambda n, _r: status(429, "Retry-After: 1") if n == 1 else status(204)) as server:
+            driver = HttpPostDriver(server.url, **_QUICK, http_client_request_max_attempts=1)
+            for payload, refused in ((b"a", 1), (b"b", 0)):
+                with driver.open() as connection:
+                    assert len(connection.send([payload])) == refused
+                del connection
+                gc.collect()
+        first, second = (request.at for request in server.requests)
+        assert second - first > 0.9
 
     def test_backoff_is_kept_by_all_connections(self) -> None:
         """During the pause before a retry no other connection starts anything."""
@@ -114,15 +126,19 @@ class TestClosing:
         assert [(f.index, f.status) for f in failures] == [(0, 500)]
 
     def test_forgotten_when_nobody_uses_it(self) -> None:
-        """State lives as long as a connection that shares it."""
+        """State lives as long as a connection that shares it; what the endpoint asked for, until that is over."""
         assert endpoint_of("http://h:1") is not endpoint_of("http://h:2")
         first = endpoint_of("http://h:1")
         assert endpoint_of("http://h:1") is first
         assert endpoint_of("http://h:1", "http://proxy:3128") is not first
-        first.close_for(1000.0, _BUSY)
+        first.close_for(1000.0)
         del first
         gc.collect()
         assert endpoint_of("http://h:1").calm
+        endpoint_of("http://h:3").close_for(1000.0, _BUSY)
+        gc.collect()
+        assert endpoint_of("http://h:3").asked_secs(time.monotonic()) > 900
+        assert endpoint_of("http://h:3").asked_secs(time.monotonic() + 1000) == 0
 
 
 class TestConcurrency:
@@ -224,6 +240,14 @@ class TestRate:
         arrivals = sorted(request.at for request in server.requests)
         for first, last in zip(arrivals, arrivals[60:], strict=False):
             assert last - first > 0.4
+
+    def test_connections_one_after_the_other_share_it(self) -> None:
+        """A connection that opens after the last one has closed begins with what the limit has left, not anew."""
+        with run_http_server() as server:
+            begin = time.monotonic()
+            for _ in range(3):
+                _send_from_threads(server, threads=1, batch=20, http_post_rate_limit=100)
+            assert time.monotonic() - begin >= 0.5
 
     def test_batches_count_as_requests(self) -> None:
         """The limit is one of requests, not of events."""

@@ -20,7 +20,7 @@ from typing import Final
 from weakref import WeakValueDictionary
 
 from dovebeam.transforms.drivers.http.outcome import Outcome, Trouble
-from dovebeam.transforms.drivers.rate_limit import TokenBucket
+from dovebeam.transforms.drivers.rate_limit import TokenBucket, shared_bucket
 
 __all__ = ["Endpoint", "Member", "endpoint_of"]
 
@@ -52,13 +52,17 @@ class Member:
 class Endpoint:
     """The state of one endpoint. Any thread may call all methods; times are of the monotonic clock, in seconds.
 
+    Args:
+        name: of the endpoint, for what is kept when no connection uses it any more.
+
     Attributes:
         calm: whether requests may start without asking `permit`. A hint, read without the lock.
         closing: the last answer with a `Retry-After`.
         prober: the delivery whose request finds out whether a dead endpoint is back.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
+        self._name = name
         self.calm = True
         self.closing: Outcome | None = None
         self.prober: Member | None = None
@@ -73,7 +77,6 @@ class Endpoint:
         self._cut_at = 0.0
         self._evidence = 0
         self._wave_at = 0.0
-        self._buckets: dict[int, TokenBucket] = {}
 
     def join(self, member: Member) -> None:
         """Adds a delivery, until it leaves."""
@@ -89,9 +92,8 @@ class Endpoint:
                 self.prober = None
 
     def bucket(self, requests_per_second: int) -> TokenBucket:
-        """The rate limiter of all deliveries with the same limit."""
-        with self._lock:
-            return self._buckets.setdefault(requests_per_second, TokenBucket(requests_per_second))
+        """The rate limiter of all deliveries with the same limit, also of those that begin when the last has ended."""
+        return shared_bucket(f"http-post:{self._name}", requests_per_second)
 
     def asked_secs(self, now: float) -> float:
         """Seconds that are left of the endpoint's `Retry-After`; 0 without one."""
@@ -108,6 +110,7 @@ class Endpoint:
             until = time.monotonic() + seconds
             if why is not None and until > self._asked_until:
                 self._asked_until, self.closing = until, why
+                _keep(self)
             if until > self._open_at:
                 self._open_at, self.calm = until, False
 
@@ -183,13 +186,25 @@ class Endpoint:
 
 # Weak, so that a process that has many targets in its life does not keep them all.
 _ENDPOINTS: WeakValueDictionary[tuple[str, str], Endpoint] = WeakValueDictionary()
+# What keeps an endpoint whose `Retry-After` is not over yet, also if all its connections have closed.
+_ASKED_TO_WAIT: Final[set[Endpoint]] = set()
 _ENDPOINTS_LOCK: Final = threading.Lock()
 
 
-def endpoint_of(place: str, proxy: str = "") -> Endpoint:
-    """The state of scheme://host:port, as seen through a proxy; forgotten when no connection uses it."""
+def _keep(endpoint: Endpoint) -> None:
     with _ENDPOINTS_LOCK:
+        _ASKED_TO_WAIT.add(endpoint)
+
+
+def endpoint_of(place: str, proxy: str = "") -> Endpoint:
+    """The state of scheme://host:port, as seen through a proxy.
+
+    It is forgotten when no connection uses it and its last `Retry-After` is over.
+    """
+    with _ENDPOINTS_LOCK:
+        now = time.monotonic()
+        _ASKED_TO_WAIT.difference_update([each for each in _ASKED_TO_WAIT if not each.asked_secs(now)])
         found = _ENDPOINTS.get((place, proxy))
         if found is None:
-            found = _ENDPOINTS[place, proxy] = Endpoint()
+            found = _ENDPOINTS[place, proxy] = Endpoint(f"{place} {proxy}")
         return found
